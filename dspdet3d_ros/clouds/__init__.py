@@ -1,0 +1,1 @@
+"""Point clouds: from messages and files to arrays. Knows nothing of the network."""

@@ -1,0 +1,94 @@
+"""What one detection run takes and gives."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class DetectionSettings:
+    """The thresholds that may change from one cloud to the next.
+
+    Attributes:
+        pruning_threshold: τ of the paper (section 3.3), 0..1: cells whose keep probability does not exceed it are not
+            refined to finer levels. 0 prunes nothing.
+        score_threshold: boxes with a lower class score are dropped, 0..1.
+        nms_iou_threshold: of two boxes that overlap more than this the one with the lower score is dropped, 0..1.
+        max_detections: the number of best boxes kept at the most.
+        class_filter: class names to report; empty means all of them.
+    """
+
+    pruning_threshold: float
+    score_threshold: float
+    nms_iou_threshold: float
+    max_detections: int = 300
+    class_filter: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LevelCells:
+    """Cells of one head level (level 0 is the finest).
+
+    Attributes:
+        level: 0..3; cells are `4·2^level` voxels wide.
+        before: cells at which boxes were predicted.
+        kept: cells that survived pruning and were refined to the next finer level; equals `before` at level 0.
+    """
+
+    level: int
+    before: int
+    kept: int
+
+
+@dataclass(frozen=True)
+class DetectionStats:
+    """How a result came about.
+
+    Attributes:
+        pruning_threshold: the τ that was used.
+        points_in: points given, finite or not.
+        points_used: points that went into the voxels (finite, within the limits).
+        voxels: occupied voxels.
+        levels: cells per level, coarse (3) to fine (0); levels that pruning emptied have zeros.
+        stage_ms: wall milliseconds by stage, in order of execution.
+        total_ms: wall milliseconds from points to boxes.
+        device: "cpu" or "cuda:0".
+        backend: name of the sparse engine.
+    """
+
+    pruning_threshold: float
+    points_in: int
+    points_used: int
+    voxels: int
+    levels: tuple[LevelCells, ...]
+    stage_ms: dict[str, float]
+    total_ms: float
+    device: str
+    backend: str
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Boxes found in one cloud, best score first.
+
+    Attributes:
+        boxes: (K, 6) float32, centre x y z and size dx dy dz, metres, axis aligned, in the cloud's own frame.
+        scores: (K,) float32 in 0..1.
+        labels: (K,) int64, index into `class_names`.
+        class_names: the names of all classes that the model knows.
+        stats: how the result came about.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    stats: DetectionStats = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The class name of each box."""
+        return tuple(self.class_names[label] for label in self.labels)
