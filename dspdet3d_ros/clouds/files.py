@@ -1,0 +1,186 @@
+"""Clouds from files: .npz, .npy, .ply, .pcd and float32 .bin."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dspdet3d_ros.clouds.cloud import Cloud, LabelledBoxes
+from dspdet3d_ros.clouds.columns import Columns, to_rgb8
+from dspdet3d_ros.clouds.pcd import read_pcd
+from dspdet3d_ros.errors import InputError
+
+BIN_COLUMNS = 6
+POINT_KEYS = ("xyz", "points", "pos")
+COLOUR_KEYS = ("rgb", "color", "colors")
+NAME_KEYS = ("names", "labels")
+BACKGROUND = 0
+
+
+def read_cloud(path: str | Path) -> Cloud:
+    """Reads a cloud; the suffix of the file decides how.
+
+    .npz: `xyz` (N, 3), times `scale` if there is one; `rgb` (N, 3) if there is one; ground truth from `boxes` (K, 6:
+        centre and size, metres) with `names` (K strings), or else from `inst` (N; object number of each point, 0 is
+        background) as the extent of each object's points. Without `xyz`, the first (N, 3 or more) array.
+    .npy: (N, 3 or more): x y z, then r g b if there are six columns.
+    .ply: the `vertex` element with x y z and red green blue, text or binary.
+    .pcd: x y z and rgb; ascii, binary or binary_compressed.
+    .bin: float32, little-endian, six a point: x y z r g b.
+
+    Colours may be 0..255 or, where all are floats within 0..1, fractions. Points with a coordinate that is not finite
+    are dropped. Nothing is ever unpickled.
+
+    Raises:
+        InputError: the file is missing, damaged, of an unknown kind or holds no finite point.
+    """
+    path = Path(path)
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(f"{path}: unknown kind of cloud file '{path.suffix}'; expected {', '.join(_READERS)}")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        columns = reader(path)
+        return _cloud(columns)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except Exception as error:
+        # A damaged file makes the parsers raise anything: zip, struct, decoding, memory errors.
+        detail = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: cannot be read as {path.suffix.lower()}: {detail}") from error
+
+
+def _cloud(columns: Columns) -> Cloud:
+    """Drops points that are not finite and brings the arrays into the types of a Cloud."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        xyz = np.ascontiguousarray(columns.xyz, np.float32)
+    finite = np.isfinite(xyz).all(axis=1)
+    if not finite.any():
+        raise InputError(f"holds no finite point (of {len(xyz)})")
+    rgb = columns.rgb
+    if not finite.all():
+        xyz, rgb = xyz[finite], None if rgb is None else rgb[finite]
+    return Cloud(xyz, rgb, columns.truth)
+
+
+def _read_npz(path: Path) -> Columns:
+    with np.load(path, allow_pickle=False) as archive:
+        key = next((key for key in POINT_KEYS if key in archive), None)
+        stored = archive[key] if key else _first_points(archive)
+        xyz = _points(stored)[:, :3]
+        if "scale" in archive:
+            xyz = xyz * _scale(archive["scale"])
+        colour_key = next((key for key in COLOUR_KEYS if key in archive), None)
+        rgb = _per_point(archive, colour_key, len(xyz)) if colour_key else None
+        rgb = to_rgb8(rgb) if rgb is not None else _trailing_colours(stored)
+        return Columns(xyz, rgb, _truth(archive, xyz))
+
+
+def _read_npy(path: Path) -> Columns:
+    stored = np.load(path, allow_pickle=False)
+    if not isinstance(stored, np.ndarray):
+        raise InputError("is an .npz archive with the suffix .npy; rename it")
+    if stored.dtype.names:
+        return Columns.from_table(stored)
+    points = _points(stored)
+    return Columns(points[:, :3], _trailing_colours(points))
+
+
+def _read_ply(path: Path) -> Columns:
+    from plyfile import PlyData
+
+    elements = PlyData.read(str(path))
+    if "vertex" not in elements:
+        raise InputError("has no element 'vertex', where the points of a .ply are")
+    return Columns.from_table(elements["vertex"].data)
+
+
+def _read_bin(path: Path) -> Columns:
+    size = path.stat().st_size
+    if size % (4 * BIN_COLUMNS):
+        raise InputError(f"has {size} bytes, no multiple of {4 * BIN_COLUMNS}; expected float32 x y z r g b per point")
+    points = np.fromfile(path, "<f4").reshape(-1, BIN_COLUMNS)
+    rgb = to_rgb8(points[:, 3:])
+    if rgb is None:
+        raise InputError("columns 4 to 6 are no colours (0..255); expected float32 x y z r g b per point")
+    return Columns(points[:, :3], rgb)
+
+
+_READERS: dict[str, Callable[[Path], Columns]] = {
+    ".npz": _read_npz,
+    ".npy": _read_npy,
+    ".ply": _read_ply,
+    ".pcd": read_pcd,
+    ".bin": _read_bin,
+}
+
+
+def _first_points(archive: Any) -> np.ndarray:
+    for key in archive.files:
+        array = archive[key]
+        if array.ndim == 2 and array.shape[1] >= 3 and array.dtype.kind in "fiu":
+            return array
+    raise InputError(f"holds no points: no array 'xyz' and no (N, 3 or more) one (arrays: {', '.join(archive.files)})")
+
+
+def _points(array: np.ndarray) -> np.ndarray:
+    if array.ndim != 2 or array.shape[1] < 3 or array.dtype.kind not in "fiu":
+        raise InputError(f"points have shape {array.shape} and type {array.dtype}; expected (N, 3 or more) numbers")
+    return array
+
+
+def _scale(array: np.ndarray) -> float:
+    if array.size != 1 or array.dtype.kind not in "fiu" or not np.isfinite(array).all() or float(array.item()) <= 0:
+        raise InputError(f"'scale' is {array}; expected one positive number, the metres that one unit of 'xyz' is")
+    return float(array.item())
+
+
+def _per_point(archive: Any, key: str, points: int) -> np.ndarray:
+    array = archive[key]
+    if len(array.shape) == 0 or len(array) != points:
+        raise InputError(f"'{key}' has shape {array.shape}, but there are {points} points")
+    return array
+
+
+def _trailing_colours(points: np.ndarray) -> np.ndarray | None:
+    """Columns 4 to 6 where the values can be colours; negative ones are normals, say."""
+    return to_rgb8(points[:, 3:6]) if points.ndim == 2 and points.shape[1] >= 6 else None
+
+
+def _truth(archive: Any, xyz: np.ndarray) -> LabelledBoxes | None:
+    if "boxes" in archive:
+        boxes = np.asarray(archive["boxes"])
+        key = next((key for key in NAME_KEYS if key in archive), None)
+        return _labelled(boxes, archive[key] if key else None)
+    if "inst" in archive:
+        return _extents(xyz, _per_point(archive, "inst", len(xyz)))
+    return None
+
+
+def _labelled(boxes: np.ndarray, names: np.ndarray | None) -> LabelledBoxes:
+    if boxes.size == 0:
+        return LabelledBoxes(np.empty((0, 6), np.float32), ())
+    if boxes.ndim != 2 or boxes.shape[1] != 6 or boxes.dtype.kind not in "fiu":
+        raise InputError(f"'boxes' has shape {boxes.shape}; expected (K, 6): axis-aligned centre and size in metres")
+    boxes = boxes.astype(np.float32)
+    if not np.isfinite(boxes).all() or (boxes[:, 3:] <= 0).any():
+        raise InputError("'boxes' has values that are not finite or sizes that are not positive")
+    if names is None or names.dtype.kind not in "US":
+        return LabelledBoxes(boxes, ("object",) * len(boxes))
+    if names.shape != (len(boxes),):
+        raise InputError(f"there are {len(boxes)} boxes, but names of shape {names.shape}")
+    texts = names.astype(str)
+    return LabelledBoxes(boxes, tuple(str(name) for name in texts))
+
+
+def _extents(xyz: np.ndarray, instances: np.ndarray) -> LabelledBoxes:
+    """Visible extents of the objects whose points are numbered."""
+    boxes = []
+    for instance in np.unique(instances[instances != BACKGROUND]):
+        points = xyz[instances == instance]
+        low, high = points.min(axis=0), points.max(axis=0)
+        boxes.append(np.concatenate([(low + high) / 2, high - low]))
+    boxes = np.array(boxes, np.float32).reshape(-1, 6)
+    return LabelledBoxes(boxes, ("object",) * len(boxes))

@@ -1,0 +1,211 @@
+"""Every kind of cloud file gives the same cloud; every damaged one is refused by name, and nothing is unpickled."""
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dspdet3d_ros.clouds.files import read_cloud
+from dspdet3d_ros.errors import InputError
+
+DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+XYZ = np.random.default_rng(3).normal(size=(50, 3)).astype(np.float32)
+RGB = np.random.default_rng(4).integers(0, 256, (50, 3), dtype=np.uint8)
+BOXES = np.array([[0, 0, 0.5, 1, 2, 1], [1, 1, 0.1, 0.1, 0.1, 0.2]], np.float32)
+
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no real clouds at {DATA}")
+
+
+def write_ply(path: Path, text: bool, byte_order: str = "<") -> None:
+    from plyfile import PlyData, PlyElement
+
+    vertex = np.empty(50, [("red", "u1"), *((axis, "f4") for axis in "xyz"), ("green", "u1"), ("blue", "u1")])
+    for i, axis in enumerate("xyz"):
+        vertex[axis] = XYZ[:, i]
+    for i, name in enumerate(("red", "green", "blue")):
+        vertex[name] = RGB[:, i]
+    face = np.array([([0, 1, 2],), ([2, 3, 4],)], dtype=[("vertex_indices", "i4", (3,))])
+    elements = [PlyElement.describe(vertex, "vertex"), PlyElement.describe(face, "face")]
+    PlyData(elements, text=text, byte_order=byte_order).write(str(path))
+
+
+WRITERS = {
+    "npz.npz": lambda path: np.savez(path, rgb=RGB, xyz=XYZ),
+    "other keys.npz": lambda path: np.savez(path, color=RGB / 255, points=XYZ),
+    "first array.npz": lambda path: np.savez(path, ids=np.arange(50), cloud=np.hstack([XYZ, RGB])),
+    "npy.npy": lambda path: np.save(path, np.hstack([XYZ, RGB])),
+    "fractions.npy": lambda path: np.save(path, np.hstack([XYZ.astype(np.float64), RGB / 255])),
+    "bin.bin": lambda path: np.hstack([XYZ, RGB]).astype("<f4").tofile(path),
+    "CAPITALS.BIN": lambda path: np.hstack([XYZ, RGB / 255]).astype("<f4").tofile(path),
+    "text.ply": lambda path: write_ply(path, text=True),
+    "little-endian.ply": lambda path: write_ply(path, text=False),
+    "big-endian.ply": lambda path: write_ply(path, text=False, byte_order=">"),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_kind_of_file_gives_the_same_cloud(tmp_path, name):
+    WRITERS[name](tmp_path / name)
+    cloud = read_cloud(tmp_path / name)
+    np.testing.assert_allclose(cloud.xyz, XYZ, atol=1e-6)
+    np.testing.assert_array_equal(cloud.rgb, RGB)
+    assert (cloud.xyz.dtype, cloud.rgb.dtype) == (np.float32, np.uint8)
+    assert cloud.xyz.flags["C_CONTIGUOUS"]
+    assert cloud.truth is None
+
+
+@pytest.mark.parametrize("columns", [3, 4, 5])
+def test_points_without_colours_have_none(tmp_path, columns):
+    np.save(tmp_path / "a.npy", np.ones((4, columns)))
+    cloud = read_cloud(str(tmp_path / "a.npy"))
+    assert cloud.rgb is None
+    assert cloud.xyz.shape == (4, 3)
+
+
+def test_columns_that_cannot_be_colours_are_none(tmp_path):
+    np.save(tmp_path / "normals.npy", np.hstack([XYZ, -np.abs(XYZ)]))
+    assert read_cloud(tmp_path / "normals.npy").rgb is None
+
+
+def test_points_that_are_not_finite_are_dropped_with_their_colours(tmp_path):
+    xyz = XYZ.astype(np.float64)
+    xyz[4, 1], xyz[9, 0], xyz[20, 2] = np.nan, np.inf, 1e200
+    np.savez(tmp_path / "a.npz", xyz=xyz, rgb=RGB)
+    cloud = read_cloud(tmp_path / "a.npz")
+    np.testing.assert_array_equal(cloud.xyz, np.delete(XYZ, [4, 9, 20], axis=0))
+    np.testing.assert_array_equal(cloud.rgb, np.delete(RGB, [4, 9, 20], axis=0))
+
+
+def test_scaled_integers_are_metres(tmp_path):
+    np.savez(tmp_path / "a.npz", xyz=np.int16([[-100, 0, 32767]]), scale=1e-3)
+    np.testing.assert_allclose(read_cloud(tmp_path / "a.npz").xyz, [[-0.1, 0, 32.767]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("key", ["names", "labels"])
+def test_boxes_and_their_names_are_the_truth(tmp_path, key):
+    np.savez(tmp_path / "a.npz", xyz=XYZ, boxes=BOXES.astype(np.float64), **{key: ["table", "cup"]})
+    truth = read_cloud(tmp_path / "a.npz").truth
+    np.testing.assert_array_equal(truth.boxes, BOXES)
+    assert truth.names == ("table", "cup")
+
+
+def test_boxes_without_names_are_objects_and_there_may_be_none(tmp_path):
+    np.savez(tmp_path / "a.npz", xyz=XYZ, boxes=BOXES)
+    assert read_cloud(tmp_path / "a.npz").truth.names == ("object", "object")
+    np.savez(tmp_path / "b.npz", xyz=XYZ, boxes=np.empty((0, 6)), names=np.array([], "U1"))
+    assert read_cloud(tmp_path / "b.npz").truth.boxes.shape == (0, 6)
+
+
+def test_numbered_objects_are_the_truth_where_there_are_no_boxes(tmp_path):
+    inst = np.repeat([0, 3, 1], [30, 12, 8])
+    np.savez(tmp_path / "a.npz", xyz=XYZ, inst=inst)
+    truth = read_cloud(tmp_path / "a.npz").truth
+    assert truth.names == ("object", "object")
+    low, high = XYZ[inst == 1].min(0), XYZ[inst == 1].max(0)
+    np.testing.assert_allclose(truth.boxes[0], np.hstack([(low + high) / 2, high - low]), atol=1e-6)
+
+
+class Bomb:
+    """Unpickling it writes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self.path,))
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy"])
+def test_nothing_is_unpickled(tmp_path, suffix):
+    witness = tmp_path / "executed"
+    bombs = np.array([Bomb(witness)] * 3, object)
+    path = tmp_path / f"bomb{suffix}"
+    if suffix == ".npz":
+        np.savez(path, xyz=bombs)
+    else:
+        np.save(path, bombs)
+    with pytest.raises(InputError, match="bomb"):
+        read_cloud(path)
+    (tmp_path / "plain.npy").write_bytes(pickle.dumps(Bomb(witness)))
+    with pytest.raises(InputError, match=r"plain\.npy"):
+        read_cloud(tmp_path / "plain.npy")
+    assert not witness.exists()
+
+
+FAULTS = {
+    "kind.txt": (lambda path: path.write_text("1 2 3"), "unknown kind of cloud file '.txt'"),
+    "no_suffix": (lambda path: path.write_text("1 2 3"), "unknown kind"),
+    "absent.npz": (lambda path: None, "no such file"),
+    "folder.npz": (lambda path: path.mkdir(), "no such file"),
+    "empty.npz": (lambda path: path.touch(), "cannot be read as .npz"),
+    "empty.npy": (lambda path: path.touch(), "cannot be read as .npy"),
+    "empty.ply": (lambda path: path.touch(), "cannot be read as .ply"),
+    "empty.bin": (lambda path: path.touch(), "no finite point"),
+    "noise.npz": (lambda path: path.write_bytes(b"PK\3\4" + bytes(range(256))), "cannot be read as .npz"),
+    "noise.ply": (lambda path: path.write_bytes(bytes(range(256))), "cannot be read as .ply"),
+    "cut.bin": (lambda path: path.write_bytes(bytes(25)), "25 bytes, no multiple of 24"),
+    "not colours.bin": (lambda path: np.full((4, 6), -1, "<f4").tofile(path), "columns 4 to 6"),
+    "flat.npy": (lambda path: np.save(path, np.ones(9)), "shape (9,)"),
+    "narrow.npy": (lambda path: np.save(path, np.ones((9, 2))), "shape (9, 2)"),
+    "text.npy": (lambda path: np.save(path, np.full((9, 3), "a")), "type <U1"),
+    "nan.npy": (lambda path: np.save(path, np.full((9, 3), np.nan)), "no finite point (of 9)"),
+    "no points.npz": (lambda path: np.savez(path, ids=np.arange(3)), "arrays: ids"),
+    "scale.npz": (lambda path: np.savez(path, xyz=XYZ, scale=-1.0), "'scale' is -1.0"),
+    "few colours.npz": (lambda path: np.savez(path, xyz=XYZ, rgb=RGB[:3]), "'rgb' has shape (3, 3)"),
+    "few inst.npz": (lambda path: np.savez(path, xyz=XYZ, inst=np.zeros(3)), "'inst' has shape (3,)"),
+    "turned.npz": (lambda path: np.savez(path, xyz=XYZ, boxes=np.ones((2, 7))), "'boxes' has shape (2, 7)"),
+    "flat box.npz": (lambda path: np.savez(path, xyz=XYZ, boxes=np.zeros((2, 6))), "not positive"),
+    "few names.npz": (lambda path: np.savez(path, xyz=XYZ, boxes=BOXES, names=["a"]), "2 boxes, but names of"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_damaged_file_is_refused_in_one_line_that_names_it(tmp_path, name):
+    write, text = FAULTS[name]
+    write(tmp_path / name)
+    with pytest.raises(InputError) as error:
+        read_cloud(tmp_path / name)
+    assert str(error.value).startswith(f"{tmp_path / name}: ")
+    assert text in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", [name for name in WRITERS if "npz" not in name and "npy" not in name])
+@pytest.mark.parametrize("part", [0.2, 0.9])
+def test_a_cut_file_is_refused(tmp_path, name, part):
+    WRITERS[name](tmp_path / name)
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: int(len(content) * part) // 24 * 24 + 1])
+    with pytest.raises(InputError):
+        read_cloud(tmp_path / name)
+
+
+def test_a_ply_without_points_is_refused(tmp_path):
+    header = "ply\nformat ascii 1.0\nelement {} 1\nproperty float x\nproperty float y\nend_header\n1 2\n"
+    (tmp_path / "a.ply").write_text(header.format("vertex"))
+    with pytest.raises(InputError, match="no field 'z'"):
+        read_cloud(tmp_path / "a.ply")
+    (tmp_path / "a.ply").write_text(header.format("point"))
+    with pytest.raises(InputError, match="no element 'vertex'"):
+        read_cloud(tmp_path / "a.ply")
+
+
+@needs_data
+def test_a_real_table_top_cloud_has_its_objects():
+    scene = next(s for s in json.loads((DATA / "mosd_learn/boxes.json").read_text()) if s["scene"] == "learn40")
+    cloud = read_cloud(DATA / "mosd_learn/learn40.npz")
+    assert cloud.xyz.shape == cloud.rgb.shape == (scene["n_points"], 3)
+    assert abs(np.median(cloud.xyz[:, 2])) < 0.01
+    listed = np.array([entry["box"] for entry in scene["objects"]])
+    np.testing.assert_allclose(cloud.truth.boxes, listed, atol=0.02)
+
+
+@needs_data
+def test_a_real_room_is_the_same_from_both_of_its_files():
+    raw, aligned = read_cloud(DATA / "scannet/scene0000_00.bin"), read_cloud(DATA / "scannet/scannet_scene0000_00.npz")
+    assert len(raw.xyz) == len(aligned.xyz) == 40684
+    np.testing.assert_array_equal(raw.rgb, aligned.rgb)
+    assert len(aligned.truth.names) == 27
+    assert {"table", "window"} <= set(aligned.truth.names)
