@@ -1,0 +1,1 @@
+"""DSPDet3D: voxels in, boxes out. Knows nothing of training or ROS."""

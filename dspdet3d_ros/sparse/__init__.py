@@ -1,0 +1,19 @@
+"""Sparse tensors and convolutions with MinkowskiEngine's semantics, in plain torch. Knows nothing of detection."""
+
+from dspdet3d_ros.sparse.coords import CoordinateSet
+from dspdet3d_ros.sparse.engine import Engine, TorchEngine, make_engine
+from dspdet3d_ros.sparse.modules import BatchNorm, ConvNormReLU, GenerativeUpConv, SparseConv, conv_norm
+from dspdet3d_ros.sparse.tensor import SparseTensor
+
+__all__ = [
+    "BatchNorm",
+    "ConvNormReLU",
+    "CoordinateSet",
+    "Engine",
+    "GenerativeUpConv",
+    "SparseConv",
+    "SparseTensor",
+    "TorchEngine",
+    "conv_norm",
+    "make_engine",
+]

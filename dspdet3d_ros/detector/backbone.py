@@ -1,0 +1,62 @@
+"""The backbone: a sparse ResNet with four output levels (DSPDet3D, section 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from dspdet3d_ros.sparse import BatchNorm, SparseConv, SparseTensor, conv_norm
+
+
+class Downsample(nn.Sequential):
+    """The shortcut of a stage's first block: kernel 1, stride 2, then batch norm."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__(SparseConv(c_in, c_out, kernel_size=1, stride=2), BatchNorm(c_out))
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        """Only the input cell that lies exactly on an output cell counts."""
+        return conv_norm(self[0], self[1], x)
+
+
+class BasicBlock(nn.Module):
+    """Two convolutions and a shortcut."""
+
+    def __init__(self, c_in: int, c_out: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = SparseConv(c_in, c_out, stride=stride)
+        self.norm1 = BatchNorm(c_out)
+        self.conv2 = SparseConv(c_out, c_out)
+        self.norm2 = BatchNorm(c_out)
+        self.downsample = Downsample(c_in, c_out) if stride != 1 else None
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        """(N_in, c_in) to (N_out, c_out)."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        y = conv_norm(self.conv1, self.norm1, x, relu=True)
+        return conv_norm(self.conv2, self.norm2, y, residual=shortcut, relu=True)
+
+
+class Backbone(nn.Module):
+    """Stem of stride 2 and four stages of stride 2 each."""
+
+    def __init__(self, widths: Sequence[int], blocks: Sequence[int], in_channels: int = 3) -> None:
+        super().__init__()
+        self.conv1 = SparseConv(in_channels, widths[0], stride=2)
+        self.norm1 = BatchNorm(widths[0])
+        c_in = widths[0]
+        for i, (width, count) in enumerate(zip(widths, blocks, strict=True)):
+            stage = [BasicBlock(c_in, width, stride=2)]
+            stage += [BasicBlock(width, width) for _ in range(count - 1)]
+            self.add_module(f"layer{i + 1}", nn.Sequential(*stage))
+            c_in = width
+
+    def forward(self, x: SparseTensor) -> list[SparseTensor]:
+        """Voxels (stride 1) to the four levels (strides 4, 8, 16, 32), fine to coarse."""
+        x = conv_norm(self.conv1, self.norm1, x, relu=True)
+        levels = []
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = stage(x)
+            levels.append(x)
+        return levels

@@ -1,0 +1,72 @@
+"""Weight files: read without ever running code that they hold."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dspdet3d_ros.errors import InputError
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with open(path, "rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The contents of a checkpoint: at least `state_dict`, a mapping from names to tensors.
+
+    Raises:
+        InputError: the file is absent, truncated, holds more than plain data, or has no `state_dict`.
+    """
+    if not path.is_file():
+        raise InputError(f"checkpoint {path}: no such file")
+    try:
+        contents = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many types; whatever it is, the file cannot be used
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(
+            f"checkpoint {path}: expected a torch file of plain tensors and values; it is damaged or holds code: {reason}"
+        ) from None
+    state = contents.get("state_dict") if isinstance(contents, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(f"checkpoint {path}: expected a mapping with 'state_dict', names to tensors")
+    return contents
+
+
+def load_weights(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
+    """Loads a state into a network; every name must be there and every shape fit.
+
+    Raises:
+        InputError: lists what is missing, unexpected or misshapen.
+    """
+    state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    own = network.state_dict()
+    faults = [f"missing {name}" for name in own if name not in state]
+    faults += [f"unexpected {name}" for name in state if name not in own]
+    faults += [
+        f"{name} is {tuple(state[name].shape)}, expected {tuple(tensor.shape)}"
+        for name, tensor in own.items()
+        if name in state and state[name].shape != tensor.shape
+    ]
+    if faults:
+        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise InputError(f"checkpoint {source} does not fit the model: {'; '.join(faults[:5])}{more}")
+    network.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in state.items()})
+
+
+def save_checkpoint(path: Path, contents: dict[str, Any]) -> None:
+    """Writes a checkpoint in one step: there is never a half-written file of that name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    torch.save(contents, temporary)
+    os.replace(temporary, path)

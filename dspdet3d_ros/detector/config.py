@@ -1,0 +1,116 @@
+"""What a model file says: the network, its classes, its thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dspdet3d_ros.errors import InputError
+
+MODEL_DIR = Path(__file__).parent.parent / "models"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """One model. Defaults are the published network (DSPDet3D, section 3 and released configurations).
+
+    Attributes:
+        classes: class names, in the order of the classification outputs.
+        voxel_size: edge of an input voxel, metres.
+        widths: channels of the four levels, fine to coarse.
+        blocks: residual blocks of the four backbone stages.
+        head_width: channels of the prediction branch.
+        pruning_threshold: default τ.
+        score_threshold: default least class score.
+        nms_iou_threshold: default overlap above which the lower-scored box is dropped.
+        nms_overlap: "3d" measures the overlap of boxes in space, "plan_view" as the original does in the x-y plane,
+            where of two equal things one above the other one is lost.
+        nms_across_classes: one box an object whatever its class, instead of one an object and class.
+        nms_pre: number of best-scored cells that become boxes at all.
+        recenter: the network was trained at the origin: clouds are moved there, boxes back.
+        weights: file of the weights that come with the package, or None.
+    """
+
+    classes: tuple[str, ...]
+    voxel_size: float = 0.01
+    widths: tuple[int, int, int, int] = (64, 128, 128, 128)
+    blocks: tuple[int, int, int, int] = (3, 4, 6, 3)
+    head_width: int = 128
+    pruning_threshold: float = 0.3
+    score_threshold: float = 0.01
+    nms_iou_threshold: float = 0.5
+    nms_overlap: str = "3d"
+    nms_across_classes: bool = False
+    nms_pre: int = 1000
+    recenter: bool = True
+    weights: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.classes or len(set(self.classes)) != len(self.classes):
+            raise InputError("classes: expected at least one name and no name twice")
+        if not self.voxel_size > 0:
+            raise InputError(f"voxel_size: expected a positive number of metres, got {self.voxel_size}")
+        if len(self.widths) != 4 or len(self.blocks) != 4 or min(*self.widths, *self.blocks, self.head_width) < 1:
+            raise InputError("widths, blocks: expected four positive integers each, and a positive head_width")
+        if self.nms_overlap not in ("3d", "plan_view"):
+            raise InputError(f"nms_overlap: expected '3d' or 'plan_view', got {self.nms_overlap!r}")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
+        """Builds and checks a configuration.
+
+        Raises:
+            InputError: a key is unknown or a value cannot be used.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = set(values) - known
+        if unknown:
+            raise InputError(f"{sorted(unknown)[0]}: unknown key; known are {', '.join(sorted(known))}")
+        if "classes" not in values:
+            raise InputError("classes: missing")
+        try:
+            return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        except TypeError as error:
+            raise InputError(f"model values: {error}") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `from_dict` takes them."""
+        return {f.name: list(v) if isinstance(v := getattr(self, f.name), tuple) else v for f in fields(self)}
+
+
+def model_names() -> list[str]:
+    """Names of the model files that come with the package."""
+    return sorted(path.stem for path in MODEL_DIR.glob("*.yaml"))
+
+
+def read_model_file(model: str) -> dict[str, Any]:
+    """The contents of a model file, given by its name in the package or its path.
+
+    Raises:
+        InputError: there is no such file or it is not a mapping.
+    """
+    path = MODEL_DIR / f"{model}.yaml" if model in model_names() else Path(model)
+    try:
+        values = yaml.safe_load(path.read_text())
+    except OSError:
+        raise InputError(f"model {model!r}: expected one of {', '.join(model_names())} or a .yaml file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"model file {path}: not readable as yaml: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict) or not isinstance(values.get("model"), dict):
+        raise InputError(f"model file {path}: expected a mapping with the key 'model'")
+    return values
+
+
+def load_model_config(model: str) -> ModelConfig:
+    """The model part of a model file.
+
+    Raises:
+        InputError: see `read_model_file` and `ModelConfig.from_dict`.
+    """
+    try:
+        return ModelConfig.from_dict(read_model_file(model)["model"])
+    except InputError as error:
+        raise InputError(f"model {model}: {error}") from None

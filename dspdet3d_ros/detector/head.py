@@ -1,0 +1,138 @@
+"""The four-level detection head with dynamic spatial pruning (DSPDet3D, sections 3.2 and 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dspdet3d_ros.sparse import ConvNormReLU, CoordinateSet, GenerativeUpConv, SparseConv, SparseTensor
+
+LEVELS = 4
+_CLASS_PRIOR = 0.01
+
+
+@dataclass(frozen=True)
+class LevelOutput:
+    """What the head says about the cells of one level.
+
+    Attributes:
+        level: 0 (finest) to 3.
+        coords: the N cells.
+        regression: (N, 6) offset of the box centre from the cell's lower corner in metres, log of its size in metres.
+        logits: (N, n_classes) class logits.
+        keep_logits: (N, 1) logits of "prune this cell" before the lateral block, None at level 0.
+        kept: number of cells that were refined to the next finer level; N at level 0.
+    """
+
+    level: int
+    coords: CoordinateSet
+    regression: Tensor
+    logits: Tensor
+    keep_logits: Tensor | None
+    kept: int
+
+    def boxes(self, voxel_size: float) -> Tensor:
+        """(N, 6) decoded boxes: centre = c·s + reg[:3], size = exp(reg[3:]); metres."""
+        corner = self.coords.coords[:, 1:].to(self.regression.dtype) * voxel_size
+        return torch.cat([corner + self.regression[:, :3], torch.exp(self.regression[:, 3:])], 1)
+
+
+#: Chooses the cells of a level that are refined: (lateral features, keep logits) -> (N,) mask.
+Pruner = Callable[[SparseTensor, Tensor], Tensor]
+#: Called after the partial addition with the cells of a level and the coarser level's keep logits.
+Limiter = Callable[[SparseTensor, SparseTensor], SparseTensor]
+
+
+def keep_probability(keep_logits: Tensor) -> Tensor:
+    """(N,) probability that a cell is kept: in training "not keep" is the positive class."""
+    return 1 - torch.sigmoid(keep_logits[:, 0])
+
+
+def threshold_pruner(pruning_threshold: float) -> Pruner:
+    """Keeps the cells whose keep probability exceeds τ; τ = 0 keeps every cell, underflowed probabilities too."""
+
+    def prune(x: SparseTensor, keep_logits: Tensor) -> Tensor:
+        if pruning_threshold <= 0:
+            return torch.ones(len(x), dtype=torch.bool, device=keep_logits.device)
+        return keep_probability(keep_logits) > pruning_threshold
+
+    return prune
+
+
+class Head(nn.Module):
+    """Predicts boxes at every level, coarse to fine, refining only the cells that may hold smaller objects.
+
+    Args:
+        widths: channels of the four levels, fine to coarse.
+        head_width: channels of the prediction branch.
+        n_classes: number of classes.
+        initial_size: size of the boxes predicted before training, metres.
+    """
+
+    def __init__(self, widths: Sequence[int], head_width: int, n_classes: int, initial_size: float = 1.0) -> None:
+        super().__init__()
+        self.bbox_conv = SparseConv(head_width, 6, kernel_size=1, bias=True)
+        self.cls_conv = SparseConv(head_width, n_classes, kernel_size=1, bias=True)
+        self.keep_conv = nn.ModuleList(SparseConv(widths[i], 1, kernel_size=1, bias=True) for i in range(1, LEVELS))
+        for i in range(LEVELS):
+            if i > 0:
+                self.add_module(f"up_block_{i}", ConvNormReLU(GenerativeUpConv(widths[i], widths[i - 1])))
+            self.add_module(f"lateral_block_{i}", ConvNormReLU(SparseConv(widths[i], widths[i])))
+            self.add_module(f"out_block_{i}", ConvNormReLU(SparseConv(widths[i], head_width)))
+        self._initialise(initial_size)
+
+    def _initialise(self, initial_size: float) -> None:
+        for conv in (self.bbox_conv, self.cls_conv, *self.keep_conv):
+            nn.init.normal_(conv.kernel, std=0.01)
+        prior = torch.tensor(_CLASS_PRIOR)
+        nn.init.constant_(self.cls_conv.bias, float(torch.log(prior / (1 - prior))))
+        with torch.no_grad():
+            self.bbox_conv.bias[:, 3:] = torch.log(torch.tensor(initial_size))
+
+    def forward(
+        self,
+        levels: Sequence[SparseTensor],
+        prune: Pruner,
+        limit: Limiter | None = None,
+        lap: Callable[[str], None] = lambda _: None,
+    ) -> list[LevelOutput]:
+        """Backbone levels (fine to coarse) to predictions, coarse to fine.
+
+        Args:
+            levels: the backbone's four outputs.
+            prune: chooses the cells to refine.
+            limit: drops cells after refinement, used in training only.
+            lap: called with a stage's name when the stage is done.
+        """
+        outputs: list[LevelOutput] = []
+        x = levels[-1]
+        keep: SparseTensor | None = None
+        for i in reversed(range(LEVELS)):
+            if i < LEVELS - 1:
+                x = self.get_submodule(f"up_block_{i + 1}")(x).add_where_present(levels[i])
+                if limit is not None:
+                    x = limit(x, keep)
+            keep = self.keep_conv[i - 1](x) if i > 0 else None
+            x = self.get_submodule(f"lateral_block_{i}")(x)
+            out = self.get_submodule(f"out_block_{i}")(x)
+            mask = None if keep is None else prune(x, keep.features)
+            kept = len(x) if mask is None else int(mask.sum())
+            outputs.append(
+                LevelOutput(
+                    level=i,
+                    coords=x.coords,
+                    regression=self.bbox_conv(out).features,
+                    logits=self.cls_conv(out).features,
+                    keep_logits=None if keep is None else keep.features,
+                    kept=kept,
+                )
+            )
+            lap(f"level{i}")
+            if kept == 0:
+                break
+            if mask is not None and kept < len(x):
+                x = x.select(mask)
+        return outputs

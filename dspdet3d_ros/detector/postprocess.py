@@ -1,0 +1,73 @@
+"""From the predictions of all levels to the boxes that are reported (DSPDet3D, section 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dspdet3d_ros.detector.boxes import iou_matrix, suppress
+from dspdet3d_ros.detector.config import ModelConfig
+from dspdet3d_ros.detector.head import LevelOutput
+from dspdet3d_ros.detector.result import DetectionSettings
+
+
+def best_cells(outputs: Sequence[LevelOutput], config: ModelConfig) -> tuple[Tensor, Tensor]:
+    """The `nms_pre` cells with the largest class score over all levels together.
+
+    Returns:
+        (N, 6) boxes in metres and (N, n_classes) scores; predictions that are not finite are left out.
+    """
+    boxes = torch.cat([output.boxes(config.voxel_size) for output in outputs])
+    logits = torch.cat([output.logits for output in outputs])
+    finite = torch.isfinite(boxes).all(1) & torch.isfinite(logits).all(1)
+    boxes, scores = boxes[finite], torch.sigmoid(logits[finite])
+    best = torch.topk(scores.amax(1), min(config.nms_pre, len(scores))).indices
+    return boxes[best], scores[best]
+
+
+def select_boxes(
+    boxes: Tensor, scores: Tensor, settings: DetectionSettings, config: ModelConfig
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Score threshold, class filter and suppression of duplicates.
+
+    Args:
+        boxes: (N, 6) metres.
+        scores: (N, n_classes).
+        settings: the thresholds.
+        config: says how overlap is measured and whether classes suppress each other.
+
+    Returns:
+        (K, 6) boxes, (K,) scores, (K,) class indices; best score first, at most `max_detections`.
+    """
+    if settings.class_filter:
+        allowed = torch.tensor([name in settings.class_filter for name in config.classes], device=scores.device)
+        scores = torch.where(allowed, scores, -1.0)
+    iou = iou_matrix(boxes, boxes, config.nms_overlap)
+    if config.nms_across_classes:
+        rows, labels = _one_box_an_object(scores, iou, settings)
+    else:
+        rows, labels = _boxes_by_class(scores, iou, settings)
+    chosen = scores[rows, labels]
+    order = torch.argsort(chosen, descending=True, stable=True)[: settings.max_detections]
+    return boxes[rows[order]], chosen[order], labels[order]
+
+
+def _one_box_an_object(scores: Tensor, iou: Tensor, settings: DetectionSettings) -> tuple[Tensor, Tensor]:
+    best, labels = scores.max(1)
+    rows = (best > settings.score_threshold).nonzero()[:, 0]
+    rows = rows[suppress(iou[rows][:, rows], best[rows], settings.nms_iou_threshold)]
+    return rows, labels[rows]
+
+
+def _boxes_by_class(scores: Tensor, iou: Tensor, settings: DetectionSettings) -> tuple[Tensor, Tensor]:
+    kept = [torch.empty(0, dtype=torch.int64, device=scores.device)]
+    labels = [kept[0]]
+    for label in range(scores.shape[1]):
+        rows = (scores[:, label] > settings.score_threshold).nonzero()[:, 0]
+        if len(rows):
+            rows = rows[suppress(iou[rows][:, rows], scores[rows, label], settings.nms_iou_threshold)]
+            kept.append(rows)
+            labels.append(torch.full_like(rows, label))
+    return torch.cat(kept), torch.cat(labels)

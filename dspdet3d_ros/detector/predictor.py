@@ -1,0 +1,210 @@
+"""The detector as a function from points to boxes: numpy in, numpy out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dspdet3d_ros.detector.checkpoint import load_weights, read_checkpoint, sha256
+from dspdet3d_ros.detector.config import MODEL_DIR, ModelConfig, load_model_config
+from dspdet3d_ros.detector.head import LEVELS, LevelOutput, threshold_pruner
+from dspdet3d_ros.detector.network import DSPDet3D, voxelise
+from dspdet3d_ros.detector.points import as_points, training_origin, usable_points
+from dspdet3d_ros.detector.postprocess import best_cells, select_boxes
+from dspdet3d_ros.detector.result import Detections, DetectionSettings, DetectionStats, LevelCells
+from dspdet3d_ros.detector.stopwatch import Stopwatch
+from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.sparse import Engine, make_engine
+
+DEFAULT_MODEL = "small"
+DEFAULT_MAX_POINTS = 5_000_000
+DATA_DIR = MODEL_DIR.parent / "data"
+
+
+class Detector:
+    """A network with its weights on a device.
+
+    Args:
+        config: the model.
+        network: the network, on `device`, in evaluation mode.
+        engine: what computes its convolutions.
+        device: where it runs.
+        model_name: what the model is called in messages.
+        checkpoint_sha256: hash of the weight file.
+        max_points: clouds with more points are thinned evenly.
+        recenter: move clouds to the origin that the network was trained at, and the boxes back.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        network: DSPDet3D,
+        engine: Engine,
+        device: torch.device,
+        model_name: str,
+        checkpoint_sha256: str,
+        max_points: int = DEFAULT_MAX_POINTS,
+        recenter: bool | None = None,
+    ) -> None:
+        self.config = config
+        self.model_name = model_name
+        self.checkpoint_sha256 = checkpoint_sha256
+        self.max_points = max_points
+        self.recenter = config.recenter if recenter is None else recenter
+        self._network = network.to(device).eval()
+        self._engine = engine
+        self._device = device
+
+    @classmethod
+    def load(
+        cls,
+        model: str = DEFAULT_MODEL,
+        checkpoint: str | Path | None = None,
+        device: str = "auto",
+        backend: str = "torch",
+        max_points: int = DEFAULT_MAX_POINTS,
+        recenter: bool | None = None,
+    ) -> Detector:
+        """Loads a model.
+
+        Args:
+            model: name of a model that comes with the package, or a model file's path.
+            checkpoint: weight file; the model's own when not given. A checkpoint that says which model it was trained
+                as is used with that model's classes and widths.
+            device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:n".
+            backend: the sparse engine.
+            max_points: clouds with more points are thinned evenly.
+            recenter: see `Detector`; the model's own setting when not given.
+
+        Raises:
+            InputError: the model, the checkpoint, the device or the backend cannot be used.
+        """
+        if max_points < 1:
+            raise InputError(f"max_points: expected at least 1, got {max_points}")
+        target = choose_device(device)
+        engine = make_engine(backend)
+        config = load_model_config(model)
+        path = _weights_path(model, config, checkpoint)
+        contents = read_checkpoint(path)
+        if isinstance(contents.get("model"), dict):
+            config = ModelConfig.from_dict(contents["model"])
+        network = DSPDet3D(config)
+        load_weights(network, contents["state_dict"], str(path))
+        return cls(config, network, engine, target, model, sha256(path), max_points, recenter)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """All classes that the model knows."""
+        return self.config.classes
+
+    @property
+    def device(self) -> str:
+        """ "cpu" or "cuda:n"."""
+        return str(self._device)
+
+    @property
+    def backend(self) -> str:
+        """Name of the sparse engine."""
+        return self._engine.name
+
+    def default_settings(self) -> DetectionSettings:
+        """The thresholds that go with the model."""
+        c = self.config
+        return DetectionSettings(c.pruning_threshold, c.score_threshold, c.nms_iou_threshold)
+
+    def __call__(self, xyz: np.ndarray, settings: DetectionSettings | None = None) -> Detections:
+        """Finds boxes in a cloud.
+
+        Args:
+            xyz: (N, 3) metres, gravity along -z; points that are not finite are left out.
+            settings: thresholds; the model's own when not given.
+
+        Returns:
+            The boxes, in the frame of `xyz`.
+
+        Raises:
+            InputError: `xyz` is no (N, 3) array, or reaches further than voxels can be numbered.
+        """
+        settings = settings or self.default_settings()
+        xyz = as_points(xyz)
+        watch = Stopwatch(self._device)
+        points = usable_points(xyz, self.max_points)
+        origin = training_origin(points) if self.recenter and len(points) else np.zeros(3)
+        watch.lap("points")
+        if not len(points):
+            return self._result(np.empty((0, 6)), np.empty(0), np.empty(0), len(xyz), 0, 0, [], settings, watch)
+        with torch.inference_mode():
+            local = torch.from_numpy((points - origin).astype(np.float32)).to(self._device)
+            voxels = voxelise(local, self.config.voxel_size, self._engine)
+            watch.lap("voxelise")
+            outputs = self._network(voxels, threshold_pruner(settings.pruning_threshold), lap=watch.lap)
+            found = select_boxes(*best_cells(outputs, self.config), settings, self.config)
+            boxes, scores, labels = (part.cpu().numpy() for part in found)
+        watch.lap("postprocess")
+        boxes = boxes.astype(np.float64) + np.concatenate([origin, np.zeros(3)])
+        return self._result(boxes, scores, labels, len(xyz), len(points), len(voxels), outputs, settings, watch)
+
+    def _result(
+        self,
+        boxes: np.ndarray,
+        scores: np.ndarray,
+        labels: np.ndarray,
+        points_in: int,
+        points_used: int,
+        voxels: int,
+        outputs: Sequence[LevelOutput],
+        settings: DetectionSettings,
+        watch: Stopwatch,
+    ) -> Detections:
+        cells = {output.level: LevelCells(output.level, len(output.coords), output.kept) for output in outputs}
+        stats = DetectionStats(
+            pruning_threshold=settings.pruning_threshold,
+            points_in=points_in,
+            points_used=points_used,
+            voxels=voxels,
+            levels=tuple(cells.get(level, LevelCells(level, 0, 0)) for level in reversed(range(LEVELS))),
+            stage_ms=watch.laps_ms,
+            total_ms=watch.total_ms,
+            device=self.device,
+            backend=self.backend,
+        )
+        return Detections(
+            boxes.astype(np.float32), scores.astype(np.float32), labels.astype(np.int64), self.class_names, stats
+        )
+
+
+def choose_device(device: str) -> torch.device:
+    """The torch device of that name; "auto" is CUDA where there is one.
+
+    Raises:
+        InputError: the device is unknown or not there.
+    """
+    if device == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise InputError(f"device: expected auto, cpu, cuda or cuda:n, got {device!r}") from None
+    if chosen.type == "cuda":
+        count = torch.cuda.device_count()
+        if not torch.cuda.is_available() or (chosen.index or 0) >= count:
+            raise InputError(
+                f"device: {device!r} is not there: torch {torch.__version__} sees {count} CUDA devices; "
+                "use cpu or auto, or install a CUDA build of torch and its driver"
+            )
+        return torch.device("cuda", chosen.index or 0)
+    if chosen.type != "cpu":
+        raise InputError(f"device: expected auto, cpu, cuda or cuda:n, got {device!r}")
+    return chosen
+
+
+def _weights_path(model: str, config: ModelConfig, checkpoint: str | Path | None) -> Path:
+    if checkpoint:
+        return Path(checkpoint)
+    if config.weights is None:
+        raise InputError(f"model {model}: comes without weights; name a checkpoint file")
+    own = DATA_DIR / config.weights
+    return own if own.is_file() else Path(config.weights)

@@ -1,0 +1,148 @@
+"""Integer coordinates of sparse tensors, packed into one sortable key each."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dspdet3d_ros.errors import InputError
+
+AXIS_BITS = 19
+BATCH_BITS = 6
+MAX_BATCH = 1 << BATCH_BITS
+#: Coordinates are accepted in [-COORDINATE_LIMIT, COORDINATE_LIMIT): at 1 cm a cube of 5 km. The rest of the key's
+#: range is a margin that kernel offsets may step into without wrapping into the next digit.
+COORDINATE_LIMIT = (1 << (AXIS_BITS - 1)) - 1024
+
+_OFFSET = 1 << (AXIS_BITS - 1)
+_MASK = (1 << AXIS_BITS) - 1
+#: Larger than every key; fills the end of look-ups.
+NO_KEY = torch.iinfo(torch.int64).max
+
+
+def pack(coords: Tensor) -> Tensor:
+    """(N, 4) int64 rows (batch, x, y, z) -> (N,) int64 keys, ordered like the rows; z is the lowest digit."""
+    b, x, y, z = coords.unbind(1)
+    return (((b << AXIS_BITS | x + _OFFSET) << AXIS_BITS | y + _OFFSET) << AXIS_BITS) | z + _OFFSET
+
+
+def unpack(keys: Tensor) -> Tensor:
+    """(N,) int64 keys -> (N, 4) int64 rows (batch, x, y, z)."""
+    z = (keys & _MASK) - _OFFSET
+    y = (keys >> AXIS_BITS & _MASK) - _OFFSET
+    x = (keys >> 2 * AXIS_BITS & _MASK) - _OFFSET
+    return torch.stack([keys >> 3 * AXIS_BITS, x, y, z], 1)
+
+
+def key_offset(dx: int, dy: int, dz: int) -> int:
+    """What adding (dx, dy, dz) to a coordinate adds to its key."""
+    return (dx << 2 * AXIS_BITS) + (dy << AXIS_BITS) + dz
+
+
+def kernel_offsets(kernel_size: int) -> list[tuple[int, int, int]]:
+    """Offsets (dx, dy, dz) of a centred kernel of size 1 or 3, x fastest: the order of the weights' first axis."""
+    if kernel_size not in (1, 3):
+        raise InputError(f"kernel_size: expected 1 or 3, got {kernel_size}")
+    reach = range(-(kernel_size // 2), kernel_size // 2 + 1)
+    return [(dx, dy, dz) for dz in reach for dy in reach for dx in reach]
+
+
+class CoordinateSet:
+    """Unique coordinates of one tensor stride, sorted by key. Immutable; kernel maps between sets are cached on it.
+
+    Attributes:
+        keys: (N,) int64, sorted, unique.
+        stride: tensor stride in voxels; every coordinate is a multiple of it.
+    """
+
+    def __init__(self, keys: Tensor, stride: int) -> None:
+        """`keys` must be sorted and unique; `from_coordinates` takes any rows."""
+        self.keys = keys
+        self.stride = stride
+        self._cache: dict[object, object] = {}
+
+    @classmethod
+    def from_coordinates(cls, coords: Tensor, stride: int = 1) -> tuple[CoordinateSet, Tensor]:
+        """The set of `coords` and, for each of its N rows, the first input row that has its coordinate.
+
+        Args:
+            coords: (M, 4) integer rows (batch, x, y, z); duplicates allowed.
+            stride: tensor stride in voxels.
+
+        Raises:
+            InputError: a coordinate or batch index is out of the range that keys can hold.
+        """
+        coords = coords.long()
+        if len(coords):
+            low, high = int(coords[:, 1:].min()), int(coords[:, 1:].max())
+            if low < -COORDINATE_LIMIT or high >= COORDINATE_LIMIT:
+                raise InputError(
+                    f"coordinates: expected within ±{COORDINATE_LIMIT} voxels, got {low}..{high}; "
+                    "recentre the cloud or crop far outliers"
+                )
+            if int(coords[:, 0].min()) < 0 or int(coords[:, 0].max()) >= MAX_BATCH:
+                raise InputError(f"batch index: expected 0..{MAX_BATCH - 1}")
+        keys, order = torch.sort(pack(coords), stable=True)
+        first = torch.ones_like(keys, dtype=torch.bool)
+        first[1:] = keys[1:] != keys[:-1]
+        return cls(keys[first], stride), order[first]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __repr__(self) -> str:
+        return f"CoordinateSet({len(self)} cells, stride {self.stride})"
+
+    @property
+    def coords(self) -> Tensor:
+        """(N, 4) int64 rows (batch, x, y, z)."""
+        return self.cached("coords", lambda: unpack(self.keys))
+
+    def cached(self, name: object, make):
+        """`make()`, computed once per set and name."""
+        if name not in self._cache:
+            self._cache[name] = make()
+        return self._cache[name]
+
+    def downsampled(self) -> CoordinateSet:
+        """The coarser set of stride 2t: unique `floor(p / 2t)·2t`."""
+        return self.cached("downsampled", self._downsample)
+
+    def _downsample(self) -> CoordinateSet:
+        # Strides are powers of two and the key's offset is a multiple of them, so rounding down is clearing low bits.
+        clear = 2 * self.stride - 1
+        mask = ~key_offset(clear, clear, clear)
+        return CoordinateSet(torch.unique(self.keys & mask), 2 * self.stride)
+
+    def expanded(self) -> CoordinateSet:
+        """The finer set of stride t/2 that a generative transposed convolution makes: all `p + (t/2)·offset_k`."""
+        return self.cached("expanded", self._expand)
+
+    def _expand(self) -> CoordinateSet:
+        half = self.stride // 2
+        # One axis after the other: three small unions instead of one of 27 times the rows.
+        keys = self.keys
+        for step in (key_offset(half, 0, 0), key_offset(0, half, 0), key_offset(0, 0, half)):
+            keys = torch.unique(torch.cat([keys - step, keys, keys + step]))
+        return CoordinateSet(keys, half)
+
+    def subset(self, mask: Tensor) -> CoordinateSet:
+        """The rows where the (N,) boolean `mask` is true, in order."""
+        return CoordinateSet(self.keys[mask], self.stride)
+
+    def find(self, keys: Tensor) -> Tensor:
+        """Row of each key in this set, -1 where it is absent; `keys` int64 of any shape."""
+        rows = torch.searchsorted(self.keys, keys)
+        padded = torch.cat([self.keys, self.keys.new_full((1,), NO_KEY)])
+        return torch.where(padded[rows] == keys, rows, -1)
+
+    def rows_of(self, other: CoordinateSet) -> Tensor:
+        """(len(other),) row in this set of each of the other set's coordinates, -1 where absent; cached."""
+        if other is self:
+            return torch.arange(len(self), device=self.keys.device)
+        return other.cached(("rows in", id(self)), lambda: (self.find(other.keys), self))[0]
+
+    def batch_counts(self, batch_size: int) -> list[int]:
+        """How many rows each of the first `batch_size` batch entries has (rows are grouped by batch)."""
+        ends = torch.arange(1, batch_size + 1, device=self.keys.device) << 3 * AXIS_BITS
+        return torch.searchsorted(self.keys, ends).diff(prepend=ends.new_zeros(1)).tolist()

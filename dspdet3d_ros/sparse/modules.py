@@ -1,0 +1,129 @@
+"""Layers over sparse tensors; parameter names and layouts are those of MinkowskiEngine's checkpoints."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dspdet3d_ros.sparse.convolution import Epilogue
+from dspdet3d_ros.sparse.coords import CoordinateSet
+from dspdet3d_ros.sparse.tensor import SparseTensor
+
+
+class _Kernel(nn.Module):
+    """A weight `kernel` and an optional `bias`; subclasses say which coordinates come out."""
+
+    def __init__(self, kernel_shape: tuple[int, ...], bias: bool) -> None:
+        super().__init__()
+        self.kernel = nn.Parameter(torch.empty(kernel_shape))
+        self.bias = nn.Parameter(torch.zeros(1, kernel_shape[-1])) if bias else None
+        self.reset_parameters()
+        self._folded: tuple[tuple, Tensor, Tensor] | None = None
+
+    def reset_parameters(self) -> None:
+        """Kaiming-normal for ReLU, fan-out: the original's start."""
+        volume = self.kernel.shape[0] if self.kernel.ndim == 3 else 1
+        nn.init.normal_(self.kernel, std=(2 / (volume * self.kernel.shape[-1])) ** 0.5)
+
+    def outputs(self, coords: CoordinateSet) -> CoordinateSet:
+        """The coordinates that come out when `coords` go in."""
+        raise NotImplementedError
+
+    @property
+    def weight(self) -> Tensor:
+        """(K, C_in, C_out) view of the kernel."""
+        return self.kernel if self.kernel.ndim == 3 else self.kernel[None]
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        """Convolves."""
+        coords = self.outputs(x.coords)
+        if self.kernel.ndim == 2:
+            features = x.features @ self.kernel
+        else:
+            features = x.engine.convolve(x.features, self.kernel, x.coords, coords)
+        if self.bias is not None:
+            features = features + self.bias
+        return SparseTensor(features, coords, x.engine)
+
+    def extra_repr(self) -> str:
+        return f"kernel {tuple(self.kernel.shape)}, bias {self.bias is not None}"
+
+
+class SparseConv(_Kernel):
+    """Convolution of kernel size 1 or 3 and stride 1 or 2.
+
+    Stride 1 keeps the coordinates (submanifold); stride 2 puts out the unique `floor(p / 2t)·2t`.
+    """
+
+    def __init__(self, c_in: int, c_out: int, kernel_size: int = 3, stride: int = 1, bias: bool = False) -> None:
+        matrix = kernel_size == 1 and stride == 1
+        super().__init__((c_in, c_out) if matrix else (kernel_size**3, c_in, c_out), bias)
+        self.stride = stride
+
+    def outputs(self, coords: CoordinateSet) -> CoordinateSet:
+        """See `_Kernel.outputs`."""
+        return coords if self.stride == 1 else coords.downsampled()
+
+
+class GenerativeUpConv(_Kernel):
+    """Generative transposed convolution of kernel 3, stride 2: every cell creates its 27 finer neighbours."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__((27, c_in, c_out), bias=False)
+
+    def outputs(self, coords: CoordinateSet) -> CoordinateSet:
+        """See `_Kernel.outputs`."""
+        return coords.expanded()
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over all rows."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bn = nn.BatchNorm1d(channels)
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        """Normalises."""
+        if self.training and len(x) < 2:
+            # A single row has no variance; the running statistics serve instead.
+            bn = self.bn
+            stats = (bn.running_mean, bn.running_var, bn.weight, bn.bias)
+            return x.with_features(nn.functional.batch_norm(x.features, *stats, training=False, eps=bn.eps))
+        return x.with_features(self.bn(x.features))
+
+
+class ConvNormReLU(nn.Sequential):
+    """A convolution, batch normalisation, ReLU."""
+
+    def __init__(self, conv: _Kernel) -> None:
+        super().__init__(conv, BatchNorm(conv.kernel.shape[-1]))
+
+    def forward(self, x: SparseTensor) -> SparseTensor:
+        """Applies the three, in one pass over the rows when no gradient is wanted."""
+        return conv_norm(self[0], self[1], x, relu=True)
+
+
+def conv_norm(
+    conv: _Kernel, norm: BatchNorm, x: SparseTensor, residual: SparseTensor | None = None, relu: bool = False
+) -> SparseTensor:
+    """Convolution, batch normalisation, then `+ residual` and ReLU if asked for."""
+    if norm.training or torch.is_grad_enabled():
+        y = norm(conv(x))
+        features = y.features if residual is None else y.features + residual.features
+        return y.with_features(torch.relu(features) if relu else features)
+    weight, bias = _fold(conv, norm)
+    coords = conv.outputs(x.coords)
+    epilogue = Epilogue(bias, None if residual is None else residual.features, relu)
+    return SparseTensor(x.engine.convolve(x.features, weight, x.coords, coords, epilogue), coords, x.engine)
+
+
+def _fold(conv: _Kernel, norm: BatchNorm) -> tuple[Tensor, Tensor]:
+    """Weight and bias of the convolution with the batch norm's statistics folded in; computed again when they change."""
+    bn = norm.bn
+    sources = (conv.kernel, bn.weight, bn.bias, bn.running_mean, bn.running_var)
+    state = tuple((id(tensor), tensor._version) for tensor in sources)
+    if conv._folded is None or conv._folded[0] != state:
+        scale = bn.weight * torch.rsqrt(bn.running_var + bn.eps)
+        conv._folded = (state, (conv.weight * scale).detach(), (bn.bias - bn.running_mean * scale).detach())
+    return conv._folded[1:]

@@ -1,0 +1,70 @@
+"""Features at coordinates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from dspdet3d_ros.sparse.coords import CoordinateSet, key_offset, pack
+from dspdet3d_ros.sparse.engine import Engine
+
+
+@dataclass(frozen=True)
+class SparseTensor:
+    """One feature row for each coordinate.
+
+    Attributes:
+        features: (N, C) float32, rows in the order of `coords`.
+        coords: the N coordinates.
+        engine: what computes the convolutions on this tensor.
+    """
+
+    features: Tensor
+    coords: CoordinateSet
+    engine: Engine
+
+    def __len__(self) -> int:
+        return len(self.coords)
+
+    def with_features(self, features: Tensor) -> SparseTensor:
+        """The same coordinates with other features."""
+        return replace(self, features=features)
+
+    def select(self, mask: Tensor) -> SparseTensor:
+        """The rows where the (N,) boolean `mask` is true."""
+        return replace(self, features=self.features[mask], coords=self.coords.subset(mask))
+
+    def add_where_present(self, other: SparseTensor) -> SparseTensor:
+        """Adds the other tensor's rows at this tensor's coordinates; no new coordinates come from the other one.
+
+        The *partial addition* of DSPDet3D (section 3.3).
+        """
+        rows = other.coords.rows_of(self.coords)
+        mine = (rows >= 0).nonzero()[:, 0]
+        return self.with_features(self.features.index_add(0, mine, other.features[rows[mine]]))
+
+    def interpolate(self, coords: Tensor) -> Tensor:
+        """Trilinear look-up of the features at off-grid places; absent corners count as zero.
+
+        Args:
+            coords: (M, 4) float rows (batch, x, y, z) in voxels.
+
+        Returns:
+            (M, C) features.
+        """
+        stride = self.coords.stride
+        low = torch.floor(coords[:, 1:] / stride)
+        part = coords[:, 1:] / stride - low
+        corner = torch.cat([coords[:, :1], low * stride], 1).long()
+        base = pack(corner)
+        out = self.features.new_zeros(len(coords), self.features.shape[1])
+        for dx in (0, 1):
+            for dy in (0, 1):
+                for dz in (0, 1):
+                    rows = self.coords.find(base + key_offset(dx * stride, dy * stride, dz * stride))
+                    step = torch.tensor([dx, dy, dz], device=part.device)
+                    weight = torch.where(step == 1, part, 1 - part).prod(1) * (rows >= 0)
+                    out += weight[:, None] * self.features[rows.clamp(min=0)]
+        return out
