@@ -1,0 +1,33 @@
+# Everything runs in .venv, which `make setup` makes and keeps up to date; see scripts/environment.
+PYTHON ?= python3
+TORCH ?=
+CLOUD ?=
+PYTEST ?=
+
+# A domain of its own for each run of the tests keeps them apart from a robot and from each other.
+TEST_DOMAIN := $(shell echo $$(( $$$$ % 100 + 1 )))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@echo "  Options:      CLOUD=file      a cloud of your own for the demo (.npz .npy .ply .pcd .bin)"
+	@echo "                TORCH='torch==2.x'  another torch;  PYTHON=python3.12  another Python"
+	@echo "                PYTEST='-k name'    arguments for pytest"
+
+setup: ## make or update .venv: torch, ROS 2, the messages, this package
+	@$(PYTHON) scripts/environment --torch '$(TORCH)'
+
+demo: setup ## detect objects in the demo cloud, or in CLOUD=file; results in build/demo
+	@scripts/run python -m dspdet3d_ros.ros.demo --out build/demo $(if $(CLOUD),'$(CLOUD)')
+
+test: setup ## run all tests
+	@ROS_DOMAIN_ID=$(TEST_DOMAIN) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST scripts/run python -m pytest $(PYTEST)
+
+lint: setup ## check style and formatting
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+
+clean: ## remove everything that was made here, .venv included
+	rm -rf .venv build install log .pytest_cache .ruff_cache *.egg-info

@@ -1,0 +1,97 @@
+"""Sets up `.venv`: torch, ROS 2, the messages, this package. `make setup` runs it; only what has changed is done again.
+
+    python3 scripts/environment [--torch REQUIREMENT]
+
+It needs nothing but Python's standard library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import machine
+from console import Progress, SetupError
+from steps import DEFAULT_TORCH, ROOT, STATE, VENV, Builder, Step
+
+CHOICE = STATE / "torch-requirement.txt"
+
+
+def main() -> int:
+    """Runs the steps that are not done; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--torch", default="", help=f"pip requirement for torch (default {DEFAULT_TORCH})")
+    arguments = parser.parse_args()
+    try:
+        with _one_at_a_time():
+            _set_up(arguments.torch)
+    except SetupError as error:
+        print(f"set-up: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nset-up: interrupted; the next run goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _set_up(torch: str) -> None:
+    ros = machine.sourced_ros()
+    machine.check_python(with_ros=ros is not None)
+    # A requirement once given stays until another is given or .venv is removed.
+    chosen = torch or (CHOICE.read_text(encoding="utf-8") if CHOICE.is_file() else DEFAULT_TORCH)
+    steps = Builder(chosen, ros).steps()
+    pending = _pending(steps)
+    if not pending:
+        return
+    if any(step.name in ("vision_msgs", "messages") for step in pending):
+        machine.check_build_tools()
+    print(f"Setting up {VENV}, {len(pending)} steps" + (f", on ROS 2 {ros}" if ros else ""), flush=True)
+    started = time.monotonic()
+    progress = Progress(len(pending))
+    for step in pending:
+        step.stamp.unlink(missing_ok=True)
+        with progress.step(step.title):
+            step.run(progress)
+        step.stamp.write_text(step.fingerprint, encoding="utf-8")
+        if step.name == "torch":
+            CHOICE.write_text(chosen, encoding="utf-8") if chosen != DEFAULT_TORCH else CHOICE.unlink(missing_ok=True)
+    print(f"Set-up done in {time.monotonic() - started:.0f} s.", flush=True)
+
+
+def _pending(steps: list[Step]) -> list[Step]:
+    """The steps to be done: all of them where the environment itself is new, changed or broken."""
+    works = subprocess.run([VENV / "bin" / "python", "-I", "-S", "-c", ""]) if _python_exists() else None
+    if works is None or works.returncode or not steps[0].is_done():
+        return steps
+    return [step for step in steps if not step.is_done()]
+
+
+def _python_exists() -> bool:
+    return (VENV / "bin" / "python").exists()
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Keeps two set-ups of one checkout from running into each other."""
+    descriptor = os.open(ROOT, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another set-up of this folder is running; waiting for it ...", flush=True)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(descriptor)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

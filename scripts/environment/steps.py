@@ -1,0 +1,250 @@
+"""The steps of set-up, each with a fingerprint of all that it depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import machine
+from console import Progress, SetupError, run_logged
+
+ROOT = Path(__file__).resolve().parents[2]
+VENV = ROOT / ".venv"
+STATE = VENV / ".setup"
+WHEELS = Path(__file__).resolve().with_name("ros-wheels.txt")
+# Apart from site-packages, so that the generated, empty dspdet3d_ros/__init__.py does not hide the real one.
+INTERFACES = "lib/ros_interfaces"
+DEFAULT_TORCH = "torch==2.13.0"
+EXTRAS = "all"
+# To be raised when the steps change so much that environments made before must be made anew.
+SETUP_VERSION = "1"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: it is done again when its fingerprint differs from the one it was last done with."""
+
+    name: str
+    title: str
+    fingerprint: str
+    run: Callable[[Progress], None]
+
+    @property
+    def stamp(self) -> Path:
+        """The file that holds the fingerprint of the last success."""
+        return STATE / f"{self.name}.stamp"
+
+    def is_done(self) -> bool:
+        """Whether nothing has changed since the last success."""
+        return self.stamp.is_file() and self.stamp.read_text(encoding="utf-8") == self.fingerprint
+
+
+class Builder:
+    """Makes the steps for one environment."""
+
+    def __init__(self, torch: str, ros: str | None) -> None:
+        self.torch = torch
+        self.ros = ros
+        self.python = str(VENV / "bin" / "python")
+        self.environment = machine.build_environment(VENV, ros is not None)
+
+    def steps(self) -> list[Step]:
+        """All steps in order; a step's fingerprint contains those of the steps it builds upon."""
+        base = _digest([SETUP_VERSION, sys.executable, sys.version, str(VENV), str(self.ros)])
+        torch = _digest([base, self.torch])
+        ros = _digest([base, WHEELS])
+        vision = _digest([ros, *_files(ROOT / "interfaces" / "vision_msgs")])
+        messages = _digest([ros, *_files(ROOT / "msg"), ROOT / "CMakeLists.txt", ROOT / "package.xml"])
+        package = _digest([torch, ros, ROOT / "setup.py", ROOT / "pyproject.toml"])
+        steps = [
+            Step("venv", "Python environment in .venv", base, self._make_venv),
+            Step("torch", f"PyTorch ({self.torch})", torch, self._install_torch),
+            Step("ros", "ROS 2 wheels", ros, self._install_ros),
+            Step("vision_msgs", "vision_msgs, built with rosidl", vision, self._build_vision_msgs),
+            Step("messages", "messages of dspdet3d_ros, built with rosidl", messages, self._build_messages),
+            Step("package", "dspdet3d_ros and what its tests need", package, self._install_package),
+        ]
+        if self.ros:
+            steps = [step for step in steps if step.name != "ros"]
+        return steps
+
+    def _make_venv(self, progress: Progress) -> None:
+        shutil.rmtree(VENV, ignore_errors=True)
+        options = ["--system-site-packages"] if self.ros else []
+        STATE.mkdir(parents=True)
+        self._run([sys.executable, "-m", "venv", *options, str(VENV)], "venv")
+        (VENV / "COLCON_IGNORE").touch()
+        interfaces = VENV / INTERFACES
+        interfaces.mkdir(parents=True)
+        (self._site_packages() / "ros_interfaces.pth").write_text(f"{interfaces}\n", encoding="utf-8")
+
+    def _install_torch(self, progress: Progress) -> None:
+        if self.ros and self.torch == DEFAULT_TORCH and self._succeeds(_TORCH_IS_RECENT):
+            progress.say("using the torch of the system")
+            return
+        self._pip(progress, "torch", [self.torch, *self._torch_index(progress)], expected=12)
+        version, cuda, usable = self._output(
+            "import torch as t; print(t.__version__, t.version.cuda, t.cuda.is_available())"
+        )
+        progress.say(f"torch {version}, " + (f"CUDA {cuda}, GPU usable: {usable}" if cuda != "None" else "CPU build"))
+
+    def _torch_index(self, progress: Progress) -> list[str]:
+        if machine.has_nvidia_gpu():
+            progress.say("NVIDIA GPU found: installing the default build of torch, with CUDA")
+            return []
+        progress.update("asking for the index of torch's CPU builds")
+        if self._index_is_configured():
+            progress.say("no NVIDIA GPU found; taking torch from the package index that pip is configured for")
+            return []
+        if machine.cpu_index_answers():
+            return ["--extra-index-url", machine.CPU_INDEX]
+        progress.say(f"{machine.CPU_INDEX} does not answer: taking torch from pip's default index")
+        return []
+
+    def _index_is_configured(self) -> bool:
+        listing = subprocess.run(
+            [self.python, "-m", "pip", "config", "list"], env=self.environment, capture_output=True, text=True
+        )
+        return re.search(r"^\S+\.(index-url|no-index)=", listing.stdout, re.M) is not None
+
+    def _install_ros(self, progress: Progress) -> None:
+        lines = [line for line in WHEELS.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+        self._pip(progress, "ros", ["-r", str(WHEELS)], expected=len(lines))
+        self._relocate_wheels()
+        self._check("import rclpy; rclpy.init(); rclpy.shutdown()", "rclpy does not start")
+
+    def _relocate_wheels(self) -> None:
+        """The wheels' CMake files name the headers of the machine that built them; these are put in their place."""
+        python_include, numpy_include = self._output(
+            "import numpy, sysconfig; print(sysconfig.get_paths()['include'], numpy.get_include())"
+        )
+        root = r"/opt/python/cp3\d+-cp3\d+"
+        places = {
+            rf"{root}/include/python3\.\d+": python_include,
+            rf"{root}/lib/python3\.\d+/site-packages/numpy/(_core|core)/include": numpy_include,
+        }
+        for folder in (VENV / "share", VENV / "lib" / "cmake"):
+            for path in folder.rglob("*.cmake"):
+                before = path.read_text(encoding="utf-8")
+                after = before
+                for pattern, place in places.items():
+                    after = re.sub(pattern, lambda match, place=place: place, after)
+                if after != before:
+                    path.write_text(after, encoding="utf-8")
+
+    def _build_vision_msgs(self, progress: Progress) -> None:
+        if self.ros and self._succeeds("import vision_msgs.msg"):
+            progress.say(f"using the vision_msgs of ROS 2 {self.ros}")
+            return
+        self._cmake(progress, "vision_msgs", ROOT / "interfaces" / "vision_msgs")
+        self._check(_type_support("vision_msgs", "Detection3DArray"), "vision_msgs cannot be used")
+
+    def _build_messages(self, progress: Progress) -> None:
+        self._cmake(progress, "messages", ROOT, "-DINSTALL_PYTHON=OFF")
+        # pip would take it for an installed dspdet3d_ros that it cannot replace.
+        for leftover in (VENV / INTERFACES).glob("*.egg-info"):
+            shutil.rmtree(leftover)
+        self._check(_type_support("dspdet3d_ros", "PruningStats"), "the messages of dspdet3d_ros cannot be used")
+
+    def _install_package(self, progress: Progress) -> None:
+        self._pip(progress, "package", ["-e", f"{ROOT}[{EXTRAS}]"], expected=40, constrain=("torch",))
+        self._check("import dspdet3d_ros", "dspdet3d_ros cannot be imported")
+
+    def _pip(
+        self, progress: Progress, name: str, arguments: list[str], expected: int, constrain: Iterable[str] = ()
+    ) -> None:
+        """`pip install`; what `constrain` names, and numpy beside a ROS installation, keeps its version.
+
+        ROS is compiled against the numpy of the system: its messages do not load with a newer one.
+        """
+        pins = [*constrain, *(["numpy"] if self.ros else [])]
+        constraints = STATE / f"{name}.constraints.txt"
+        constraints.write_text("".join(f"{pin}=={self._version(pin)}\n" for pin in pins if self._version(pin)))
+        collected = 0
+
+        def follow(line: str) -> None:
+            nonlocal collected
+            text = line.strip()
+            if text.startswith(("Collecting", "Requirement already")):
+                collected += 1
+            if text.startswith(("Collecting", "Downloading", "Building", "Installing")):
+                progress.update(text[:100], 0.9 * min(collected / expected, 1.0))
+
+        command = [self.python, "-m", "pip", "install", "--progress-bar", "off", "-c", str(constraints), *arguments]
+        self._run(command, name, follow)
+
+    def _cmake(self, progress: Progress, name: str, source: Path, *options: str) -> None:
+        machine.check_build_tools()
+        build = STATE / "build" / name
+        shutil.rmtree(build, ignore_errors=True)
+
+        def follow(line: str) -> None:
+            percent = re.match(r"\[ *(\d+)%\]", line)
+            progress.update(line[:100], int(percent[1]) / 100 if percent else None)
+
+        common = [
+            f"-DCMAKE_INSTALL_PREFIX={VENV}",
+            f"-DPYTHON_INSTALL_DIR={INTERFACES}",
+            f"-DPython3_EXECUTABLE={self.python}",
+            "-DBUILD_TESTING=OFF",
+            "-DCMAKE_BUILD_TYPE=Release",
+        ]
+        self._run(["cmake", "-S", str(source), "-B", str(build), *common, *options], name, follow)
+        self._run(["cmake", "--build", str(build), "--parallel", "2"], name, follow)
+        self._run(["cmake", "--install", str(build)], name)
+
+    def _run(self, command: list[str], log: str, on_line: Callable[[str], None] = lambda line: None) -> None:
+        run_logged(command, STATE / "log" / f"{log}.txt", self.environment, on_line)
+
+    def _output(self, code: str) -> list[str]:
+        result = subprocess.run([self.python, "-c", code], env=self.environment, capture_output=True, text=True)
+        if result.returncode:
+            raise SetupError((result.stderr.strip().splitlines() or [f"`{code}` failed"])[-1])
+        return result.stdout.split()
+
+    def _succeeds(self, code: str) -> bool:
+        return subprocess.run([self.python, "-c", code], env=self.environment, capture_output=True).returncode == 0
+
+    def _check(self, code: str, complaint: str) -> None:
+        try:
+            self._output(code)
+        except SetupError as error:
+            raise SetupError(f"{complaint}: {error}; `rm -r .venv` and try again") from None
+
+    def _version(self, package: str) -> str:
+        return "".join(self._output(_VERSION_OF.format(package=package)))
+
+    def _site_packages(self) -> Path:
+        return Path(self._output("import sysconfig; print(sysconfig.get_paths()['purelib'])")[0])
+
+
+_TORCH_IS_RECENT = "import torch; assert tuple(map(int, torch.__version__.split('.')[:2])) >= (2, 1)"
+_VERSION_OF = (
+    "from importlib.metadata import PackageNotFoundError, version\n"
+    "try:\n    print(version('{package}'))\n"
+    "except PackageNotFoundError:\n    pass"
+)
+
+
+def _type_support(package: str, message: str) -> str:
+    return f"from {package}.msg import {message} as m; from rclpy.type_support import check_for_type_support as c; c(m)"
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _digest(inputs: Iterable[str | Path]) -> str:
+    """A hash over texts and over the names and contents of files."""
+    digest = hashlib.sha256()
+    for item in inputs:
+        content = item.read_bytes() if isinstance(item, Path) else item.encode()
+        name = item.name if isinstance(item, Path) else ""
+        digest.update(f"{name}:{len(content)}:".encode() + content)
+    return digest.hexdigest()

@@ -1,0 +1,43 @@
+"""Installs the Python part with pip; a ROS workspace builds the whole package with CMakeLists.txt."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = "dspdet3d_ros"
+ROOT = Path(__file__).resolve().parent
+
+# Read, not imported: importing the package needs its dependencies, which pip has not installed yet.
+VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / NAME / "__init__.py").read_text(encoding="utf-8"), re.M).group(1)
+
+EXTRAS = {
+    "demo": ["matplotlib>=3.5"],
+    "files": ["plyfile>=0.9"],
+    "train": ["embreex>=2.17.7", "tensorboard>=2.12"],
+    "test": ["hypothesis>=6.80", "pytest>=7.4", "ruff>=0.6"],
+}
+
+setup(
+    name=NAME,
+    version=VERSION,
+    description="DSPDet3D for ROS 2: finds small objects in accumulated RGB-D point clouds",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    # Named although it is the default: it makes an editable install put the project folder itself on the path, where
+    # the package's extend_path() can merge it with the folder of the generated messages.
+    package_dir={"": "."},
+    package_data={NAME: ["models/*.yaml", "data/*"]},
+    # torch is only bounded below: which build fits (CPU, which CUDA) depends on the machine, so it is best installed
+    # first, as `make setup` does. rclpy and the messages come with ROS 2 and cannot be named here.
+    install_requires=["numpy>=1.21", "PyYAML>=5.4", "torch>=2.1", "tqdm>=4.60"],
+    extras_require={**EXTRAS, "all": sorted({requirement for extra in EXTRAS.values() for requirement in extra})},
+    entry_points={
+        "console_scripts": [
+            "dspdet3d = dspdet3d_ros.cli:main",
+            "detector = dspdet3d_ros.ros.detector_node:main",
+        ]
+    },
+    zip_safe=False,
+)
