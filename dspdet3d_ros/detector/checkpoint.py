@@ -35,7 +35,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except Exception as error:  # torch raises many types; whatever it is, the file cannot be used
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(
-            f"checkpoint {path}: expected a torch file of plain tensors and values; it is damaged or holds code: {reason}"
+            f"checkpoint {path}: expected a torch file of plain tensors and values; "
+            f"it is damaged or holds code: {reason}"
         ) from None
     state = contents.get("state_dict") if isinstance(contents, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):

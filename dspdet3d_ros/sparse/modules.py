@@ -119,7 +119,7 @@ def conv_norm(
 
 
 def _fold(conv: _Kernel, norm: BatchNorm) -> tuple[Tensor, Tensor]:
-    """Weight and bias of the convolution with the batch norm's statistics folded in; computed again when they change."""
+    """Weight and bias of the convolution with the batch norm folded in; computed again when either changes."""
     bn = norm.bn
     sources = (conv.kernel, bn.weight, bn.bias, bn.running_mean, bn.running_var)
     state = tuple((id(tensor), tensor._version) for tensor in sources)

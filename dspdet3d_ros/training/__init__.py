@@ -1,0 +1,1 @@
+"""Training of the detector (DSPDet3D, section 3.4)."""

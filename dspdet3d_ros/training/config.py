@@ -1,0 +1,78 @@
+"""The training part of a model file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from dspdet3d_ros.detector.config import read_model_file
+from dspdet3d_ros.errors import InputError
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a model is trained. Defaults are the published recipe.
+
+    Attributes:
+        iterations: optimiser steps.
+        batch_size: scenes or crops a step.
+        learning_rate, weight_decay, clip_norm: of AdamW and its gradients.
+        schedule: "steps" multiplies the rate by 0.1 after 2/3 and 11/12 of the steps, as published (epochs 8 and 11 of
+            12); "cosine" warms up over the first 3 % and falls to 0.
+        precision: "fp32", or "bf16" for matrix products of bfloat16 operands.
+        crop_size: edge in plan of the crops that are trained on, metres; 0 trains on whole scenes.
+        points_per_scene: points sampled of a scene or crop.
+        yaw: largest turn about the vertical, radians, where the points say which object they belong to; ±0.02
+            elsewhere, since turned boxes would no longer fit.
+        initial_size: size of the boxes predicted before training, metres.
+        positives_per_box: cells that learn a box.
+        assignment_cube: edge of the cube, in cells, within which cells can learn a box.
+        keep_cube: edge r of the cube, in cells, about an object within which cells are to be kept.
+        keep_weight: weight of the keep loss.
+        prune_threshold: cells of a scene and level in training at the most (`pts_prune_threshold`).
+    """
+
+    iterations: int = 12 * 10 * 150
+    batch_size: int = 8
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    clip_norm: float = 10.0
+    schedule: str = "steps"
+    precision: str = "fp32"
+    crop_size: float = 0.0
+    points_per_scene: int = 100_000
+    yaw: float = 0.02
+    initial_size: float = 1.0
+    positives_per_box: int = 6
+    assignment_cube: float = 7.0
+    keep_cube: float = 7.0
+    keep_weight: float = 0.01
+    prune_threshold: int = 100_000
+
+    def __post_init__(self) -> None:
+        if self.schedule not in ("steps", "cosine"):
+            raise InputError(f"schedule: expected 'steps' or 'cosine', got {self.schedule!r}")
+        if self.precision not in ("fp32", "bf16"):
+            raise InputError(f"precision: expected 'fp32' or 'bf16', got {self.precision!r}")
+        if min(self.iterations, self.batch_size, self.points_per_scene) < 1:
+            raise InputError("iterations, batch_size, points_per_scene: expected at least 1 each")
+
+
+def load_training_config(model: str, **overrides: Any) -> TrainingConfig:
+    """The `training` part of a model file; what it leaves out is as published, `overrides` win where not None.
+
+    Raises:
+        InputError: the file cannot be used, a key is unknown or a value cannot be used.
+    """
+    values = {**read_model_file(model).get("training", {})}
+    values.update({key: value for key, value in overrides.items() if value is not None})
+    known = {field.name for field in fields(TrainingConfig)}
+    unknown = set(values) - known
+    if unknown:
+        raise InputError(
+            f"model {model}: training: {sorted(unknown)[0]}: unknown key; known are {', '.join(sorted(known))}"
+        )
+    try:
+        return TrainingConfig(**values)
+    except TypeError as error:
+        raise InputError(f"model {model}: training: {error}") from error
