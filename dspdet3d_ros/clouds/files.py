@@ -89,8 +89,10 @@ def _read_npy(path: Path) -> Columns:
 
 
 def _read_ply(path: Path) -> Columns:
-    from plyfile import PlyData
-
+    try:
+        from plyfile import PlyData
+    except ImportError:
+        raise InputError("reading .ply needs the Python package plyfile: pip install plyfile") from None
     elements = PlyData.read(str(path))
     if "vertex" not in elements:
         raise InputError("has no element 'vertex', where the points of a .ply are")
