@@ -1,0 +1,76 @@
+"""Accumulation of labelled points into voxels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_INDEX_BITS = 22
+_LABEL_BITS = 9
+
+
+@dataclass(frozen=True)
+class Fused:
+    """One point a voxel.
+
+    Args:
+        xyz: (N, 3) float32 mean of the voxel's points.
+        label: (N,) int64 the label most of them have.
+        sample: (N,) int64 one input point of that label.
+        survives: (M,) bool for each input point: its voxel was kept and has the point's label.
+    """
+
+    xyz: np.ndarray
+    label: np.ndarray
+    sample: np.ndarray
+    survives: np.ndarray
+
+
+def fuse(
+    xyz: np.ndarray, label: np.ndarray, frame: np.ndarray, size: float, keep_single: float, rng: np.random.Generator
+) -> Fused:
+    """Average points over voxels of `size` metres.
+
+    Args:
+        xyz: (M, 3) float32 points, at most 4,194,303 of them.
+        label: (M,) integers from 0 to 510.
+        frame: (M,) integers, the frame each point came from, not falling.
+        size: edge of a voxel in metres.
+        keep_single: share of the voxels seen in one frame only that is kept; 1 keeps all.
+        rng: source of chance.
+    """
+    cell = np.floor(xyz / np.float32(size)).astype(np.int64)
+    cell -= cell.min(axis=0)
+    span = cell.max(axis=0) + 1
+    key = (cell[:, 0] * span[1] + cell[:, 1]) * span[2] + cell[:, 2]
+    # Voxel, label and point number in one integer: a plain sort is several times faster than sorting an index.
+    packed = (key << (_INDEX_BITS + _LABEL_BITS)) | (label.astype(np.int64) << _INDEX_BITS) | np.arange(len(key))
+    packed.sort()
+    order = packed & ((1 << _INDEX_BITS) - 1)
+    run_key = packed >> _INDEX_BITS
+    run_start = _starts(run_key)
+    voxel_of_run = run_key[run_start] >> _LABEL_BITS
+    first_run = _starts(voxel_of_run)
+    run_length = np.diff(np.append(run_start, len(order)))
+    voxel_length = np.add.reduceat(run_length, first_run)
+    run_label = run_key[run_start] & ((1 << _LABEL_BITS) - 1)
+    winner = np.maximum.reduceat((run_length << _LABEL_BITS) | run_label, first_run) & ((1 << _LABEL_BITS) - 1)
+    runs_per_voxel = np.diff(np.append(first_run, len(run_start)))
+    wins = run_label == np.repeat(winner, runs_per_voxel)
+
+    voxel_start = run_start[first_run]
+    seen = frame[order]
+    several = np.maximum.reduceat(seen, voxel_start) > np.minimum.reduceat(seen, voxel_start)
+    kept = several | (rng.random(len(voxel_start)) < keep_single)
+    survives = np.empty(len(order), bool)
+    survives[order] = np.repeat(wins & np.repeat(kept, runs_per_voxel), run_length)
+
+    total = np.add.reduceat(xyz[order], voxel_start, axis=0)
+    mean = total[kept] / voxel_length[kept, None].astype(np.float32)
+    return Fused(mean.astype(np.float32), winner[kept], order[run_start[wins]][kept], survives)
+
+
+def _starts(values: np.ndarray) -> np.ndarray:
+    """Indices at which a run of equal values begins."""
+    return np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
