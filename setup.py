@@ -15,7 +15,7 @@ EXTRAS = {
     "demo": ["matplotlib>=3.5"],
     "files": ["plyfile>=0.9"],
     "train": ["embreex>=2.17.7", "tensorboard>=2.12"],
-    "test": ["hypothesis>=6.80", "pytest>=7.4", "ruff>=0.6"],
+    "test": ["hypothesis>=6.80", "pytest>=7.4", "ruff>=0.6", "setuptools>=59.0"],
 }
 
 setup(

@@ -1,6 +1,6 @@
 """Sets up `.venv`: torch, ROS 2, the messages, this package. `make setup` runs it; only what has changed is done again.
 
-    python3 scripts/environment [--torch REQUIREMENT]
+    python3 scripts/environment [--torch REQUIREMENT] [--dry-run]
 
 It needs nothing but Python's standard library.
 """
@@ -27,10 +27,11 @@ def main() -> int:
     """Runs the steps that are not done; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--torch", default="", help=f"pip requirement for torch (default {DEFAULT_TORCH})")
+    parser.add_argument("--dry-run", action="store_true", help="only name the steps that would be done")
     arguments = parser.parse_args()
     try:
         with _one_at_a_time():
-            _set_up(arguments.torch)
+            _set_up(arguments.torch, arguments.dry_run)
     except SetupError as error:
         print(f"set-up: {error}", file=sys.stderr)
         return 1
@@ -40,13 +41,16 @@ def main() -> int:
     return 0
 
 
-def _set_up(torch: str) -> None:
+def _set_up(torch: str, dry_run: bool) -> None:
     ros = machine.sourced_ros()
     machine.check_python(with_ros=ros is not None)
     # A requirement once given stays until another is given or .venv is removed.
     chosen = torch or (CHOICE.read_text(encoding="utf-8") if CHOICE.is_file() else DEFAULT_TORCH)
     steps = Builder(chosen, ros).steps()
     pending = _pending(steps)
+    if dry_run:
+        print("".join(f"{step.name}\n" for step in pending), end="")
+        return
     if not pending:
         return
     if any(step.name in ("vision_msgs", "messages") for step in pending):
@@ -60,20 +64,22 @@ def _set_up(torch: str) -> None:
             step.run(progress)
         step.stamp.write_text(step.fingerprint, encoding="utf-8")
         if step.name == "torch":
-            CHOICE.write_text(chosen, encoding="utf-8") if chosen != DEFAULT_TORCH else CHOICE.unlink(missing_ok=True)
+            CHOICE.write_text(chosen, encoding="utf-8")
     print(f"Set-up done in {time.monotonic() - started:.0f} s.", flush=True)
 
 
 def _pending(steps: list[Step]) -> list[Step]:
     """The steps to be done: all of them where the environment itself is new, changed or broken."""
-    works = subprocess.run([VENV / "bin" / "python", "-I", "-S", "-c", ""]) if _python_exists() else None
-    if works is None or works.returncode or not steps[0].is_done():
+    if not steps[0].is_done() or not _python_works():
         return steps
     return [step for step in steps if not step.is_done()]
 
 
-def _python_exists() -> bool:
-    return (VENV / "bin" / "python").exists()
+def _python_works() -> bool:
+    """Whether the Python that the environment was made of is still there."""
+    python = VENV / "bin" / "python"
+    # -I -S: without the environment's packages, which take their time to load.
+    return python.exists() and subprocess.run([str(python), "-I", "-S", "-c", ""]).returncode == 0
 
 
 @contextlib.contextmanager

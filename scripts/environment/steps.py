@@ -61,7 +61,7 @@ class Builder:
         ros = _digest([base, WHEELS])
         vision = _digest([ros, *_files(ROOT / "interfaces" / "vision_msgs")])
         messages = _digest([ros, *_files(ROOT / "msg"), ROOT / "CMakeLists.txt", ROOT / "package.xml"])
-        package = _digest([torch, ros, ROOT / "setup.py", ROOT / "pyproject.toml"])
+        package = _digest([torch, ros, ROOT / "setup.py", ROOT / "dspdet3d_ros" / "__init__.py"])
         steps = [
             Step("venv", "Python environment in .venv", base, self._make_venv),
             Step("torch", f"PyTorch ({self.torch})", torch, self._install_torch),

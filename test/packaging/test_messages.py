@@ -1,0 +1,58 @@
+"""The messages are built, complete, explained, and the minimal vision_msgs is the real one on the wire."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+STATS_LINES = (ROOT / "msg" / "PruningStats.msg").read_text(encoding="utf-8").splitlines()
+
+
+def test_every_field_of_pruning_stats_is_explained():
+    fields = [line for line in STATS_LINES if line and not line.startswith("#")]
+    assert fields
+    assert [line for line in fields if len(line.partition("#")[2].strip()) < 10] == []
+
+
+def test_pruning_stats_survives_the_wire():
+    serialization = pytest.importorskip("rclpy.serialization", reason="needs ROS 2")
+    from dspdet3d_ros.msg import PruningStats
+
+    sent = PruningStats(
+        model="small",
+        device="cuda:0",
+        backend="torch",
+        pruning_threshold=0.3,
+        points_in=2**32 - 1,
+        level=[3, 2, 1, 0],
+        cells_before=[10, 20, 30, 40],
+        cells_kept=[9, 8, 7, 40],
+        stage_names=["voxels", "backbone"],
+        stage_ms=[1.5, 20.25],
+        clouds_received=2**40,
+    )
+    sent.header.frame_id = "map"
+    assert serialization.deserialize_message(serialization.serialize_message(sent), PruningStats) == sent
+
+
+@pytest.mark.parametrize(
+    ("name", "type_hash"),
+    [
+        ("BoundingBox3D", "RIHS01_bbb73a65c163d7f9bb29009c7bde9f7faa576bd2d23299c4511d19230dab4698"),
+        ("Detection3D", "RIHS01_ddd703be132ab0b69d33121f1bb034132bfbb3b0ac5f9fb1516005ba1c8a265b"),
+        ("Detection3DArray", "RIHS01_793f5eab9595ac1c0da07873cc859db42eae51f0ee76056db8562515d830e018"),
+        ("LabelInfo", "RIHS01_3d37df4015cdf660cc851c51897f2acd957e1ca6205ba0a99aebffb9406b0783"),
+        ("ObjectHypothesis", "RIHS01_51da43cec11c01957a64d1e05a24acd18aae7745ec30b74348ad5f6d634f7f90"),
+        ("ObjectHypothesisWithPose", "RIHS01_41c12344c0396c48b81df12467c192d99b2a0eb1463c5c37194e4223251c80bc"),
+        ("VisionClass", "RIHS01_1e4a11f0fed50b5623cb8ff26ca0e37952a48a9c074d16f804b44e9164c2037a"),
+        ("VisionInfo", "RIHS01_95d3116a17484ad91c9a2686e1d54890bbfc3ff6c6a2de137738c4950d45d284"),
+    ],
+)
+def test_vision_msgs_has_the_type_hashes_of_release_4_1_1(name: str, type_hash: str):
+    packages = pytest.importorskip("ament_index_python.packages", reason="needs ROS 2")
+    description = Path(packages.get_package_share_directory("vision_msgs")) / "msg" / f"{name}.json"
+    if not description.is_file():
+        pytest.skip("this ROS 2 distribution is older than type hashes")
+    hashes = json.loads(description.read_text(encoding="utf-8"))["type_hashes"]
+    assert {entry["type_name"]: entry["hash_string"] for entry in hashes}[f"vision_msgs/msg/{name}"] == type_hash

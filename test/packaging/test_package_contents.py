@@ -1,0 +1,115 @@
+"""What an installation contains, and what the modules need to be imported."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "dspdet3d_ros"
+ROS_MODULES = {
+    "ament_index_python",
+    "builtin_interfaces",
+    "diagnostic_msgs",
+    "geometry_msgs",
+    "lifecycle_msgs",
+    "rcl_interfaces",
+    "rclpy",
+    "sensor_msgs",
+    "std_msgs",
+    "tf2_ros",
+    "vision_msgs",
+    "visualization_msgs",
+}
+# Where a distribution and its module have different names.
+MODULE_OF = {"pyyaml": "yaml"}
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
+    """Full names of the modules that a file imports, anywhere in it."""
+    names: set[str] = set()
+    for statement in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(statement, ast.Import):
+            names.update(alias.name for alias in statement.names)
+        elif isinstance(statement, ast.ImportFrom):
+            names.add(statement.module or "")
+            names.update(f"{statement.module}.{alias.name}" for alias in statement.names)
+    return frozenset(names)
+
+
+def modules(folder: str = "") -> list[Path]:
+    return sorted((PACKAGE / folder).rglob("*.py"))
+
+
+def declared_modules() -> set[str]:
+    """The modules of all distributions that setup.py names, extras included."""
+    text = (ROOT / "setup.py").read_text(encoding="utf-8")
+    names = re.findall(r'"([A-Za-z][\w-]*)[<>=]=[\d.]+"', text)
+    return {MODULE_OF.get(name.lower(), name.lower()) for name in names}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_everything_that_is_imported_is_declared(path: Path):
+    known = sys.stdlib_module_names | {"dspdet3d_ros", "MinkowskiEngine", "triton"} | ROS_MODULES | declared_modules()
+    assert {name.split(".")[0] for name in imports(path)} - known == set()
+
+
+def test_only_the_ros_folder_imports_ros():
+    outside = [path for path in modules() if "ros" not in path.relative_to(PACKAGE).parts[:1]]
+    offenders = {
+        str(path.relative_to(ROOT)): sorted(found)
+        for path in outside
+        if (found := {name for name in imports(path) if name.split(".")[0] in ROS_MODULES | {"dspdet3d_ros.msg"}})
+    }
+    assert offenders == {}
+
+
+@pytest.mark.parametrize(
+    ("folder", "above"),
+    [
+        ("sparse", ("clouds", "commands", "detector", "evaluation", "generation", "ros", "training")),
+        ("clouds", ("commands", "detector", "evaluation", "generation", "ros", "training")),
+        ("detector", ("commands", "evaluation", "generation", "ros", "training")),
+    ],
+)
+def test_a_layer_imports_nothing_from_above(folder: str, above: tuple[str, ...]):
+    forbidden = tuple(f"dspdet3d_ros.{name}" for name in above)
+    offenders = [(path.name, name) for path in modules(folder) for name in imports(path) if name.startswith(forbidden)]
+    assert offenders == []
+
+
+def test_a_pip_installation_has_every_module_and_data_file(tmp_path: Path):
+    pytest.importorskip("setuptools", reason="needs setuptools")
+    build = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", str(tmp_path)]
+    result = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    installed = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert installed == tracked_files("dspdet3d_ros")
+
+
+def tracked_files(folder: str) -> set[str]:
+    """Files below `folder` that belong to the project: all but caches."""
+    found = (ROOT / folder).rglob("*")
+    return {path.relative_to(ROOT).as_posix() for path in found if path.is_file() and "__pycache__" not in path.parts}
+
+
+@pytest.mark.parametrize("program", sorted((ROOT / "scripts" / "executables").iterdir()), ids=lambda path: path.name)
+def test_programs_for_ros2_run_are_installed_and_executable(program: Path):
+    assert f"scripts/executables/{program.name}" in (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    assert os.access(program, os.X_OK)
+    module = next(name for name in imports(program) if name.startswith("dspdet3d_ros.") and not name.endswith(".main"))
+    assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file()
+
+
+def test_package_xml_is_valid_and_names_every_ros_package_that_is_imported():
+    package = pytest.importorskip("catkin_pkg.package", reason="needs catkin_pkg")
+    manifest = package.parse_package(str(ROOT / "package.xml"))
+    manifest.validate()
+    needed = {name.split(".")[0] for path in modules("ros") for name in imports(path)} & ROS_MODULES
+    assert needed - {dependency.name for dependency in manifest.exec_depends} == set()
