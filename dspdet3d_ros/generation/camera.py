@@ -30,27 +30,29 @@ def look(eye: np.ndarray, at: np.ndarray) -> Pose:
 
 
 def room_path(world: World, rng: Generator) -> list[Pose]:
-    """24 to 40 poses on arcs round the supports of a room."""
+    """24 to 40 poses on arcs round the supports of a room; none where nothing stands."""
+    if not world.focuses:
+        return []
     total = int(rng.integers(24, 41))
-    arcs = min(int(rng.integers(3, 7)), total // 5)
-    order = rng.permutation(len(world.focuses))
+    arcs = min(int(rng.integers(4, 8)), total // 5, len(world.focuses))
+    weights = np.array([focus.weight for focus in world.focuses])
+    chosen = rng.choice(len(weights), arcs, replace=False, p=weights / weights.sum())
     poses = []
-    for k in range(arcs):
-        focus = world.focuses[order[k % len(order)]]
+    for k, index in enumerate(chosen):
         frames = total // arcs + (k < total % arcs)
-        poses += arc_path(
-            world, focus, frames, rng, rng.uniform(0.8, 1.8), rng.uniform(0.3, 1.0), rng.uniform(0.6, 2.4)
-        )
+        distance, rise, sweep = rng.uniform(0.7, 1.6), np.radians(rng.uniform(18, 50)), rng.uniform(0.6, 2.4)
+        poses += arc_path(world, world.focuses[index], frames, rng, distance, distance * np.tan(rise), sweep)
     return poses
 
 
 def table_path(world: World, frames: int, rng: Generator) -> list[Pose]:
-    """`frames` poses round the things on a table."""
+    """`frames` poses round the things on a table; none where nothing stands."""
+    if not world.focuses:
+        return []
     focus = world.focuses[0]
     sweep = rng.uniform(0.6, 4.0) if frames > 4 else rng.uniform(0.05, 0.5) * (frames - 1)
-    return arc_path(
-        world, focus, frames, rng, rng.uniform(0.45, 1.0) + 0.3 * focus.radius, rng.uniform(0.3, 0.95), sweep
-    )
+    distance, rise = rng.uniform(0.45, 1.0) + 0.3 * focus.radius, np.radians(rng.uniform(22, 60))
+    return arc_path(world, focus, frames, rng, distance, min(distance * np.tan(rise), 1.2), sweep)
 
 
 def arc_path(

@@ -6,7 +6,7 @@ import numpy as np
 
 from dspdet3d_ros.generation.meshes import Mesh, block, join, tube
 from dspdet3d_ros.generation.placement import Support
-from dspdet3d_ros.generation.shapes import Shape, draw_name, make_shape
+from dspdet3d_ros.generation.shapes import SLAB_WEIGHTS, Shape, draw_name, make_shape
 from dspdet3d_ros.generation.vessels import paint
 
 Generator = np.random.Generator
@@ -42,14 +42,16 @@ def _add(support: Support, shape: Shape, style: str, rng: Generator, middle: np.
     things = support.things
     if chance < stacked:
         carriers = [thing for thing in things if thing.carries and thing.summit() < 0.4]
-        if carriers and support.stack(shape, carriers[rng.integers(len(carriers))], rng):
+        if any(support.stack(shape, carriers[k], rng) for k in rng.permutation(len(carriers))[:3]):
             return True
-    elif chance < leaning and shape.slab:
+    elif chance < leaning:
+        if not shape.slab:
+            shape = _slab(rng)
         tall = [thing for thing in things if thing.summit() > 0.07]
         wall = support.heights[0, -1] > 1
         if wall and (not tall or rng.random() < 0.4):
             return support.lean(shape, None, rng)
-        if tall and support.lean(shape, tall[rng.integers(len(tall))], rng):
+        if any(support.lean(shape, tall[k], rng) for k in rng.permutation(len(tall))[:3]):
             return True
     if things and chance < touching:
         gap = 0.0 if rng.random() < 0.5 else rng.uniform(0.0, 0.03)
@@ -59,6 +61,15 @@ def _add(support: Support, shape: Shape, style: str, rng: Generator, middle: np.
     near = rng.random() < 0.8
     xy = middle + rng.uniform(-1, 1, 2) * spread if near else rng.uniform(-half, half)
     return support.set_free(shape, np.clip(xy, -half, half), 0.04 if style == "sparse" else 0.008)
+
+
+def _slab(rng: Generator) -> Shape:
+    """A shape that can lean."""
+    for _ in range(50):
+        shape = make_shape(draw_name(rng, SLAB_WEIGHTS), rng)
+        if shape.slab:
+            break
+    return shape
 
 
 def loose_clutter(support: Support, rng: Generator) -> list[Mesh]:

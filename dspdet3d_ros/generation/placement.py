@@ -118,7 +118,7 @@ class Support:
                 continue
             lift = here - columns.bottom
             base = float(lift.max())
-            if base > 0.008 and _stays(lift >= base - _TOUCH, columns):
+            if base > 0.008 and columns.top.max() < 6 * _foothold(lift >= base - _TOUCH, columns):
                 return self._keep(shape, shape.mesh, columns, start, base, "stacked")
         return False
 
@@ -188,12 +188,15 @@ def _unit(angle: float) -> np.ndarray:
     return np.array([np.cos(angle), np.sin(angle)])
 
 
-def _stays(contact: np.ndarray, columns: Columns) -> bool:
-    """Whether the middle of the plan lies well within the hull of the touching cells."""
-    touching = np.argwhere(contact & np.isfinite(columns.bottom))
-    body = np.argwhere(np.isfinite(columns.bottom))
+def _foothold(contact: np.ndarray, columns: Columns) -> float:
+    """Distance in metres from the middle of the plan to the rim of the touching cells, 0 where it would tip over.
+
+    It would where the middle is not within the touching cells' hull by a quarter of the plan's reach on every side.
+    """
+    body = np.argwhere(np.isfinite(columns.bottom)) @ _DIRECTIONS.T
+    touching = np.argwhere(contact & np.isfinite(columns.bottom)) @ _DIRECTIONS.T
     if len(touching) < 3:
-        return False
-    reach = (touching @ _DIRECTIONS.T).max(axis=0) - body.mean(axis=0) @ _DIRECTIONS.T
-    extent = (body @ _DIRECTIONS.T).max(axis=0) - body.mean(axis=0) @ _DIRECTIONS.T
-    return bool((reach > 0.25 * extent).all())
+        return 0.0
+    middle = body.mean(axis=0)
+    reach = touching.max(axis=0) - middle
+    return float(reach.min() * CELL) if (reach > 0.25 * (body.max(axis=0) - middle)).all() else 0.0

@@ -17,7 +17,6 @@ from dspdet3d_ros.generation.world import World
 
 KINDS = ("room", "table", "mixed")
 STYLES = ("sparse", "crowded", "stacked")
-_REACH = 1.2  # metres about the things to which a table scene is cropped
 _LEAST_VOXELS = {"room": 20, "table": 12}
 
 
@@ -52,7 +51,7 @@ def generate_scene(seed: int, kind: str = "mixed") -> Scene:
     """The scene of a seed: the same seed and kind give the same arrays.
 
     A room has its floor at z = 0. A table scene has, chosen by the seed, the table's face or the floor at z = 0, and
-    reaches 1.2 m about its things. "mixed" is a table for three seeds of four, else a room.
+    reaches 0.5 to 1.2 m about its things. "mixed" is a table for three seeds of four, else a room.
 
     Raises InputError for an unknown kind, a negative seed, or if the ray casting library is not installed.
     """
@@ -85,11 +84,12 @@ def _table(rng: np.random.Generator) -> Scene:
     single = rng.random() < 0.6
     frames = int(rng.integers(8, 19)) if not single else 1 if rng.random() < 0.65 else int(rng.integers(2, 5))
     sensor = random_sensor(rng, single)
-    top_only, floor_zero = rng.random() < 0.45, rng.random() < 0.4
+    top_only, floor_zero = rng.random() < (0.6 if single else 0.3), rng.random() < 0.4
     lowest = -0.03 if top_only else -height - 0.1
     middle = np.mean([(item.low + item.high)[:2] / 2 for item in world.items] or [np.zeros(2)], axis=0)
-    low, high = np.array([*(middle - _REACH), lowest]), np.array([*(middle + _REACH), 1.0])
-    result = scan(world, table_path(world, frames, rng) if world.focuses else [], sensor, rng, (low, high))
+    reach = rng.uniform(0.5, 0.9) if single else rng.uniform(0.6, 1.2)
+    low, high = np.array([*(middle - reach), lowest]), np.array([*(middle + reach), 1.0])
+    result = scan(world, table_path(world, frames, rng), sensor, rng, (low, high))
     tags = [style, "single_view" if single else "accumulated", sensor.axial]
     tags += ["floor_zero" if floor_zero else "table_zero"] + ["top_only"] * top_only
     lift = np.array([0, 0, height if floor_zero else 0.0])

@@ -67,7 +67,7 @@ def random_sensor(rng: Generator, single_view: bool) -> Sensor:
         disparity=0.075 * 580 * (rng.uniform(8, 16) if single_view else 8) if kinect else 0.05 * 420 * 32,
         baseline=(0.075 if kinect else 0.05) * (1 if rng.random() < 0.5 else -1),
         near=0.3,
-        far=4.0 if kinect else 3.5,
+        far=rng.uniform(2.2, 3.8) if kinect else rng.uniform(2.0, 3.5),
     )
 
 

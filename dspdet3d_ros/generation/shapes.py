@@ -71,11 +71,15 @@ TABLE_WEIGHTS = {
     **dict.fromkeys(CLASS_NAMES, 1.0),
     **dict.fromkeys(("book", "bottle", "bowl", "can", "cup", "jar", "mug"), 3.0),
     **dict.fromkeys(("coffee_machine", "display", "file_box", "lamp", "laptop", "toaster"), 0.6),
-    "box": 14.0,
+    "box": 22.0,
 }
 ROOM_WEIGHTS = {**dict.fromkeys(CLASS_NAMES, 1.0), "box": 4.0, "book": 2.5, "bottle": 1.5, "cup": 1.5, "mug": 1.5}
 
-_SLABS = frozenset({"book", "notebook", "cutting_board", "phone", "plate", "calculator", "remote control", "keyboard"})
+SLAB_WEIGHTS = {
+    **dict.fromkeys(("calculator", "cutting_board", "keyboard", "notebook", "phone", "plate", "remote control"), 1.0),
+    "book": 3.0,
+    "box": 3.0,
+}
 _CARRIERS = frozenset(
     {"book", "box", "notebook", "cutting_board", "can", "jar", "plate", "bowl", "laptop", "file_box", "toaster"}
     | {"calculator", "radio", "saucepan"}
@@ -104,7 +108,7 @@ def make_shape(name: str, rng: np.random.Generator) -> Shape:
         mesh = mesh.turned(turn("y" if rng.random() < 0.5 else "x", np.pi / 2))
     mesh = mesh.turned(turn("z", rng.uniform(0, 2 * np.pi))).grounded()
     thin = mesh.size()
-    slab = name in _SLABS or (name == "box" and np.sort(thin)[0] < 0.07)
+    slab = name in SLAB_WEIGHTS and (name != "box" or thin.min() < 0.07)
     return Shape(name, mesh, carries, slab)
 
 

@@ -24,7 +24,7 @@ def table_world(rng: Generator, style: str) -> tuple[World, float]:
     piece = _bearer(rng)
     board = piece.boards[0]
     support = Support(board.width, board.depth, board.headroom, board.back)
-    count = int(rng.integers(3, 7)) if style == "sparse" else int(rng.integers(4, 17))
+    count = int(rng.integers(2, 7)) if style == "sparse" else int(rng.integers(3, 17))
     half = np.array([board.width, board.depth]) / 2
     middle = rng.uniform(-0.4, 0.4, 2) * half
     fill(support, count, style, TABLE_WEIGHTS, rng, middle, rng.uniform(0.12, 0.4))

@@ -25,10 +25,11 @@ class Item:
 
 @dataclass(frozen=True)
 class Focus:
-    """Where a camera looks: a point (3,), and the radius in metres of what is worth seeing about it."""
+    """Where a camera looks: a point (3,), the radius in metres of what is worth seeing there, and how many things."""
 
     point: np.ndarray
     radius: float
+    weight: int
 
 
 @dataclass
@@ -71,7 +72,7 @@ class World:
             middles = np.array([thing.middle() for thing in support.things])
             middle = np.array([*middles.mean(axis=0), 0.05])
             radius = float(np.clip(np.abs(middles - middle[:2]).max(), 0.15, 1.0))
-            self.focuses.append(Focus(turn("z", yaw) @ middle + offset, radius))
+            self.focuses.append(Focus(turn("z", yaw) @ middle + offset, radius, len(middles)))
 
     def whole(self) -> tuple[Mesh, np.ndarray]:
         """All meshes as one, and the (F,) int64 instance number of each face."""
