@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dspdet3d_ros.sparse import ConvNormReLU, CoordinateSet, GenerativeUpConv, SparseConv, SparseTensor
 
 LEVELS = 4
+LEVEL_OF_STRIDE = {4 * 2**level: level for level in range(LEVELS)}
 _CLASS_PRIOR = 0.01
 
 

@@ -1,0 +1,1 @@
+"""How well boxes are found: metric, labelled scenes, reports."""

@@ -15,11 +15,13 @@ class KernelMap:
         table: (N_out, K) int32; the input row that offset k brings to an output row, `n_in` where there is none
             (so that a row of zeros behind the input's last row stands for it).
         n_in: number of input rows.
+        symmetric: input and output rows are the same set; offset K-1-k then undoes offset k.
     """
 
-    def __init__(self, table: Tensor, n_in: int) -> None:
+    def __init__(self, table: Tensor, n_in: int, symmetric: bool = False) -> None:
         self.table = table
         self.n_in = n_in
+        self.symmetric = symmetric
         self._transposed: KernelMap | None = None
 
     @property
@@ -38,6 +40,8 @@ class KernelMap:
 
     def transposed(self) -> KernelMap:
         """The map of the transposed operation: under the same offset, output rows bring to input rows."""
+        if self._transposed is None and self.symmetric:
+            self._transposed = KernelMap(self.table.flip(1), self.n_in, symmetric=True)
         if self._transposed is None:
             table = self.table.new_full((self.n_in, self.kernel_volume), self.n_out)
             row, offset = (self.table < self.n_in).nonzero(as_tuple=True)
@@ -96,4 +100,4 @@ def _search(inputs: CoordinateSet, out_keys: Tensor, kernel_size: int, step: int
             table[k + 9 * (z if step > 0 else 2 - z)] = torch.where(hit, row, n_in)
             row = row + hit
             key = key + size
-    return KernelMap(table.t().contiguous(), n_in)
+    return KernelMap(table.t().contiguous(), n_in, symmetric=out_keys is inputs.keys)

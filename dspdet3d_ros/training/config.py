@@ -29,6 +29,8 @@ class TrainingConfig:
         assignment_cube: edge of the cube, in cells, within which cells can learn a box.
         keep_cube: edge r of the cube, in cells, about an object within which cells are to be kept.
         keep_weight: weight of the keep loss.
+        keep_threshold: above 0, cells are pruned in training as they are in use, at this τ, but never a cell that is to
+            be kept; 0 prunes only by `prune_threshold`, as published.
         prune_threshold: cells of a scene and level in training at the most (`pts_prune_threshold`).
     """
 
@@ -47,6 +49,7 @@ class TrainingConfig:
     assignment_cube: float = 7.0
     keep_cube: float = 7.0
     keep_weight: float = 0.01
+    keep_threshold: float = 0.0
     prune_threshold: int = 100_000
 
     def __post_init__(self) -> None:

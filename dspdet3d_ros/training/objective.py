@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dspdet3d_ros.detector.head import LevelOutput, Limiter
+from dspdet3d_ros.detector.head import LEVEL_OF_STRIDE, LevelOutput, Limiter, Pruner, threshold_pruner
 from dspdet3d_ros.detector.network import DSPDet3D, voxelise
 from dspdet3d_ros.sparse import Engine, SparseTensor
 from dspdet3d_ros.training.config import TrainingConfig
@@ -51,12 +51,26 @@ def batch_losses(network: DSPDet3D, batch: Sequence[LabelledPoints], config: Tra
     points = torch.cat([s.points for s in batch])
     voxels = voxelise(points, network.config.voxel_size, engine, scene.to(points.device))
     limit = row_limiter(config.prune_threshold, len(batch))
-    outputs = network(voxels, _keep_all, limit)
+    outputs = network(voxels, training_pruner(batch, config, network.config.voxel_size), limit)
     return compare(outputs, batch, config, network.config.voxel_size)
 
 
-def _keep_all(x: SparseTensor, keep_logits: Tensor) -> Tensor:
-    return torch.ones(len(x), dtype=torch.bool, device=keep_logits.device)
+def training_pruner(batch: Sequence[LabelledPoints], config: TrainingConfig, voxel_size: float) -> Pruner:
+    """Prunes as the detector in use does, but never a cell that is to be kept; see `TrainingConfig.keep_threshold`."""
+    prune = threshold_pruner(config.keep_threshold)
+
+    def prune_unless_wanted(x: SparseTensor, keep_logits: Tensor) -> Tensor:
+        mask = prune(x, keep_logits.detach())
+        cells, start = positions(x.coords, voxel_size), 0
+        level = LEVEL_OF_STRIDE[x.coords.stride]
+        edge = config.keep_cube * cell_size(level, voxel_size)
+        for count, scene in zip(x.coords.batch_counts(len(batch)), batch, strict=True):
+            levels = box_levels(scene.boxes, voxel_size)
+            mask[start : start + count] |= keep_mask(cells[start : start + count], scene.boxes, levels, level, edge)
+            start += count
+        return mask
+
+    return prune_unless_wanted if config.keep_threshold > 0 else prune
 
 
 def row_limiter(max_rows: int, batch_size: int) -> Limiter:

@@ -1,0 +1,37 @@
+"""The command-line tool `dspdet3d`: everything that needs no ROS."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import pkgutil
+import sys
+from collections.abc import Sequence
+
+from dspdet3d_ros import __version__, commands
+from dspdet3d_ros.errors import InputError
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with a sub-command for each module in `dspdet3d_ros.commands`."""
+    parser = argparse.ArgumentParser(prog="dspdet3d", description="Find small objects in 3D point clouds.")
+    parser.add_argument("--version", action="version", version=f"dspdet3d_ros {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in pkgutil.iter_modules(commands.__path__):
+        command = importlib.import_module(f"{commands.__name__}.{module.name}")
+        sub = subparsers.add_parser(module.name, help=command.HELP, description=command.HELP)
+        command.add_arguments(sub)
+        sub.set_defaults(run=command.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a sub-command; returns the exit status: 0, 1 for unusable input, 130 when interrupted."""
+    args = build_parser().parse_args(argv)
+    try:
+        return args.run(args)
+    except InputError as error:
+        print(f"dspdet3d {args.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130

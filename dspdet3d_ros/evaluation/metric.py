@@ -1,0 +1,109 @@
+"""Average precision at a 3D IoU (the measure of ScanNet and TO-SCENE; DSPDet3D, section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dspdet3d_ros.detector.boxes import iou_matrix
+
+
+@dataclass(frozen=True)
+class SceneResult:
+    """What was found in one scene and what is there.
+
+    Attributes:
+        boxes: (N, 6) found boxes, metres.
+        scores: (N,).
+        names: N class names.
+        truth: (K, 6) boxes that are there.
+        truth_names: K class names.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    names: tuple[str, ...]
+    truth: np.ndarray
+    truth_names: tuple[str, ...]
+
+    def of_class(self, name: str) -> SceneResult:
+        """Only the boxes of one class."""
+        found = np.array([own == name for own in self.names], bool)
+        there = np.array([own == name for own in self.truth_names], bool)
+        return SceneResult(
+            self.boxes[found],
+            self.scores[found],
+            (name,) * int(found.sum()),
+            self.truth[there],
+            (name,) * int(there.sum()),
+        )
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Precision over recall of pooled scenes.
+
+    Attributes:
+        average: average precision, the area under the curve made non-increasing; 0 without truth.
+        hits: (N,) by falling score, whether the box found something not found before.
+        scores: (N,) falling.
+        truth: number of boxes that are there.
+    """
+
+    average: float
+    hits: np.ndarray
+    scores: np.ndarray
+    truth: int
+
+    @property
+    def recall(self) -> float:
+        """Part of what is there that was found at all."""
+        return float(self.hits.sum() / self.truth) if self.truth else 0.0
+
+    def at_score(self, threshold: float) -> tuple[int, int]:
+        """Hits and false boxes among those with a score above the threshold."""
+        chosen = self.hits[self.scores > threshold]
+        return int(chosen.sum()), int((~chosen).sum())
+
+
+def match(result: SceneResult, iou: float) -> np.ndarray:
+    """(N,) whether each found box is a hit.
+
+    By falling score: a box's best overlap must reach `iou`, and its partner must not be taken by an earlier box.
+    """
+    hits = np.zeros(len(result.scores), bool)
+    if not len(result.truth) or not len(result.boxes):
+        return hits
+    overlap = iou_matrix(torch.from_numpy(result.boxes), torch.from_numpy(result.truth)).numpy()
+    taken = np.zeros(len(result.truth), bool)
+    for i in np.argsort(-result.scores, kind="stable"):
+        partner = int(overlap[i].argmax())
+        if overlap[i, partner] >= iou and not taken[partner]:
+            taken[partner] = hits[i] = True
+    return hits
+
+
+def precision(results: Sequence[SceneResult], iou: float) -> Precision:
+    """Precision over all scenes together, whatever the classes."""
+    truth = sum(len(result.truth) for result in results)
+    scores = np.concatenate([np.empty(0), *(result.scores for result in results)])
+    hits = np.concatenate([np.empty(0, bool), *(match(result, iou) for result in results)])
+    order = np.argsort(-scores, kind="stable")
+    scores, hits = scores[order], hits[order]
+    if not truth or not len(hits):
+        return Precision(0.0, hits, scores, truth)
+    recall = np.cumsum(hits) / truth
+    curve = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    # The area under the curve that never rises: at each recall the best precision from there on.
+    curve = np.maximum.accumulate(curve[::-1])[::-1]
+    average = float((np.diff(recall, prepend=0.0) * curve).sum())
+    return Precision(average, hits, scores, truth)
+
+
+def class_precisions(results: Sequence[SceneResult], iou: float) -> dict[str, Precision]:
+    """Precision of each class that occurs in the truth, by name."""
+    names = sorted({name for result in results for name in result.truth_names})
+    return {name: precision([result.of_class(name) for result in results], iou) for name in names}

@@ -1,0 +1,151 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from dspdet3d_ros.detector.checkpoint import load_weights, read_checkpoint, save_checkpoint
+from dspdet3d_ros.detector.config import ModelConfig
+from dspdet3d_ros.detector.network import DSPDet3D
+from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.sparse import TorchEngine
+from dspdet3d_ros.training.config import TrainingConfig
+from dspdet3d_ros.training.objective import LabelledPoints, batch_losses
+from dspdet3d_ros.training.scenes import CropDataset, TrainingScene
+
+_SAVE_EVERY = 200
+_LOG_EVERY = 10
+
+
+def learning_rate_factor(iteration: int, config: TrainingConfig) -> float:
+    """What the base learning rate is multiplied by at an iteration."""
+    progress = iteration / config.iterations
+    if config.schedule == "steps":
+        return 0.1 ** ((progress >= 8 / 12) + (progress >= 11 / 12))
+    warm_up = 0.03
+    if progress < warm_up:
+        return (progress / warm_up) * 0.95 + 0.05
+    return 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))
+
+
+@dataclass
+class Trainer:
+    """A network in training, with everything that a later process needs to go on exactly where this one stopped.
+
+    Attributes:
+        model: the network's configuration.
+        config: the recipe.
+        folder: where checkpoints and logs go.
+        device: where it trains.
+        seed: seed of the weights and of all choices of data.
+    """
+
+    model: ModelConfig
+    config: TrainingConfig
+    folder: Path
+    device: torch.device
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        torch.manual_seed(self.seed)
+        self.network = DSPDet3D(self.model, self.config.initial_size).to(self.device)
+        if self.config.keep_threshold > 0:
+            # Start by keeping only what is to be kept: the first steps are then no slower than the later ones.
+            for conv in self.network.head.keep_conv:
+                torch.nn.init.constant_(conv.bias, 1.5)
+        self._optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay
+        )
+        self._engine = TorchEngine(torch.bfloat16 if self.config.precision == "bf16" else torch.float32)
+        self.iteration = 0
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """The file that a run is resumed from."""
+        return self.folder / "last.pth"
+
+    def resume(self) -> None:
+        """Takes up the folder's last checkpoint.
+
+        Raises:
+            InputError: it does not fit this model or cannot be read.
+        """
+        contents = read_checkpoint(self.checkpoint_path)
+        load_weights(self.network, contents["state_dict"], str(self.checkpoint_path))
+        try:
+            self._optimiser.load_state_dict(contents["optimizer"])
+            self.iteration = int(contents["iteration"])
+        except (KeyError, ValueError) as error:
+            raise InputError(f"{self.checkpoint_path}: cannot be resumed: {error}") from error
+
+    def start_from(self, path: Path) -> None:
+        """Takes another run's weights as the start of this one."""
+        load_weights(self.network, read_checkpoint(path)["state_dict"], str(path))
+
+    def run(self, scenes: list[TrainingScene], stop_at: int | None = None) -> None:
+        """Trains up to the recipe's end, or to iteration `stop_at`; saves on the way and at the end."""
+        last = min(self.config.iterations, stop_at or self.config.iterations)
+        data = CropDataset(scenes, self.config, self.seed)
+        # One process prepares the next batches; which they are hangs on the seed and the iteration alone.
+        loader = DataLoader(
+            data, batch_size=None, sampler=range(self.iteration, last), num_workers=1, prefetch_factor=4
+        )
+        log = _summary_writer(self.folder)
+        self.network.train()
+        try:
+            bar = tqdm(loader, initial=self.iteration, total=last, unit="step", dynamic_ncols=True)
+            for batch in bar:
+                values = self.step(batch)
+                if self.iteration % _LOG_EVERY == 0:
+                    bar.set_postfix({name: f"{value:.3f}" for name, value in values.items()})
+                    for name, value in values.items():
+                        log.add_scalar(name, value, self.iteration)
+                if self.iteration % _SAVE_EVERY == 0:
+                    self.save()
+        finally:
+            log.close()
+        self.save()
+
+    def step(self, batch: list[LabelledPoints]) -> dict[str, float]:
+        """One optimiser step; returns the losses, the gradient norm and the learning rate."""
+        batch = [LabelledPoints(*(part.to(self.device) for part in vars(scene).values())) for scene in batch]
+        rate = self.config.learning_rate * learning_rate_factor(self.iteration, self.config)
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        losses = batch_losses(self.network, batch, self.config, self._engine)
+        self._optimiser.zero_grad()
+        losses.total.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
+        # A step on numbers that are no numbers would destroy the weights; the batch is left out instead.
+        if torch.isfinite(norm):
+            self._optimiser.step()
+        self.iteration += 1
+        values = {name: float(value.detach()) for name, value in vars(losses).items()}
+        return {**values, "gradient_norm": float(norm), "learning_rate": rate}
+
+    def save(self) -> None:
+        """Writes the checkpoint that `resume` reads."""
+        contents = {**self.weights(), "optimizer": self._optimiser.state_dict()}
+        save_checkpoint(self.checkpoint_path, contents)
+
+    def weights(self, half: bool = False) -> dict[str, Any]:
+        """What a detector needs; with `half` in float16, half the size."""
+        state = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
+        if half:
+            state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+        return {"state_dict": state, "model": self.model.to_dict(), "iteration": self.iteration}
+
+
+def _summary_writer(folder: Path):
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise InputError("training logs need TensorBoard: pip install 'dspdet3d_ros[train]'") from None
+    return SummaryWriter(str(folder))
