@@ -33,7 +33,7 @@ class CloudLayoutError(InputError):
     """A PointCloud2 whose description cannot be right.
 
     Attributes:
-        kind: "fields" (x, y, z or colours cannot be read) or "sizes" (the byte counts contradict each other).
+        kind: "fields" (x, y, z or colours cannot be read), "sizes" (the byte counts contradict each other) or "stamp".
     """
 
     def __init__(self, kind: str, text: str):

@@ -1,0 +1,94 @@
+"""Quality of service of the node's topics, and what to say when that of somebody else does not fit."""
+
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+try:
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+except ImportError:
+    # The name of this module in Humble.
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
+
+OUTPUT = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
+LATCHED = QoSProfile(
+    depth=1,
+    history=HistoryPolicy.KEEP_LAST,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+
+
+def input_qos(reliability: str, durability: str) -> QoSProfile:
+    """The profile of the subscription: only the latest cloud.
+
+    Args:
+        reliability: "best_effort" or "reliable".
+        durability: "volatile" or "transient_local".
+    """
+    return QoSProfile(
+        depth=1,
+        history=HistoryPolicy.KEEP_LAST,
+        reliability=ReliabilityPolicy[reliability.upper()],
+        durability=DurabilityPolicy[durability.upper()],
+    )
+
+
+def described(qos: QoSProfile) -> str:
+    """Reliability and durability in words."""
+    return f"{_name(qos.reliability)}, {_name(qos.durability)}"
+
+
+def unheard_publishers(node: Node, topic: str, own: QoSProfile) -> str:
+    """What keeps a subscription from hearing the publishers of its topic, in one line with both policies.
+
+    Args:
+        node: the subscribing node.
+        topic: the topic's full name.
+        own: the subscription's profile.
+    """
+    faults = []
+    for publisher in node.get_publishers_info_by_topic(topic):
+        offered, fixes = publisher.qos_profile, []
+        if own.reliability == ReliabilityPolicy.RELIABLE and offered.reliability == ReliabilityPolicy.BEST_EFFORT:
+            fixes.append("input_reliability to best_effort")
+        if own.durability == DurabilityPolicy.TRANSIENT_LOCAL and offered.durability == DurabilityPolicy.VOLATILE:
+            fixes.append("input_durability to volatile")
+        if fixes:
+            name = f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"
+            faults.append(f"{name} offers {described(offered)}; set {' and '.join(fixes)}")
+    listed = " | ".join(faults) or "its publisher has already gone"
+    return f"no clouds can be received on {topic}: this node asks for {described(own)}, but {listed}"
+
+
+def deaf_subscribers(node: Node, topic: str, own: QoSProfile) -> str:
+    """Which subscribers of an output ask for more than the node offers, in one line with both policies."""
+    asked = [
+        f"{info.node_namespace.rstrip('/')}/{info.node_name} asks for {described(info.qos_profile)}"
+        for info in node.get_subscriptions_info_by_topic(topic)
+        if _asks_for_more(info.qos_profile, own)
+    ]
+    listed = " | ".join(asked) or "its subscriber has already gone"
+    return f"a subscriber of {topic} will receive nothing: this node offers {described(own)}, but {listed}"
+
+
+def _asks_for_more(asked: Any, offered: QoSProfile) -> bool:
+    durable = asked.durability == DurabilityPolicy.TRANSIENT_LOCAL
+    return durable and offered.durability != DurabilityPolicy.TRANSIENT_LOCAL
+
+
+def _name(policy: Any) -> str:
+    return policy.name.lower()
+
+
+__all__ = [
+    "LATCHED",
+    "OUTPUT",
+    "PublisherEventCallbacks",
+    "SubscriptionEventCallbacks",
+    "deaf_subscribers",
+    "described",
+    "input_qos",
+    "unheard_publishers",
+]

@@ -1,0 +1,145 @@
+"""A thread that always works on the latest item: at most one waits, older ones are dropped and counted."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What has become of the items since the last reset.
+
+    Attributes:
+        received: items that arrived, whatever became of them.
+        processed: items whose results were delivered.
+        dropped: items replaced by newer ones while they waited.
+        refused: items that could not be used.
+    """
+
+    received: int = 0
+    processed: int = 0
+    dropped: int = 0
+    refused: int = 0
+
+
+class LatestWorker(Generic[Item, Result]):
+    """Computes results in a thread of its own and delivers them, newest item first and only.
+
+    Args:
+        compute: from item to result; runs without any lock and may take long. What it raises goes to `failed`.
+        deliver: hands a result on, with the counts that include it; never runs after `discard` has returned.
+        failed: told of an item whose computation or delivery raised, which counts as refused.
+    """
+
+    def __init__(
+        self,
+        compute: Callable[[Item], Result],
+        deliver: Callable[[Result, Counts], None],
+        failed: Callable[[Item, Exception], None],
+    ) -> None:
+        self._compute, self._deliver, self._failed = compute, deliver, failed
+        self._changed = threading.Condition()
+        # Held while a result is delivered, so that `discard` can wait for it but `submit` need not.
+        self._delivery = threading.Lock()
+        self._waiting: list[Item] = []
+        self._counts = Counts()
+        self._epoch = 0
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def counts(self) -> Counts:
+        """The counts as of now."""
+        with self._changed:
+            return self._counts
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Starts the thread; does nothing where it runs."""
+        if self.alive:
+            return
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="detector", daemon=True)
+        self._thread.start()
+
+    def submit(self, item: Item) -> None:
+        """Makes an item the next to be worked on, in place of one that waits."""
+        with self._changed:
+            dropped = len(self._waiting)
+            self._waiting = [item]
+            self._count(received=1, dropped=dropped)
+            self._changed.notify()
+
+    def count_refused(self) -> None:
+        """Counts an item that was received but is not to be worked on because it cannot be used."""
+        with self._changed:
+            self._count(received=1, refused=1)
+
+    def count_ignored(self) -> None:
+        """Counts an item that was received but that nobody wants to be worked on."""
+        with self._changed:
+            self._count(received=1)
+
+    def discard(self) -> None:
+        """Forgets the waiting item and the result of the present one, and starts counting anew.
+
+        When it returns, nothing that was submitted before is delivered any more.
+        """
+        with self._delivery, self._changed:
+            self._waiting.clear()
+            self._epoch += 1
+            self._counts = Counts()
+
+    def stop(self, timeout_s: float | None = None) -> bool:
+        """Discards everything and ends the thread once its present computation returns.
+
+        Returns:
+            False where the computation was still running after `timeout_s`; the thread then ends later by itself.
+        """
+        self.discard()
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+        return not self.alive
+
+    def _count(self, **more: int) -> None:
+        self._counts = replace(
+            self._counts, **{name: getattr(self._counts, name) + number for name, number in more.items()}
+        )
+
+    def _next(self) -> tuple[Item, int] | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._stopping)
+            return None if self._stopping else (self._waiting.pop(), self._epoch)
+
+    def _run(self) -> None:
+        while (job := self._next()) is not None:
+            self._work_on(*job)
+            # Not kept while waiting for the next one: an item may be a hundred megabytes.
+            del job
+
+    def _work_on(self, item: Item, epoch: int) -> None:
+        try:
+            result = self._compute(item)
+            with self._delivery:
+                if epoch == self._epoch:
+                    self._deliver(result, replace(self.counts, processed=self.counts.processed + 1))
+                    with self._changed:
+                        self._count(processed=1)
+        except Exception as error:
+            # Whatever an item does to the computation, the next one gets its chance.
+            with self._delivery:
+                if epoch == self._epoch:
+                    with self._changed:
+                        self._count(refused=1)
+                    self._failed(item, error)
