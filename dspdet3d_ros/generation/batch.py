@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-
-from tqdm import tqdm
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.generation.files import save_scene
@@ -28,16 +27,22 @@ def write_scenes(folder: Path, first_seed: int, count: int, kind: str, workers: 
         raise InputError(f"{folder}: cannot make the folder: {error.strerror}") from error
     missing = [seed for seed in range(first_seed, first_seed + count) if not _file(folder, seed).exists()]
     task = partial(_write, folder=folder, kind=kind)
-    workers = min(workers, max(len(missing), 1))
-    if workers == 1:
-        for seed in tqdm(missing, unit="scene"):
-            task(seed)
-        return len(missing)
+    if workers == 1 or len(missing) < 2:
+        return _count(map(task, missing), len(missing))
     # "spawn" works alike on every platform and never inherits the threads of a parent.
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for _ in tqdm(pool.imap_unordered(task, missing), total=len(missing), unit="scene"):
-            pass
-    return len(missing)
+    with multiprocessing.get_context("spawn").Pool(min(workers, len(missing))) as pool:
+        return _count(pool.imap_unordered(task, missing), len(missing))
+
+
+def _count(done: Iterable[None], total: int) -> int:
+    """Run through `done` under a progress bar and count."""
+    try:
+        from tqdm import tqdm
+    except ImportError as error:
+        raise InputError(
+            "generating scenes needs the package 'tqdm', which is not installed: pip install dspdet3d_ros[train]"
+        ) from error
+    return sum(1 for _ in tqdm(done, total=total, unit="scene"))
 
 
 def _file(folder: Path, seed: int) -> Path:

@@ -42,8 +42,9 @@ class Scan:
     def survivors(self, survives: np.ndarray) -> dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Visible extent of each thing: instance number -> lowest, highest true place and mean displacement, (3,) each.
 
-        Only points that `survives` (M,) marks count. The true places have no noise, so their extremes are those of the
-        visible surface; the mean displacement is what drift did to the whole thing.
+        Only points that `survives` (M,) marks count. Lowest and highest are the 0.5th and 99.5th percentile along each
+        axis, as in labels made by hand from points; the true places have no noise, so they are the visible surface's.
+        The mean displacement is what drift did to the whole thing.
         """
         chosen = survives[self.true_of]
         points, of = self.true[chosen], self.true_of[chosen]
@@ -54,7 +55,8 @@ class Scan:
         for value, start, count in zip(*np.unique(number, return_index=True, return_counts=True), strict=True):
             part = slice(start, start + count)
             shift = (self.xyz[of[part]] - points[part]).mean(axis=0)
-            extents[int(value)] = (points[part].min(axis=0), points[part].max(axis=0), shift)
+            low, high = np.percentile(points[part], (0.5, 99.5), axis=0)
+            extents[int(value)] = (low, high, shift)
         return extents
 
     def colors(self, sample: np.ndarray, rng: Generator) -> np.ndarray:

@@ -181,6 +181,9 @@ def _jittered(sensor: Sensor, rng: Generator) -> np.ndarray:
     if sensor.jitter < 0.2:
         return pixel
     pool = np.rint(rng.standard_normal((256, 2)) * sensor.jitter).astype(np.int32)
-    offsets = pool[:, 0] + sensor.width * pool[:, 1]
-    drawn = np.frombuffer(rng.bytes(count), np.uint8)
-    return np.clip(pixel + offsets[drawn], 0, count - 1)
+    offsets = (pool[:, 0] + sensor.width * pool[:, 1])[np.frombuffer(rng.bytes(count), np.uint8)]
+    reach = np.abs(pool).max()  # pixels at the rim show themselves: beyond a row's end lies the other side of the image
+    rim = np.ones((sensor.height, sensor.width), bool)
+    rim[reach:-reach, reach:-reach] = False
+    offsets[rim.ravel()] = 0
+    return pixel + offsets

@@ -1,0 +1,54 @@
+"""`dspdet3d generate` writes scenes once each and names what is wrong."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dspdet3d_ros.commands import generate
+from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.generation.files import load_scene
+from dspdet3d_ros.generation.scene import generate_scene
+
+
+def _run(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    generate.add_arguments(parser)
+    return generate.run(parser.parse_args(arguments))
+
+
+def test_two_workers_write_the_scenes_of_their_seeds(tmp_path, capsys):
+    pytest.importorskip("embreex", reason="scenes are ray cast with embreex")
+    folder = tmp_path / "new" / "scenes"
+    assert _run(str(folder), "--scenes", "2", "--seed", "4", "--kind", "table", "--workers", "2") == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["000004.npz", "000005.npz"]
+    scene = generate_scene(4, "table")
+    np.testing.assert_array_equal(load_scene(folder / "000004.npz").boxes, scene.boxes)
+    written = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    capsys.readouterr()
+    assert _run(str(folder), "--scenes", "2", "--seed", "4", "--kind", "table") == 0
+    assert "0 scenes written" in capsys.readouterr().out
+    assert written == {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("option", ["--scenes", "--seed", "--workers"])
+def test_a_count_below_its_least_is_named(tmp_path: Path, option: str):
+    with pytest.raises(InputError, match=f"{option}: expected"):
+        _run(str(tmp_path), option, "-1")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file"):
+        _run(str(tmp_path / "file"), "--scenes", "1")
+
+
+def test_a_missing_ray_casting_library_is_named_with_its_remedy(tmp_path: Path, monkeypatch):
+    pytest.importorskip("tqdm", reason="the command shows its progress with tqdm")
+    for module in ("embreex", "embreex.mesh_construction", "embreex.rtcore_scene"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(InputError, match=r"embreex.*pip install dspdet3d_ros\[train\]"):
+        _run(str(tmp_path), "--scenes", "1")
+    assert not list(tmp_path.iterdir())
