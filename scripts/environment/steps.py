@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -196,7 +197,7 @@ class Builder:
             "-DCMAKE_BUILD_TYPE=Release",
         ]
         self._run(["cmake", "-S", str(source), "-B", str(build), *common, *options], name, follow)
-        self._run(["cmake", "--build", str(build), "--parallel", "2"], name, follow)
+        self._run(["cmake", "--build", str(build), "--parallel", str(os.cpu_count() or 1)], name, follow)
         self._run(["cmake", "--install", str(build)], name)
 
     def _run(self, command: list[str], log: str, on_line: Callable[[str], None] = lambda line: None) -> None:
