@@ -187,6 +187,7 @@ class DetectorNode(LifecycleNode):
             self._refusals.refuse(error.kind, str(error))
             return
         if self._wanted():
+            self.get_logger().debug(f"took a cloud of {message.width * message.height} points")
             self._worker.submit(arrival)
         else:
             self._worker.count_ignored()

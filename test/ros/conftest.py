@@ -146,12 +146,13 @@ class Bench:
         values = self.call(GetParameters, "get_parameters", GetParameters.Request(names=[name])).values
         return parameter_value_to_python(values[0])
 
-    def change(self, label):
-        """Triggers a lifecycle transition through the service; whether it succeeded."""
+    def change(self, transition):
+        """Triggers a lifecycle transition, given by label or number, through the service; whether it succeeded."""
         from lifecycle_msgs.msg import Transition
         from lifecycle_msgs.srv import ChangeState
 
-        request = ChangeState.Request(transition=Transition(label=label))
+        wanted = Transition(label=transition) if isinstance(transition, str) else Transition(id=transition)
+        request = ChangeState.Request(transition=wanted)
         return self.call(ChangeState, "change_state", request).success
 
     def state(self):
