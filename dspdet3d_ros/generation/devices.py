@@ -36,8 +36,8 @@ def carton(rng: Generator) -> Mesh:
     """A carton or packet; sides log-uniform 3 to 40 cm, two fifths longer than three times their thickness."""
     while True:
         sides = np.sort([_log_uniform(rng, 0.03, 0.4) for _ in range(3)])
-        if rng.random() < 0.5:  # cartons of food: 5-9 x 12-20 x 18-28 cm
-            sides = np.array([rng.uniform(0.04, 0.1), rng.uniform(0.1, 0.2), rng.uniform(0.15, 0.29)])
+        if rng.random() < 0.6:  # cartons of food
+            sides = np.array([rng.uniform(0.045, 0.11), rng.uniform(0.11, 0.21), rng.uniform(0.16, 0.3)])
         if sides[2] / sides[0] < 6 and sides.prod() < 0.012:
             break
     body = block(rng.permutation(sides))

@@ -55,7 +55,7 @@ def random_sensor(rng: Generator, single_view: bool) -> Sensor:
     """A Kinect-like (two thirds) or RealSense-like camera; finer and quieter for scenes of one to four views."""
     kinect = rng.random() < 0.67
     width, height = (480, 360) if single_view else (320, 240)
-    quiet = rng.uniform(0.15, 0.8) if single_view else rng.uniform(0.8, 1.1)
+    quiet = rng.uniform(0.15, 0.6) if single_view else rng.uniform(0.8, 1.1)
     return Sensor(
         width=width,
         height=height,

@@ -71,7 +71,7 @@ TABLE_WEIGHTS = {
     **dict.fromkeys(CLASS_NAMES, 1.0),
     **dict.fromkeys(("book", "bottle", "bowl", "can", "cup", "jar", "mug"), 3.0),
     **dict.fromkeys(("coffee_machine", "display", "file_box", "lamp", "laptop", "toaster"), 0.6),
-    "box": 22.0,
+    "box": 25.0,
 }
 ROOM_WEIGHTS = {**dict.fromkeys(CLASS_NAMES, 1.0), "box": 4.0, "book": 2.5, "bottle": 1.5, "cup": 1.5, "mug": 1.5}
 
