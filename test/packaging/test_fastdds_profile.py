@@ -43,6 +43,7 @@ def test_large_best_effort_clouds_arrive():
     environment = os.environ | {
         "FASTDDS_DEFAULT_PROFILES_FILE": str(PROFILE),
         "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp",
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "ROS_DOMAIN_ID": str(os.getpid() % 100 + 1),
     }
     if os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy"):
