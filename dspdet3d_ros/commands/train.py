@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-HELP = "train a model on labelled scenes"
+HELP = "train a model on labelled scenes (in several processes: torchrun --nproc-per-node N -m dspdet3d_ros train ...)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.detector.checkpoint import save_checkpoint
     from dspdet3d_ros.detector.config import load_model_config
     from dspdet3d_ros.detector.predictor import choose_device
+    from dspdet3d_ros.training import parallel
     from dspdet3d_ros.training.config import load_training_config
     from dspdet3d_ros.training.scenes import read_training_scene, scene_files
     from dspdet3d_ros.training.trainer import Trainer
@@ -42,14 +43,17 @@ def run(args: argparse.Namespace) -> int:
     config = load_training_config(
         args.model, iterations=args.iterations, batch_size=args.batch_size, precision=args.precision
     )
-    trainer = Trainer(model, config, args.out, choose_device(args.device), args.seed)
+    rank, _, device = parallel.start(choose_device(args.device))
+    trainer = Trainer(model, config, args.out, device, args.seed, rank)
     if args.resume:
         trainer.resume()
     elif args.init:
         trainer.start_from(args.init)
     files = [path for folder in args.data for path in scene_files(folder)]
-    scenes = [read_training_scene(path, model.classes) for path in tqdm(files, desc="reading scenes", unit="scene")]
+    scenes = [read_training_scene(path, model.classes) for path in tqdm(files, desc="reading scenes", disable=rank > 0)]
     trainer.run(scenes, args.stop_at)
-    save_checkpoint(args.out / "weights.pth", trainer.weights(half=True))
-    print(f"{args.out / 'weights.pth'}: {trainer.iteration} of {config.iterations} iterations")
+    parallel.finish()
+    if rank == 0:
+        save_checkpoint(args.out / "weights.pth", trainer.weights(half=True))
+        print(f"{args.out / 'weights.pth'}: {trainer.iteration} of {config.iterations} iterations")
     return 0

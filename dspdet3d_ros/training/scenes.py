@@ -94,18 +94,20 @@ class CropDataset(Dataset):
         scenes: what is trained on.
         config: crop size, augmentation, batch size.
         seed: seed of all choices.
+        rank: of several processes that train one network, which this is: each has batches of its own.
     """
 
-    def __init__(self, scenes: Sequence[TrainingScene], config: TrainingConfig, seed: int) -> None:
+    def __init__(self, scenes: Sequence[TrainingScene], config: TrainingConfig, seed: int, rank: int = 0) -> None:
         self._scenes = scenes
         self._config = config
         self._seed = seed
+        self._rank = rank
 
     def __len__(self) -> int:
         return self._config.iterations
 
     def __getitem__(self, iteration: int) -> list[LabelledPoints]:
-        rng = np.random.default_rng([self._seed, iteration])
+        rng = np.random.default_rng([self._seed, iteration, self._rank])
         return [self._sample(rng) for _ in range(self._config.batch_size)]
 
     def _sample(self, rng: np.random.Generator) -> LabelledPoints:

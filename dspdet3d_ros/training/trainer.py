@@ -18,6 +18,7 @@ from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse import TorchEngine
 from dspdet3d_ros.training.config import TrainingConfig
 from dspdet3d_ros.training.objective import LabelledPoints, batch_losses
+from dspdet3d_ros.training.parallel import average_gradients
 from dspdet3d_ros.training.scenes import CropDataset, TrainingScene
 
 _SAVE_EVERY = 200
@@ -45,6 +46,7 @@ class Trainer:
         folder: where checkpoints and logs go.
         device: where it trains.
         seed: seed of the weights and of all choices of data.
+        rank: of several processes that train one network, which this is; rank 0 writes the files.
     """
 
     model: ModelConfig
@@ -52,6 +54,7 @@ class Trainer:
     folder: Path
     device: torch.device
     seed: int = 0
+    rank: int = 0
 
     def __post_init__(self) -> None:
         torch.manual_seed(self.seed)
@@ -92,25 +95,26 @@ class Trainer:
     def run(self, scenes: list[TrainingScene], stop_at: int | None = None) -> None:
         """Trains up to the recipe's end, or to iteration `stop_at`; saves on the way and at the end."""
         last = min(self.config.iterations, stop_at or self.config.iterations)
-        data = CropDataset(scenes, self.config, self.seed)
+        data = CropDataset(scenes, self.config, self.seed, self.rank)
         # One process prepares the next batches; which they are hangs on the seed and the iteration alone.
         loader = DataLoader(
             data, batch_size=None, sampler=range(self.iteration, last), num_workers=1, prefetch_factor=4
         )
-        log = _summary_writer(self.folder)
+        log = _summary_writer(self.folder) if self.rank == 0 else None
         self.network.train()
         try:
-            bar = tqdm(loader, initial=self.iteration, total=last, unit="step", dynamic_ncols=True)
+            bar = tqdm(loader, initial=self.iteration, total=last, unit="step", disable=self.rank > 0)
             for batch in bar:
                 values = self.step(batch)
                 if self.iteration % _LOG_EVERY == 0:
                     bar.set_postfix({name: f"{value:.3f}" for name, value in values.items()})
-                    for name, value in values.items():
+                    for name, value in values.items() if log else ():
                         log.add_scalar(name, value, self.iteration)
                 if self.iteration % _SAVE_EVERY == 0:
                     self.save()
         finally:
-            log.close()
+            if log:
+                log.close()
         self.save()
 
     def step(self, batch: list[LabelledPoints]) -> dict[str, float]:
@@ -122,6 +126,7 @@ class Trainer:
         losses = batch_losses(self.network, batch, self.config, self._engine)
         self._optimiser.zero_grad()
         losses.total.backward()
+        average_gradients(self.network)
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
         # A step on numbers that are no numbers would destroy the weights; the batch is left out instead.
         if torch.isfinite(norm):
@@ -132,6 +137,8 @@ class Trainer:
 
     def save(self) -> None:
         """Writes the checkpoint that `resume` reads."""
+        if self.rank > 0:
+            return
         contents = {**self.weights(), "optimizer": self._optimiser.state_dict()}
         save_checkpoint(self.checkpoint_path, contents)
 
