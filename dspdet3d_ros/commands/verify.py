@@ -1,0 +1,38 @@
+"""`dspdet3d verify`: does this installation compute what the original computes?"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "compare with reference numbers of the original code"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument("directory", type=Path, help="folder with ops*.npz, e2e*.npz/json, train*.npz/json")
+    parser.add_argument("--backend", default="torch", help="sparse engine (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints a line for each comparison; 1 if one failed."""
+    from dspdet3d_ros.detector.predictor import choose_device
+    from dspdet3d_ros.errors import InputError
+    from dspdet3d_ros.sparse import make_engine
+    from dspdet3d_ros.verification.network import verify_forward, verify_training
+    from dspdet3d_ros.verification.operations import verify_operations
+
+    engine, device = make_engine(args.backend), choose_device(args.device)
+    kinds = (("ops", verify_operations), ("e2e", verify_forward), ("train", verify_training))
+    files = [(path, verify) for prefix, verify in kinds for path in sorted(args.directory.glob(f"{prefix}*.npz"))]
+    if not files:
+        raise InputError(f"{args.directory}: expected reference files ops*.npz, e2e*.npz or train*.npz, found none")
+    failed = passed = 0
+    for path, verify in files:
+        for check in verify(path, engine, device):
+            print(check, flush=True)
+            failed += not check.passed
+            passed += check.passed
+    print(f"{passed} passed, {failed} failed on {args.backend}, {device}")
+    return 1 if failed else 0

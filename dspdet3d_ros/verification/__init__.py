@@ -1,0 +1,1 @@
+"""Comparison with numbers that the original code computed on MinkowskiEngine."""

@@ -1,0 +1,77 @@
+"""One comparison and its outcome."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dspdet3d_ros.errors import InputError
+
+FORWARD_TOLERANCE = 1e-4
+LOSS_TOLERANCE = 1e-4
+GRADIENT_TOLERANCE = 3e-3
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report.
+
+    Attributes:
+        name: what was compared.
+        passed: whether it lies within the tolerance.
+        detail: the figures.
+    """
+
+    name: str
+    passed: bool
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{'pass' if self.passed else 'FAIL'}  {self.name}: {self.detail}"
+
+
+def relative_error(found: np.ndarray, reference: np.ndarray) -> float:
+    """‖found − reference‖ / ‖reference‖; infinite where the shapes differ."""
+    if found.shape != reference.shape:
+        return float("inf")
+    norm = float(np.linalg.norm(reference))
+    difference = float(np.linalg.norm(found.astype(np.float64) - reference))
+    return difference / norm if norm else difference
+
+
+def close(name: str, found: np.ndarray, reference: np.ndarray, tolerance: float) -> Check:
+    """Compares floats."""
+    error = relative_error(found, reference)
+    return Check(name, error <= tolerance, f"relative error {error:.1e} (at most {tolerance:g})")
+
+
+def read_reference(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a reference file.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except Exception as error:  # numpy and zipfile raise many types; whatever it is, the file cannot be used
+        raise InputError(f"{path}: not readable as npz: {' '.join(str(error).split())}") from error
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """The json beside a reference file.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        values = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable as json: {error}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected a mapping")
+    return values

@@ -1,0 +1,70 @@
+"""What the reference files leave out because it follows from names: weights, row order, digests."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+#: Wide features are stored as their projection onto four fixed directions.
+_PROJECTION = np.random.default_rng(7).standard_normal((128, 4)).astype(np.float32)
+
+
+def reference_weights(network: nn.Module, seed: int, statistics: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    """The weights of a reference run, each drawn from a generator seeded by the run's seed and its own name.
+
+    Args:
+        network: says which names and shapes there are.
+        seed: the run's seed.
+        statistics: running statistics by name, which replace the drawn ones.
+    """
+    state = {}
+    for name, tensor in network.state_dict().items():
+        if name in statistics:
+            state[name] = torch.from_numpy(np.asarray(statistics[name]))
+        elif name.endswith("num_batches_tracked"):
+            state[name] = torch.tensor(1)
+        else:
+            rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+            draw = rng.standard_normal(tuple(tensor.shape)).astype(np.float32)
+            state[name] = torch.from_numpy(np.ascontiguousarray(_scaled(name, draw), np.float32))
+    return state
+
+
+def _scaled(name: str, draw: np.ndarray) -> np.ndarray:
+    kernel = name.endswith("kernel")
+    if name.endswith(("running_mean", "running_var")):
+        return np.full_like(draw, float(name.endswith("running_var")))
+    if name.endswith("bn.weight"):
+        return 1 + 0.1 * draw
+    if name.endswith("bn.bias"):
+        return 0.1 * draw
+    if "keep_conv" in name:
+        return 0.12 * draw if kernel else 0.3 * draw + 0.2
+    if "bbox_conv" in name:
+        shift = np.array([0, 0, 0, 1.3, 1.3, 1.3], np.float32)
+        return 0.02 * draw if kernel else 0.02 * draw - shift
+    if "cls_conv" in name:
+        return 0.03 * draw if kernel else 0.1 * draw - 3.0
+    volume = draw.shape[0] if draw.ndim == 3 else 1
+    return draw * np.sqrt(2 / (min(volume, 9) * draw.shape[-2]))
+
+
+def row_order(coords: np.ndarray) -> np.ndarray:
+    """The permutation that sorts (batch, x, y, z) rows, in which all reference tables are stored."""
+    return np.lexsort(coords.T[::-1])
+
+
+def digest(features: np.ndarray) -> np.ndarray:
+    """(N, C) features to the (N, 4) that are stored of them."""
+    return (features @ _PROJECTION[: features.shape[1]]).astype(np.float32)
+
+
+def gradient_digest(name: str, gradient: np.ndarray) -> tuple[float, float]:
+    """Norm of a parameter's gradient, and its product with a direction that follows from the parameter's name."""
+    rng = np.random.default_rng([5, zlib.crc32(name.encode())])
+    direction = rng.standard_normal(gradient.shape).astype(np.float32)
+    return float(np.linalg.norm(gradient)), float((gradient * direction).sum())
