@@ -1,0 +1,57 @@
+"""`dspdet3d detect`: boxes in one cloud file."""
+
+import argparse
+import math
+from pathlib import Path
+
+from dspdet3d_ros.errors import InputError
+
+HELP = "find objects in a cloud file"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument(
+        "cloud", type=Path, help="cloud, z up, metres: .npz, .npy, .ply, .pcd or float32 x y z r g b .bin"
+    )
+    parser.add_argument("--tau", type=float, help="pruning threshold, 0..1 (default: the model's own)")
+    parser.add_argument("--score", type=float, help="boxes with a lower score are dropped, 0..1 (default: the model's)")
+    parser.add_argument("--model", default="small", help="model file or the name of one (default: %(default)s)")
+    parser.add_argument("--checkpoint", type=Path, help="weight file (default: the model's own)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
+    parser.add_argument("--json", type=Path, help="write the boxes to this file")
+    parser.add_argument("--png", type=Path, help="draw the cloud with the boxes into this file")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the boxes, beside the file's ground truth where it has one, and writes them where asked."""
+    tau, score = _share("--tau", args.tau), _share("--score", args.score)
+
+    from dataclasses import replace
+
+    from dspdet3d_ros import report
+    from dspdet3d_ros.clouds.files import read_cloud
+    from dspdet3d_ros.detector.predictor import Detector
+
+    cloud = read_cloud(args.cloud)
+    detector = Detector.load(args.model, args.checkpoint, args.device)
+    given = {"pruning_threshold": tau, "score_threshold": score}
+    settings = replace(detector.default_settings(), **{name: v for name, v in given.items() if v is not None})
+    detections = detector(cloud.xyz, settings)
+    print(report.boxes_table(detections, cloud.truth))
+    print(report.summary(detections, cloud.truth))
+    print(report.work_line(detections))
+    if args.json:
+        report.write_json(args.json, report.as_json(detections))
+    if args.png:
+        from dspdet3d_ros.picture import draw_detections
+
+        title = f"{args.cloud.name}: {report.summary(detections, cloud.truth)}"
+        draw_detections(args.png, cloud.xyz, cloud.rgb, detections, cloud.truth, title)
+    return 0
+
+
+def _share(name: str, value: float | None) -> float | None:
+    if value is not None and not (math.isfinite(value) and 0 <= value <= 1):
+        raise InputError(f"{name}: expected a number in 0..1, got {value}")
+    return value

@@ -1,0 +1,131 @@
+"""What was found in a cloud, as JSON and as tables to read. Shared by the command-line tool and the demo."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dspdet3d_ros.clouds.cloud import LabelledBoxes
+from dspdet3d_ros.detector.result import Detections
+from dspdet3d_ros.errors import InputError
+
+# Overlap from which a box counts as a find, as in the published figures.
+FOUND_IOU = 0.25
+
+
+def as_json(detections: Detections, frame_id: str = "", stamp: tuple[int, int] | None = None) -> dict[str, Any]:
+    """Detections as plain values: metres, axis-aligned, in the cloud's own frame, best score first.
+
+    Args:
+        detections: what was found.
+        frame_id: frame of the cloud; empty where it has none, as in files.
+        stamp: seconds and nanoseconds of the cloud, or None.
+    """
+    stats = detections.stats
+    return {
+        "frame_id": frame_id,
+        "stamp": None if stamp is None else {"sec": stamp[0], "nanosec": stamp[1]},
+        "pruning_threshold": stats.pruning_threshold,
+        "detections": [
+            {"class": name, "score": float(score), "center": box[:3].tolist(), "size": box[3:6].tolist()}
+            for name, score, box in zip(detections.names, detections.scores, detections.boxes, strict=True)
+        ],
+        "stats": {
+            "points_in": stats.points_in,
+            "points_used": stats.points_used,
+            "voxels": stats.voxels,
+            "levels": [{"level": c.level, "before": c.before, "kept": c.kept} for c in stats.levels],
+            "stage_ms": stats.stage_ms,
+            "total_ms": stats.total_ms,
+            "device": stats.device,
+            "backend": stats.backend,
+        },
+    }
+
+
+def write_json(path: str | Path, values: dict[str, Any]) -> None:
+    """Writes values as a JSON file; its folder is made.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(json.dumps(values, indent=2) + "\n")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def overlaps(detections: Detections, truth: LabelledBoxes) -> np.ndarray:
+    """(K, T) 3D intersection over union of each found box with each box of the truth."""
+    import torch
+
+    from dspdet3d_ros.detector.boxes import iou_matrix
+
+    found, there = (np.asarray(boxes, np.float32).reshape(-1, 6) for boxes in (detections.boxes, truth.boxes))
+    return iou_matrix(torch.from_numpy(found), torch.from_numpy(there)).numpy()
+
+
+def boxes_table(detections: Detections, truth: LabelledBoxes | None = None) -> str:
+    """One row for each box: class, score, centre, size and, with a truth, the best overlap and what it is with."""
+    width = max([5, *(len(name) for name in detections.names)])
+    head = f"{'class':{width}}  score    centre x, y, z [m]        size x, y, z [m]"
+    rows = [head if truth is None else f"{head}       IoU  ground truth"]
+    iou = None if truth is None else overlaps(detections, truth)
+    for i, (name, score, box) in enumerate(zip(detections.names, detections.scores, detections.boxes, strict=True)):
+        centre, size = (" ".join(f"{value:7.3f}" for value in part) for part in (box[:3], box[3:6]))
+        row = f"{name:{width}}  {score:5.2f}  {centre}  {size}"
+        if iou is not None:
+            best = int(iou[i].argmax()) if iou.shape[1] else -1
+            hit = best >= 0 and iou[i, best] > 0
+            row += f"    {iou[i, best]:4.2f}  {truth.names[best]}" if hit else "    0.00  -"
+        rows.append(row)
+    return "\n".join(rows)
+
+
+def summary(detections: Detections, truth: LabelledBoxes | None = None) -> str:
+    """How many boxes there are and, with a truth, how many of its objects they find."""
+    found = f"{len(detections)} boxes"
+    if truth is None:
+        return found
+    from dspdet3d_ros.evaluation.metric import SceneResult, match
+
+    result = SceneResult(
+        np.asarray(detections.boxes, np.float32),
+        detections.scores,
+        detections.names,
+        np.asarray(truth.boxes, np.float32),
+        truth.names,
+    )
+    hits = match(result, FOUND_IOU)
+    partners = overlaps(detections, truth)[hits].argmax(axis=1) if hits.any() else ()
+    right = sum(
+        detections.names[i] == truth.names[partner] for i, partner in zip(np.flatnonzero(hits), partners, strict=True)
+    )
+    return (
+        f"{found}: {hits.sum()} of {len(truth.names)} objects found at IoU {FOUND_IOU} "
+        f"({right} of them with the right class), {(~hits).sum()} false boxes"
+    )
+
+
+def work_line(detections: Detections) -> str:
+    """What the result cost, in one line."""
+    stats = detections.stats
+    return (
+        f"{stats.points_used} of {stats.points_in} points, {stats.voxels} voxels, "
+        f"{stats.total_ms:.0f} ms on {stats.device} at pruning threshold {stats.pruning_threshold:g}"
+    )
+
+
+def pruning_table(runs: Sequence[Detections]) -> str:
+    """One row for each run at another pruning threshold: cells kept by level, milliseconds, boxes."""
+    levels = [cells.level for cells in runs[0].stats.levels]
+    names = "".join(f"{f'level {level}':>10}" for level in levels)
+    cells_head = "cells kept".center(10 * len(levels))
+    rows = [f"{'':>5}{cells_head}", f"{'tau':>5}{names}{'ms':>9}{'boxes':>8}"]
+    for run in runs:
+        kept = "".join(f"{cells.kept:10d}" for cells in run.stats.levels)
+        rows.append(f"{run.stats.pruning_threshold:5.2f}{kept}{run.stats.total_ms:9.0f}{len(run):8d}")
+    return "\n".join(rows)

@@ -1,0 +1,93 @@
+"""`dspdet3d detect` finds what the detector finds, writes it, and refuses bad input in one line."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from dspdet3d_ros.cli import main
+from dspdet3d_ros.detector.checkpoint import save_checkpoint
+from dspdet3d_ros.detector.config import ModelConfig
+from dspdet3d_ros.detector.network import DSPDet3D
+from dspdet3d_ros.detector.predictor import Detector
+
+VALUES = {
+    "classes": ["cup", "book"],
+    "voxel_size": 0.02,
+    "widths": [4, 4, 4, 4],
+    "blocks": [1, 1, 1, 1],
+    "head_width": 4,
+    "pruning_threshold": 0.0,
+    "score_threshold": 0.0,
+}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """Arguments that choose a very narrow network with random weights."""
+    folder = tmp_path_factory.mktemp("model")
+    (folder / "tiny.yaml").write_text(yaml.safe_dump({"model": VALUES}))
+    torch.manual_seed(0)
+    save_checkpoint(folder / "tiny.pth", {"state_dict": DSPDet3D(ModelConfig.from_dict(VALUES)).state_dict()})
+    return ["--model", str(folder / "tiny.yaml"), "--checkpoint", str(folder / "tiny.pth"), "--device", "cpu"]
+
+
+@pytest.fixture
+def cloud(tmp_path):
+    xyz = np.random.default_rng(0).uniform(0, (1, 1, 0.2), (2000, 3)).astype(np.float32)
+    path = tmp_path / "cloud.npz"
+    np.savez(path, xyz=xyz, boxes=[[0.5, 0.5, 0.1, 0.2, 0.2, 0.2]], names=["cup"])
+    return path
+
+
+def test_the_boxes_are_those_of_the_detector(cloud, model, tmp_path, capsys):
+    out = tmp_path / "new" / "out.json"
+    assert main(["detect", str(cloud), *model, "--json", str(out)]) == 0
+    values = json.loads(out.read_text())
+    expected = Detector.load(model[1], model[3], "cpu")(np.load(cloud)["xyz"])
+    assert len(expected) > 0
+    np.testing.assert_allclose([d["center"] + d["size"] for d in values["detections"]], expected.boxes, rtol=1e-5)
+    assert tuple(d["class"] for d in values["detections"]) == expected.names
+    assert values["stamp"] is None
+    printed = capsys.readouterr().out
+    assert f"{len(expected)} boxes: " in printed
+    assert "of 1 objects found" in printed
+    assert "2000 of 2000 points" in printed
+
+
+def test_thresholds_are_taken(cloud, model, tmp_path):
+    out = tmp_path / "out.json"
+    assert main(["detect", str(cloud), *model, "--tau", "1", "--score", "0.999", "--json", str(out)]) == 0
+    values = json.loads(out.read_text())
+    assert values["pruning_threshold"] == 1.0
+    assert values["detections"] == []
+    assert [level["before"] for level in values["stats"]["levels"][1:]] == [0, 0, 0]
+
+
+def test_a_picture_is_drawn(cloud, model, tmp_path):
+    image = pytest.importorskip("matplotlib.image", reason="matplotlib is not installed")
+    assert main(["detect", str(cloud), *model, "--png", str(tmp_path / "a.png")]) == 0
+    assert image.imread(tmp_path / "a.png").shape[1] == 1600
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["absent.npz"], "absent.npz: no such file"),
+        (["CLOUD", "--tau", "1.5"], "--tau: expected a number in 0..1, got 1.5"),
+        (["CLOUD", "--score", "nan"], "--score: expected a number in 0..1, got nan"),
+        (["CLOUD", "--model", "nonesuch"], "nonesuch"),
+        (["CLOUD", "--checkpoint", "nonesuch.pth"], "nonesuch.pth"),
+        (["CLOUD", "--device", "cuda:99"], "cuda:99"),
+        (["CLOUD", "--json", "CLOUD/out.json"], "cannot be written"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(cloud, model, capsys, arguments, text):
+    arguments = [argument.replace("CLOUD", str(cloud)) for argument in arguments]
+    assert main(["detect", arguments[0], *model, *arguments[1:]]) == 1
+    error = capsys.readouterr().err
+    assert text in error
+    assert error.startswith("dspdet3d detect: ")
+    assert error.count("\n") == 1
