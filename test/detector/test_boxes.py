@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from dspdet3d_ros.detector.boxes import iou_matrix, suppress
+
+UNIT = [0.0, 0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("other", "in_space", "in_plan"),
+    [
+        (UNIT, 1.0, 1.0),
+        ([0.5, 0, 0, 1, 1, 1], 1 / 3, 1 / 3),
+        ([0, 0, 1, 1, 1, 1], 0.0, 1.0),
+        ([0, 0, 0.5, 1, 1, 1], 1 / 3, 1.0),
+        ([0, 0, 0, 0.5, 0.5, 0.5], 0.125, 0.25),
+        ([5, 0, 0, 1, 1, 1], 0.0, 0.0),
+    ],
+)
+def test_overlap_of_worked_cases(other, in_space, in_plan):
+    a, b = torch.tensor([UNIT]), torch.tensor([other]).float()
+    assert iou_matrix(a, b).item() == pytest.approx(in_space)
+    assert iou_matrix(a, b, "plan_view").item() == pytest.approx(in_plan)
+
+
+def test_flat_boxes_give_no_number_that_is_none():
+    flat = torch.tensor([[0.0, 0, 0, 1, 1, 0]])
+    assert torch.isfinite(iou_matrix(flat, flat)).all()
+
+
+def test_suppression_is_greedy_by_score():
+    # 0 overlaps 1, 1 overlaps 2, 0 does not overlap 2: with 1 best both others go, with 0 best only 1 goes.
+    iou = torch.tensor([[1.0, 0.6, 0.0], [0.6, 1.0, 0.6], [0.0, 0.6, 1.0]])
+    assert suppress(iou, torch.tensor([0.5, 0.9, 0.4]), 0.5).tolist() == [1]
+    assert suppress(iou, torch.tensor([0.9, 0.5, 0.4]), 0.5).tolist() == [0, 2]
+    assert suppress(iou, torch.tensor([0.9, 0.5, 0.4]), 0.6).tolist() == [0, 1, 2]
+
+
+def test_nothing_suppresses_nothing():
+    assert suppress(torch.empty(0, 0), torch.empty(0), 0.5).tolist() == []

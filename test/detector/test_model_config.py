@@ -1,0 +1,59 @@
+import pytest
+
+from dspdet3d_ros.detector.config import ModelConfig, load_model_config, model_names, read_model_file
+from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.generation.classes import CLASS_NAMES
+from dspdet3d_ros.training.config import load_training_config
+
+
+def test_the_released_models_are_as_published():
+    counts = {name: len(load_model_config(name).classes) for name in model_names()}
+    assert counts == {"scannet_md40": 22, "toscene_down": 70, "class_agnostic": 1, "small": len(CLASS_NAMES)}
+    for name in ("scannet_md40", "toscene_down", "class_agnostic"):
+        config = load_model_config(name)
+        assert (config.widths, config.blocks, config.head_width) == ((64, 128, 128, 128), (3, 4, 6, 3), 128)
+        assert config.voxel_size == 0.01
+    assert load_model_config("toscene_down").pruning_threshold == 0.5
+    assert load_model_config("scannet_md40").classes[6] == "cup"
+    assert load_model_config("toscene_down").classes[18] == "bag"
+
+
+def test_the_small_model_knows_the_generated_classes():
+    assert set(load_model_config("small").classes) == set(CLASS_NAMES)
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_every_model_file_has_a_usable_recipe(name):
+    assert load_training_config(name).iterations > 0
+
+
+def test_a_config_survives_the_round_trip_through_plain_values():
+    config = load_model_config("small")
+    assert ModelConfig.from_dict(config.to_dict()) == config
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        ({}, "classes"),
+        ({"classes": []}, "classes"),
+        ({"classes": ["cup", "cup"]}, "classes"),
+        ({"classes": ["cup"], "voxel_size": 0}, "voxel_size"),
+        ({"classes": ["cup"], "widths": [1, 2]}, "widths"),
+        ({"classes": ["cup"], "widths": 64}, "model values"),
+        ({"classes": ["cup"], "nms_overlap": "2d"}, "nms_overlap"),
+        ({"classes": ["cup"], "color": True}, "color"),
+    ],
+)
+def test_unusable_values_are_named(values, word):
+    with pytest.raises(InputError, match=word):
+        ModelConfig.from_dict(values)
+
+
+@pytest.mark.parametrize("content", ["[1, 2", "just text", "model: 3", None])
+def test_an_unusable_model_file_is_named(tmp_path, content):
+    path = tmp_path / "mine.yaml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError, match=r"mine\.yaml"):
+        read_model_file(str(path))

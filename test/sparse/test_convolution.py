@@ -1,0 +1,131 @@
+"""The convolutions against sums written out by their definition."""
+
+import pytest
+import torch
+
+from dspdet3d_ros.sparse import CoordinateSet, TorchEngine
+from dspdet3d_ros.sparse.convolution import Epilogue, convolve, gather_multiply
+from dspdet3d_ros.sparse.coords import kernel_offsets
+from dspdet3d_ros.sparse.kernel_map import kernel_map
+
+
+def cells_of(count, stride, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    coords = torch.randint(-6, 6, (count, 3), generator=generator) * stride
+    batch = torch.randint(0, 2, (count, 1), generator=generator)
+    return CoordinateSet.from_coordinates(torch.cat([batch, coords], 1), stride)[0]
+
+
+def outputs_of(inputs, kind):
+    return {"same": lambda: inputs, "down": inputs.downsampled, "up": inputs.expanded}[kind]()
+
+
+def by_definition(features, weight, inputs, outputs, kind):
+    rows = {tuple(row): i for i, row in enumerate(inputs.coords.tolist())}
+    step = -outputs.stride if kind == "up" else inputs.stride
+    out = torch.zeros(len(outputs), weight.shape[2], dtype=features.dtype)
+    for q, (b, x, y, z) in enumerate(outputs.coords.tolist()):
+        for k, (dx, dy, dz) in enumerate(kernel_offsets(3 if len(weight) == 27 else 1)):
+            row = rows.get((b, x + step * dx, y + step * dy, z + step * dz))
+            if row is not None:
+                out[q] += features[row] @ weight[k]
+    return out
+
+
+CASES = [("same", 27, 1), ("same", 27, 4), ("down", 27, 1), ("down", 1, 2), ("up", 27, 8)]
+
+
+@pytest.mark.parametrize(("kind", "volume", "stride"), CASES)
+def test_forward_follows_the_definition(kind, volume, stride):
+    inputs = cells_of(120, stride)
+    outputs = outputs_of(inputs, kind)
+    features, weight = torch.randn(len(inputs), 5).double(), torch.randn(volume, 5, 7).double()
+    out = TorchEngine().convolve(features, weight, inputs, outputs)
+    torch.testing.assert_close(out, by_definition(features, weight, inputs, outputs, kind))
+
+
+@pytest.mark.parametrize(("kind", "volume", "stride"), CASES)
+def test_gradients_follow_from_the_definition(kind, volume, stride):
+    inputs = cells_of(80, stride)
+    outputs = outputs_of(inputs, kind)
+    leaves = [torch.randn(len(inputs), 3).double(), torch.randn(volume, 3, 4).double()]
+    direction = torch.randn(len(outputs), 4).double()
+    grads = []
+    for run in (TorchEngine().convolve, lambda *a: by_definition(*a, kind)):
+        x, w = (leaf.float() if run is not by_definition else leaf for leaf in leaves)
+        x, w = x.clone().requires_grad_(), w.clone().requires_grad_()
+        (run(x, w, inputs, outputs) * direction.to(x.dtype)).sum().backward()
+        grads.append((x.grad, w.grad))
+    for ours, wanted in zip(*grads, strict=True):
+        torch.testing.assert_close(ours, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_many_chunks_on_any_number_of_threads_give_the_same(threads, monkeypatch):
+    from dspdet3d_ros.sparse import convolution
+
+    inputs = cells_of(800, 1)
+    pairs = kernel_map(inputs, inputs, 3)
+    features, weight = torch.randn(len(inputs), 8), torch.randn(27, 8, 8)
+    whole = gather_multiply(features, weight, pairs)
+    gradient = convolution.weight_gradient(features, whole, pairs)
+    before = torch.get_num_threads()
+    monkeypatch.setattr(convolution, "CPU_CHUNK_ELEMENTS", 1)
+    torch.set_num_threads(threads)
+    try:
+        torch.testing.assert_close(gather_multiply(features, weight, pairs), whole)
+        torch.testing.assert_close(convolution.weight_gradient(features, whole, pairs), gradient, rtol=1e-4, atol=1e-3)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_epilogue_adds_bias_and_residual_then_clips(inference):
+    with torch.inference_mode(inference):
+        inputs = cells_of(300, 1)
+        pairs = kernel_map(inputs, inputs, 3)
+        features, weight = torch.randn(len(inputs), 4), torch.randn(27, 4, 6)
+        bias, residual = torch.randn(6), torch.randn(len(inputs), 6)
+        plain = gather_multiply(features, weight, pairs)
+        fused = gather_multiply(features, weight, pairs, Epilogue(bias, residual, relu=True))
+        torch.testing.assert_close(fused, torch.relu(plain + bias + residual))
+
+
+def test_bfloat16_operands_give_nearly_the_same_result_and_gradients():
+    inputs = cells_of(300, 1)
+    pairs = kernel_map(inputs, inputs, 3)
+    results = []
+    for dtype in (torch.float32, torch.bfloat16):
+        x = torch.linspace(-1, 1, len(inputs) * 4).reshape(-1, 4).sin().requires_grad_()
+        w = torch.linspace(-2, 3, 27 * 4 * 6).reshape(27, 4, 6).sin().requires_grad_()
+        out = convolve(x, w, pairs, dtype)
+        out.square().sum().backward()
+        assert out.dtype == x.grad.dtype == w.grad.dtype == torch.float32
+        results.append((out.detach(), x.grad, w.grad))
+    for exact, rounded in zip(*results, strict=True):
+        assert float((exact - rounded).norm() / exact.norm()) < 0.02
+
+
+def test_maps_are_built_once_for_each_pair_of_sets():
+    inputs = cells_of(100, 1)
+    assert kernel_map(inputs, inputs, 3) is kernel_map(inputs, inputs, 3)
+    assert kernel_map(inputs, inputs.downsampled(), 3) is kernel_map(inputs, inputs.downsampled(), 3)
+    assert inputs.downsampled() is inputs.downsampled()
+
+
+@pytest.mark.parametrize("kind", ["same", "down", "up"])
+def test_the_transposed_map_leads_back(kind):
+    inputs = cells_of(100, 4)
+    pairs = kernel_map(inputs, outputs_of(inputs, kind), 3)
+    there = {(k, int(i), q) for q, row in enumerate(pairs.table) for k, i in enumerate(row) if i < pairs.n_in}
+    back = pairs.transposed()
+    again = {(k, p, int(o)) for p, row in enumerate(back.table) for k, o in enumerate(row) if o < back.n_in}
+    assert there == again
+    assert len(there) == pairs.pairs()
+
+
+def test_an_empty_set_convolves_to_nothing():
+    inputs = CoordinateSet(torch.empty(0, dtype=torch.int64), 4)
+    for outputs in (inputs, inputs.downsampled(), inputs.expanded()):
+        assert TorchEngine().convolve(torch.empty(0, 3), torch.randn(27, 3, 5), inputs, outputs).shape == (0, 5)
