@@ -16,6 +16,7 @@ from console import SetupError
 OLDEST_PYTHON = (3, 10)
 NEWEST_WHEEL_PYTHON = (3, 13)
 OLDEST_CMAKE = (3, 20)
+BUILD_TOOLS = ("g++", "cmake", "make")  # programs, and Debian's packages of the same names
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 INDEX_TIMEOUT_S = 5.0
 
@@ -30,8 +31,8 @@ FOREIGN_VARIABLES = (
     "ROS_DISTRO",
     "_ROS_WHEELS_BOOTSTRAP_COMPLETE",
 )
-# A make that runs set-up must not hand its job server to the makes of the builds.
-MAKE_VARIABLES = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")
+# A make that runs set-up must not hand its job server and its terminal to the makes of the builds.
+MAKE_VARIABLES = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMERR", "MAKE_TERMOUT", "MFLAGS")
 
 
 def sourced_ros() -> str | None:
@@ -63,7 +64,7 @@ def check_python(with_ros: bool) -> None:
 
 def check_build_tools() -> None:
     """Raises SetupError unless messages can be compiled."""
-    missing = [package for tool, package in _TOOLS.items() if shutil.which(tool) is None]
+    missing = [tool for tool in BUILD_TOOLS if shutil.which(tool) is None]
     header = Path(sysconfig.get_paths()["include"]) / "Python.h"
     if not header.is_file():
         missing.append(f"python{sys.version_info[0]}.{sys.version_info[1]}-dev")
@@ -73,9 +74,6 @@ def check_build_tools() -> None:
     version = re.search(r"(\d+)\.(\d+)", found)
     if version is None or (int(version[1]), int(version[2])) < OLDEST_CMAKE:
         raise SetupError(f"cmake 3.20 or newer is needed, found: {found.splitlines()[0] if found else 'nothing'}")
-
-
-_TOOLS = {"g++": "g++", "cmake": "cmake", "make": "make"}
 
 
 def has_nvidia_gpu() -> bool:

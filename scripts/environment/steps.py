@@ -61,7 +61,7 @@ class Builder:
         torch = _digest([base, self.torch])
         ros = _digest([base, WHEELS])
         vision = _digest([ros, *_files(ROOT / "interfaces" / "vision_msgs")])
-        messages = _digest([ros, *_files(ROOT / "msg"), ROOT / "CMakeLists.txt", ROOT / "package.xml"])
+        messages = _digest([ros, *_files(ROOT / "msg"), ROOT / "CMakeLists.txt"])
         package = _digest([torch, ros, ROOT / "setup.py", ROOT / "dspdet3d_ros" / "__init__.py"])
         steps = [
             Step("venv", "Python environment in .venv", base, self._make_venv),
@@ -105,7 +105,8 @@ class Builder:
             return []
         if machine.cpu_index_answers():
             return ["--extra-index-url", machine.CPU_INDEX]
-        progress.say(f"{machine.CPU_INDEX} does not answer: taking torch from pip's default index")
+        progress.say(f"{machine.CPU_INDEX} does not answer: taking torch from pip's default index, where it may be")
+        progress.say("the CUDA build, of gigabytes; PIP_FIND_LINKS=<folder or page with a CPU build> avoids that")
         return []
 
     def _index_is_configured(self) -> bool:
@@ -195,6 +196,7 @@ class Builder:
             f"-DPython3_EXECUTABLE={self.python}",
             "-DBUILD_TESTING=OFF",
             "-DCMAKE_BUILD_TYPE=Release",
+            "-DCMAKE_COLOR_MAKEFILE=OFF",
         ]
         self._run(["cmake", "-S", str(source), "-B", str(build), *common, *options], name, follow)
         self._run(["cmake", "--build", str(build), "--parallel", str(os.cpu_count() or 1)], name, follow)

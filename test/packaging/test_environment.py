@@ -109,6 +109,15 @@ def test_missing_build_tools_are_named_before_anything_is_done(checkout: Path):
     assert not (checkout / ".venv").exists()
 
 
+def test_a_python_without_venv_is_told_which_package_to_install(checkout: Path):
+    code = (
+        "import runpy, sys; sys.modules['ensurepip'] = None; runpy.run_path('scripts/environment', run_name='__main__')"
+    )
+    result = run(checkout, sys.executable, "-c", code)
+    assert result.returncode == 1
+    assert f"sudo apt install python{sys.version_info[0]}.{sys.version_info[1]}-venv" in result.stderr
+
+
 def test_running_without_an_environment_says_what_to_do(checkout: Path):
     result = run(checkout, "scripts/run", "true")
     assert result.returncode == 1
