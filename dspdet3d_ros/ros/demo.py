@@ -6,6 +6,7 @@ of the running node does.
 
 import argparse
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,8 @@ THRESHOLDS = (0.0, 0.3, 0.6, 0.9)
 def main(argv: list[str] | None = None) -> int:
     """Runs the demo; status 0 only if everything arrived, else 1 and one line that says what did not."""
     args = _parser().parse_args(argv)
+    # However the demo is ended, it takes the node's process with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         run(args)
     except (DemoError, InputError) as error:

@@ -12,16 +12,13 @@ from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import PointCloud2
-from std_msgs.msg import Header
-from vision_msgs.msg import Detection3DArray, LabelInfo
-from visualization_msgs.msg import MarkerArray
 
 from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.msg import PruningStats
-from dspdet3d_ros.ros import messages, qos
+from dspdet3d_ros.ros import qos
 from dspdet3d_ros.ros.node_parameters import NodeParameters
-from dspdet3d_ros.ros.pipeline import Arrival, Found, Pipeline, check_message
+from dspdet3d_ros.ros.outputs import Outputs
+from dspdet3d_ros.ros.pipeline import Arrival, Found, Pipeline, check_message, free_gpu_memory
 from dspdet3d_ros.ros.refusals import RefusalLog
 from dspdet3d_ros.ros.worker import Counts, LatestWorker
 
@@ -47,9 +44,9 @@ class DetectorNode(LifecycleNode):
         self._detector: Detector | None = None
         self._worker: LatestWorker | None = None
         self._subscription = None
-        self._outputs = {}
+        self._outputs: Outputs | None = None
         self._refusals = RefusalLog(self.get_logger())
-        self._node_parameters = NodeParameters(self, lambda: self._detector is None, self._publish_label_info)
+        self._node_parameters = NodeParameters(self, lambda: self._detector is None, self._publish_labels)
         if self._node_parameters["autostart"]:
             steady = Clock(clock_type=ClockType.STEADY_TIME)
             self._autostart_timer = self.create_timer(0.0, self._autostart, clock=steady)
@@ -72,7 +69,7 @@ class DetectorNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Starts taking clouds."""
         result = super().on_activate(state)
-        self._publish_label_info()
+        self._publish_labels()
         profile = qos.input_qos(self._node_parameters["input_reliability"], self._node_parameters["input_durability"])
         events = qos.SubscriptionEventCallbacks(
             incompatible_qos=lambda _: self.get_logger().error(
@@ -139,7 +136,7 @@ class DetectorNode(LifecycleNode):
         values = {name: getattr(own, name) for name in ("pruning_threshold", "score_threshold", "nms_iou_threshold")}
         parameters.follow_model({**values, "recenter": detector.recenter}, detector.class_names)
         self._detector = detector
-        self._create_outputs()
+        self._outputs = Outputs(self, detector.model_name, detector.class_names)
         pipeline = Pipeline(detector, lambda: parameters.settings)
         self._worker = LatestWorker(pipeline, self._publish, self._on_failure)
         self._worker.start()
@@ -147,18 +144,6 @@ class DetectorNode(LifecycleNode):
             f"configured: model {detector.model_name} with {len(detector.class_names)} classes, "
             f"weights {detector.checkpoint_sha256[:12]}, on {detector.device}, backend {detector.backend}"
         )
-
-    def _create_outputs(self) -> None:
-        kinds = {"detections": Detection3DArray, "markers": MarkerArray, "stats": PruningStats, "label_info": LabelInfo}
-        for name, kind in kinds.items():
-            profile = qos.LATCHED if name == "label_info" else qos.OUTPUT
-            topic = self.resolve_topic_name(f"~/output/{name}")
-            events = qos.PublisherEventCallbacks(
-                incompatible_qos=lambda _, topic=topic, profile=profile: self.get_logger().warning(
-                    qos.deaf_subscribers(self, topic, profile)
-                )
-            )
-            self._outputs[name] = self.create_lifecycle_publisher(kind, topic, profile, event_callbacks=events)
 
     def _stop_taking_clouds(self) -> None:
         if self._subscription is not None:
@@ -169,14 +154,11 @@ class DetectorNode(LifecycleNode):
 
     def _release(self) -> None:
         self.close(timeout_s=None)
-        for publisher in self._outputs.values():
-            self.destroy_lifecycle_publisher(publisher)
-        self._outputs = {}
-        self._worker = self._detector = None
+        if self._outputs is not None:
+            self._outputs.destroy()
+        self._outputs = self._worker = self._detector = None
+        free_gpu_memory()
         self._node_parameters.forget_model()
-
-    def _wanted(self) -> bool:
-        return any(self._outputs[name].get_subscription_count() for name in ("detections", "markers", "stats"))
 
     def _on_cloud(self, message: PointCloud2) -> None:
         arrival = Arrival(message, time.monotonic())
@@ -186,7 +168,7 @@ class DetectorNode(LifecycleNode):
             self._worker.count_refused()
             self._refusals.refuse(error.kind, str(error))
             return
-        if self._wanted():
+        if self._outputs.wanted:
             self.get_logger().debug(f"took a cloud of {message.width * message.height} points")
             self._worker.submit(arrival)
         else:
@@ -194,35 +176,24 @@ class DetectorNode(LifecycleNode):
 
     def _publish(self, found: Found, counts: Counts) -> None:
         """Runs in the worker's thread, never while or after the node is deactivated."""
-        header, detections = found.arrival.message.header, found.detections
         self._refusals.accept()
         if found.unusable:
             text = f"{found.unusable} boxes were left out: not finite or without volume"
             self.get_logger().warning(text, throttle_duration_sec=5.0)
-        self._outputs["detections"].publish(messages.detection_array(header, detections))
-        if self._outputs["markers"].get_subscription_count():
-            self._outputs["markers"].publish(messages.marker_array(header, detections))
-        timing = messages.Timing(
-            latency_ms=(time.monotonic() - found.arrival.time_s) * 1e3,
-            age_ms=messages.age_ms(header, self.get_clock().now().nanoseconds),
-        )
-        self._outputs["stats"].publish(
-            messages.stats_message(header, detections, self._detector.model_name, timing, counts)
-        )
+        self._outputs.publish(found, counts)
 
     def _on_failure(self, arrival: Arrival, error: Exception) -> None:
         if isinstance(error, InputError):
             self._refusals.refuse(getattr(error, "kind", "contents"), str(error))
             return
+        # After an error for lack of memory the next cloud may well fit.
+        free_gpu_memory()
         self._refusals.refuse("processing", _one_line(error))
         self.get_logger().error("".join(traceback.format_exception(error)), once=True)
 
-    def _publish_label_info(self) -> None:
-        if self._detector is None or "label_info" not in self._outputs:
-            return
-        info = messages.label_info(self._detector.class_names, self._node_parameters.settings.score_threshold)
-        info.header = Header(stamp=self.get_clock().now().to_msg())
-        self._outputs["label_info"].publish(info)
+    def _publish_labels(self) -> None:
+        if self._outputs is not None:
+            self._outputs.publish_labels(self._node_parameters.settings.score_threshold)
 
 
 def _one_line(error: Exception) -> str:
@@ -231,13 +202,18 @@ def _one_line(error: Exception) -> str:
 
 def main(args: list[str] | None = None) -> int:
     """Runs the node until SIGINT, SIGTERM or a shutdown of ROS; that is its proper end, with status 0."""
-    node, finished = None, True
+    node, initialised, finished = None, False, True
     try:
         rclpy.init(args=args)
+        initialised = True
         node = DetectorNode()
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except Exception:
+        # A signal may end ROS between any two steps, and then whatever comes next fails in its own way.
+        if not initialised or rclpy.ok():
+            raise
     finally:
         # A second Ctrl-C must not break off the orderly end.
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,5 +1,6 @@
 """From a cloud message to detections, in the worker's thread."""
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -56,6 +57,13 @@ def check_message(message: PointCloud2) -> None:
     if nanosec >= NANOSECONDS_PER_SECOND:
         raise CloudLayoutError("stamp", f"header.stamp.nanosec is {nanosec}; expected less than a second")
     check(message)
+
+
+def free_gpu_memory() -> None:
+    """Gives back to the driver what freed tensors leave in torch's cache."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 class Pipeline:

@@ -15,23 +15,6 @@ os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
 WAIT_S = 20
 
 
-def pytest_ignore_collect(collection_path, config):
-    try:
-        import rclpy  # noqa: F401
-    except ImportError:
-        return collection_path.name in NEED_ROS
-    return None
-
-
-NEED_ROS = (
-    "test_node_parameters.py",
-    "test_detector_node.py",
-    "test_node_process.py",
-    "test_messages.py",
-    "test_demo.py",
-)
-
-
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
     """A real network, very narrow, with random weights, as a model file and a checkpoint."""

@@ -8,6 +8,8 @@ import sys
 import numpy as np
 import pytest
 
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+
 
 @pytest.fixture
 def cloud(tmp_path, points):

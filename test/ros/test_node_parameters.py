@@ -3,6 +3,9 @@
 import math
 
 import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+
 from rcl_interfaces.srv import DescribeParameters
 from rclpy.parameter import Parameter
 

@@ -8,8 +8,11 @@ import sys
 import threading
 import time
 
-import numpy as np
 import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+
+import numpy as np
 import rclpy
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor

@@ -1,0 +1,73 @@
+"""The topics that the node publishes."""
+
+import time
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection3DArray, LabelInfo
+from visualization_msgs.msg import MarkerArray
+
+from dspdet3d_ros.msg import PruningStats
+from dspdet3d_ros.ros import messages, qos
+from dspdet3d_ros.ros.pipeline import Found
+from dspdet3d_ros.ros.worker import Counts
+
+# What is found in a cloud; without a subscriber of any of these nothing is looked for.
+RESULTS = {"detections": Detection3DArray, "markers": MarkerArray, "stats": PruningStats}
+LABELS = "label_info"
+
+
+class Outputs:
+    """Publishers of a lifecycle node, which send only while it is active.
+
+    Args:
+        node: the node.
+        model: name of its model.
+        class_names: all classes that the model knows.
+    """
+
+    def __init__(self, node: LifecycleNode, model: str, class_names: tuple[str, ...]) -> None:
+        self._node, self._model, self._class_names = node, model, class_names
+        self.publishers = {name: self._publisher(name, kind, qos.OUTPUT) for name, kind in RESULTS.items()}
+        self.publishers[LABELS] = self._publisher(LABELS, LabelInfo, qos.LATCHED)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody listens to what is found."""
+        return any(self.publishers[name].get_subscription_count() for name in RESULTS)
+
+    def publish(self, found: Found, counts: Counts) -> None:
+        """Publishes what was found in a cloud, under the cloud's header."""
+        header, detections = found.arrival.message.header, found.detections
+        self.publishers["detections"].publish(messages.detection_array(header, detections))
+        if self.publishers["markers"].get_subscription_count():
+            self.publishers["markers"].publish(messages.marker_array(header, detections))
+        timing = messages.Timing(
+            latency_ms=(time.monotonic() - found.arrival.time_s) * 1e3,
+            age_ms=messages.age_ms(header, self._node.get_clock().now().nanoseconds),
+        )
+        self.publishers["stats"].publish(messages.stats_message(header, detections, self._model, timing, counts))
+
+    def publish_labels(self, score_threshold: float) -> None:
+        """Publishes the class names and the threshold, for everybody who comes later too."""
+        info = messages.label_info(self._class_names, score_threshold)
+        info.header = Header(stamp=self._node.get_clock().now().to_msg())
+        self.publishers[LABELS].publish(info)
+
+    def destroy(self) -> None:
+        """Takes the publishers down."""
+        for publisher in self.publishers.values():
+            self._node.destroy_lifecycle_publisher(publisher)
+        self.publishers = {}
+
+    def _publisher(self, name: str, kind: type, profile: QoSProfile) -> Any:
+        topic = f"~/output/{name}"
+
+        def tell(_: Any) -> None:
+            full_name = self._node.resolve_topic_name(topic)
+            self._node.get_logger().warning(qos.deaf_subscribers(self._node, full_name, profile))
+
+        events = qos.PublisherEventCallbacks(incompatible_qos=tell)
+        return self._node.create_lifecycle_publisher(kind, topic, profile, event_callbacks=events)
