@@ -1,0 +1,153 @@
+"""The detector from points to boxes, with a small network of random weights in a real checkpoint."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from dspdet3d_ros.detector.checkpoint import save_checkpoint
+from dspdet3d_ros.detector.config import ModelConfig
+from dspdet3d_ros.detector.network import DSPDet3D
+from dspdet3d_ros.detector.predictor import Detector, choose_device
+from dspdet3d_ros.errors import InputError
+
+CONFIG = ModelConfig(
+    classes=("cup", "bowl", "book"), widths=(8, 8, 8, 8), blocks=(1, 1, 1, 1), head_width=8, score_threshold=0.0
+)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    torch.manual_seed(0)
+    network = DSPDet3D(CONFIG, initial_size=0.15)
+    for conv in (network.head.cls_conv, network.head.bbox_conv, *network.head.keep_conv):
+        torch.nn.init.normal_(conv.kernel, std=0.5)
+    path = tmp_path_factory.mktemp("weights") / "tiny.pth"
+    save_checkpoint(path, {"state_dict": network.state_dict(), "model": CONFIG.to_dict()})
+    return path
+
+
+@pytest.fixture(scope="module")
+def detector(checkpoint):
+    return Detector.load(checkpoint=checkpoint, device="cpu")
+
+
+def cloud(seed=0, count=5000):
+    rng = np.random.default_rng(seed)
+    return np.column_stack([rng.uniform(-1, 1, (count, 2)), rng.uniform(0, 0.3, count)])
+
+
+def test_boxes_come_sorted_finite_and_with_names(detector):
+    found = detector(cloud())
+    assert len(found) > 0
+    assert (np.diff(found.scores) <= 0).all()
+    assert np.isfinite(found.boxes).all()
+    assert (found.boxes[:, 3:] > 0).all()
+    assert set(found.names) <= set(CONFIG.classes)
+
+
+def test_stats_say_what_was_done(detector):
+    points = np.concatenate([cloud(), [[np.nan, 0, 0], [0, np.inf, 0]]])
+    stats = detector(points, replace(detector.default_settings(), pruning_threshold=0.6)).stats
+    assert (stats.points_in, stats.points_used) == (5002, 5000)
+    assert 0 < stats.voxels <= 5000
+    assert [cells.level for cells in stats.levels] == [3, 2, 1, 0]
+    assert all(cells.kept <= cells.before for cells in stats.levels)
+    assert stats.pruning_threshold == 0.6
+    assert stats.total_ms == pytest.approx(sum(stats.stage_ms.values()))
+    assert (stats.device, stats.backend) == ("cpu", "torch")
+
+
+def test_a_higher_threshold_keeps_fewer_cells(detector):
+    cells = []
+    for tau in (0.0, 0.5, 1.0):
+        stats = detector(cloud(), replace(detector.default_settings(), pruning_threshold=tau)).stats
+        cells.append(sum(level.before for level in stats.levels))
+    assert cells[0] > cells[1] > cells[2] > 0
+
+
+@pytest.mark.parametrize("shift", [(0.0, 0, 0), (50.0, -20, 3), (1e4, 1e4, 100)])
+def test_the_same_cloud_elsewhere_gives_the_same_boxes(detector, shift):
+    # A multiple of 2^-10 m away, so that coordinates stay exact and only the place changes.
+    points = np.round(cloud() * 1024) / 1024
+    here, there = detector(points), detector(points + shift)
+    assert len(here) == len(there)
+    moved = here.boxes + np.array([*shift, 0, 0, 0])
+    assert np.abs(moved - there.boxes).max() < 1e-3 * max(1, max(map(abs, shift)) / 1000)
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        np.empty((0, 3)),
+        np.full((10, 3), np.nan),
+        np.zeros((1, 3)),
+        np.zeros((100, 3)),
+        np.column_stack([np.linspace(0, 1, 50), np.zeros(50), np.zeros(50)]),
+        np.column_stack([cloud()[:, :2], np.zeros(5000)]),
+        np.array([[0.0, 0, 0], [100, 100, 100]]),
+    ],
+    ids=["empty", "nan", "one", "equal", "line", "plane", "far apart"],
+)
+def test_degenerate_clouds_give_a_result(detector, points):
+    found = detector(points)
+    assert np.isfinite(found.boxes).all()
+    assert found.stats.points_in == len(points)
+
+
+def test_points_beyond_the_voxel_range_are_refused_with_a_reason(detector):
+    for far in (1e5, 1e30):
+        with pytest.raises(InputError, match="coordinates"):
+            detector(np.array([[0.0, 0, 0], [far, 0, 0]]))
+
+
+def test_integers_and_doubles_are_taken(detector):
+    whole = (cloud() * 100).astype(np.int32)
+    assert detector(whole).stats.points_used == len(whole)
+
+
+def test_too_many_points_are_thinned(checkpoint):
+    stats = Detector.load(checkpoint=checkpoint, device="cpu", max_points=1000)(cloud()).stats
+    assert (stats.points_in, stats.points_used) == (5000, 1000)
+
+
+def test_the_same_cloud_twice_gives_the_same_boxes(detector):
+    first, second = detector(cloud()), detector(cloud())
+    assert np.array_equal(first.boxes, second.boxes)
+    assert np.array_equal(first.scores, second.scores)
+
+
+def test_class_filter_and_limit_apply(detector):
+    settings = replace(detector.default_settings(), class_filter=("book",), max_detections=3)
+    found = detector(cloud(), settings)
+    assert len(found) <= 3
+    assert set(found.names) <= {"book"}
+
+
+def test_the_checkpoint_brings_its_own_model(detector, checkpoint):
+    assert detector.class_names == CONFIG.classes
+    assert len(detector.checkpoint_sha256) == 64
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ({"model": "none"}, "model"),
+        ({"checkpoint": "none.pth"}, "none.pth"),
+        ({"model": "scannet_md40"}, "checkpoint"),
+        ({"device": "tpu"}, "device"),
+        ({"device": "cuda:99"}, "device"),
+        ({"device": "meta"}, "device"),
+        ({"backend": "fast"}, "backend"),
+        ({"max_points": 0}, "max_points"),
+    ],
+)
+def test_what_cannot_be_loaded_is_named(arguments, word):
+    with pytest.raises(InputError, match=word):
+        Detector.load(**arguments)
+
+
+def test_the_device_is_chosen_by_what_is_there():
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert choose_device("cpu").type == "cpu"

@@ -1,0 +1,39 @@
+import subprocess
+import sys
+
+import pytest
+
+from dspdet3d_ros import __version__
+from dspdet3d_ros.cli import build_parser, main
+
+
+def test_every_command_explains_itself(capsys):
+    for command in ("detect", "evaluate", "generate", "train", "verify"):
+        with pytest.raises(SystemExit) as end:
+            build_parser().parse_args([command, "--help"])
+        assert end.value.code == 0
+        assert command in capsys.readouterr().out
+
+
+def test_unusable_input_is_one_line_and_status_1(tmp_path, capsys):
+    assert main(["evaluate", str(tmp_path / "none")]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert str(tmp_path / "none") in error
+
+
+def test_the_module_runs_as_a_program():
+    done = subprocess.run(
+        [sys.executable, "-m", "dspdet3d_ros", "--version"], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.strip() == f"dspdet3d_ros {__version__}"
+    assert done.returncode == 0
+
+
+def test_help_needs_neither_torch_nor_ros():
+    code = (
+        "import sys; from dspdet3d_ros.cli import build_parser; build_parser(); "
+        "print('torch' in sys.modules, 'rclpy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["False", "False"]
