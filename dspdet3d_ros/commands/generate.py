@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="the first seed (default: %(default)s)")
     parser.add_argument("--kind", choices=("room", "table", "mixed"), default="mixed", help="default: %(default)s")
     parser.add_argument("--workers", type=int, default=1, help="processes that share the work (default: %(default)s)")
+    parser.add_argument("--max-points", type=int, help="thin scenes to this many points (default: leave all)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -24,6 +25,6 @@ def run(args: argparse.Namespace) -> int:
     """
     from dspdet3d_ros.generation.batch import write_scenes
 
-    written = write_scenes(args.out_dir, args.seed, args.scenes, args.kind, args.workers)
+    written = write_scenes(args.out_dir, args.seed, args.scenes, args.kind, args.workers, args.max_points)
     print(f"{written} scenes written to {args.out_dir}, {args.scenes - written} were there already")
     return 0

@@ -9,16 +9,23 @@ from pathlib import Path
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.generation.files import save_scene
-from dspdet3d_ros.generation.scene import generate_scene
+from dspdet3d_ros.generation.scene import generate_scene, thinned
 
 
-def write_scenes(folder: Path, first_seed: int, count: int, kind: str, workers: int) -> int:
+def write_scenes(folder: Path, first_seed: int, count: int, kind: str, workers: int, most: int | None = None) -> int:
     """Write the scenes of `count` seeds from `first_seed` on as {seed:06d}.npz; those already there are left alone.
+
+    With `most`, a scene with more points is thinned to that number.
 
     Returns the number written. Raises InputError for a count below 0, a seed below 0, fewer than one worker, a folder
     that cannot be made, or whatever a scene raises.
     """
-    for name, value, least in (("scenes", count, 0), ("seed", first_seed, 0), ("workers", workers, 1)):
+    for name, value, least in (
+        ("scenes", count, 0),
+        ("seed", first_seed, 0),
+        ("workers", workers, 1),
+        ("max-points", 1 if most is None else most, 1),
+    ):
         if value < least:
             raise InputError(f"--{name}: expected {least} or more, got {value}")
     try:
@@ -26,7 +33,7 @@ def write_scenes(folder: Path, first_seed: int, count: int, kind: str, workers: 
     except OSError as error:
         raise InputError(f"{folder}: cannot make the folder: {error.strerror}") from error
     missing = [seed for seed in range(first_seed, first_seed + count) if not _file(folder, seed).exists()]
-    task = partial(_write, folder=folder, kind=kind)
+    task = partial(_write, folder=folder, kind=kind, most=most)
     if workers == 1 or len(missing) < 2:
         return _count(map(task, missing), len(missing))
     # "spawn" works alike on every platform and never inherits the threads of a parent.
@@ -49,5 +56,6 @@ def _file(folder: Path, seed: int) -> Path:
     return folder / f"{seed:06d}.npz"
 
 
-def _write(seed: int, folder: Path, kind: str) -> None:
-    save_scene(_file(folder, seed), generate_scene(seed, kind))
+def _write(seed: int, folder: Path, kind: str, most: int | None) -> None:
+    scene = generate_scene(seed, kind)
+    save_scene(_file(folder, seed), scene if most is None else thinned(scene, most, seed))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -68,6 +68,14 @@ def generate_scene(seed: int, kind: str = "mixed") -> Scene:
         if len(scene.boxes) >= (5 if kind == "room" else 1):
             break
     return scene
+
+
+def thinned(scene: Scene, most: int, seed: int) -> Scene:
+    """The scene with at most `most` points, chosen at random by the seed; its boxes stay as they are."""
+    if len(scene.xyz) <= most:
+        return scene
+    rows = np.sort(np.random.default_rng([seed, 3]).permutation(len(scene.xyz))[:most])
+    return replace(scene, xyz=scene.xyz[rows], rgb=scene.rgb[rows], inst=scene.inst[rows])
 
 
 def _room(rng: np.random.Generator) -> Scene:

@@ -33,7 +33,16 @@ def test_two_workers_write_the_scenes_of_their_seeds(tmp_path, capsys):
     assert written == {path: path.stat().st_mtime_ns for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("option", ["--scenes", "--seed", "--workers"])
+def test_a_scene_can_be_thinned(tmp_path):
+    pytest.importorskip("embreex", reason="scenes are ray cast with embreex")
+    assert _run(str(tmp_path), "--scenes", "1", "--seed", "4", "--kind", "table", "--max-points", "5000") == 0
+    scene, whole = load_scene(tmp_path / "000004.npz"), generate_scene(4, "table")
+    assert len(scene.xyz) == len(scene.inst) == len(scene.rgb) == 5000
+    np.testing.assert_array_equal(scene.boxes, whole.boxes)
+    assert set(np.unique(scene.inst)) <= set(range(len(scene.boxes) + 1))
+
+
+@pytest.mark.parametrize("option", ["--scenes", "--seed", "--workers", "--max-points"])
 def test_a_count_below_its_least_is_named(tmp_path: Path, option: str):
     with pytest.raises(InputError, match=f"{option}: expected"):
         _run(str(tmp_path), option, "-1")
