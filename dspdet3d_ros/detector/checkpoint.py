@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from dspdet3d_ros.errors import InputError
+
+_FAULTS_LISTED = 12
 
 
 def sha256(path: Path) -> str:
@@ -31,7 +34,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"checkpoint {path}: no such file")
     try:
-        contents = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # That a pickle is of an unusual protocol is said in the error, if it is one at all.
+            warnings.simplefilter("ignore")
+            contents = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types; whatever it is, the file cannot be used
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(
@@ -39,7 +45,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"it is damaged or holds code: {reason}"
         ) from None
     state = contents.get("state_dict") if isinstance(contents, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    plain = isinstance(state, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items())
+    if not plain:
         raise InputError(f"checkpoint {path}: expected a mapping with 'state_dict', names to tensors")
     return contents
 
@@ -60,14 +67,25 @@ def load_weights(network: nn.Module, state: dict[str, Tensor], source: str) -> N
         if name in state and state[name].shape != tensor.shape
     ]
     if faults:
-        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
-        raise InputError(f"checkpoint {source} does not fit the model: {'; '.join(faults[:5])}{more}")
+        more = f" and {len(faults) - _FAULTS_LISTED} more" if len(faults) > _FAULTS_LISTED else ""
+        raise InputError(f"checkpoint {source} does not fit the model: {'; '.join(faults[:_FAULTS_LISTED])}{more}")
     network.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in state.items()})
 
 
 def save_checkpoint(path: Path, contents: dict[str, Any]) -> None:
-    """Writes a checkpoint in one step: there is never a half-written file of that name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Writes a checkpoint in one step: there is never a half-written file of that name.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     temporary = path.with_name(path.name + ".part")
-    torch.save(contents, temporary)
-    os.replace(temporary, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "wb") as file:
+                torch.save(contents, file)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}") from error

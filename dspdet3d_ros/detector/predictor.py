@@ -14,6 +14,7 @@ from dspdet3d_ros.detector.head import LEVELS, LevelOutput, threshold_pruner
 from dspdet3d_ros.detector.network import DSPDet3D, voxelise
 from dspdet3d_ros.detector.points import as_points, training_origin, usable_points
 from dspdet3d_ros.detector.postprocess import best_cells, select_boxes
+from dspdet3d_ros.detector.released import released_config
 from dspdet3d_ros.detector.result import Detections, DetectionSettings, DetectionStats, LevelCells
 from dspdet3d_ros.detector.stopwatch import Stopwatch
 from dspdet3d_ros.errors import InputError
@@ -73,7 +74,8 @@ class Detector:
         Args:
             model: name of a model that comes with the package, or a model file's path.
             checkpoint: weight file; the model's own when not given. A checkpoint that says which model it was trained
-                as is used with that model's classes and widths.
+                as is used with that model's classes and widths. An original checkpoint is taken as it is: with the
+                model that is named, or, where that is left at its default, as `released_config` finds.
             device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:n".
             backend: the sparse engine.
             max_points: clouds with more points are thinned evenly.
@@ -90,7 +92,9 @@ class Detector:
         path = _weights_path(model, config, checkpoint)
         contents = read_checkpoint(path)
         if isinstance(contents.get("model"), dict):
-            config = ModelConfig.from_dict(contents["model"])
+            config, model = ModelConfig.from_dict(contents["model"]), str(contents.get("model_name", model))
+        else:
+            config, model = released_config(contents, str(path), None if model == DEFAULT_MODEL else model)
         network = DSPDet3D(config)
         load_weights(network, contents["state_dict"], str(path))
         return cls(config, network, engine, target, model, sha256(path), max_points, recenter)
