@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -202,22 +203,25 @@ def _one_line(error: Exception) -> str:
 
 def main(args: list[str] | None = None) -> int:
     """Runs the node until SIGINT, SIGTERM or a shutdown of ROS; that is its proper end, with status 0."""
+    asked_to_end = threading.Event()
+    # No KeyboardInterrupt: where it strikes inside rclpy's C++ code it aborts the process. rclpy's own handlers, which
+    # call these in turn, end the executor.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked_to_end.set())
     node, initialised, finished = None, False, True
     try:
         rclpy.init(args=args)
         initialised = True
         node = DetectorNode()
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
+        if not asked_to_end.is_set():
+            rclpy.spin(node)
+    except ExternalShutdownException:
         pass
     except Exception:
         # A signal may end ROS between any two steps, and then whatever comes next fails in its own way.
         if not initialised or rclpy.ok():
             raise
     finally:
-        # A second Ctrl-C must not break off the orderly end.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
         if node is not None:
             finished = node.close(LAST_CLOUD_S)
             node.destroy_node()
