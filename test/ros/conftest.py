@@ -12,7 +12,7 @@ import pytest
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "OFF"
 os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
 
-WAIT_S = 20
+WAIT_S = 60
 
 
 @pytest.fixture(scope="session")

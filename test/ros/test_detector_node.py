@@ -26,7 +26,7 @@ from dspdet3d_ros.ros.qos import LATCHED
 
 OUTPUTS = {"detections": Detection3DArray, "markers": MarkerArray, "stats": PruningStats}
 HEADER = Header(stamp=Time(sec=7, nanosec=8), frame_id="map")
-WAIT_S = 20
+WAIT_S = 60
 
 
 class Topics:
