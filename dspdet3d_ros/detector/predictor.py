@@ -91,7 +91,10 @@ class Detector:
         config = load_model_config(model)
         path = _weights_path(model, config, checkpoint)
         contents = read_checkpoint(path)
-        if isinstance(contents.get("model"), dict):
+        if checkpoint is None:
+            # The package's own weights: the model file has the last word, for thresholds too.
+            pass
+        elif isinstance(contents.get("model"), dict):
             config, model = ModelConfig.from_dict(contents["model"]), str(contents.get("model_name", model))
         else:
             config, model = released_config(contents, str(path), None if model == DEFAULT_MODEL else model)
@@ -138,46 +141,42 @@ class Detector:
         points = usable_points(xyz, self.max_points)
         origin = training_origin(points) if self.recenter and len(points) else np.zeros(3)
         watch.lap("points")
+        voxels, outputs, (boxes, scores, labels) = self._find(points - origin, settings, watch)
+        stats = DetectionStats(
+            pruning_threshold=settings.pruning_threshold,
+            points_in=len(xyz),
+            points_used=len(points),
+            voxels=voxels,
+            levels=_level_cells(outputs),
+            stage_ms=watch.laps_ms,
+            total_ms=watch.total_ms,
+            device=self.device,
+            backend=self.backend,
+        )
+        boxes = (boxes + np.concatenate([origin, np.zeros(3)])).astype(np.float32)
+        return Detections(boxes, scores, labels, self.class_names, stats)
+
+    def _find(
+        self, points: np.ndarray, settings: DetectionSettings, watch: Stopwatch
+    ) -> tuple[int, list[LevelOutput], list[np.ndarray]]:
+        """Number of voxels, the head's outputs, and boxes, scores and labels, about the training origin."""
         if not len(points):
-            return self._result(np.empty((0, 6)), np.empty(0), np.empty(0), len(xyz), 0, 0, [], settings, watch)
+            return 0, [], [np.empty((0, 6)), np.empty(0, np.float32), np.empty(0, np.int64)]
         with torch.inference_mode():
-            local = torch.from_numpy((points - origin).astype(np.float32)).to(self._device)
+            local = torch.from_numpy(points.astype(np.float32)).to(self._device)
             voxels = voxelise(local, self.config.voxel_size, self._engine)
             watch.lap("voxelise")
             outputs = self._network(voxels, threshold_pruner(settings.pruning_threshold), lap=watch.lap)
             found = select_boxes(*best_cells(outputs, self.config), settings, self.config)
             boxes, scores, labels = (part.cpu().numpy() for part in found)
         watch.lap("postprocess")
-        boxes = boxes.astype(np.float64) + np.concatenate([origin, np.zeros(3)])
-        return self._result(boxes, scores, labels, len(xyz), len(points), len(voxels), outputs, settings, watch)
+        return len(voxels), outputs, [boxes.astype(np.float64), scores, labels]
 
-    def _result(
-        self,
-        boxes: np.ndarray,
-        scores: np.ndarray,
-        labels: np.ndarray,
-        points_in: int,
-        points_used: int,
-        voxels: int,
-        outputs: Sequence[LevelOutput],
-        settings: DetectionSettings,
-        watch: Stopwatch,
-    ) -> Detections:
-        cells = {output.level: LevelCells(output.level, len(output.coords), output.kept) for output in outputs}
-        stats = DetectionStats(
-            pruning_threshold=settings.pruning_threshold,
-            points_in=points_in,
-            points_used=points_used,
-            voxels=voxels,
-            levels=tuple(cells.get(level, LevelCells(level, 0, 0)) for level in reversed(range(LEVELS))),
-            stage_ms=watch.laps_ms,
-            total_ms=watch.total_ms,
-            device=self.device,
-            backend=self.backend,
-        )
-        return Detections(
-            boxes.astype(np.float32), scores.astype(np.float32), labels.astype(np.int64), self.class_names, stats
-        )
+
+def _level_cells(outputs: Sequence[LevelOutput]) -> tuple[LevelCells, ...]:
+    """All levels, coarse to fine; those that pruning emptied have zeros."""
+    cells = {output.level: LevelCells(output.level, len(output.coords), output.kept) for output in outputs}
+    return tuple(cells.get(level, LevelCells(level, 0, 0)) for level in reversed(range(LEVELS)))
 
 
 def choose_device(device: str) -> torch.device:
