@@ -22,6 +22,7 @@ from dspdet3d_ros.sparse import Engine, make_engine
 
 DEFAULT_MODEL = "small"
 DEFAULT_MAX_POINTS = 5_000_000
+DEFAULT_MAX_VOXELS = 5_000_000
 DATA_DIR = MODEL_DIR.parent / "data"
 
 
@@ -36,6 +37,7 @@ class Detector:
         model_name: what the model is called in messages.
         checkpoint_sha256: hash of the weight file.
         max_points: clouds with more points are thinned evenly.
+        max_voxels: clouds that fill more voxels have them thinned evenly.
         recenter: move clouds to the origin that the network was trained at, and the boxes back.
     """
 
@@ -48,12 +50,14 @@ class Detector:
         model_name: str,
         checkpoint_sha256: str,
         max_points: int = DEFAULT_MAX_POINTS,
+        max_voxels: int = DEFAULT_MAX_VOXELS,
         recenter: bool | None = None,
     ) -> None:
         self.config = config
         self.model_name = model_name
         self.checkpoint_sha256 = checkpoint_sha256
         self.max_points = max_points
+        self.max_voxels = max_voxels
         self.recenter = config.recenter if recenter is None else recenter
         self._network = network.to(device).eval()
         self._engine = engine
@@ -67,6 +71,7 @@ class Detector:
         device: str = "auto",
         backend: str = "torch",
         max_points: int = DEFAULT_MAX_POINTS,
+        max_voxels: int = DEFAULT_MAX_VOXELS,
         recenter: bool | None = None,
     ) -> Detector:
         """Loads a model.
@@ -78,14 +83,15 @@ class Detector:
                 model that is named, or, where that is left at its default, as `released_config` finds.
             device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:n".
             backend: the sparse engine.
-            max_points: clouds with more points are thinned evenly.
+            max_points, max_voxels: see `Detector`.
             recenter: see `Detector`; the model's own setting when not given.
 
         Raises:
             InputError: the model, the checkpoint, the device or the backend cannot be used.
         """
-        if max_points < 1:
-            raise InputError(f"max_points: expected at least 1, got {max_points}")
+        for name, limit in (("max_points", max_points), ("max_voxels", max_voxels)):
+            if limit < 1:
+                raise InputError(f"{name}: expected at least 1, got {limit}")
         target = choose_device(device)
         engine = make_engine(backend)
         config = load_model_config(model)
@@ -100,7 +106,7 @@ class Detector:
             config, model = released_config(contents, str(path), None if model == DEFAULT_MODEL else model)
         network = DSPDet3D(config)
         load_weights(network, contents["state_dict"], str(path))
-        return cls(config, network, engine, target, model, sha256(path), max_points, recenter)
+        return cls(config, network, engine, target, model, sha256(path), max_points, max_voxels, recenter)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -165,6 +171,8 @@ class Detector:
         with torch.inference_mode():
             local = torch.from_numpy(points.astype(np.float32)).to(self._device)
             voxels = voxelise(local, self.config.voxel_size, self._engine)
+            if len(voxels) > self.max_voxels:
+                voxels = voxels.select(evenly_spaced(len(voxels), self.max_voxels, self._device))
             watch.lap("voxelise")
             outputs = self._network(voxels, threshold_pruner(settings.pruning_threshold), lap=watch.lap)
             found = select_boxes(*best_cells(outputs, self.config), settings, self.config)
@@ -177,6 +185,13 @@ def _level_cells(outputs: Sequence[LevelOutput]) -> tuple[LevelCells, ...]:
     """All levels, coarse to fine; those that pruning emptied have zeros."""
     cells = {output.level: LevelCells(output.level, len(output.coords), output.kept) for output in outputs}
     return tuple(cells.get(level, LevelCells(level, 0, 0)) for level in reversed(range(LEVELS)))
+
+
+def evenly_spaced(count: int, most: int, device: torch.device) -> torch.Tensor:
+    """(count,) mask with `most` true entries, spread evenly."""
+    mask = torch.zeros(count, dtype=torch.bool, device=device)
+    mask[torch.arange(most, device=device) * count // most] = True
+    return mask
 
 
 def choose_device(device: str) -> torch.device:

@@ -131,6 +131,7 @@ class DetectorNode(LifecycleNode):
             device=parameters["device"],
             backend=parameters["backend"],
             max_points=parameters["max_points"],
+            max_voxels=parameters["max_voxels"],
             recenter=parameters.chosen("recenter"),
         )
         own = detector.default_settings()

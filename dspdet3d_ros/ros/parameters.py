@@ -60,6 +60,14 @@ PARAMETERS = (
         high=2**31 - 1,
     ),
     Spec(
+        "max_voxels",
+        "integer",
+        5_000_000,
+        "a cloud that fills more voxels has them thinned evenly to this number",
+        low=1,
+        high=2**31 - 1,
+    ),
+    Spec(
         "recenter",
         "bool",
         True,
@@ -84,7 +92,7 @@ PARAMETERS = (
     Spec(
         "pruning_threshold",
         "double",
-        0.3,
+        0.5,
         "tau: cells less likely than this to hold an object are not refined; more is faster, 0 prunes nothing",
         live=True,
         low=0,

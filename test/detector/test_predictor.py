@@ -112,6 +112,13 @@ def test_too_many_points_are_thinned(checkpoint):
     assert (stats.points_in, stats.points_used) == (5000, 1000)
 
 
+def test_too_many_voxels_are_thinned(checkpoint):
+    whole = Detector.load(checkpoint=checkpoint, device="cpu")(cloud()).stats.voxels
+    for most in (1, 999, whole - 1, whole, whole + 1):
+        stats = Detector.load(checkpoint=checkpoint, device="cpu", max_voxels=most)(cloud()).stats
+        assert stats.voxels == min(most, whole)
+
+
 def test_the_same_cloud_twice_gives_the_same_boxes(detector):
     first, second = detector(cloud()), detector(cloud())
     assert np.array_equal(first.boxes, second.boxes)
@@ -141,6 +148,7 @@ def test_the_checkpoint_brings_its_own_model(detector, checkpoint):
         ({"device": "meta"}, "device"),
         ({"backend": "fast"}, "backend"),
         ({"max_points": 0}, "max_points"),
+        ({"max_voxels": 0}, "max_voxels"),
     ],
 )
 def test_what_cannot_be_loaded_is_named(arguments, word):
