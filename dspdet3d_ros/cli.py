@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from dspdet3d_ros import __version__, commands
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.threads import wait_without_spinning
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -27,6 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a sub-command; returns the exit status: 0, 1 for unusable input, 130 when interrupted."""
+    wait_without_spinning()
     args = build_parser().parse_args(argv)
     try:
         return args.run(args)

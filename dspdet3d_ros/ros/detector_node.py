@@ -22,6 +22,7 @@ from dspdet3d_ros.ros.outputs import Outputs
 from dspdet3d_ros.ros.pipeline import Arrival, Found, Pipeline, check_message, free_gpu_memory
 from dspdet3d_ros.ros.refusals import RefusalLog
 from dspdet3d_ros.ros.worker import Counts, LatestWorker
+from dspdet3d_ros.threads import wait_without_spinning
 
 if TYPE_CHECKING:
     from dspdet3d_ros.detector.predictor import Detector
@@ -204,6 +205,7 @@ def _one_line(error: Exception) -> str:
 
 def main(args: list[str] | None = None) -> int:
     """Runs the node until SIGINT, SIGTERM or a shutdown of ROS; that is its proper end, with status 0."""
+    wait_without_spinning()
     asked_to_end = threading.Event()
     # No KeyboardInterrupt: where it strikes inside rclpy's C++ code it aborts the process. rclpy's own handlers, which
     # call these in turn, end the executor.
