@@ -1,0 +1,73 @@
+"""`dspdet3d dataset`: downloaded data sets, converted into the format that training and evaluation read."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dspdet3d_ros.datasets.writing import Scan
+
+HELP = "convert a downloaded data set (ScanNet, TO-SCENE) for training and evaluation"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="DATASET")
+    scannet = kinds.add_parser("scannet", help="ScanNet to ScanNet-md40: 22 classes")
+    scannet.add_argument("source", type=Path, help="folder of the scans scene*/")
+    scannet.add_argument("out", type=Path, help="folder to make")
+    scannet.add_argument("--labels", type=Path, required=True, help="scannetv2-labels.combined.tsv")
+    scannet.add_argument("--train", type=Path, help="list of the scans to train on (scannetv2_train.txt)")
+    scannet.add_argument("--val", type=Path, help="list of the scans to evaluate on (scannetv2_val.txt)")
+    scannet.set_defaults(convert=_scannet)
+    toscene = kinds.add_parser("toscene", help="TO-SCENE (TO_ScanNet) to TO-SCENE-down: 70 classes")
+    toscene.add_argument("source", type=Path, help="folder of .npz scans, in train/ and val/ or directly in it")
+    toscene.add_argument("out", type=Path, help="folder to make")
+    toscene.add_argument("--seed", type=int, default=0, help="seed of the thinning (default: %(default)s)")
+    toscene.set_defaults(convert=_toscene)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Converts and says how much there is of each split."""
+    counts = args.convert(args)
+    parts = ", ".join(f"{count} scans{f' to {split}' if split else ''}" for split, count in counts.items())
+    print(f"{args.out}: {parts}")
+    return 0
+
+
+def _scannet(args: argparse.Namespace) -> dict[str, int]:
+    from functools import partial
+
+    from dspdet3d_ros.datasets.scannet import read_label_map, read_scan, scan_names
+    from dspdet3d_ros.datasets.writing import write_dataset
+
+    read = partial(read_scan, label_of=read_label_map(args.labels))
+    lists = {split: path for split, path in (("train", args.train), ("val", args.val)) if path} or {"": None}
+    folders = {
+        split: [args.source / name for name in scan_names(args.source, listed)] for split, listed in lists.items()
+    }
+    return write_dataset(args.out, "scannet", {split: _read(read, own, split) for split, own in folders.items()})
+
+
+def _toscene(args: argparse.Namespace) -> dict[str, int]:
+    from functools import partial
+
+    from dspdet3d_ros.datasets.toscene import read_scan, scan_files
+    from dspdet3d_ros.datasets.writing import write_dataset
+    from dspdet3d_ros.errors import InputError
+
+    if args.seed < 0:
+        raise InputError(f"--seed: expected 0 or more, got {args.seed}")
+    read = partial(read_scan, seed=args.seed)
+    files = scan_files(args.source)
+    return write_dataset(args.out, "toscene", {split: _read(read, own, split) for split, own in files.items()})
+
+
+def _read(read: Callable[[Path], Scan], paths: Sequence[Path], split: str) -> Iterator[Scan]:
+    from tqdm import tqdm
+
+    for path in tqdm(paths, desc=split or "scans", unit="scan"):
+        yield read(path)

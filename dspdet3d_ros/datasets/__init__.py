@@ -1,0 +1,1 @@
+"""Labelled scenes: where they are kept, in which formats, and converters into them."""

@@ -1,0 +1,105 @@
+"""Which of the known formats a data folder has: the one place that tells them apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dspdet3d_ros.clouds.files import read_cloud
+from dspdet3d_ros.datasets.infos import open_infos
+from dspdet3d_ros.datasets.scene import ANY_CLASS, LabelledScene, SceneSet
+from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.generation.files import load_scene
+
+INDEX = "boxes.json"
+SPLITS = ("train", "val", "test")
+
+
+def open_scenes(
+    path: str | Path, split: str = "val", limit: int | None = None, classes: Sequence[str] | None = None
+) -> SceneSet:
+    """The labelled scenes of a folder, which may hold, looked for in this order:
+
+    * `boxes.json` and clouds (.npz) beside it;
+    * info files (.pkl) of mmdet3d's indoor format: where there are several, the one of the split; or `path` is such a
+      file itself;
+    * .npz scenes that `dspdet3d generate` made.
+
+    Args:
+        path: the folder, or an info file.
+        split: "train", "val" or "test", where the folder has several.
+        limit: the most scenes that are read.
+        classes: what class ids stand for in info files without class names.
+
+    Raises:
+        InputError: there is no such folder, it holds none of these, or they cannot be read.
+    """
+    path = Path(path)
+    if path.suffix == ".pkl":
+        scenes = open_infos(path, classes)
+    elif not path.is_dir():
+        raise InputError(f"{path}: no such folder")
+    elif (path / INDEX).is_file():
+        scenes = _open_index(path / INDEX)
+    elif infos := sorted(path.glob("*.pkl")):
+        scenes = open_infos(_info_file(path, infos, split), classes)
+    else:
+        scenes = _open_generated(path)
+    return SceneSet(scenes.readers[:limit], scenes.small)
+
+
+def _info_file(folder: Path, files: Sequence[Path], split: str) -> Path:
+    """The only file of the split, or the only file if it is of no split."""
+    of_split = [file for file in files if split in file.stem.split("_")]
+    of_none = [file for file in files if not set(SPLITS) & set(file.stem.split("_"))]
+    for chosen in (of_split, of_none):
+        if len(chosen) == 1:
+            return chosen[0]
+    names = ", ".join(file.name for file in files)
+    raise InputError(f"{folder}: expected one info file of the split '{split}', found {names}; name the file itself")
+
+
+def _open_generated(folder: Path) -> SceneSet:
+    files = sorted(folder.glob("*.npz"))
+    if not files:
+        raise InputError(
+            f"{folder}: expected {INDEX} with clouds, info files (.pkl), or .npz scenes; "
+            f"`dspdet3d generate {folder}` makes scenes"
+        )
+    return SceneSet(tuple(partial(_read_generated, path) for path in files))
+
+
+def _read_generated(path: Path) -> LabelledScene:
+    scene = load_scene(path)
+    style = scene.tags[0] if scene.tags else "all"
+    inst = scene.inst.astype(np.int32)
+    return LabelledScene(path.stem, f"{scene.kind} {style}", scene.xyz, scene.boxes, scene.names, inst)
+
+
+def _open_index(path: Path) -> SceneSet:
+    try:
+        entries = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable as json: {error}") from error
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise InputError(f"{path}: expected a list of scenes")
+    return SceneSet(tuple(partial(_read_indexed, path, entry) for entry in entries))
+
+
+def _read_indexed(path: Path, entry: dict[str, Any]) -> LabelledScene:
+    try:
+        name = str(entry["scene"])
+        boxes = np.array([thing["box"] for thing in entry["objects"]], np.float32).reshape(-1, 6)
+        names = tuple(str(thing.get("name", ANY_CLASS)) for thing in entry["objects"])
+        table_z = None if entry.get("table_z") is None else float(entry["table_z"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: a scene lacks 'scene' or 'objects' with 'box' of 6 numbers: {error}") from error
+    if not np.isfinite(boxes).all() or (boxes[:, 3:] < 0).any():
+        raise InputError(f"{path}: scene {name}: boxes hold values that are not finite or sizes below zero")
+    xyz = read_cloud(path.parent / f"{name}.npz").xyz
+    return LabelledScene(name, str(entry.get("subset", "all")), xyz, boxes, names, table_z=table_z)

@@ -1,0 +1,53 @@
+"""Labelled scenes, whatever files they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+#: Name of things whose source does not say what they are, and of the one class of class-agnostic models.
+ANY_CLASS = "object"
+
+
+@dataclass(frozen=True)
+class LabelledScene:
+    """One scene with the boxes that are in it, z up.
+
+    Attributes:
+        name: of the scene.
+        subset: the group that the scene belongs to.
+        xyz: (N, 3) float32 metres.
+        boxes: (K, 6) float32, centre and size, axis aligned, metres.
+        names: K class names, "object" where the source has none.
+        inst: (N,) int32, k + 1 for the points of box k, 0 elsewhere; None where the source does not say.
+        table_z: height of the surface that things stand on, metres; None where the source does not say.
+    """
+
+    name: str
+    subset: str
+    xyz: np.ndarray
+    boxes: np.ndarray
+    names: tuple[str, ...]
+    inst: np.ndarray | None = None
+    table_z: float | None = None
+
+
+@dataclass(frozen=True)
+class SceneSet:
+    """Scenes that are read one by one, in order.
+
+    Attributes:
+        readers: one for each scene; each raises InputError if its scene cannot be read.
+        small: the classes that the set counts as small; empty where it makes no difference between classes.
+    """
+
+    readers: tuple[Callable[[], LabelledScene], ...]
+    small: frozenset[str] = frozenset()
+
+    def __len__(self) -> int:
+        return len(self.readers)
+
+    def __iter__(self) -> Iterator[LabelledScene]:
+        return (read() for read in self.readers)

@@ -1,0 +1,129 @@
+"""TO-SCENE as it is downloaded, to TO-SCENE-down."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from dspdet3d_ros.datasets.classes import TOSCENE_FURNITURE, toscene_down
+from dspdet3d_ros.datasets.writing import Scan
+from dspdet3d_ros.errors import InputError
+
+#: Label ids of the source, in the order of the classes.
+SOURCE_IDS = (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33, 34, 36, 39, *range(41, 91), 92, 93)
+
+_SHAPES = {
+    "xyz": (None, 3),
+    "color": (None, 3),
+    "instance_label": (None,),
+    "semantic_label": (None,),
+    "bbox": (None, 7),
+}
+
+
+def most_points(size: np.ndarray) -> int:
+    """The most points that a small object of that size keeps.
+
+    As published: n / 3700 · 1200 points a square metre of its largest face, with n = 6000 above 10 litres, else 9000.
+
+    Args:
+        size: (3,) metres.
+    """
+    dx, dy, dz = (float(edge) for edge in size)
+    n = 6000 if dx * dy * dz > 0.01 else 9000
+    return int(n / 3700 * 1200 * max(dx * dy, dx * dz, dy * dz))
+
+
+def scan_files(folder: Path) -> dict[str, list[Path]]:
+    """The scans of the folder by split: those in `train` and `val`, or else those in the folder itself, of no split.
+
+    Raises:
+        InputError: there are none.
+    """
+    found = {split: sorted((folder / split).glob("*.npz")) for split in ("train", "val")}
+    found = {split: files for split, files in found.items() if files} or {"": sorted(folder.glob("*.npz"))}
+    if not any(found.values()):
+        raise InputError(f"{folder}: no scans; expected .npz files, in train/ and val/ or in the folder itself")
+    return found
+
+
+def read_scan(path: Path, seed: int) -> Scan:
+    """A scan with the points of its small objects thinned.
+
+    Args:
+        path: .npz with `xyz`, `color`, `instance_label`, `semantic_label`, `bbox`. The boxes are in the order of the
+            instance labels of the points whose semantic label is that of a class.
+        seed: of the choice of points, which depends on the seed and the scan's name alone.
+
+    Raises:
+        InputError: the file is missing, damaged or does not fit, or a class id is out of range.
+    """
+    arrays = _arrays(path)
+    boxes, source_ids = arrays["bbox"][:, :6].astype(np.float64), arrays["bbox"][:, 6]
+    unknown = source_ids[~np.isin(source_ids, SOURCE_IDS)]
+    if len(unknown):
+        raise InputError(f"{path}: 'bbox': class id {unknown[0]:g} is out of range: expected one of the 70 of TO-SCENE")
+    if not np.isfinite(boxes).all() or (boxes[:, 3:] < 0).any():
+        raise InputError(f"{path}: 'bbox' holds values that are not finite or sizes below zero")
+    ids = np.array([SOURCE_IDS.index(int(number)) for number in source_ids], np.int64)
+    keep = _kept(path, arrays, boxes, ids, np.random.default_rng([seed, zlib.crc32(path.stem.encode())]))
+    points = np.column_stack([arrays["xyz"], arrays["color"]])[keep].astype(np.float32)
+    classes = toscene_down().classes
+    return Scan(
+        name=path.stem,
+        points=points,
+        instance=arrays["instance_label"][keep].astype(np.int64),
+        semantic=arrays["semantic_label"][keep].astype(np.int64),
+        align=np.eye(4),
+        boxes=boxes,
+        unaligned_boxes=boxes,
+        ids=ids,
+        names=tuple(classes[class_id] for class_id in ids),
+    )
+
+
+def _kept(
+    path: Path, arrays: dict[str, np.ndarray], boxes: np.ndarray, ids: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """(N,) which points stay."""
+    keep = np.ones(len(arrays["xyz"]), bool)
+    labelled = np.isin(arrays["semantic_label"], SOURCE_IDS)
+    instances = np.unique(arrays["instance_label"][labelled])
+    if len(instances) > len(boxes):
+        raise InputError(f"{path}: has {len(instances)} labelled instances, but only {len(boxes)} boxes")
+    for instance, box, class_id in zip(instances, boxes, ids, strict=False):
+        rows = np.flatnonzero(labelled & (arrays["instance_label"] == instance))
+        most = most_points(box[3:])
+        if class_id >= TOSCENE_FURNITURE and len(rows) > most:
+            keep[rng.choice(rows, len(rows) - most, replace=False)] = False
+    return keep
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            missing = [key for key in _SHAPES if key not in stored]
+            if missing:
+                raise InputError(f"{path}: expected a scan of TO-SCENE, but it has no '{missing[0]}'")
+            arrays = {key: stored[key] for key in _SHAPES}
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, ValueError, EOFError, TypeError, AttributeError, zlib.error, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: cannot be read as .npz; it is truncated or damaged: {error}") from error
+    for key, array in arrays.items():
+        shape = _SHAPES[key]
+        fits = array.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
+        if not fits or array.dtype.kind not in "fiu":
+            raise InputError(
+                f"{path}: '{key}' has shape {array.shape} and type {array.dtype}, expected numbers {shape}"
+            )
+        if key != "bbox" and len(array) != len(arrays["xyz"]):
+            raise InputError(f"{path}: '{key}' has {len(array)} rows, but there are {len(arrays['xyz'])} points")
+    if not arrays["xyz"].size or not np.isfinite(arrays["xyz"]).all():
+        raise InputError(f"{path}: 'xyz': expected finite numbers")
+    return arrays
