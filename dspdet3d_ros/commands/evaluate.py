@@ -14,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="small", help="model file or the name of one (default: %(default)s)")
     parser.add_argument("--checkpoint", type=Path, help="weight file (default: the model's own)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
+    parser.add_argument("--backend", default="torch", help="torch or minkowski (default: %(default)s)")
     parser.add_argument("--tau", type=float, help="pruning threshold (default: the model's own)")
     parser.add_argument("--score", type=float, help="score from which a box counts as reported (default: the model's)")
     parser.add_argument("--limit", type=int, help="the most scenes that are read")
@@ -30,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.evaluation.scenes import open_scenes
 
     count, scenes = open_scenes(args.data, args.limit)
-    detector = Detector.load(args.model, args.checkpoint, args.device)
+    detector = Detector.load(args.model, args.checkpoint, args.device, args.backend)
     settings = detector.default_settings()
     if args.tau is not None:
         settings = replace(settings, pruning_threshold=args.tau)

@@ -11,7 +11,7 @@ HELP = "compare with reference numbers of the original code"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("directory", type=Path, help="folder with ops*.npz, e2e*.npz/json, train*.npz/json")
-    parser.add_argument("--backend", default="torch", help="sparse engine (default: %(default)s)")
+    parser.add_argument("--backend", default="torch", help="torch or minkowski (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
 
 
@@ -23,7 +23,8 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.verification.network import verify_forward, verify_training
     from dspdet3d_ros.verification.operations import verify_operations
 
-    engine, device = make_engine(args.backend), choose_device(args.device)
+    device = choose_device(args.device)
+    engine = make_engine(args.backend, device)
     kinds = (("ops", verify_operations), ("e2e", verify_forward), ("train", verify_training))
     files = [(path, verify) for prefix, verify in kinds for path in sorted(args.directory.glob(f"{prefix}*.npz"))]
     if not files:

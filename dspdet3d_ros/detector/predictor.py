@@ -82,7 +82,7 @@ class Detector:
                 as is used with that model's classes and widths. An original checkpoint is taken as it is: with the
                 model that is named, or, where that is left at its default, as `released_config` finds.
             device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:n".
-            backend: the sparse engine.
+            backend: the sparse engine, "torch" or "minkowski".
             max_points, max_voxels: see `Detector`.
             recenter: see `Detector`; the model's own setting when not given.
 
@@ -93,7 +93,7 @@ class Detector:
             if limit < 1:
                 raise InputError(f"{name}: expected at least 1, got {limit}")
         target = choose_device(device)
-        engine = make_engine(backend)
+        engine = make_engine(backend, target)
         config = load_model_config(model)
         path = _weights_path(model, config, checkpoint)
         contents = read_checkpoint(path)

@@ -33,6 +33,14 @@ class Epilogue:
     residual: Tensor | None = None
     relu: bool = False
 
+    def apply_to(self, part: Tensor, start: int = 0) -> Tensor:
+        """Applies it in place to output rows `start` to `start + len(part)`, and returns them."""
+        if self.bias is not None:
+            part.add_(self.bias)
+        if self.residual is not None:
+            part.add_(self.residual[start : start + len(part)])
+        return part.relu_() if self.relu else part
+
 
 def gather_multiply(
     features: Tensor, weight: Tensor, kernel_map: KernelMap, epilogue: Epilogue | None = None
@@ -61,7 +69,7 @@ def gather_multiply(
             gathered = _gather(padded, kernel_map, start, len(part), buffer)
             torch.mm(gathered, matrix, out=part)
             if epilogue is not None:
-                _apply(epilogue, part, start)
+                epilogue.apply_to(part, start)
 
     for_chunks(kernel_map.n_out, rows, work, features.device.type == "cpu")
     return out
@@ -99,15 +107,6 @@ def _gather(padded: Tensor, kernel_map: KernelMap, start: int, rows: int, buffer
     index = kernel_map.table[start : start + rows].view(-1)
     gathered = torch.index_select(padded, 0, index, out=buffer[: len(index)])
     return gathered.view(rows, -1)
-
-
-def _apply(epilogue: Epilogue, part: Tensor, start: int) -> None:
-    if epilogue.bias is not None:
-        part.add_(epilogue.bias)
-    if epilogue.residual is not None:
-        part.add_(epilogue.residual[start : start + len(part)])
-    if epilogue.relu:
-        part.relu_()
 
 
 class _Convolution(torch.autograd.Function):

@@ -66,15 +66,26 @@ class TorchEngine:
         return gather_multiply(features, weight, pairs, epilogue)
 
 
-_ENGINES = {"torch": TorchEngine}
+def _torch_engine(device: torch.device | str) -> Engine:
+    return TorchEngine()
 
 
-def make_engine(name: str) -> Engine:
-    """The engine of that name.
+def _minkowski_engine(device: torch.device | str) -> Engine:
+    # Only here: importing the module is free, making the engine imports MinkowskiEngine.
+    from dspdet3d_ros.sparse.minkowski import MinkowskiBackend
+
+    return MinkowskiBackend(device)
+
+
+_ENGINES = {"torch": _torch_engine, "minkowski": _minkowski_engine}
+
+
+def make_engine(name: str, device: torch.device | str = "cpu") -> Engine:
+    """The engine of that name for tensors on `device`.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: there is none of that name, it is not installed, or it cannot serve the device.
     """
     if name not in _ENGINES:
         raise InputError(f"backend: expected one of {', '.join(_ENGINES)}, got {name!r}")
-    return _ENGINES[name]()
+    return _ENGINES[name](device)
