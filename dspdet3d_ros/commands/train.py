@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import argparse
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dspdet3d_ros.training.trainer import Trainer
 
 HELP = "train a model on labelled scenes (in several processes: torchrun --nproc-per-node N -m dspdet3d_ros train ...)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument("data", type=Path, nargs="+", help="folders of .npz scenes, as `dspdet3d generate` makes them")
-    parser.add_argument("--model", default="small", help="model file or the name of one (default: %(default)s)")
+    parser.add_argument("--config", default="small", help="model file or the name of one (default: %(default)s)")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR", help="folders of labelled scenes")
+    parser.add_argument("--validate", type=Path, metavar="DIR", help="labelled scenes to evaluate on after each epoch")
     parser.add_argument("--out", type=Path, default=Path("runs/train"), help="folder for checkpoints and logs")
     parser.add_argument("--resume", action="store_true", help="go on from the folder's last checkpoint")
     parser.add_argument("--init", type=Path, help="checkpoint whose weights are the start")
-    parser.add_argument("--iterations", type=int, help="optimiser steps, instead of the model file's")
-    parser.add_argument("--batch-size", type=int, help="scenes a step, instead of the model file's")
+    parser.add_argument("--iterations", type=int, help="optimiser steps, instead of what the model file says")
+    parser.add_argument("--batch-size", type=int, help="scenes a step and process, instead of the model file's")
     parser.add_argument("--precision", choices=("fp32", "bf16"), help="instead of the model file's")
     parser.add_argument("--stop-at", type=int, help="pause after this iteration; --resume goes on later")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
@@ -29,31 +35,52 @@ def run(args: argparse.Namespace) -> int:
     import torch
     from tqdm import tqdm
 
+    from dspdet3d_ros.datasets.folders import open_scenes
     from dspdet3d_ros.detector.checkpoint import save_checkpoint
     from dspdet3d_ros.detector.config import load_model_config
     from dspdet3d_ros.detector.predictor import choose_device
     from dspdet3d_ros.training import parallel
     from dspdet3d_ros.training.config import load_training_config
-    from dspdet3d_ros.training.scenes import read_training_scene, scene_files
+    from dspdet3d_ros.training.scenes import training_scene
     from dspdet3d_ros.training.trainer import Trainer
 
     if args.threads:
         torch.set_num_threads(args.threads)
-    model = load_model_config(args.model)
+    model = load_model_config(args.config)
     config = load_training_config(
-        args.model, iterations=args.iterations, batch_size=args.batch_size, precision=args.precision
+        args.config, iterations=args.iterations, batch_size=args.batch_size, precision=args.precision
     )
-    rank, _, device = parallel.start(choose_device(args.device))
-    trainer = Trainer(model, config, args.out, device, args.seed, rank)
+    sets = [open_scenes(folder, "train", classes=model.classes) for folder in args.data]
+    rank, processes, device = parallel.start(choose_device(args.device))
+    bar = tqdm(chain.from_iterable(sets), total=sum(map(len, sets)), desc="reading scenes", disable=rank > 0)
+    scenes = [training_scene(scene, model.classes) for scene in bar]
+    trainer = Trainer(model, config.with_iterations(len(scenes), processes), args.out, device, args.seed, rank)
     if args.resume:
         trainer.resume()
     elif args.init:
         trainer.start_from(args.init)
-    files = [path for folder in args.data for path in scene_files(folder)]
-    scenes = [read_training_scene(path, model.classes) for path in tqdm(files, desc="reading scenes", disable=rank > 0)]
-    trainer.run(scenes, args.stop_at)
+    trainer.run(scenes, args.stop_at, (lambda: _evaluate(trainer, args.validate)) if args.validate else None)
     parallel.finish()
     if rank == 0:
         save_checkpoint(args.out / "weights.pth", trainer.weights(half=True))
-        print(f"{args.out / 'weights.pth'}: {trainer.iteration} of {config.iterations} iterations")
+        print(f"{args.out / 'weights.pth'}: {trainer.iteration} of {trainer.config.iterations} iterations")
     return 0
+
+
+def _evaluate(trainer: Trainer, folder: Path) -> dict[str, float]:
+    from dspdet3d_ros.detector.predictor import Detector
+    from dspdet3d_ros.evaluation import report
+    from dspdet3d_ros.evaluation.scenes import open_scenes
+    from dspdet3d_ros.sparse import TorchEngine
+
+    count, scenes = open_scenes(folder)
+    detector = Detector(trainer.model, trainer.network, TorchEngine(), trainer.device, "in training", "")
+    settings = detector.default_settings()
+    values = report.figures(*report.run(detector, settings, scenes, count), settings.score_threshold)
+    print(f"after {trainer.iteration} iterations on {folder}:\n{report.table(values)}")
+    return {
+        "validation/ap25": values["agnostic"]["ap25"],
+        "validation/ap50": values["agnostic"]["ap50"],
+        "validation/map25": values["map25"],
+        "validation/map50": values["map50"],
+    }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import math
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from dspdet3d_ros.detector.config import read_model_file
@@ -14,11 +15,16 @@ class TrainingConfig:
     """How a model is trained. Defaults are the published recipe.
 
     Attributes:
-        iterations: optimiser steps.
-        batch_size: scenes or crops a step.
+        epochs: parts of a run; after each the model can be evaluated. As published, an epoch is `repeat` passes over
+            the scenes.
+        repeat: passes over the scenes in an epoch.
+        iterations: optimiser steps of the whole run, whatever the number of scenes; 0 follows from `epochs`.
+        sampling: "passes" takes every scene once in each pass; "things" draws scenes in proportion to the things that
+            are labelled in them.
+        batch_size: scenes or crops a step, in each process.
         learning_rate, weight_decay, clip_norm: of AdamW and its gradients.
-        schedule: "steps" multiplies the rate by 0.1 after 2/3 and 11/12 of the steps, as published (epochs 8 and 11 of
-            12); "cosine" warms up over the first 3 % and falls to 0.
+        schedule: "steps" multiplies the rate by 0.1 after 8/12 and 11/12 of the run, as published (12 epochs);
+            "cosine" warms up over the first 3 % and falls to 0.
         precision: "fp32", or "bf16" for matrix products of bfloat16 operands.
         crop_size: edge in plan of the crops that are trained on, metres; 0 trains on whole scenes.
         points_per_scene: points sampled of a scene or crop.
@@ -34,8 +40,11 @@ class TrainingConfig:
         prune_threshold: cells of a scene and level in training at the most (`pts_prune_threshold`).
     """
 
-    iterations: int = 12 * 10 * 150
-    batch_size: int = 8
+    epochs: int = 12
+    repeat: int = 10
+    iterations: int = 0
+    sampling: str = "passes"
+    batch_size: int = 4
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     clip_norm: float = 10.0
@@ -57,8 +66,17 @@ class TrainingConfig:
             raise InputError(f"schedule: expected 'steps' or 'cosine', got {self.schedule!r}")
         if self.precision not in ("fp32", "bf16"):
             raise InputError(f"precision: expected 'fp32' or 'bf16', got {self.precision!r}")
-        if min(self.iterations, self.batch_size, self.points_per_scene) < 1:
-            raise InputError("iterations, batch_size, points_per_scene: expected at least 1 each")
+        if self.sampling not in ("passes", "things"):
+            raise InputError(f"sampling: expected 'passes' or 'things', got {self.sampling!r}")
+        if min(self.epochs, self.repeat, self.batch_size, self.points_per_scene) < 1 or self.iterations < 0:
+            raise InputError("epochs, repeat, batch_size, points_per_scene: expected at least 1; iterations at least 0")
+
+    def with_iterations(self, scenes: int, processes: int) -> TrainingConfig:
+        """The recipe with the number of steps settled for a number of scenes and processes."""
+        if self.iterations:
+            return self
+        steps = math.ceil(scenes * self.repeat / (self.batch_size * processes))
+        return replace(self, iterations=self.epochs * steps)
 
 
 def load_training_config(model: str, **overrides: Any) -> TrainingConfig:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from dspdet3d_ros.datasets.scene import ANY_CLASS, LabelledScene
 from dspdet3d_ros.detector.points import training_origin
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.generation.files import load_scene
 from dspdet3d_ros.training.config import TrainingConfig
 from dspdet3d_ros.training.objective import LabelledPoints
 
@@ -39,31 +38,19 @@ class TrainingScene:
     labels: np.ndarray
 
 
-def scene_files(folder: Path) -> list[Path]:
-    """The scene files of a folder, sorted.
+def training_scene(scene: LabelledScene, classes: Sequence[str]) -> TrainingScene:
+    """A labelled scene with its class names as indices; a model whose one class is "object" learns them all as that.
 
     Raises:
-        InputError: there are none.
+        InputError: the scene names a class that the model does not know.
     """
-    files = sorted(Path(folder).glob("*.npz"))
-    if not files:
-        raise InputError(f"{folder}: expected a folder with .npz scenes; make them with `dspdet3d generate {folder}`")
-    return files
-
-
-def read_training_scene(path: Path, classes: Sequence[str]) -> TrainingScene:
-    """A generated scene with its class names as indices.
-
-    Raises:
-        InputError: the file cannot be read or names a class that the model does not know.
-    """
-    scene = load_scene(path)
     index = {name: i for i, name in enumerate(classes)}
-    unknown = sorted(set(scene.names) - set(index))
+    names = [ANY_CLASS] * len(scene.names) if tuple(classes) == (ANY_CLASS,) else scene.names
+    unknown = sorted(set(names) - set(index))
     if unknown:
-        raise InputError(f"{path}: class {unknown[0]!r} is not among the model's {len(index)} classes")
-    labels = np.array([index[name] for name in scene.names], np.int64)
-    return TrainingScene(scene.xyz, scene.inst.astype(np.int32), scene.boxes, labels)
+        raise InputError(f"scene {scene.name}: class {unknown[0]!r} is not among the model's {len(index)} classes")
+    labels = np.array([index[name] for name in names], np.int64)
+    return TrainingScene(scene.xyz, scene.inst, scene.boxes, labels)
 
 
 def visible_boxes(xyz: np.ndarray, inst: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -94,18 +81,24 @@ class CropDataset(Dataset):
         scenes: what is trained on.
         config: crop size, augmentation, batch size.
         seed: seed of all choices.
-        rank: of several processes that train one network, which this is: each has batches of its own.
+        rank, processes: of how many processes that train one network this is which; each has batches of its own.
 
     Raises:
         InputError: no scene has a labelled thing.
     """
 
-    def __init__(self, scenes: Sequence[TrainingScene], config: TrainingConfig, seed: int, rank: int = 0) -> None:
+    def __init__(
+        self,
+        scenes: Sequence[TrainingScene],
+        config: TrainingConfig,
+        seed: int,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
         self._scenes = scenes
         self._config = config
         self._seed = seed
-        self._rank = rank
-        # Every labelled thing is to be seen equally often: a room of twenty oftener than a table of two.
+        self._rank, self._processes = rank, processes
         things = np.array([len(scene.boxes) for scene in scenes], np.float64)
         if not things.sum():
             raise InputError("training scenes: expected at least one labelled thing, found none")
@@ -116,16 +109,27 @@ class CropDataset(Dataset):
 
     def __getitem__(self, iteration: int) -> list[LabelledPoints]:
         rng = np.random.default_rng([self._seed, iteration, self._rank])
-        return [self._sample(rng) for _ in range(self._config.batch_size)]
+        size = self._config.batch_size
+        first = (iteration * self._processes + self._rank) * size
+        return [self._sample(number, rng) for number in range(first, first + size)]
 
-    def _sample(self, rng: np.random.Generator) -> LabelledPoints:
-        while True:
+    def _choose(self, number: int, rng: np.random.Generator) -> TrainingScene:
+        """The scene that is the run's sample of this number."""
+        count = len(self._scenes)
+        if self._config.sampling == "things":
+            return self._scenes[rng.choice(count, p=self._chance)]
+        order = np.random.default_rng([self._seed, number // count]).permutation(count)
+        return self._scenes[order[number % count]]
+
+    def _sample(self, number: int, rng: np.random.Generator) -> LabelledPoints:
+        scene = augment(self._choose(number, rng), self._config, rng)
+        # A scene without things, or a crop that lost them all, is replaced by another that has some.
+        while not len(scene.boxes):
             scene = augment(self._scenes[rng.choice(len(self._scenes), p=self._chance)], self._config, rng)
-            if len(scene.boxes):
-                origin = training_origin(scene.xyz) + rng.normal(0, 0.1, 3)
-                xyz = (scene.xyz - origin).astype(np.float32)
-                boxes = scene.boxes - np.concatenate([origin, np.zeros(3)]).astype(np.float32)
-                return LabelledPoints(*(torch.from_numpy(part) for part in (xyz, boxes, scene.labels)))
+        origin = training_origin(scene.xyz) + rng.normal(0, 0.1, 3)
+        xyz = (scene.xyz - origin).astype(np.float32)
+        boxes = scene.boxes - np.concatenate([origin, np.zeros(3)]).astype(np.float32)
+        return LabelledPoints(*(torch.from_numpy(part) for part in (xyz, boxes, scene.labels)))
 
 
 def augment(scene: TrainingScene, config: TrainingConfig, rng: np.random.Generator) -> TrainingScene:

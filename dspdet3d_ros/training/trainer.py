@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import distributed
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -92,30 +94,51 @@ class Trainer:
         """Takes another run's weights as the start of this one."""
         load_weights(self.network, read_checkpoint(path)["state_dict"], str(path))
 
-    def run(self, scenes: list[TrainingScene], stop_at: int | None = None) -> None:
-        """Trains up to the recipe's end, or to iteration `stop_at`; saves on the way and at the end."""
+    def run(
+        self,
+        scenes: list[TrainingScene],
+        stop_at: int | None = None,
+        after_epoch: Callable[[], dict[str, float]] | None = None,
+    ) -> None:
+        """Trains up to the recipe's end, or to iteration `stop_at`; saves on the way and at the end.
+
+        Args:
+            scenes: what is trained on.
+            stop_at: where to pause; `resume` goes on later.
+            after_epoch: called after each epoch, in the process of rank 0; what it returns is logged.
+        """
         last = min(self.config.iterations, stop_at or self.config.iterations)
-        data = CropDataset(scenes, self.config, self.seed, self.rank)
-        # One process prepares the next batches; which they are hangs on the seed and the iteration alone.
-        loader = DataLoader(
-            data, batch_size=None, sampler=range(self.iteration, last), num_workers=1, prefetch_factor=4
-        )
+        epoch = math.ceil(self.config.iterations / self.config.epochs)
         log = _summary_writer(self.folder) if self.rank == 0 else None
         self.network.train()
         try:
-            bar = tqdm(loader, initial=self.iteration, total=last, unit="step", disable=self.rank > 0)
+            bar = tqdm(
+                self._batches(scenes, last), initial=self.iteration, total=last, unit="step", disable=self.rank > 0
+            )
             for batch in bar:
                 values = self.step(batch)
                 if self.iteration % _LOG_EVERY == 0:
                     bar.set_postfix({name: f"{value:.3f}" for name, value in values.items()})
-                    for name, value in values.items() if log else ():
-                        log.add_scalar(name, value, self.iteration)
-                if self.iteration % _SAVE_EVERY == 0:
+                    self._log(log, values)
+                if self.iteration % _SAVE_EVERY == 0 or self.iteration % epoch == 0:
                     self.save()
+                if after_epoch and self.rank == 0 and (self.iteration % epoch == 0 or self.iteration == last):
+                    self._log(log, after_epoch())
+                    self.network.train()
         finally:
             if log:
                 log.close()
         self.save()
+
+    def _batches(self, scenes: list[TrainingScene], last: int) -> DataLoader:
+        processes = distributed.get_world_size() if distributed.is_initialized() else 1
+        data = CropDataset(scenes, self.config, self.seed, self.rank, processes)
+        # One process prepares the next batches; which they are hangs on the seed and the iteration alone.
+        return DataLoader(data, batch_size=None, sampler=range(self.iteration, last), num_workers=1, prefetch_factor=4)
+
+    def _log(self, log: Any, values: dict[str, float]) -> None:
+        for name, value in values.items() if log else ():
+            log.add_scalar(name, value, self.iteration)
 
     def step(self, batch: list[LabelledPoints]) -> dict[str, float]:
         """One optimiser step; returns the losses, the gradient norm and the learning rate."""

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from dspdet3d_ros.datasets.scene import LabelledScene
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.training.config import TrainingConfig, load_training_config
 from dspdet3d_ros.training.scenes import (
@@ -10,9 +11,8 @@ from dspdet3d_ros.training.scenes import (
     TrainingScene,
     augment,
     crop,
-    read_training_scene,
-    scene_files,
     thin,
+    training_scene,
     turn,
     visible_boxes,
 )
@@ -95,25 +95,58 @@ def test_a_batch_is_a_function_of_seed_iteration_and_rank():
     assert len({tuple(numbers(*key)) for key in ((1, 2, 0), (2, 2, 0), (1, 3, 0), (1, 2, 1))}) == 4
 
 
-def test_a_folder_without_scenes_is_named(tmp_path):
-    with pytest.raises(InputError, match=str(tmp_path)):
-        scene_files(tmp_path)
+def test_a_pass_takes_every_scene_once_over_all_processes():
+    marked = [dataclasses.replace(table(i), labels=np.array([i, i, i])) for i in range(6)]
+    whole = TrainingConfig(iterations=2, batch_size=1, points_per_scene=20_000)
+    data = [CropDataset(marked, whole, 5, rank, 3) for rank in range(3)]
+    seen = [int(scene.labels[0]) for i in range(2) for part in data for scene in part[i]]
+    assert sorted(seen) == list(range(6))
 
 
-def test_a_class_the_model_does_not_know_is_named(tmp_path):
-    pytest.importorskip("embreex", reason="scenes are made with embreex, which is not installed")
-    from dspdet3d_ros.generation.files import save_scene
-    from dspdet3d_ros.generation.scene import generate_scene
-
-    scene = generate_scene(3, "table")
-    save_scene(tmp_path / "a.npz", scene)
-    read = read_training_scene(tmp_path / "a.npz", tuple(sorted(set(scene.names))))
-    assert len(read.labels) == len(scene.names)
-    with pytest.raises(InputError, match=r"a\.npz.*class"):
-        read_training_scene(tmp_path / "a.npz", ("nothing",))
+def test_scenes_with_more_things_are_drawn_more_often():
+    few, many = table(0), table(1)
+    few = dataclasses.replace(few, boxes=few.boxes[:1], labels=np.array([0]), inst=None)
+    many = dataclasses.replace(many, labels=np.array([1, 1, 1]), inst=None)
+    config = TrainingConfig(iterations=1, batch_size=400, points_per_scene=10, sampling="things")
+    drawn = [int(scene.labels[0]) for scene in CropDataset([few, many], config, 0)[0]]
+    assert 0.65 < np.mean(drawn) < 0.85
 
 
-@pytest.mark.parametrize("wrong", [{"schedule": "often"}, {"precision": "int8"}, {"iterations": 0}, {"rate": 1}])
+def test_without_labelled_things_there_is_nothing_to_train():
+    empty = dataclasses.replace(table(), boxes=np.empty((0, 6)), labels=np.empty(0, int), inst=None)
+    with pytest.raises(InputError, match="labelled thing"):
+        CropDataset([empty], CONFIG, 0)
+
+
+def test_published_epochs_follow_from_the_number_of_scenes():
+    config = load_training_config("scannet_md40")
+    assert (config.epochs, config.repeat, config.learning_rate, config.weight_decay) == (12, 10, 1e-3, 1e-4)
+    # Two processes of 4 scenes: the published batch.
+    assert config.with_iterations(1201, 2).iterations == 12 * 1502
+    assert load_training_config("small").with_iterations(1201, 2).iterations == 5000
+
+
+def labelled(names, inst=None):
+    xyz = np.zeros((3, 3), np.float32)
+    return LabelledScene("one", "all", xyz, np.ones((len(names), 6), np.float32), names, inst)
+
+
+def test_class_names_become_the_indices_of_the_model():
+    scene = training_scene(labelled(("cup", "bowl")), ("bowl", "cup"))
+    assert scene.labels.tolist() == [1, 0]
+    assert scene.inst is None
+    with pytest.raises(InputError, match=r"one: class 'bowl' is not among the model's 1 classes"):
+        training_scene(labelled(("cup", "bowl")), ("cup",))
+
+
+def test_a_class_agnostic_model_learns_everything():
+    inst = np.array([0, 1, 2], np.int32)
+    scene = training_scene(labelled(("cup", "bowl"), inst), ("object",))
+    assert scene.labels.tolist() == [0, 0]
+    assert scene.inst is inst
+
+
+@pytest.mark.parametrize("wrong", [{"schedule": "often"}, {"precision": "int8"}, {"iterations": -1}, {"rate": 1}])
 def test_an_unusable_recipe_is_refused(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         load_training_config("small", **wrong)

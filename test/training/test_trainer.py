@@ -14,7 +14,14 @@ pytest.importorskip("tensorboard", reason="training logs need TensorBoard, which
 
 MODEL = ModelConfig(classes=("cup", "bowl"), voxel_size=0.02, widths=(8, 8, 8, 8), blocks=(1, 1, 1, 1), head_width=8)
 CONFIG = TrainingConfig(
-    iterations=6, batch_size=2, schedule="cosine", crop_size=1.0, initial_size=0.15, keep_cube=4, keep_threshold=0.5
+    epochs=2,
+    iterations=6,
+    batch_size=2,
+    schedule="cosine",
+    crop_size=1.0,
+    initial_size=0.15,
+    keep_cube=4,
+    keep_threshold=0.5,
 )
 CPU = torch.device("cpu")
 
@@ -47,6 +54,13 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path):
     whole, parts = state_of(tmp_path / "whole"), state_of(tmp_path / "parts")
     for name, tensor in whole.items():
         torch.testing.assert_close(parts[name], tensor, msg=name)
+
+
+def test_every_epoch_ends_with_a_checkpoint_and_a_look_at_the_model(tmp_path):
+    seen = []
+    trainer = Trainer(MODEL, CONFIG, tmp_path, CPU)
+    trainer.run(scenes(), after_epoch=lambda: seen.append(trainer.iteration) or {"validation/ap25": 0.5})
+    assert seen == [3, 6]
 
 
 def test_another_seed_gives_other_weights(tmp_path):
