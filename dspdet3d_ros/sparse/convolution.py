@@ -60,7 +60,7 @@ def gather_multiply(
     padded = torch.cat([features, features.new_zeros(1, c_in)])
     out = features.new_empty(kernel_map.n_out, c_out)
     matrix = weight.reshape(volume * c_in, c_out)
-    rows = _chunk_rows(volume * c_in, features)
+    rows = min(_chunk_rows(volume * c_in, features), max(kernel_map.n_out, 1))
 
     def work(_: int, starts: range) -> None:
         buffer = features.new_empty(rows * volume, c_in)
@@ -80,7 +80,7 @@ def weight_gradient(features: Tensor, out_gradient: Tensor, kernel_map: KernelMa
     volume, c_in, c_out = kernel_map.kernel_volume, features.shape[1], out_gradient.shape[1]
     padded = torch.cat([features, features.new_zeros(1, c_in)])
     # The chunk is the inner dimension of this product: longer ones pay.
-    rows = 4 * _chunk_rows(volume * c_in, features)
+    rows = min(4 * _chunk_rows(volume * c_in, features), max(kernel_map.n_out, 1))
     shape = (worker_count(features.device.type == "cpu"), volume * c_in, c_out)
     sums = torch.zeros(shape, dtype=torch.float32, device=features.device)
 
