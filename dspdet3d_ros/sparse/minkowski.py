@@ -20,8 +20,8 @@ from dspdet3d_ros.sparse.convolution import Epilogue
 from dspdet3d_ros.sparse.coords import CoordinateSet, pack
 
 INSTALL = (
-    "pip install MinkowskiEngine==0.5.4 --no-build-isolation --use-pep517 -C--global-option=--blas=openblas "
-    "(needs Debian's libopenblas-dev)"
+    "`apt install libopenblas-dev`, "
+    "`pip install MinkowskiEngine==0.5.4 --no-build-isolation --use-pep517 -C--global-option=--blas=openblas`"
 )
 _DIMENSION = 3
 
@@ -186,12 +186,11 @@ def _load() -> tuple[ModuleType, ModuleType]:
             return importlib.import_module("MinkowskiEngine"), importlib.import_module("MinkowskiEngineBackend._C")
     except ModuleNotFoundError as error:
         raise InputError(
-            f"backend minkowski: Python module {error.name} is missing; install MinkowskiEngine with `{INSTALL}`, "
-            "or use backend torch"
+            f"backend minkowski: Python module {error.name} is missing; install it with {INSTALL}; or use backend torch"
         ) from error
     except Exception as error:  # whatever a native library raises, it cannot be used
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"backend minkowski: MinkowskiEngine cannot be loaded: {reason}; "
-            f"build it for this Python and torch {torch.__version__} with `{INSTALL}`, or use backend torch"
+            f"backend minkowski: MinkowskiEngine cannot be loaded: {reason}; mend that, or build it anew for this "
+            f"Python and torch {torch.__version__} with {INSTALL}; or use backend torch"
         ) from error

@@ -260,7 +260,7 @@ def refusal(code: str, path: Path) -> str:
     assert result.stderr.count("\n") == 1, result.stderr
     assert result.stderr.startswith("dspdet3d verify: backend minkowski: ")
     assert "pip install MinkowskiEngine==0.5.4" in result.stderr
-    assert "or use backend torch" in result.stderr
+    assert "; or use backend torch" in result.stderr
     return result.stderr
 
 
