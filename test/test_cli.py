@@ -8,7 +8,7 @@ from dspdet3d_ros.cli import build_parser, main
 
 
 def test_every_command_explains_itself(capsys):
-    for command in ("detect", "evaluate", "generate", "train", "verify"):
+    for command in ("baseline", "convert", "dataset", "detect", "evaluate", "generate", "train", "verify"):
         with pytest.raises(SystemExit) as end:
             build_parser().parse_args([command, "--help"])
         assert end.value.code == 0

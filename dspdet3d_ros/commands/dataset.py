@@ -69,5 +69,5 @@ def _toscene(args: argparse.Namespace) -> dict[str, int]:
 def _read(read: Callable[[Path], Scan], paths: Sequence[Path], split: str) -> Iterator[Scan]:
     from tqdm import tqdm
 
-    for path in tqdm(paths, desc=split or "scans", unit="scan"):
+    for path in tqdm(paths, desc=split or "scans", unit="scan", disable=None):
         yield read(path)

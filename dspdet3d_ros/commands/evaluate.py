@@ -3,49 +3,73 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
+
+from dspdet3d_ros.errors import InputError
 
 HELP = "measure a model on labelled scenes"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument("data", type=Path, help="folder of generated .npz scenes, or of clouds with a boxes.json")
+    parser.add_argument(
+        "data", type=Path, help="folder of generated scenes, of mmdet3d infos, or of clouds with a boxes.json"
+    )
     parser.add_argument("--model", default="small", help="model file or the name of one (default: %(default)s)")
     parser.add_argument("--checkpoint", type=Path, help="weight file (default: the model's own)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
     parser.add_argument("--backend", default="torch", help="torch or minkowski (default: %(default)s)")
     parser.add_argument("--tau", type=float, help="pruning threshold (default: the model's own)")
     parser.add_argument("--score", type=float, help="score from which a box counts as reported (default: the model's)")
+    parser.add_argument(
+        "--overlap",
+        choices=("3d", "plan_view"),
+        help="how the overlap of duplicates is measured; the original's is plan_view (default: the model's own)",
+    )
+    parser.add_argument("--split", default="val", help="which of the data set's splits (default: %(default)s)")
     parser.add_argument("--limit", type=int, help="the most scenes that are read")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints the figures and writes them where asked."""
-    import json
+    for name, value in (("--tau", args.tau), ("--score", args.score)):
+        if value is not None and not (math.isfinite(value) and 0 <= value <= 1):
+            raise InputError(f"{name}: expected a number in 0..1, got {value}")
+    if args.limit is not None and args.limit < 1:
+        raise InputError(f"--limit: expected at least 1, got {args.limit}")
+    if not args.data.exists():
+        raise InputError(f"{args.data}: no such folder")
+
     from dataclasses import replace
 
+    from dspdet3d_ros.datasets.folders import open_scenes
     from dspdet3d_ros.detector.predictor import Detector
     from dspdet3d_ros.evaluation import report
-    from dspdet3d_ros.evaluation.scenes import open_scenes
+    from dspdet3d_ros.report import write_json
 
-    count, scenes = open_scenes(args.data, args.limit)
     detector = Detector.load(args.model, args.checkpoint, args.device, args.backend)
+    if args.overlap:
+        detector.config = replace(detector.config, nms_overlap=args.overlap)
+    scenes = open_scenes(args.data, args.split, args.limit, detector.class_names)
     settings = detector.default_settings()
     if args.tau is not None:
         settings = replace(settings, pruning_threshold=args.tau)
     score = settings.score_threshold if args.score is None else args.score
-    values = report.figures(*report.run(detector, settings, scenes, count), score)
-    values |= {
+    judged = report.judge(report.finder(detector, settings), scenes)
+    values = {
         "data": args.data.name,
         "model": detector.model_name,
         "checkpoint_sha256": detector.checkpoint_sha256,
         "pruning_threshold": settings.pruning_threshold,
         "score_threshold": score,
+        "nms_overlap": detector.config.nms_overlap,
+        "device": detector.device,
+        "backend": detector.backend,
+        **report.figures(judged, score, scenes.small, detector.class_names),
     }
     print(report.table(values))
     if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(values, indent=1) + "\n")
+        write_json(args.json, values)
     return 0

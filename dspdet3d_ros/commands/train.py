@@ -68,19 +68,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _evaluate(trainer: Trainer, folder: Path) -> dict[str, float]:
+    from dspdet3d_ros.datasets.folders import open_scenes
     from dspdet3d_ros.detector.predictor import Detector
     from dspdet3d_ros.evaluation import report
-    from dspdet3d_ros.evaluation.scenes import open_scenes
     from dspdet3d_ros.sparse import TorchEngine
 
-    count, scenes = open_scenes(folder)
+    scenes = open_scenes(folder, "val", classes=trainer.model.classes)
     detector = Detector(trainer.model, trainer.network, TorchEngine(), trainer.device, "in training", "")
     settings = detector.default_settings()
-    values = report.figures(*report.run(detector, settings, scenes, count), settings.score_threshold)
+    judged = report.judge(report.finder(detector, settings), scenes)
+    values = report.figures(judged, settings.score_threshold, scenes.small, detector.class_names)
     print(f"after {trainer.iteration} iterations on {folder}:\n{report.table(values)}")
-    return {
-        "validation/ap25": values["agnostic"]["ap25"],
-        "validation/ap50": values["agnostic"]["ap50"],
-        "validation/map25": values["map25"],
-        "validation/map50": values["map50"],
-    }
+    shown = {"ap25": values["agnostic"]["ap25"], "ap50": values["agnostic"]["ap50"]}
+    for group, means in values["means"].items():
+        shown |= {f"{key}_{group}": means[key] for key in ("map25", "map50")}
+    return {f"validation/{key}": value for key, value in shown.items()}

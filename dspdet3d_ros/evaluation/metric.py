@@ -31,8 +31,9 @@ class SceneResult:
 
     def of_class(self, name: str) -> SceneResult:
         """Only the boxes of one class."""
-        found = np.array([own == name for own in self.names], bool)
-        there = np.array([own == name for own in self.truth_names], bool)
+        # As arrays of text; an empty one of no text would compare as a whole.
+        found = np.array(self.names, dtype=np.str_) == name
+        there = np.array(self.truth_names, dtype=np.str_) == name
         return SceneResult(
             self.boxes[found],
             self.scores[found],
@@ -72,7 +73,8 @@ class Precision:
 def match(result: SceneResult, iou: float) -> np.ndarray:
     """(N,) whether each found box is a hit.
 
-    By falling score: a box's best overlap must reach `iou`, and its partner must not be taken by an earlier box.
+    By falling score: a box's best overlap must exceed `iou`, and its partner must not be taken by an earlier box
+    (mmdet3d's indoor metric, by which the published figures were made).
     """
     hits = np.zeros(len(result.scores), bool)
     if not len(result.truth) or not len(result.boxes):
@@ -81,7 +83,7 @@ def match(result: SceneResult, iou: float) -> np.ndarray:
     taken = np.zeros(len(result.truth), bool)
     for i in np.argsort(-result.scores, kind="stable"):
         partner = int(overlap[i].argmax())
-        if overlap[i, partner] >= iou and not taken[partner]:
+        if overlap[i, partner] > iou and not taken[partner]:
             taken[partner] = hits[i] = True
     return hits
 

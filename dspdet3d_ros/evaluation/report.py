@@ -1,100 +1,211 @@
-"""Figures of a detector on labelled scenes."""
+"""Figures of a detector, or of anything else that finds boxes, on labelled scenes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from dspdet3d_ros.datasets.scene import ANY_CLASS, LabelledScene, SceneSet
 from dspdet3d_ros.detector.predictor import Detector
-from dspdet3d_ros.detector.result import DetectionSettings, DetectionStats
+from dspdet3d_ros.detector.result import DetectionSettings, LevelCells
 from dspdet3d_ros.evaluation.metric import Precision, SceneResult, class_precisions, precision
-from dspdet3d_ros.evaluation.scenes import LabelledScene
 
 #: Boxes below this score are not looked at; the curve needs the low ones too.
 LEAST_SCORE = 0.01
+IOUS = (0.25, 0.5)
+_ALL_DETECTIONS = 1_000_000
 
 
-def run(
-    detector: Detector, settings: DetectionSettings, scenes: Iterable[LabelledScene], count: int
-) -> tuple[list[SceneResult], list[str], list[DetectionStats]]:
-    """Detects in every scene; results, subsets and statistics in their order."""
-    settings = replace(settings, score_threshold=min(LEAST_SCORE, settings.score_threshold))
-    results, subsets, stats = [], [], []
-    for scene in tqdm(scenes, total=count, desc="evaluating", unit="scene"):
+@dataclass(frozen=True)
+class Found:
+    """Boxes found in one scene.
+
+    Attributes:
+        boxes: (N, 6) metres.
+        scores: (N,).
+        names: N class names.
+        ms: wall milliseconds that it took.
+        levels: cells by level of the network, coarse to fine; empty where there is no network.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    names: tuple[str, ...]
+    ms: float
+    levels: tuple[LevelCells, ...] = ()
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What was found in one scene, beside what is there."""
+
+    result: SceneResult
+    subset: str
+    ms: float
+    levels: tuple[LevelCells, ...]
+
+
+def finder(detector: Detector, settings: DetectionSettings) -> Callable[[LabelledScene], Found]:
+    """A detector as a function from scenes to boxes: all of them, the low scores too."""
+    settings = replace(
+        settings, score_threshold=min(LEAST_SCORE, settings.score_threshold), max_detections=_ALL_DETECTIONS
+    )
+
+    def find(scene: LabelledScene) -> Found:
         found = detector(scene.xyz, settings)
-        results.append(SceneResult(found.boxes, found.scores, found.names, scene.boxes, scene.names))
-        subsets.append(scene.subset)
-        stats.append(found.stats)
-    return results, subsets, stats
+        return Found(found.boxes, found.scores, found.names, found.stats.total_ms, found.stats.levels)
+
+    return find
+
+
+def judge(find: Callable[[LabelledScene], Found], scenes: SceneSet) -> list[Judged]:
+    """Finds boxes in every scene, with a progress bar.
+
+    Raises:
+        InputError: a scene cannot be read.
+    """
+    judged = []
+    for scene in tqdm(scenes, total=len(scenes), desc="evaluating", unit="scene", disable=None):
+        found = find(scene)
+        result = SceneResult(found.boxes, found.scores, found.names, scene.boxes, scene.names)
+        judged.append(Judged(result, scene.subset, found.ms, found.levels))
+    return judged
 
 
 def figures(
-    results: list[SceneResult], subsets: list[str], stats: list[DetectionStats], score_threshold: float
+    judged: Sequence[Judged],
+    score_threshold: float,
+    small: Collection[str] = (),
+    known: Collection[str] = (ANY_CLASS,),
 ) -> dict[str, Any]:
-    """All figures as plain values: class-agnostic, by subset, by class, and what they cost."""
-    by_class = {iou: class_precisions(results, iou) for iou in (0.25, 0.5)}
-    cells = np.array([[level.before for level in stat.levels] for stat in stats])
+    """All figures as plain values.
+
+    Args:
+        judged: the scenes.
+        score_threshold: score above which a box counts as reported.
+        small: the classes that the data set counts as small.
+        known: the classes that the finder knows. Where it knows only one and the scenes do not name that, or where
+            they name none, there are no figures by class.
+
+    Returns:
+        `agnostic`: whatever the classes; `subsets`: the same by subset, where there are several; `classes`: by class;
+        `means` over `all`, and where the set tells them apart `small` and `other` classes that occur, with
+        `small_classes` and `unknown_classes`, which the finder cannot name; `median_ms`, `largest_ms`, and by level the
+        `median_cells` and, of these, `median_kept`.
+    """
+    results = [scene.result for scene in judged]
+    by_class = {iou: _by_class(results, iou, known) for iou in IOUS}
+    names = set(by_class[0.25])
+    groups = {"all": names}
+    if names & set(small):
+        groups |= {"small": names & set(small), "other": names - set(small)}
+    times = [scene.ms for scene in judged] or [0.0]
     return {
         "scenes": len(results),
         "agnostic": _summary(results, score_threshold),
-        "subsets": {
-            name: _summary([r for r, own in zip(results, subsets, strict=True) if own == name], score_threshold)
-            for name in sorted(set(subsets))
-        },
-        "classes": {
-            name: {
-                "objects": first.truth,
-                "ap25": first.average,
-                "ap50": by_class[0.5][name].average,
-                "recall25": first.recall,
-            }
-            for name, first in by_class[0.25].items()
-        },
-        "map25": _mean(by_class[0.25]),
-        "map50": _mean(by_class[0.5]),
-        "median_ms": float(np.median([stat.total_ms for stat in stats])),
-        "median_cells": dict(
-            zip(("level3", "level2", "level1", "level0"), np.median(cells, axis=0).tolist(), strict=True)
-        ),
+        "subsets": _subsets(judged, score_threshold),
+        "classes": {name: _class_figures([by_class[iou][name] for iou in IOUS]) for name in sorted(names)},
+        "means": {group: _means(by_class, chosen) for group, chosen in groups.items() if chosen},
+        "small_classes": sorted(names & set(small)),
+        "unknown_classes": sorted(names - set(known)),
+        "median_ms": float(np.median(times)),
+        "largest_ms": float(max(times)),
+        **_cells([scene.levels for scene in judged if scene.levels]),
     }
 
 
-def _summary(results: list[SceneResult], score_threshold: float) -> dict[str, Any]:
-    loose, strict = precision(results, 0.25), precision(results, 0.5)
-    hits, false = loose.at_score(score_threshold)
+def _by_class(results: Sequence[SceneResult], iou: float, known: Collection[str]) -> dict[str, Precision]:
+    there = {name for result in results for name in result.truth_names}
+    if there <= {ANY_CLASS} or (len(known) == 1 and not there & set(known)):
+        return {}
+    return class_precisions(results, iou)
+
+
+def _subsets(judged: Sequence[Judged], score_threshold: float) -> dict[str, Any]:
+    subsets = sorted({scene.subset for scene in judged})
+    if len(subsets) < 2:
+        return {}
+    return {
+        name: _summary([scene.result for scene in judged if scene.subset == name], score_threshold) for name in subsets
+    }
+
+
+def _summary(results: Sequence[SceneResult], score_threshold: float) -> dict[str, Any]:
+    precisions = [precision(results, iou) for iou in IOUS]
+    hits, false = precisions[0].at_score(score_threshold)
+    return {**_class_figures(precisions), "found_at_threshold": hits, "false_at_threshold": false}
+
+
+def _class_figures(precisions: Sequence[Precision]) -> dict[str, Any]:
+    loose, strict = precisions
     return {
         "objects": loose.truth,
         "ap25": loose.average,
         "ap50": strict.average,
         "recall25": loose.recall,
         "recall50": strict.recall,
-        "found_at_threshold": hits,
-        "false_at_threshold": false,
     }
 
 
-def _mean(precisions: dict[str, Precision]) -> float:
-    return float(np.mean([p.average for p in precisions.values()])) if precisions else 0.0
+def _means(by_class: Mapping[float, Mapping[str, Precision]], names: Collection[str]) -> dict[str, Any]:
+    means: dict[str, Any] = {"classes": len(names)}
+    for iou, suffix in zip(IOUS, ("25", "50"), strict=True):
+        chosen = [by_class[iou][name] for name in names]
+        means[f"map{suffix}"] = float(np.mean([one.average for one in chosen]))
+        means[f"recall{suffix}"] = float(np.mean([one.recall for one in chosen]))
+    return means
 
 
-def table(values: dict[str, Any]) -> str:
+def _cells(scenes: Sequence[Sequence[LevelCells]]) -> dict[str, Any]:
+    if not scenes:
+        return {}
+    counts = np.median([[(cells.before, cells.kept) for cells in levels] for levels in scenes], axis=0)
+    keys = [f"level{cells.level}" for cells in scenes[0]]
+    return {
+        "median_cells": dict(zip(keys, counts[:, 0].tolist(), strict=True)),
+        "median_kept": dict(zip(keys, counts[:, 1].tolist(), strict=True)),
+    }
+
+
+def table(values: Mapping[str, Any]) -> str:
     """The figures to read."""
-    head = f"{'':24}{'objects':>8}{'AP25':>8}{'AP50':>8}{'recall25':>10}{'found':>8}{'false':>8}"
-    lines = [head, _row("all, class-agnostic", values["agnostic"])]
-    lines += [_row(f"  {name}", part) for name, part in values["subsets"].items()]
-    lines += [_row(f"  class {name}", part) for name, part in values["classes"].items()]
-    lines.append(f"{'mean over classes':24}{'':8}{values['map25']:8.3f}{values['map50']:8.3f}")
-    cells = "  ".join(f"{name} {count:.0f}" for name, count in values["median_cells"].items())
-    lines.append(f"{values['scenes']} scenes, median {values['median_ms']:.0f} ms; median cells: {cells}")
+    names = [f"  {name}" for name in values["subsets"]] + [f"  class {name}" for name in values["classes"]]
+    width = max(24, *(len(name) for name in names)) if names else 24
+    lines = [
+        f"{'':{width}}{'objects':>8}{'AP25':>8}{'AP50':>8}{'recall25':>10}{'recall50':>10}{'found':>8}{'false':>8}",
+        _row("all, class-agnostic", values["agnostic"], width),
+    ]
+    parts = [*values["subsets"].values(), *values["classes"].values()]
+    lines += [_row(name, part, width) for name, part in zip(names, parts, strict=True)]
+    for group, means in values["means"].items():
+        title = f"mean, {means['classes']} {'' if group == 'all' else group + ' '}classes"
+        lines.append(
+            f"{title:{width}}{'':8}{means['map25']:8.3f}{means['map50']:8.3f}"
+            f"{means['recall25']:10.3f}{means['recall50']:10.3f}"
+        )
+    if values["small_classes"] and len(values["small_classes"]) < len(values["classes"]):
+        lines.append(f"small classes: {', '.join(values['small_classes'])}")
+    if values["unknown_classes"]:
+        lines.append(f"classes that the model does not know: {', '.join(values['unknown_classes'])}")
+    lines.append(
+        f"{values['scenes']} scenes, median {values['median_ms']:.0f} ms, largest {values['largest_ms']:.0f} ms"
+    )
+    if "median_cells" in values:
+        cells = (
+            f"{name} {count:.0f}, kept {values['median_kept'][name]:.0f}"
+            for name, count in values["median_cells"].items()
+        )
+        lines.append(f"median cells: {'; '.join(cells)}")
     return "\n".join(lines)
 
 
-def _row(name: str, part: dict[str, Any]) -> str:
-    row = f"{name:24}{part['objects']:8d}{part['ap25']:8.3f}{part['ap50']:8.3f}{part['recall25']:10.3f}"
+def _row(name: str, part: Mapping[str, Any], width: int) -> str:
+    row = f"{name:{width}}{part['objects']:8d}{part['ap25']:8.3f}{part['ap50']:8.3f}"
+    row += f"{part['recall25']:10.3f}{part['recall50']:10.3f}"
     if "found_at_threshold" in part:
         row += f"{part['found_at_threshold']:8d}{part['false_at_threshold']:8d}"
     return row

@@ -73,9 +73,10 @@ def test_only_the_ros_folder_imports_ros():
 @pytest.mark.parametrize(
     ("folder", "above"),
     [
-        ("sparse", ("clouds", "commands", "detector", "evaluation", "generation", "ros", "training")),
-        ("clouds", ("commands", "detector", "evaluation", "generation", "ros", "training")),
-        ("detector", ("commands", "evaluation", "generation", "ros", "training")),
+        ("sparse", ("clouds", "commands", "datasets", "detector", "evaluation", "generation", "ros", "training")),
+        ("clouds", ("commands", "datasets", "detector", "evaluation", "generation", "ros", "training")),
+        ("detector", ("commands", "datasets", "evaluation", "generation", "ros", "training")),
+        ("datasets", ("commands", "evaluation", "ros", "training")),
     ],
 )
 def test_a_layer_imports_nothing_from_above(folder: str, above: tuple[str, ...]):

@@ -1,0 +1,33 @@
+"""`dspdet3d baseline`: what clustering without learning reaches on labelled table-top scenes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "measure a baseline without learning (table removed, clusters) on labelled scenes"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument("data", type=Path, help="folder of labelled scenes; boxes.json may give each 'table_z'")
+    parser.add_argument("--table-z", type=float, help="height of the table, metres (default: as the scene says)")
+    parser.add_argument("--split", default="val", help="which of the data set's splits (default: %(default)s)")
+    parser.add_argument("--limit", type=int, help="the most scenes that are read")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the figures and writes them where asked."""
+    from dspdet3d_ros.datasets.folders import open_scenes
+    from dspdet3d_ros.evaluation import report
+    from dspdet3d_ros.evaluation.baseline import Clustering
+    from dspdet3d_ros.report import write_json
+
+    scenes = open_scenes(args.data, args.split, args.limit)
+    judged = report.judge(Clustering(table_z=args.table_z), scenes)
+    values = {"data": args.data.name, "model": "clustering", **report.figures(judged, 0.0)}
+    print(report.table(values))
+    if args.json:
+        write_json(args.json, values)
+    return 0
