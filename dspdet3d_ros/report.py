@@ -13,6 +13,8 @@ from dspdet3d_ros.errors import InputError
 
 # Overlap from which a box counts as a find, as in the published figures.
 FOUND_IOU = 0.25
+# What readers of clouds call an object whose class the source does not name.
+UNNAMED = "object"
 
 
 def as_json(detections: Detections, frame_id: str = "", stamp: tuple[int, int] | None = None) -> dict[str, Any]:
@@ -104,9 +106,11 @@ def summary(detections: Detections, truth: LabelledBoxes | None = None) -> str:
     right = sum(
         detections.names[i] == truth.names[partner] for i, partner in zip(np.flatnonzero(hits), partners, strict=True)
     )
+    # Where the source does not say what its objects are, no class can be right or wrong.
+    classes = "" if set(truth.names) <= {UNNAMED} else f" ({right} of them with the right class)"
     return (
-        f"{found}: {hits.sum()} of {len(truth.names)} objects found at IoU {FOUND_IOU} "
-        f"({right} of them with the right class), {(~hits).sum()} false boxes"
+        f"{found}: {hits.sum()} of {len(truth.names)} objects found at IoU {FOUND_IOU}{classes}, "
+        f"{(~hits).sum()} false boxes"
     )
 
 
