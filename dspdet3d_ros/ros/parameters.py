@@ -92,7 +92,7 @@ PARAMETERS = (
     Spec(
         "pruning_threshold",
         "double",
-        0.5,
+        0.4,
         "tau: cells less likely than this to hold an object are not refined; more is faster, 0 prunes nothing",
         live=True,
         low=0,
