@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -97,13 +98,9 @@ class Detector:
         config = load_model_config(model)
         path = _weights_path(model, config, checkpoint)
         contents = read_checkpoint(path)
-        if checkpoint is None:
-            # The package's own weights: the model file has the last word, for thresholds too.
-            pass
-        elif isinstance(contents.get("model"), dict):
-            config, model = ModelConfig.from_dict(contents["model"]), str(contents.get("model_name", model))
-        else:
-            config, model = released_config(contents, str(path), None if model == DEFAULT_MODEL else model)
+        # For a model's own weights the model file has the last word, for thresholds too; other weights bring their own.
+        if checkpoint:
+            config, model = _config_of(contents, path, config, model)
         network = DSPDet3D(config)
         load_weights(network, contents["state_dict"], str(path))
         return cls(config, network, engine, target, model, sha256(path), max_points, max_voxels, recenter)
@@ -217,6 +214,13 @@ def choose_device(device: str) -> torch.device:
     if chosen.type != "cpu":
         raise InputError(f"device: expected auto, cpu, cuda or cuda:n, got {device!r}")
     return chosen
+
+
+def _config_of(contents: dict[str, Any], path: Path, config: ModelConfig, model: str) -> tuple[ModelConfig, str]:
+    """Configuration and name of the model that a checkpoint was trained as."""
+    if isinstance(contents.get("model"), dict):
+        return ModelConfig.from_dict(contents["model"]), str(contents.get("model_name", model))
+    return released_config(contents, str(path), None if model == DEFAULT_MODEL else model)
 
 
 def _weights_path(model: str, config: ModelConfig, checkpoint: str | Path | None) -> Path:
