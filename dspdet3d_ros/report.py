@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from dspdet3d_ros.clouds.cloud import LabelledBoxes
+from dspdet3d_ros.clouds.cloud import ANY_CLASS, LabelledBoxes
 from dspdet3d_ros.detector.result import Detections
 from dspdet3d_ros.errors import InputError
 
 # Overlap from which a box counts as a find, as in the published figures.
 FOUND_IOU = 0.25
-# What readers of clouds call an object whose class the source does not name.
-UNNAMED = "object"
 
 
 def as_json(detections: Detections, frame_id: str = "", stamp: tuple[int, int] | None = None) -> dict[str, Any]:
@@ -107,7 +105,7 @@ def summary(detections: Detections, truth: LabelledBoxes | None = None) -> str:
         detections.names[i] == truth.names[partner] for i, partner in zip(np.flatnonzero(hits), partners, strict=True)
     )
     # Where the source does not say what its objects are, no class can be right or wrong.
-    classes = "" if set(truth.names) <= {UNNAMED} else f" ({right} of them with the right class)"
+    classes = "" if set(truth.names) <= {ANY_CLASS} else f" ({right} of them with the right class)"
     return (
         f"{found}: {hits.sum()} of {len(truth.names)} objects found at IoU {FOUND_IOU}{classes}, "
         f"{(~hits).sum()} false boxes"

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+#: Name of things whose source does not say what they are, and of the one class of class-agnostic models.
+ANY_CLASS = "object"
+
 
 @dataclass(frozen=True)
 class LabelledBoxes:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dspdet3d_ros.clouds.cloud import Cloud, LabelledBoxes
+from dspdet3d_ros.clouds.cloud import ANY_CLASS, Cloud, LabelledBoxes
 from dspdet3d_ros.clouds.columns import Columns, to_rgb8
 from dspdet3d_ros.clouds.pcd import read_pcd
 from dspdet3d_ros.errors import InputError
@@ -170,7 +170,7 @@ def _labelled(boxes: np.ndarray, names: np.ndarray | None) -> LabelledBoxes:
     if not np.isfinite(boxes).all() or (boxes[:, 3:] <= 0).any():
         raise InputError("'boxes' has values that are not finite or sizes that are not positive")
     if names is None or names.dtype.kind not in "US":
-        return LabelledBoxes(boxes, ("object",) * len(boxes))
+        return LabelledBoxes(boxes, (ANY_CLASS,) * len(boxes))
     if names.shape != (len(boxes),):
         raise InputError(f"there are {len(boxes)} boxes, but names of shape {names.shape}")
     texts = names.astype(str)
@@ -185,4 +185,4 @@ def _extents(xyz: np.ndarray, instances: np.ndarray) -> LabelledBoxes:
         low, high = points.min(axis=0), points.max(axis=0)
         boxes.append(np.concatenate([(low + high) / 2, high - low]))
     boxes = np.array(boxes, np.float32).reshape(-1, 6)
-    return LabelledBoxes(boxes, ("object",) * len(boxes))
+    return LabelledBoxes(boxes, (ANY_CLASS,) * len(boxes))

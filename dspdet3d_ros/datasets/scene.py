@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: Name of things whose source does not say what they are, and of the one class of class-agnostic models.
-ANY_CLASS = "object"
+from dspdet3d_ros.clouds.cloud import ANY_CLASS
+
+__all__ = ["ANY_CLASS", "LabelledScene", "SceneSet"]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the reference files leave out because it follows from names: weights, row order, digests."""
+"""What the reference files leave out because it follows from names: weights and digests."""
 
 from __future__ import annotations
 
@@ -51,11 +51,6 @@ def _scaled(name: str, draw: np.ndarray) -> np.ndarray:
         return 0.03 * draw if kernel else 0.1 * draw - 3.0
     volume = draw.shape[0] if draw.ndim == 3 else 1
     return draw * np.sqrt(2 / (min(volume, 9) * draw.shape[-2]))
-
-
-def row_order(coords: np.ndarray) -> np.ndarray:
-    """The permutation that sorts (batch, x, y, z) rows, in which all reference tables are stored."""
-    return np.lexsort(coords.T[::-1])
 
 
 def digest(features: np.ndarray) -> np.ndarray:
