@@ -120,6 +120,16 @@ class Detector:
         """Name of the sparse engine."""
         return self._engine.name
 
+    @property
+    def network(self) -> DSPDet3D:
+        """The network, in evaluation mode."""
+        return self._network
+
+    @property
+    def engine(self) -> Engine:
+        """What computes the network's convolutions."""
+        return self._engine
+
     def default_settings(self) -> DetectionSettings:
         """The thresholds that go with the model."""
         c = self.config

@@ -1,0 +1,1 @@
+"""How fast the detector is here, how much memory it takes, and how that compares with other engines."""

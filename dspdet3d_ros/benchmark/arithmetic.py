@@ -1,0 +1,102 @@
+"""The multiply-adds that a run of the network cannot do without, whatever engine computes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from dspdet3d_ros.detector.head import LevelOutput
+from dspdet3d_ros.sparse import CoordinateSet, Engine
+from dspdet3d_ros.sparse.kernel_map import kernel_map
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """One sparse convolution of a run.
+
+    Attributes:
+        stage: the stage it belongs to, as the network names its laps.
+        inputs, outputs: its coordinate sets, with nothing cached; equal sets of a run are the same object.
+        volume: number of kernel offsets.
+        c_in, c_out: channels.
+        pairs: number of (input, output) pairs.
+    """
+
+    stage: str
+    inputs: CoordinateSet
+    outputs: CoordinateSet
+    volume: int
+    c_in: int
+    c_out: int
+    pairs: int
+
+    @property
+    def kind(self) -> str:
+        """What sort of convolution it is, with its channels."""
+        if self.inputs.stride == self.outputs.stride:
+            sort = "submanifold"
+        else:
+            sort = "stride 2" if self.inputs.stride < self.outputs.stride else "generative"
+        return f"{sort} {round(self.volume ** (1 / 3))}³ {self.c_in}→{self.c_out}"
+
+    @property
+    def multiply_adds(self) -> int:
+        """Pairs times C_in times C_out."""
+        return self.pairs * self.c_in * self.c_out
+
+
+@dataclass
+class Recorder:
+    """An engine that notes what it is asked for and lets another one compute it.
+
+    Attributes:
+        engine: the one that computes.
+        convolutions: what was asked for, in order; each with the stage whose `lap` came next.
+    """
+
+    engine: Engine
+    convolutions: list[Convolution] = field(default_factory=list)
+    _since: list[tuple[CoordinateSet, CoordinateSet, tuple[int, ...]]] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.engine, name)
+
+    def convolve(
+        self, features: Tensor, weight: Tensor, inputs: CoordinateSet, outputs: CoordinateSet, *others, **named
+    ) -> Tensor:
+        """See `Engine.convolve`."""
+        if len(weight) > 1 or inputs is not outputs:
+            self._since.append((inputs, outputs, tuple(weight.shape)))
+        return self.engine.convolve(features, weight, inputs, outputs, *others, **named)
+
+    def lap(self, stage: str) -> None:
+        """All convolutions since the last lap belong to `stage`."""
+        for inputs, outputs, (volume, c_in, c_out) in self._since:
+            pairs = _pairs(inputs, outputs, volume)
+            self.convolutions.append(Convolution(stage, _bare(inputs), _bare(outputs), volume, c_in, c_out, pairs))
+        self._since.clear()
+
+
+def _pairs(inputs: CoordinateSet, outputs: CoordinateSet, volume: int) -> int:
+    size = 1 if volume == 1 else 3
+    # The cached value holds `inputs` too: its id cannot be taken over by another set meanwhile.
+    count = outputs.cached(("pairs", id(inputs), volume), lambda: (kernel_map(inputs, outputs, size).pairs(), inputs))
+    return count[0]
+
+
+def _bare(cells: CoordinateSet) -> CoordinateSet:
+    """The same cells without the maps that are cached on them, which may take gigabytes."""
+    return cells.cached("bare", lambda: CoordinateSet(cells.keys, cells.stride))
+
+
+def head_multiply_adds(outputs: Sequence[LevelOutput], widths: Sequence[int], head_width: int) -> dict[str, int]:
+    """Multiply-adds of the head's matrix products by stage: boxes, classes, and from level 1 on what to keep."""
+    counts = {}
+    for output in outputs:
+        channels = head_width * (output.regression.shape[1] + output.logits.shape[1])
+        if output.keep_logits is not None:
+            channels += widths[output.level]
+        counts[f"level{output.level}"] = len(output.coords) * channels
+    return counts

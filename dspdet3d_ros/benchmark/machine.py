@@ -1,0 +1,62 @@
+"""The machine that is measured on: what it is, its threads, its memory."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dspdet3d_ros.errors import InputError
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[int]:
+    """Within it torch uses `count` CPU threads (None: as many as it does already); the setting is put back.
+
+    Raises:
+        InputError: `count` is less than 1.
+    """
+    if count is not None and count < 1:
+        raise InputError(f"--threads: expected at least 1, got {count}")
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
+
+
+def describe(device: torch.device) -> dict[str, Any]:
+    """What a reader of the figures must know of the machine."""
+    values = {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": str(device),
+    }
+    if device.type == "cuda":
+        values["gpu"] = torch.cuda.get_device_name(device)
+    return values
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def synchronise(device: torch.device) -> None:
+    """Waits for the work given to a GPU; on the CPU there is nothing to wait for."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

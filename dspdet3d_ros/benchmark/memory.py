@@ -1,0 +1,79 @@
+"""Peak memory of one run of one engine, measured in a process of its own so that no other engine's memory counts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dspdet3d_ros.benchmark.subject import Subject
+from dspdet3d_ros.errors import InputError
+
+_MEGABYTE = 1e6
+_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def peak_memory(subject: Subject, backend: str, threads: int, xyz: np.ndarray) -> dict[str, float]:
+    """Megabytes (10⁶ bytes) of a process that runs the detector once.
+
+    Args:
+        subject: model, weights and τ.
+        backend: the engine.
+        threads: CPU threads.
+        xyz: (N, 3) the cloud.
+
+    Returns:
+        `before_mb`, resident with model and cloud loaded; `peak_mb`, the most that was resident during the run, both
+        of the whole process; on CUDA `peak_gpu_mb` as well, the most that tensors took there.
+
+    Raises:
+        InputError: the process failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="dspdet3d_benchmark_") as folder:
+        cloud = Path(folder) / "cloud.npy"
+        np.save(cloud, xyz)
+        values = {**asdict(subject), "checkpoint": str(subject.checkpoint) if subject.checkpoint else None}
+        job = json.dumps({"subject": values, "backend": backend, "threads": threads, "cloud": str(cloud)})
+        command = [sys.executable, "-m", "dspdet3d_ros.benchmark.memory", job]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["it was killed, likely for lack of memory"])[-1]
+        raise InputError(f"peak memory on {backend}: the process ended with status {done.returncode}: {reason}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _measure(job: dict[str, Any]) -> dict[str, float]:
+    torch.set_num_threads(job["threads"])
+    subject = Subject(**job["subject"])
+    if subject.checkpoint is not None:
+        subject = replace(subject, checkpoint=Path(subject.checkpoint))
+    detector = subject.load(job["backend"])
+    xyz = np.load(job["cloud"])
+    cuda = detector.device.startswith("cuda")
+    if cuda:
+        torch.cuda.reset_peak_memory_stats(detector.device)
+    # The kernel then takes the present size for the peak so far.
+    _RESET.write_text("5")
+    before = _resident("VmRSS")
+    detector(xyz, subject.settings(detector))
+    found = {"before_mb": before, "peak_mb": _resident("VmHWM")}
+    if cuda:
+        found["peak_gpu_mb"] = torch.cuda.max_memory_allocated(detector.device) / _MEGABYTE
+    return found
+
+
+def _resident(name: str) -> float:
+    """A line of /proc/self/status in megabytes."""
+    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(f"{name}:"))
+    return int(line.split()[1]) * 1024 / _MEGABYTE
+
+
+if __name__ == "__main__":
+    print(json.dumps(_measure(json.loads(sys.argv[1]))))

@@ -1,0 +1,83 @@
+"""The clouds that are measured on, named by a short text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from dspdet3d_ros.clouds.files import read_cloud
+from dspdet3d_ros.clouds.pointcloud2 import encode
+from dspdet3d_ros.errors import InputError
+
+DEMO = Path(__file__).resolve().parents[1] / "data" / "demo_scene.npz"
+EXPECTED = "demo, a cloud file, or room:SEED[:POINTS]"
+
+
+@dataclass(frozen=True)
+class BenchmarkScene:
+    """A cloud with a name.
+
+    Attributes:
+        name: what it is called in the report.
+        xyz: (N, 3) float32, metres, z up.
+        rgb: (N, 3) uint8 or None.
+    """
+
+    name: str
+    xyz: np.ndarray
+    rgb: np.ndarray | None = None
+
+    def message(self) -> SimpleNamespace:
+        """The cloud as a node gets it: the attributes of a sensor_msgs/msg/PointCloud2, without ROS."""
+        packed = encode(self.xyz, self.rgb)
+        fields = [SimpleNamespace(name=n, offset=o, datatype=t, count=c) for n, o, t, c in packed.fields]
+        return SimpleNamespace(
+            height=1,
+            width=packed.width,
+            fields=fields,
+            is_bigendian=False,
+            point_step=packed.point_step,
+            row_step=packed.point_step * packed.width,
+            data=packed.data,
+            is_dense=False,
+        )
+
+
+def read_scene(spec: str) -> BenchmarkScene:
+    """The scene that a text names: `demo`, the path of a cloud file, or `room:SEED[:POINTS]`.
+
+    Raises:
+        InputError: the text names no scene, the file cannot be read, or generating needs a library that is missing.
+    """
+    kind, *numbers = spec.split(":")
+    if kind == "demo" and not numbers:
+        return _from_file("demo", DEMO)
+    if kind == "room":
+        values = _whole_numbers(spec, numbers, least=1, most=2)
+        return _room(*values)
+    if not Path(spec).is_file():
+        raise InputError(f"--scene: expected {EXPECTED}, got {spec!r}")
+    return _from_file(Path(spec).name, Path(spec))
+
+
+def _from_file(name: str, path: Path) -> BenchmarkScene:
+    cloud = read_cloud(path)
+    return BenchmarkScene(name, cloud.xyz, cloud.rgb)
+
+
+def _room(seed: int, points: int | None = None) -> BenchmarkScene:
+    from dspdet3d_ros.generation.scene import generate_scene, thinned
+
+    scene = generate_scene(seed, "room")
+    if points is not None:
+        scene = thinned(scene, points, seed)
+    return BenchmarkScene(f"room {seed}", scene.xyz, scene.rgb)
+
+
+def _whole_numbers(spec: str, texts: list[str], least: int, most: int) -> list[int]:
+    if not least <= len(texts) <= most or not all(text.isascii() and text.isdigit() for text in texts):
+        raise InputError(f"--scene: expected {EXPECTED}, got {spec!r}")
+    return [int(text) for text in texts]

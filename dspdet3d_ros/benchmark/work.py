@@ -1,0 +1,81 @@
+"""What a run computes: its multiply-adds, and how long its kernel maps alone take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dspdet3d_ros.benchmark.arithmetic import Convolution, Recorder, head_multiply_adds
+from dspdet3d_ros.benchmark.samples import milliseconds
+from dspdet3d_ros.detector.head import threshold_pruner
+from dspdet3d_ros.detector.network import voxelise
+from dspdet3d_ros.detector.points import training_origin, usable_points
+from dspdet3d_ros.detector.predictor import Detector
+from dspdet3d_ros.sparse import CoordinateSet
+from dspdet3d_ros.sparse.kernel_map import kernel_map
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run of the network computes on a cloud.
+
+    Attributes:
+        convolutions: the sparse convolutions, in order.
+        products: multiply-adds of the head's matrix products, by stage.
+    """
+
+    convolutions: tuple[Convolution, ...]
+    products: dict[str, int]
+
+    def by_stage(self) -> dict[str, int]:
+        """Multiply-adds by stage."""
+        counts: dict[str, int] = {}
+        for convolution in self.convolutions:
+            counts[convolution.stage] = counts.get(convolution.stage, 0) + convolution.multiply_adds
+        return {stage: count + self.products.get(stage, 0) for stage, count in counts.items()}
+
+
+def work_of(detector: Detector, xyz: np.ndarray, pruning_threshold: float) -> Work:
+    """Runs the network once, in one piece, and takes note of its work.
+
+    Args:
+        detector: the model.
+        xyz: (N, 3) metres.
+        pruning_threshold: τ.
+    """
+    config, network = detector.config, detector.network
+    points = usable_points(xyz, detector.max_points)
+    origin = training_origin(points) if detector.recenter else np.zeros(3)
+    recorder = Recorder(detector.engine)
+    with torch.inference_mode():
+        local = torch.from_numpy((points - origin).astype(np.float32)).to(detector.device)
+        voxels = voxelise(local, config.voxel_size, recorder)
+        outputs = network(voxels, threshold_pruner(pruning_threshold), lap=recorder.lap)
+    return Work(tuple(recorder.convolutions), head_multiply_adds(outputs, config.widths, config.head_width))
+
+
+def map_milliseconds(convolutions: Sequence[Convolution], device: torch.device) -> dict[str, float]:
+    """How long the coordinate sets and kernel maps of a run take, by the stage that needs them first."""
+    made: dict[int, CoordinateSet] = {}
+    seen: set[tuple[int, int, int]] = set()
+    spent: dict[str, float] = {}
+
+    def make(one: Convolution) -> None:
+        inputs = made.setdefault(id(one.inputs), CoordinateSet(one.inputs.keys, one.inputs.stride))
+        outputs = inputs
+        if one.outputs.stride > one.inputs.stride:
+            outputs = inputs.downsampled()
+        elif one.outputs.stride < one.inputs.stride:
+            outputs = inputs.expanded()
+        made.setdefault(id(one.outputs), outputs)
+        kernel_map(inputs, outputs, 1 if one.volume == 1 else 3)
+
+    for one in convolutions:
+        key = (id(one.inputs), id(one.outputs), one.volume)
+        if key not in seen:
+            seen.add(key)
+            spent[one.stage] = spent.get(one.stage, 0.0) + milliseconds(lambda one=one: make(one), device)
+    return spent
