@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         "nms_overlap": detector.config.nms_overlap,
         "device": detector.device,
         "backend": detector.backend,
-        **report.figures(judged, score, scenes.small, detector.class_names),
+        **report.figures(judged, score, scenes.groups, detector.class_names),
     }
     print(report.table(values))
     if args.json:

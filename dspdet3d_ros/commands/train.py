@@ -7,6 +7,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dspdet3d_ros.errors import InputError
+
 if TYPE_CHECKING:
     from dspdet3d_ros.training.trainer import Trainer
 
@@ -23,6 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--init", type=Path, help="checkpoint whose weights are the start")
     parser.add_argument("--iterations", type=int, help="optimiser steps, instead of what the model file says")
     parser.add_argument("--batch-size", type=int, help="scenes a step and process, instead of the model file's")
+    parser.add_argument("--learning-rate", type=float, help="instead of the model file's")
+    parser.add_argument(
+        "--freeze-norm", action="store_true", default=None, help="keep the normalisation of --init as it is"
+    )
     parser.add_argument("--precision", choices=("fp32", "bf16"), help="instead of the model file's")
     parser.add_argument("--stop-at", type=int, help="pause after this iteration; --resume goes on later")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
@@ -47,9 +53,10 @@ def run(args: argparse.Namespace) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     model = load_model_config(args.config)
-    config = load_training_config(
-        args.config, iterations=args.iterations, batch_size=args.batch_size, precision=args.precision
-    )
+    overrides = ("iterations", "batch_size", "learning_rate", "freeze_norm", "precision")
+    config = load_training_config(args.config, **{key: getattr(args, key) for key in overrides})
+    if config.freeze_norm and not (args.init or args.resume):
+        raise InputError("--freeze-norm: needs a normalisation to keep; give weights to start from with --init")
     sets = [open_scenes(folder, "train", classes=model.classes) for folder in args.data]
     rank, processes, device = parallel.start(choose_device(args.device))
     bar = tqdm(chain.from_iterable(sets), total=sum(map(len, sets)), desc="reading scenes", disable=rank > 0)
@@ -77,7 +84,7 @@ def _evaluate(trainer: Trainer, folder: Path) -> dict[str, float]:
     detector = Detector(trainer.model, trainer.network, TorchEngine(), trainer.device, "in training", "")
     settings = detector.default_settings()
     judged = report.judge(report.finder(detector, settings), scenes)
-    values = report.figures(judged, settings.score_threshold, scenes.small, detector.class_names)
+    values = report.figures(judged, settings.score_threshold, scenes.groups, detector.class_names)
     print(f"after {trainer.iteration} iterations on {folder}:\n{report.table(values)}")
     shown = {"ap25": values["agnostic"]["ap25"], "ap50": values["agnostic"]["ap50"]}
     for group, means in values["means"].items():

@@ -14,6 +14,7 @@ from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.datasets.infos import open_infos
 from dspdet3d_ros.datasets.scene import ANY_CLASS, LabelledScene, SceneSet
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.generation.classes import SMALL, THIN
 from dspdet3d_ros.generation.files import load_scene
 
 INDEX = "boxes.json"
@@ -50,7 +51,7 @@ def open_scenes(
         scenes = open_infos(_info_file(path, infos, split), classes)
     else:
         scenes = _open_generated(path)
-    return SceneSet(scenes.readers[:limit], scenes.small)
+    return SceneSet(scenes.readers[:limit], scenes.groups)
 
 
 def _info_file(folder: Path, files: Sequence[Path], split: str) -> Path:
@@ -71,7 +72,7 @@ def _open_generated(folder: Path) -> SceneSet:
             f"{folder}: expected {INDEX} with clouds, info files (.pkl), or .npz scenes; "
             f"`dspdet3d generate {folder}` makes scenes"
         )
-    return SceneSet(tuple(partial(_read_generated, path) for path in files))
+    return SceneSet(tuple(partial(_read_generated, path) for path in files), {"small": SMALL, "thin": THIN})
 
 
 def _read_generated(path: Path) -> LabelledScene:

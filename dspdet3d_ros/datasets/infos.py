@@ -65,7 +65,7 @@ def open_infos(path: Path, classes: Sequence[str] | None = None) -> SceneSet:
         infos.append(_current(path, where, entry) if "lidar_points" in entry else _published(path, where, entry))
     known, labels = named(path, [(info.name, info.labels) for info in infos], dataset_classes(path, metainfo), classes)
     infos = [replace(info, labels=own) for info, own in zip(infos, labels, strict=True)]
-    return SceneSet(tuple(info.read for info in infos), known.small if known else frozenset())
+    return SceneSet(tuple(info.read for info in infos), {"small": known.small} if known and known.small else {})
 
 
 def _data_list(contents: Any, path: Path) -> tuple[Mapping[str, Any], list]:

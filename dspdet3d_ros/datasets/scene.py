@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -41,11 +41,12 @@ class SceneSet:
 
     Attributes:
         readers: one for each scene; each raises InputError if its scene cannot be read.
-        small: the classes that the set counts as small; empty where it makes no difference between classes.
+        groups: classes that the set tells apart from the others, by what they are called, such as "small"; a class may
+            be in several.
     """
 
     readers: tuple[Callable[[], LabelledScene], ...]
-    small: frozenset[str] = frozenset()
+    groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.readers)

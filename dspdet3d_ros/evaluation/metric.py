@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,29 +70,54 @@ class Precision:
         return int(chosen.sum()), int((~chosen).sum())
 
 
-def match(result: SceneResult, iou: float) -> np.ndarray:
-    """(N,) whether each found box is a hit.
+def partners(result: SceneResult, iou: float) -> np.ndarray:
+    """(N,) index of the true box that each found box is a hit of, -1 for a false box.
 
     By falling score: a box's best overlap must exceed `iou`, and its partner must not be taken by an earlier box
     (mmdet3d's indoor metric, by which the published figures were made).
     """
-    hits = np.zeros(len(result.scores), bool)
+    partner_of = np.full(len(result.scores), -1)
     if not len(result.truth) or not len(result.boxes):
-        return hits
+        return partner_of
     overlap = iou_matrix(torch.from_numpy(result.boxes), torch.from_numpy(result.truth)).numpy()
     taken = np.zeros(len(result.truth), bool)
     for i in np.argsort(-result.scores, kind="stable"):
         partner = int(overlap[i].argmax())
         if overlap[i, partner] > iou and not taken[partner]:
-            taken[partner] = hits[i] = True
-    return hits
+            taken[partner] = True
+            partner_of[i] = partner
+    return partner_of
+
+
+def match(result: SceneResult, iou: float) -> np.ndarray:
+    """(N,) whether each found box is a hit; see `partners`."""
+    return partners(result, iou) >= 0
 
 
 def precision(results: Sequence[SceneResult], iou: float) -> Precision:
     """Precision over all scenes together, whatever the classes."""
     truth = sum(len(result.truth) for result in results)
-    scores = np.concatenate([np.empty(0), *(result.scores for result in results)])
-    hits = np.concatenate([np.empty(0, bool), *(match(result, iou) for result in results)])
+    return _pooled([result.scores for result in results], [match(result, iou) for result in results], truth)
+
+
+def group_precision(results: Sequence[SceneResult], iou: float, names: Collection[str]) -> Precision:
+    """Precision for the things of some classes, whatever class a hit is called.
+
+    Boxes that hit other things are left out. A false box counts if the class that it is called is among `names`.
+    """
+    scores, hits = [], []
+    for result in results:
+        partner = partners(result, iou)
+        wanted = np.array([name in names for name in result.truth_names] + [False])
+        called = np.array([name in names for name in result.names], bool)
+        chosen = np.where(partner >= 0, wanted[partner], called)
+        scores.append(result.scores[chosen])
+        hits.append(partner[chosen] >= 0)
+    return _pooled(scores, hits, sum(name in names for result in results for name in result.truth_names))
+
+
+def _pooled(scores: Sequence[np.ndarray], hits: Sequence[np.ndarray], truth: int) -> Precision:
+    scores, hits = np.concatenate([np.empty(0), *scores]), np.concatenate([np.empty(0, bool), *hits])
     order = np.argsort(-scores, kind="stable")
     scores, hits = scores[order], hits[order]
     if not truth or not len(hits):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from tqdm import tqdm
 from dspdet3d_ros.datasets.scene import ANY_CLASS, LabelledScene, SceneSet
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.detector.result import DetectionSettings, LevelCells
-from dspdet3d_ros.evaluation.metric import Precision, SceneResult, class_precisions, precision
+from dspdet3d_ros.evaluation.metric import Precision, SceneResult, class_precisions, group_precision, precision
 
 #: Boxes below this score are not looked at; the curve needs the low ones too.
 LEAST_SCORE = 0.01
@@ -30,6 +30,7 @@ class Found:
         names: N class names.
         ms: wall milliseconds that it took.
         levels: cells by level of the network, coarse to fine; empty where there is no network.
+        stage_ms: wall milliseconds by stage of the network.
     """
 
     boxes: np.ndarray
@@ -37,6 +38,7 @@ class Found:
     names: tuple[str, ...]
     ms: float
     levels: tuple[LevelCells, ...] = ()
+    stage_ms: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ def finder(detector: Detector, settings: DetectionSettings) -> Callable[[Labelle
 
     def find(scene: LabelledScene) -> Found:
         found = detector(scene.xyz, settings)
-        return Found(found.boxes, found.scores, found.names, found.stats.total_ms, found.stats.levels)
+        stats = found.stats
+        return Found(found.boxes, found.scores, found.names, stats.total_ms, stats.levels, stats.stage_ms)
 
     return find
 
@@ -79,7 +82,7 @@ def judge(find: Callable[[LabelledScene], Found], scenes: SceneSet) -> list[Judg
 def figures(
     judged: Sequence[Judged],
     score_threshold: float,
-    small: Collection[str] = (),
+    groups: Mapping[str, Collection[str]] | None = None,
     known: Collection[str] = (ANY_CLASS,),
 ) -> dict[str, Any]:
     """All figures as plain values.
@@ -87,35 +90,42 @@ def figures(
     Args:
         judged: the scenes.
         score_threshold: score above which a box counts as reported.
-        small: the classes that the data set counts as small.
+        groups: the classes that the data set tells apart, such as "small".
         known: the classes that the finder knows. Where it knows only one and the scenes do not name that, or where
             they name none, there are no figures by class.
 
     Returns:
-        `agnostic`: whatever the classes; `subsets`: the same by subset, where there are several; `classes`: by class;
-        `means` over `all`, and where the set tells them apart `small` and `other` classes that occur, with
-        `small_classes` and `unknown_classes`, which the finder cannot name; `median_ms`, `largest_ms`, and by level the
-        `median_cells` and, of these, `median_kept`.
+        `agnostic`: whatever the classes; `subsets`: the same by subset, where there are several; `things`: the same for
+        the things of each group of classes and of `other` ones (see `group_precision`); `classes`: by class; `means`
+        over `all` classes that occur and those of each group; `groups`: which these are; `unknown_classes`, which the
+        finder cannot name; `median_ms`, `largest_ms`, and by level the `median_cells` and, of these, `median_kept`.
     """
     results = [scene.result for scene in judged]
     by_class = {iou: _by_class(results, iou, known) for iou in IOUS}
     names = set(by_class[0.25])
-    groups = {"all": names}
-    if names & set(small):
-        groups |= {"small": names & set(small), "other": names - set(small)}
+    parts = _parts(names, groups or {})
     times = [scene.ms for scene in judged] or [0.0]
     return {
         "scenes": len(results),
         "agnostic": _summary(results, score_threshold),
         "subsets": _subsets(judged, score_threshold),
+        "things": {part: _group_summary(results, score_threshold, chosen) for part, chosen in parts.items()},
         "classes": {name: _class_figures([by_class[iou][name] for iou in IOUS]) for name in sorted(names)},
-        "means": {group: _means(by_class, chosen) for group, chosen in groups.items() if chosen},
-        "small_classes": sorted(names & set(small)),
+        "means": {part: _means(by_class, chosen) for part, chosen in ({"all": names} | parts).items() if chosen},
+        "groups": {part: sorted(chosen) for part, chosen in parts.items() if part != "other"},
         "unknown_classes": sorted(names - set(known)),
         "median_ms": float(np.median(times)),
         "largest_ms": float(max(times)),
         **_cells([scene.levels for scene in judged if scene.levels]),
     }
+
+
+def _parts(names: set[str], groups: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
+    """The groups with those of their classes that occur, and what is in none of them."""
+    parts = {part: names & set(chosen) for part, chosen in groups.items()}
+    other = names - set().union(*parts.values())
+    parts = {part: chosen for part, chosen in parts.items() if chosen}
+    return parts | {"other": other} if parts and other else parts
 
 
 def _by_class(results: Sequence[SceneResult], iou: float, known: Collection[str]) -> dict[str, Precision]:
@@ -135,7 +145,14 @@ def _subsets(judged: Sequence[Judged], score_threshold: float) -> dict[str, Any]
 
 
 def _summary(results: Sequence[SceneResult], score_threshold: float) -> dict[str, Any]:
-    precisions = [precision(results, iou) for iou in IOUS]
+    return _at_threshold([precision(results, iou) for iou in IOUS], score_threshold)
+
+
+def _group_summary(results: Sequence[SceneResult], score_threshold: float, names: Collection[str]) -> dict[str, Any]:
+    return _at_threshold([group_precision(results, iou, names) for iou in IOUS], score_threshold)
+
+
+def _at_threshold(precisions: Sequence[Precision], score_threshold: float) -> dict[str, Any]:
     hits, false = precisions[0].at_score(score_threshold)
     return {**_class_figures(precisions), "found_at_threshold": hits, "false_at_threshold": false}
 
@@ -173,13 +190,14 @@ def _cells(scenes: Sequence[Sequence[LevelCells]]) -> dict[str, Any]:
 
 def table(values: Mapping[str, Any]) -> str:
     """The figures to read."""
-    names = [f"  {name}" for name in values["subsets"]] + [f"  class {name}" for name in values["classes"]]
+    names = [f"  {name}" for name in values["subsets"]]
+    names += [f"  {name} things" for name in values["things"]] + [f"  class {name}" for name in values["classes"]]
     width = max(24, *(len(name) for name in names)) if names else 24
     lines = [
         f"{'':{width}}{'objects':>8}{'AP25':>8}{'AP50':>8}{'recall25':>10}{'recall50':>10}{'found':>8}{'false':>8}",
         _row("all, class-agnostic", values["agnostic"], width),
     ]
-    parts = [*values["subsets"].values(), *values["classes"].values()]
+    parts = [part for key in ("subsets", "things", "classes") for part in values[key].values()]
     lines += [_row(name, part, width) for name, part in zip(names, parts, strict=True)]
     for group, means in values["means"].items():
         title = f"mean, {means['classes']} {'' if group == 'all' else group + ' '}classes"
@@ -187,8 +205,9 @@ def table(values: Mapping[str, Any]) -> str:
             f"{title:{width}}{'':8}{means['map25']:8.3f}{means['map50']:8.3f}"
             f"{means['recall25']:10.3f}{means['recall50']:10.3f}"
         )
-    if values["small_classes"] and len(values["small_classes"]) < len(values["classes"]):
-        lines.append(f"small classes: {', '.join(values['small_classes'])}")
+    for group, classes in values["groups"].items():
+        if len(classes) < len(values["classes"]):
+            lines.append(f"{group} classes: {', '.join(classes)}")
     if values["unknown_classes"]:
         lines.append(f"classes that the model does not know: {', '.join(values['unknown_classes'])}")
     lines.append(

@@ -37,3 +37,13 @@ CLASS_NAMES: tuple[str, ...] = (
     "toaster",
     "vase",
 )
+
+#: Classes whose things usually fill less than a litre.
+SMALL = frozenset(
+    {"book", "bottle", "calculator", "camera", "can", "candle", "clock", "cup", "fruit", "jar", "keyboard", "mouse"}
+    | {"mug", "notebook", "phone", "plate", "remote control"}
+)
+#: Classes whose things are mostly lower than 4 cm where they lie.
+THIN = frozenset({"book", "calculator", "cutting_board", "keyboard", "mouse", "notebook", "phone", "plate"}) | {
+    "remote control"
+}

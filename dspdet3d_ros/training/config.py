@@ -26,17 +26,24 @@ class TrainingConfig:
         schedule: "steps" multiplies the rate by 0.1 after 8/12 and 11/12 of the run, as published (12 epochs);
             "cosine" warms up over the first 3 % and falls to 0.
         precision: "fp32", or "bf16" for matrix products of bfloat16 operands.
+        freeze_norm: batch normalisation keeps the statistics that training started from, which `--init` brings; what is
+            learned is then exactly what is in use.
         crop_size: edge in plan of the crops that are trained on, metres; 0 trains on whole scenes.
         points_per_scene: points sampled of a scene or crop.
         yaw: largest turn about the vertical, radians, where the points say which object they belong to; ±0.02
             elsewhere, since turned boxes would no longer fit.
         initial_size: size of the boxes predicted before training, metres.
+        name_weight: weight of the cross-entropy between the class names at the cells that learn a box, beside the
+            focal loss; 0 as published.
         positives_per_box: cells that learn a box.
         assignment_cube: edge of the cube, in cells, within which cells can learn a box.
         keep_cube: edge r of the cube, in cells, about an object within which cells are to be kept.
         keep_weight: weight of the keep loss.
-        keep_threshold: above 0, cells are pruned in training as they are in use, at this τ, but never a cell that is to
-            be kept; 0 prunes only by `prune_threshold`, as published.
+        keep_thresholds: the least and the largest τ at which crops are pruned in training as they are in use, but never
+            a cell that is to be kept; each crop draws its own. (0, 0) prunes only by `prune_threshold`, as published.
+        unpruned_share: part of the crops that are not pruned by τ all the same, so that cells far from things are
+            judged too.
+        unpruned_crop: edge in plan of those crops, metres; they hold more cells, so they are smaller.
         prune_threshold: cells of a scene and level in training at the most (`pts_prune_threshold`).
     """
 
@@ -50,15 +57,19 @@ class TrainingConfig:
     clip_norm: float = 10.0
     schedule: str = "steps"
     precision: str = "fp32"
+    freeze_norm: bool = False
     crop_size: float = 0.0
     points_per_scene: int = 100_000
     yaw: float = 0.02
     initial_size: float = 1.0
+    name_weight: float = 0.0
     positives_per_box: int = 6
     assignment_cube: float = 7.0
     keep_cube: float = 7.0
     keep_weight: float = 0.01
-    keep_threshold: float = 0.0
+    keep_thresholds: tuple[float, float] = (0.0, 0.0)
+    unpruned_share: float = 0.0
+    unpruned_crop: float = 0.0
     prune_threshold: int = 100_000
 
     def __post_init__(self) -> None:
@@ -68,6 +79,12 @@ class TrainingConfig:
             raise InputError(f"precision: expected 'fp32' or 'bf16', got {self.precision!r}")
         if self.sampling not in ("passes", "things"):
             raise InputError(f"sampling: expected 'passes' or 'things', got {self.sampling!r}")
+        low, high = self.keep_thresholds
+        if not 0 <= low <= high <= 1 or not 0 <= self.unpruned_share <= 1:
+            raise InputError(
+                "keep_thresholds, unpruned_share: expected 0 <= least <= largest <= 1 and a share of 0 to 1, "
+                f"got {list(self.keep_thresholds)} and {self.unpruned_share}"
+            )
         if min(self.epochs, self.repeat, self.batch_size, self.points_per_scene) < 1 or self.iterations < 0:
             raise InputError("epochs, repeat, batch_size, points_per_scene: expected at least 1; iterations at least 0")
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from dspdet3d_ros.detector.head import LEVEL_OF_STRIDE, LevelOutput, Limiter, Pruner, threshold_pruner
+from dspdet3d_ros.detector.head import LEVEL_OF_STRIDE, LevelOutput, Limiter, Pruner, keep_probability
 from dspdet3d_ros.detector.network import DSPDet3D, voxelise
 from dspdet3d_ros.sparse import Engine, SparseTensor
 from dspdet3d_ros.training.config import TrainingConfig
@@ -24,25 +25,34 @@ class LabelledPoints:
         points: (N, 3) float32, metres.
         boxes: (K, 6) float32, centre and size, metres.
         labels: (K,) int64 class indices.
+        keep_threshold: above 0, cells are pruned as the detector in use does at this τ, but never a cell that is to be
+            kept.
     """
 
     points: Tensor
     boxes: Tensor
     labels: Tensor
+    keep_threshold: float = 0.0
+
+    def to(self, device: torch.device) -> LabelledPoints:
+        """The same on a device."""
+        parts = (part.to(device) for part in (self.points, self.boxes, self.labels))
+        return LabelledPoints(*parts, self.keep_threshold)
 
 
 @dataclass(frozen=True)
 class Losses:
-    """Scalars: classification, boxes, pruning (already weighted)."""
+    """Scalars: classification, boxes, pruning, names (already weighted)."""
 
     cls: Tensor
     bbox: Tensor
     keep: Tensor
+    names: Tensor
 
     @property
     def total(self) -> Tensor:
         """Their plain sum."""
-        return self.cls + self.bbox + self.keep
+        return self.cls + self.bbox + self.keep + self.names
 
 
 def batch_losses(network: DSPDet3D, batch: Sequence[LabelledPoints], config: TrainingConfig, engine: Engine) -> Losses:
@@ -56,21 +66,23 @@ def batch_losses(network: DSPDet3D, batch: Sequence[LabelledPoints], config: Tra
 
 
 def training_pruner(batch: Sequence[LabelledPoints], config: TrainingConfig, voxel_size: float) -> Pruner:
-    """Prunes as the detector in use does, but never a cell that is to be kept; see `TrainingConfig.keep_threshold`."""
-    prune = threshold_pruner(config.keep_threshold)
+    """Prunes each scene as the detector in use does at the scene's own τ, but never a cell that is to be kept."""
 
     def prune_unless_wanted(x: SparseTensor, keep_logits: Tensor) -> Tensor:
-        mask = prune(x, keep_logits.detach())
+        probability = keep_probability(keep_logits.detach())
+        mask = torch.ones(len(x), dtype=torch.bool, device=probability.device)
         cells, start = positions(x.coords, voxel_size), 0
         level = LEVEL_OF_STRIDE[x.coords.stride]
         edge = config.keep_cube * cell_size(level, voxel_size)
         for count, scene in zip(x.coords.batch_counts(len(batch)), batch, strict=True):
-            levels = box_levels(scene.boxes, voxel_size)
-            mask[start : start + count] |= keep_mask(cells[start : start + count], scene.boxes, levels, level, edge)
+            if scene.keep_threshold > 0:
+                part = slice(start, start + count)
+                wanted = keep_mask(cells[part], scene.boxes, box_levels(scene.boxes, voxel_size), level, edge)
+                mask[part] = wanted | (probability[part] > scene.keep_threshold)
             start += count
         return mask
 
-    return prune_unless_wanted if config.keep_threshold > 0 else prune
+    return prune_unless_wanted
 
 
 def row_limiter(max_rows: int, batch_size: int) -> Limiter:
@@ -99,7 +111,7 @@ def compare(
     """The losses of the head's outputs, all levels and scenes."""
     levels = [box_levels(scene.boxes, voxel_size) for scene in batch]
     zero = outputs[0].logits.sum() * 0
-    cls_sum, bbox_sum, keep_sum, positives = zero, zero, zero, 0
+    cls_sum, bbox_sum, keep_sum, name_sum, positives = zero, zero, zero, zero, 0
     for output in outputs:
         cells, start = positions(output.coords, voxel_size), 0
         edge = cell_size(output.level, voxel_size)
@@ -122,9 +134,13 @@ def compare(
         cls_sum = cls_sum + focal_loss(output.logits, targets).sum()
         row = torch.cat(rows)
         positives += len(row)
+        if config.name_weight:
+            label = targets[row].argmax(1)
+            name_sum = name_sum + functional.cross_entropy(output.logits[row], label, reduction="sum")
         bbox_sum = bbox_sum + diou_loss(output.boxes(voxel_size)[row], torch.cat(wanted)).sum()
     return Losses(
         cls=cls_sum / max(positives, 1),
         bbox=bbox_sum / max(positives, 1),
         keep=keep_sum / (3 * len(batch)) * config.keep_weight,
+        names=name_sum / max(positives, 1) * config.name_weight,
     )

@@ -122,20 +122,30 @@ class CropDataset(Dataset):
         return self._scenes[order[number % count]]
 
     def _sample(self, number: int, rng: np.random.Generator) -> LabelledPoints:
-        scene = augment(self._choose(number, rng), self._config, rng)
+        threshold, size = self._pruning(rng)
+        scene = augment(self._choose(number, rng), self._config, rng, size)
         # A scene without things, or a crop that lost them all, is replaced by another that has some.
         while not len(scene.boxes):
-            scene = augment(self._scenes[rng.choice(len(self._scenes), p=self._chance)], self._config, rng)
+            scene = augment(self._scenes[rng.choice(len(self._scenes), p=self._chance)], self._config, rng, size)
         origin = training_origin(scene.xyz) + rng.normal(0, 0.1, 3)
         xyz = (scene.xyz - origin).astype(np.float32)
         boxes = scene.boxes - np.concatenate([origin, np.zeros(3)]).astype(np.float32)
-        return LabelledPoints(*(torch.from_numpy(part) for part in (xyz, boxes, scene.labels)))
+        parts = (torch.from_numpy(part) for part in (xyz, boxes, scene.labels))
+        return LabelledPoints(*parts, threshold)
+
+    def _pruning(self, rng: np.random.Generator) -> tuple[float, float]:
+        """The τ of a crop and its size in metres; 0 for a whole scene."""
+        config = self._config
+        if config.unpruned_share and rng.random() < config.unpruned_share:
+            return 0.0, config.unpruned_crop
+        low, high = config.keep_thresholds
+        return (float(rng.uniform(low, high)) if low < high else high), config.crop_size
 
 
-def augment(scene: TrainingScene, config: TrainingConfig, rng: np.random.Generator) -> TrainingScene:
+def augment(scene: TrainingScene, config: TrainingConfig, rng: np.random.Generator, crop_size: float) -> TrainingScene:
     """A random crop, turned, mirrored, scaled and thinned: as published, but with any turn where possible."""
-    if config.crop_size:
-        scene = crop(scene, config.crop_size, rng)
+    if crop_size:
+        scene = crop(scene, crop_size, rng)
     matrix = np.diag([*rng.choice([-1.0, 1.0], 2), 1.0]) * rng.uniform(0.9, 1.1)
     mirrored = TrainingScene(scene.xyz @ matrix.T, scene.inst, _mapped(scene.boxes, matrix), scene.labels)
     return thin(turn(mirrored, config.yaw, rng), config.points_per_scene, rng)

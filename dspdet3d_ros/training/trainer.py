@@ -17,7 +17,7 @@ from dspdet3d_ros.detector.checkpoint import load_weights, read_checkpoint, save
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.sparse import TorchEngine
+from dspdet3d_ros.sparse import BatchNorm, TorchEngine
 from dspdet3d_ros.training.config import TrainingConfig
 from dspdet3d_ros.training.objective import LabelledPoints, batch_losses
 from dspdet3d_ros.training.parallel import average_gradients
@@ -61,7 +61,7 @@ class Trainer:
     def __post_init__(self) -> None:
         torch.manual_seed(self.seed)
         self.network = DSPDet3D(self.model, self.config.initial_size).to(self.device)
-        if self.config.keep_threshold > 0:
+        if self.config.keep_thresholds[1] > 0:
             # Start by keeping only what is to be kept: the first steps are then no slower than the later ones.
             for conv in self.network.head.keep_conv:
                 torch.nn.init.constant_(conv.bias, 1.5)
@@ -110,7 +110,7 @@ class Trainer:
         last = min(self.config.iterations, stop_at or self.config.iterations)
         epoch = math.ceil(self.config.iterations / self.config.epochs)
         log = _summary_writer(self.folder) if self.rank == 0 else None
-        self.network.train()
+        self._train_mode()
         try:
             bar = tqdm(
                 self._batches(scenes, last), initial=self.iteration, total=last, unit="step", disable=self.rank > 0
@@ -124,11 +124,18 @@ class Trainer:
                     self.save()
                 if after_epoch and self.rank == 0 and (self.iteration % epoch == 0 or self.iteration == last):
                     self._log(log, after_epoch())
-                    self.network.train()
+                    self._train_mode()
         finally:
             if log:
                 log.close()
         self.save()
+
+    def _train_mode(self) -> None:
+        self.network.train()
+        if self.config.freeze_norm:
+            for module in self.network.modules():
+                if isinstance(module, (BatchNorm, torch.nn.BatchNorm1d)):
+                    module.eval()
 
     def _batches(self, scenes: list[TrainingScene], last: int) -> DataLoader:
         processes = distributed.get_world_size() if distributed.is_initialized() else 1
@@ -142,7 +149,7 @@ class Trainer:
 
     def step(self, batch: list[LabelledPoints]) -> dict[str, float]:
         """One optimiser step; returns the losses, the gradient norm and the learning rate."""
-        batch = [LabelledPoints(*(part.to(self.device) for part in vars(scene).values())) for scene in batch]
+        batch = [scene.to(self.device) for scene in batch]
         rate = self.config.learning_rate * learning_rate_factor(self.iteration, self.config)
         for group in self._optimiser.param_groups:
             group["lr"] = rate

@@ -58,3 +58,8 @@ def test_two_processes_train_one_network(work):
 def test_a_folder_without_scenes_is_named(work, capsys, tmp_path):
     assert main(["train", "--data", f"{tmp_path}"]) == 1
     assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_a_normalisation_to_keep_must_come_from_somewhere(tmp_path, capsys):
+    assert main(["train", "--data", str(tmp_path), "--out", str(tmp_path / "run"), "--freeze-norm"]) == 1
+    assert "--init" in capsys.readouterr().err

@@ -24,7 +24,7 @@ def held(xyz, box, slack=0.01):
 def test_points_are_aligned_with_their_boxes(infos, protocol):
     scenes = open_infos(infos.write(protocol=protocol))
     assert len(scenes) == 2
-    assert scenes.small == scannet_md40().small
+    assert scenes.groups == {"small": scannet_md40().small}
     for scene in scenes:
         assert scene.xyz.dtype == scene.boxes.dtype == np.float32
         assert len(scene.xyz) == 700
@@ -76,7 +76,7 @@ def test_ids_stand_for_the_given_classes_where_the_file_has_no_names(infos):
         open_infos(path)
     scenes = open_infos(path, scannet_md40().classes)
     assert next(iter(scenes)).names == ("chair", "cup")
-    assert scenes.small == scannet_md40().small
+    assert scenes.groups == {"small": scannet_md40().small}
     with pytest.raises(InputError, match=r"class id 5 is out of range: the model has 2 classes"):
         open_infos(path, ("a", "b"))
 
@@ -86,7 +86,7 @@ def test_names_of_ones_own_are_taken_as_they_are(infos):
         info["annos"]["name"] = np.array(["nut", "bolt"])
     scenes = open_infos(infos.write())
     assert next(iter(scenes)).names == ("nut", "bolt")
-    assert scenes.small == frozenset()
+    assert scenes.groups == {}
     infos.infos[1]["annos"]["name"] = np.array(["bolt", "nut"])
     with pytest.raises(InputError, match="named otherwise elsewhere"):
         open_infos(infos.write())

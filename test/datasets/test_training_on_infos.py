@@ -19,7 +19,7 @@ def test_the_published_recipe_trains_on_it(infos):
     batch = CropDataset(scenes, config, seed=0)[0]
     assert len(batch) == config.batch_size
     for sample in batch:
-        xyz, boxes, labels = (part.numpy() for part in vars(sample).values())
+        xyz, boxes, labels = (part.numpy() for part in (sample.points, sample.boxes, sample.labels))
         assert labels.tolist() == [classes.index("chair"), classes.index("cup")]
         for box in boxes:
             # The published turns are small, and boxes keep their size.

@@ -34,7 +34,7 @@ KNOWN = ("cup", "bowl", "table", "hat")
 
 
 def test_every_class_that_occurs_has_its_figures_and_no_other():
-    values = figures(SCENES, 0.65, {"cup", "bowl"}, KNOWN)
+    values = figures(SCENES, 0.65, {"small": {"cup", "bowl"}}, KNOWN)
     assert {name: part["objects"] for name, part in values["classes"].items()} == {"bowl": 1, "cup": 2, "table": 1}
     cup = values["classes"]["cup"]
     assert (cup["ap25"], cup["ap50"]) == (pytest.approx(0.25), pytest.approx(0.25))
@@ -44,39 +44,50 @@ def test_every_class_that_occurs_has_its_figures_and_no_other():
 
 
 def test_means_are_over_all_small_and_other_classes():
-    values = figures(SCENES, 0.65, {"cup", "bowl", "spoon"}, KNOWN)
+    values = figures(SCENES, 0.65, {"small": {"cup", "bowl", "spoon"}}, KNOWN)
     means = values["means"]
     assert {group: part["classes"] for group, part in means.items()} == {"all": 3, "small": 2, "other": 1}
     assert means["all"]["map25"] == pytest.approx((0.25 + 0 + 1) / 3)
     assert means["small"]["map50"] == pytest.approx(0.125)
     assert means["small"]["recall25"] == pytest.approx(0.25)
     assert means["other"]["map25"] == 1
-    assert values["small_classes"] == ["bowl", "cup"]
+    assert values["groups"] == {"small": ["bowl", "cup"]}
+
+
+def test_groups_count_their_things_whatever_a_hit_is_called_and_their_own_false_boxes():
+    things = figures(SCENES, 0.65, {"small": {"cup", "bowl"}}, KNOWN)["things"]
+    # By score: false cup, cup; the hat is no small thing's name. Three small things are there.
+    assert (things["small"]["objects"], things["small"]["recall25"]) == (3, pytest.approx(1 / 3))
+    assert things["small"]["ap25"] == pytest.approx(1 / 3 * 1 / 2)
+    assert (things["small"]["found_at_threshold"], things["small"]["false_at_threshold"]) == (1, 1)
+    assert things["other"]["ap25"] == 1
+    misnamed = [judged([(0, 0.9, "table")], [(0, "cup")])]
+    assert figures(misnamed, 0.5, {"small": {"cup"}}, KNOWN)["things"]["small"]["ap25"] == 1
 
 
 def test_a_set_that_tells_no_small_classes_apart_has_one_mean():
-    assert set(figures(SCENES, 0.65, (), KNOWN)["means"]) == {"all"}
-    assert set(figures(SCENES, 0.65, {"cup", "bowl", "table"}, KNOWN)["means"]) == {"all", "small"}
+    assert set(figures(SCENES, 0.65, None, KNOWN)["means"]) == {"all"}
+    assert set(figures(SCENES, 0.65, {"small": {"cup", "bowl", "table"}}, KNOWN)["means"]) == {"all", "small"}
 
 
 def test_whatever_the_class_counts_over_all_and_by_subset():
-    values = figures(SCENES, 0.65, (), KNOWN)
+    values = figures(SCENES, 0.65, None, KNOWN)
     # By score: false, cup, table, false: recall 1/4 at 1/2 and 2/4 at 2/3; the curve never rises, so 2/3 for both.
     assert values["agnostic"]["ap25"] == pytest.approx(0.5 * 2 / 3)
     assert values["agnostic"]["recall25"] == 0.5
     assert (values["agnostic"]["found_at_threshold"], values["agnostic"]["false_at_threshold"]) == (2, 1)
     assert values["subsets"]["a"]["recall50"] == 1
     assert values["subsets"]["b"]["ap25"] == 0
-    assert figures(SCENES[:1], 0.5, (), KNOWN)["subsets"] == {}
+    assert figures(SCENES[:1], 0.5, None, KNOWN)["subsets"] == {}
 
 
 def test_without_names_on_either_side_there_are_no_figures_by_class():
     nameless = [judged([(0, 0.9, "cup")], [(0, "object")])]
-    for values in (figures(nameless, 0.5, (), KNOWN), figures(SCENES, 0.5, {"cup"}, ("object",))):
-        assert (values["classes"], values["means"], values["small_classes"]) == ({}, {}, [])
+    for values in (figures(nameless, 0.5, None, KNOWN), figures(SCENES, 0.5, {"small": {"cup"}}, ("object",))):
+        assert (values["classes"], values["means"], values["groups"]) == ({}, {}, {})
         assert values["agnostic"]["objects"] > 0
     assert figures(nameless, 0.5)["agnostic"]["ap50"] == 1
-    only_cups = figures(SCENES, 0.5, (), ("cup",))
+    only_cups = figures(SCENES, 0.5, None, ("cup",))
     assert only_cups["unknown_classes"] == ["bowl", "table"]
     assert only_cups["means"]["all"]["classes"] == 3
 
@@ -92,7 +103,7 @@ def test_time_and_cells_stand_beside():
 
 
 def test_the_table_has_every_figure_to_read():
-    lines = table(figures(SCENES, 0.65, {"cup"}, ("cup", "table"))).splitlines()
+    lines = table(figures(SCENES, 0.65, {"small": {"cup"}}, ("cup", "table"))).splitlines()
     assert lines[1].split()[-6:] == ["0.333", "0.333", "0.500", "0.500", "2", "1"]
     rows = {line.split("  ")[0].strip() or line.split("  ")[1].strip(): line for line in lines}
     assert rows["class cup"].split()[2:4] == ["2", "0.250"]

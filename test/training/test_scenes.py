@@ -80,7 +80,7 @@ def test_thinning_leaves_the_asked_number_in_random_order():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_augmented_scenes_stay_labelled_scenes(seed):
-    scene = augment(table(), CONFIG, np.random.default_rng(seed))
+    scene = augment(table(), CONFIG, np.random.default_rng(seed), CONFIG.crop_size)
     assert len(scene.xyz) <= CONFIG.points_per_scene
     assert len(scene.boxes) == len(scene.labels) > 0
     holds_its_points(scene)
@@ -89,7 +89,7 @@ def test_augmented_scenes_stay_labelled_scenes(seed):
 def test_a_batch_is_a_function_of_seed_iteration_and_rank():
     def numbers(seed, iteration, rank):
         batch = CropDataset([table(0), table(1)], CONFIG, seed, rank)[iteration]
-        return [float(part.double().sum()) for scene in batch for part in vars(scene).values()]
+        return [float(part.double().sum()) for scene in batch for part in (scene.points, scene.boxes)]
 
     assert numbers(1, 2, 0) == numbers(1, 2, 0)
     assert len({tuple(numbers(*key)) for key in ((1, 2, 0), (2, 2, 0), (1, 3, 0), (1, 2, 1))}) == 4
@@ -150,3 +150,22 @@ def test_a_class_agnostic_model_learns_everything():
 def test_an_unusable_recipe_is_refused(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         load_training_config("small", **wrong)
+
+
+def test_crops_draw_their_own_pruning_and_those_without_any_are_smaller():
+    pruning = {"keep_thresholds": (0.2, 0.6), "unpruned_share": 0.5, "unpruned_crop": 0.5}
+    config = dataclasses.replace(CONFIG, **pruning, iterations=10)
+    crops = [crop for i in range(10) for crop in CropDataset([table()], config, seed=1)[i]]
+    extents = {True: [], False: []}
+    for one in crops:
+        tau = float(one.keep_threshold)
+        assert tau == 0 or 0.2 <= tau <= 0.6
+        extents[tau == 0].append(float((one.points.amax(0) - one.points.amin(0))[:2].max()))
+    assert max(extents[True]) < 0.6 < max(extents[False])
+    assert len({float(one.keep_threshold) for one in crops}) > 2
+
+
+@pytest.mark.parametrize("values", [{"keep_thresholds": (0.6, 0.2)}, {"unpruned_share": 1.5}])
+def test_thresholds_and_shares_out_of_range_are_refused(values):
+    with pytest.raises(InputError, match="keep_thresholds, unpruned_share"):
+        TrainingConfig(**values)

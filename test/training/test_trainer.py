@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from dspdet3d_ros.detector.checkpoint import read_checkpoint
 from dspdet3d_ros.detector.config import ModelConfig
+from dspdet3d_ros.detector.network import voxelise
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.training.config import TrainingConfig
 from dspdet3d_ros.training.objective import LabelledPoints, batch_losses, row_limiter, training_pruner
@@ -21,7 +24,9 @@ CONFIG = TrainingConfig(
     crop_size=1.0,
     initial_size=0.15,
     keep_cube=4,
-    keep_threshold=0.5,
+    keep_thresholds=(0.2, 0.6),
+    unpruned_share=0.3,
+    unpruned_crop=0.6,
 )
 CPU = torch.device("cpu")
 
@@ -94,6 +99,26 @@ def test_weights_for_the_node_are_half_the_size(tmp_path):
         assert ModelConfig.from_dict(weights["model"]) == MODEL
 
 
+def test_a_frozen_normalisation_stays_as_it_is_while_the_weights_learn(tmp_path):
+    before = Trainer(MODEL, CONFIG, tmp_path, CPU, seed=3).network.state_dict()
+    trainer = Trainer(MODEL, replace(CONFIG, freeze_norm=True), tmp_path, CPU, seed=3)
+    trainer.run(scenes(), stop_at=1)
+    after = trainer.network.state_dict()
+    running = [name for name in before if name.endswith(("running_mean", "running_var"))]
+    assert running
+    assert all(torch.equal(before[name], after[name]) for name in running)
+    assert not torch.equal(before["backbone.conv1.kernel"], after["backbone.conv1.kernel"])
+
+
+def test_names_are_learned_where_boxes_are(tmp_path):
+    trainer = Trainer(MODEL, CONFIG, tmp_path, CPU)
+    batch = [LabelledPoints(*(torch.from_numpy(x) for x in (s.xyz, s.boxes, s.labels))) for s in scenes()[:2]]
+    losses = batch_losses(trainer.network, batch, replace(CONFIG, name_weight=0.5), trainer._engine)
+    # Untrained, both names are about as likely.
+    assert float(losses.names.detach()) == pytest.approx(0.5 * np.log(2), rel=0.1)
+    assert float(batch_losses(trainer.network, batch, CONFIG, trainer._engine).names.detach()) == 0
+
+
 def test_the_published_schedule_drops_twice():
     config = TrainingConfig(iterations=1200)
     factors = [learning_rate_factor(i, config) for i in (0, 799, 800, 1099, 1100)]
@@ -110,12 +135,17 @@ def test_the_cosine_schedule_rises_then_falls_to_nothing():
 
 def test_pruning_in_training_never_drops_what_is_to_be_kept(tmp_path):
     trainer = Trainer(MODEL, CONFIG, tmp_path, CPU)
-    batch = [LabelledPoints(*(torch.from_numpy(x) for x in (s.xyz, s.boxes, s.labels))) for s in scenes()[:2]]
+    parts = [[torch.from_numpy(x) for x in (s.xyz, s.boxes, s.labels)] for s in scenes()[:2]]
     for conv in trainer.network.head.keep_conv:
         torch.nn.init.constant_(conv.bias, 100.0)  # nothing would be kept by itself
-    losses = batch_losses(trainer.network, batch, CONFIG, trainer._engine)
-    assert float(losses.bbox.detach()) > 0
-    assert training_pruner(batch, CONFIG, 0.02) is not None
+    cells = {}
+    for tau in (0.0, 0.5):
+        batch = [LabelledPoints(*part, tau) for part in parts]
+        assert float(batch_losses(trainer.network, batch, CONFIG, trainer._engine).bbox.detach()) > 0
+        voxels = voxelise(batch[0].points, 0.02, trainer._engine)
+        outputs = trainer.network(voxels, training_pruner(batch[:1], CONFIG, 0.02))
+        cells[tau] = len(outputs[-1].coords)
+    assert 0 < cells[0.5] < cells[0.0]
 
 
 def test_the_row_limit_keeps_the_best_cells_of_each_scene():

@@ -1,0 +1,61 @@
+"""`dspdet3d sweep`: what the pruning threshold costs and finds, on labelled scenes."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+from dspdet3d_ros.errors import InputError
+
+HELP = "measure a model on labelled scenes at many pruning thresholds"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument("data", type=Path, help="folder of labelled scenes, as for evaluate")
+    parser.add_argument("--taus", type=float, nargs="+", help="pruning thresholds (default: 0 to 0.95)")
+    parser.add_argument("--model", default="small", help="model file or the name of one (default: %(default)s)")
+    parser.add_argument("--checkpoint", type=Path, help="weight file (default: the model's own)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
+    parser.add_argument("--backend", default="torch", help="sparse engine (default: %(default)s)")
+    parser.add_argument("--split", default="val", help="which of the data set's splits (default: %(default)s)")
+    parser.add_argument("--limit", type=int, help="the most scenes that are read")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--plot", type=Path, help="draw them into this PNG file")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the table, writes figures and plot where asked."""
+    for tau in args.taus or ():
+        if not (math.isfinite(tau) and 0 <= tau <= 1):
+            raise InputError(f"--taus: expected numbers in 0..1, got {tau}")
+    if args.limit is not None and args.limit < 1:
+        raise InputError(f"--limit: expected at least 1, got {args.limit}")
+    if not args.data.exists():
+        raise InputError(f"{args.data}: no such folder")
+
+    from dspdet3d_ros.datasets.folders import open_scenes
+    from dspdet3d_ros.detector.predictor import Detector
+    from dspdet3d_ros.evaluation import sweep
+    from dspdet3d_ros.report import write_json
+
+    detector = Detector.load(args.model, args.checkpoint, args.device, args.backend)
+    scenes = open_scenes(args.data, args.split, args.limit, detector.class_names)
+    rows = sweep.sweep(detector, scenes, sorted(set(args.taus or sweep.TAUS)))
+    print(sweep.table(rows))
+    values = {
+        "data": args.data.name,
+        "scenes": len(scenes),
+        "model": detector.model_name,
+        "checkpoint_sha256": detector.checkpoint_sha256,
+        "score_threshold": detector.default_settings().score_threshold,
+        "device": detector.device,
+        "backend": detector.backend,
+        "taus": rows,
+    }
+    if args.json:
+        write_json(args.json, values)
+    if args.plot:
+        sweep.plot(args.plot, rows, f"{detector.model_name} on {args.data.name}, {len(scenes)} scenes")
+    return 0

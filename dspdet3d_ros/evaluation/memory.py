@@ -1,0 +1,45 @@
+"""The most memory that a piece of work takes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+Result = TypeVar("Result")
+_STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+#: Written to `clear_refs`: take the present resident set as the peak (proc(5)).
+_RESET_PEAK = "5"
+
+
+def peak_of(work: Callable[[], Result], device: str) -> tuple[Result, int | None]:
+    """Does the work.
+
+    Args:
+        work: what to do.
+        device: "cpu", or the CUDA device whose memory counts.
+
+    Returns:
+        What it gave, and by how many bytes memory at its peak exceeded that before: resident memory of this process, or
+        what torch took on the GPU. None where the system does not say (it does on Linux).
+    """
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        result = work()
+        return result, torch.cuda.max_memory_allocated(device) - before
+    if not os.access(_CLEAR, os.W_OK):
+        return work(), None
+    _CLEAR.write_text(_RESET_PEAK)
+    before = _status_bytes("VmRSS")
+    result = work()
+    return result, max(_status_bytes("VmHWM") - before, 0)
+
+
+def _status_bytes(key: str) -> int:
+    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(f"{key}:"))
+    return int(line.split()[1]) * 1024
