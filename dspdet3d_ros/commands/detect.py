@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="small", help="model file or the name of one (default: %(default)s)")
     parser.add_argument("--checkpoint", type=Path, help="weight file (default: the model's own)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
-    parser.add_argument("--backend", default="torch", help="torch or minkowski (default: %(default)s)")
+    parser.add_argument("--backend", default="auto", help="auto, torch, triton or minkowski (default: %(default)s)")
     parser.add_argument("--json", type=Path, help="write the boxes to this file")
     parser.add_argument("--png", type=Path, help="draw the cloud with the boxes into this file")
 

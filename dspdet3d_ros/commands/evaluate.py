@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="small", help="model file or the name of one (default: %(default)s)")
     parser.add_argument("--checkpoint", type=Path, help="weight file (default: the model's own)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
-    parser.add_argument("--backend", default="torch", help="torch or minkowski (default: %(default)s)")
+    parser.add_argument("--backend", default="auto", help="auto, torch, triton or minkowski (default: %(default)s)")
     parser.add_argument("--tau", type=float, help="pruning threshold (default: the model's own)")
     parser.add_argument("--score", type=float, help="score from which a box counts as reported (default: the model's)")
     parser.add_argument(

@@ -11,7 +11,7 @@ HELP = "compare with reference numbers of the original code"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("directory", type=Path, help="folder with ops*.npz, e2e*.npz/json, train*.npz/json")
-    parser.add_argument("--backend", default="torch", help="torch or minkowski (default: %(default)s)")
+    parser.add_argument("--backend", default="auto", help="auto, torch, triton or minkowski (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
 
 

@@ -70,10 +70,11 @@ class Detector:
         model: str = DEFAULT_MODEL,
         checkpoint: str | Path | None = None,
         device: str = "auto",
-        backend: str = "torch",
+        backend: str = "auto",
         max_points: int = DEFAULT_MAX_POINTS,
         max_voxels: int = DEFAULT_MAX_VOXELS,
         recenter: bool | None = None,
+        precision: str = "auto",
     ) -> Detector:
         """Loads a model.
 
@@ -83,9 +84,10 @@ class Detector:
                 as is used with that model's classes and widths. An original checkpoint is taken as it is: with the
                 model that is named, or, where that is left at its default, as `released_config` finds.
             device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:n".
-            backend: the sparse engine, "torch" or "minkowski".
+            backend: the sparse engine, "auto", "torch", "triton" or "minkowski"; see `make_engine`.
             max_points, max_voxels: see `Detector`.
             recenter: see `Detector`; the model's own setting when not given.
+            precision: "auto", "fp16" or "fp32"; see `make_engine`.
 
         Raises:
             InputError: the model, the checkpoint, the device or the backend cannot be used.
@@ -94,7 +96,7 @@ class Detector:
             if limit < 1:
                 raise InputError(f"{name}: expected at least 1, got {limit}")
         target = choose_device(device)
-        engine = make_engine(backend, target)
+        engine = make_engine(backend, target, precision)
         config = load_model_config(model)
         path = _weights_path(model, config, checkpoint)
         contents = read_checkpoint(path)

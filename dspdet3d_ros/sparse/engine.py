@@ -66,26 +66,56 @@ class TorchEngine:
         return gather_multiply(features, weight, pairs, epilogue)
 
 
-def _torch_engine(device: torch.device | str) -> Engine:
+def _torch_engine(device: torch.device | str, storage: torch.dtype) -> Engine:
     return TorchEngine()
 
 
-def _minkowski_engine(device: torch.device | str) -> Engine:
+def _triton_engine(device: torch.device | str, storage: torch.dtype) -> Engine:
+    from dspdet3d_ros.sparse.gpu.engine import TritonEngine
+
+    return TritonEngine(device, storage)
+
+
+def _minkowski_engine(device: torch.device | str, storage: torch.dtype) -> Engine:
     # Only here: importing the module is free, making the engine imports MinkowskiEngine.
     from dspdet3d_ros.sparse.minkowski import MinkowskiBackend
 
     return MinkowskiBackend(device)
 
 
-_ENGINES = {"torch": _torch_engine, "minkowski": _minkowski_engine}
+_ENGINES = {"torch": _torch_engine, "triton": _triton_engine, "minkowski": _minkowski_engine}
+BACKENDS = ("auto", *_ENGINES)
+PRECISIONS = ("auto", "fp16", "fp32")
 
 
-def make_engine(name: str, device: torch.device | str = "cpu") -> Engine:
+def choose_backend(device: torch.device | str) -> tuple[str, str]:
+    """The backend that `auto` means on a device, and why, in a few words."""
+    from dspdet3d_ros.sparse.gpu.engine import why_not
+
+    if torch.device(device).type != "cuda":
+        return "torch", "no CUDA device"
+    reason = why_not(device)
+    return ("triton", "CUDA with Triton") if reason is None else ("torch", f"no Triton kernels: {reason}")
+
+
+def make_engine(name: str, device: torch.device | str = "cpu", precision: str = "auto") -> Engine:
     """The engine of that name for tensors on `device`.
 
+    Args:
+        name: one of `BACKENDS`; "auto" is triton on CUDA where it can run, else torch.
+        device: where the tensors are.
+        precision: type of the features between convolutions: "fp16" (triton only; sums stay float32), "fp32", or
+            "auto", which is fp16 with triton.
+
     Raises:
-        InputError: there is none of that name, it is not installed, or it cannot serve the device.
+        InputError: there is none of that name, it is not installed, or it cannot serve the device or the precision.
     """
-    if name not in _ENGINES:
-        raise InputError(f"backend: expected one of {', '.join(_ENGINES)}, got {name!r}")
-    return _ENGINES[name](device)
+    if name not in BACKENDS:
+        raise InputError(f"backend: expected one of {', '.join(BACKENDS)}, got {name!r}")
+    if precision not in PRECISIONS:
+        raise InputError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
+    if name == "auto":
+        name = choose_backend(device)[0]
+    if precision == "fp16" and name != "triton":
+        raise InputError(f"precision: fp16 needs backend triton, and here it is {name}; use fp32 or auto")
+    return _ENGINES[name](device, torch.float32 if precision == "fp32" else torch.float16)

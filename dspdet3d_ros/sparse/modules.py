@@ -38,7 +38,8 @@ class _Kernel(nn.Module):
         """Convolves."""
         coords = self.outputs(x.coords)
         if self.kernel.ndim == 2:
-            features = x.features @ self.kernel
+            # Predictions are float32 whatever the features between convolutions are.
+            features = x.features.to(self.kernel.dtype) @ self.kernel
         else:
             features = x.engine.convolve(x.features, self.kernel, x.coords, coords)
         if self.bias is not None:
@@ -112,18 +113,20 @@ def conv_norm(
         y = norm(conv(x))
         features = y.features if residual is None else y.features + residual.features
         return y.with_features(torch.relu(features) if relu else features)
-    weight, bias = _fold(conv, norm)
+    weight, bias = _fold(conv, norm, x.features.dtype)
     coords = conv.outputs(x.coords)
     epilogue = Epilogue(bias, None if residual is None else residual.features, relu)
     return SparseTensor(x.engine.convolve(x.features, weight, x.coords, coords, epilogue), coords, x.engine)
 
 
-def _fold(conv: _Kernel, norm: BatchNorm) -> tuple[Tensor, Tensor]:
-    """Weight and bias of the convolution with the batch norm folded in; computed again when either changes."""
+def _fold(conv: _Kernel, norm: BatchNorm, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Weight (of type `dtype`) and float32 bias of the convolution with the batch norm folded in; computed again when
+    either changes."""
     bn = norm.bn
     sources = (conv.kernel, bn.weight, bn.bias, bn.running_mean, bn.running_var)
-    state = tuple((id(tensor), tensor._version) for tensor in sources)
+    state = (dtype, *((id(tensor), tensor._version) for tensor in sources))
     if conv._folded is None or conv._folded[0] != state:
         scale = bn.weight * torch.rsqrt(bn.running_var + bn.eps)
-        conv._folded = (state, (conv.weight * scale).detach(), (bn.bias - bn.running_mean * scale).detach())
+        weight, bias = conv.weight * scale, bn.bias - bn.running_mean * scale
+        conv._folded = (state, weight.detach().to(dtype), bias.detach())
     return conv._folded[1:]

@@ -16,7 +16,7 @@ class SparseTensor:
     """One feature row for each coordinate.
 
     Attributes:
-        features: (N, C) float32, rows in the order of `coords`.
+        features: (N, C) float32, rows in the order of `coords`; in inference float16 where the engine stores that.
         coords: the N coordinates.
         engine: what computes the convolutions on this tensor.
     """

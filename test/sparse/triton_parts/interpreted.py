@@ -1,0 +1,139 @@
+"""Run by test_triton.py under TRITON_INTERPRET=1."""
+
+import gc
+import weakref
+
+import pytest
+import torch
+
+from dspdet3d_ros.detector.config import ModelConfig
+from dspdet3d_ros.detector.network import DSPDet3D, voxelise
+from dspdet3d_ros.sparse import CoordinateSet, TorchEngine
+from dspdet3d_ros.sparse.convolution import Epilogue
+from dspdet3d_ros.sparse.gpu.engine import TritonEngine
+from dspdet3d_ros.sparse.gpu.plan import plan_of
+from dspdet3d_ros.sparse.kernel_map import kernel_map
+
+CPU = torch.device("cpu")
+
+
+def cells_of(count, stride=1, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    coords = torch.randint(-4, 4, (count, 3), generator=generator) * stride
+    batch = torch.randint(0, 2, (count, 1), generator=generator)
+    return CoordinateSet.from_coordinates(torch.cat([batch, coords], 1), stride)[0]
+
+
+def outputs_of(inputs, kind):
+    return {"same": lambda: inputs, "down": inputs.downsampled, "up": inputs.expanded}[kind]()
+
+
+KINDS = [("same", 27, 1), ("same", 1, 4), ("down", 27, 2), ("down", 1, 2), ("up", 27, 8)]
+
+
+@pytest.mark.parametrize(("kind", "volume", "stride"), KINDS)
+def test_plans_hold_the_pairs_of_the_kernel_map(kind, volume, stride):
+    inputs = cells_of(60 if kind == "up" else 200, stride)
+    outputs = outputs_of(inputs, kind)
+    plan = plan_of(inputs, outputs, volume)
+    rows = plan.rows[: len(outputs)].long()
+    table = torch.empty(len(outputs), volume, dtype=torch.int32)
+    table[rows] = plan.table[:, : len(outputs)].t()
+    assert torch.equal(table, kernel_map(inputs, outputs, 1 if volume == 1 else 3).table)
+    assert (plan.table[:, len(outputs) :] == len(inputs)).all()
+    for height in (32, 128):
+        offsets, counts = plan.tiles(height)
+        for tile, count in enumerate(counts.tolist()):
+            held = (plan.table[:, tile * height : (tile + 1) * height] < len(inputs)).any(1).nonzero()[:, 0]
+            assert offsets[tile, :count].tolist() == held.tolist()
+
+
+@pytest.mark.parametrize(
+    ("kind", "volume", "stride", "c_in", "c_out", "dtype", "tolerance"),
+    [
+        ("same", 27, 1, 32, 64, torch.float32, 1e-6),
+        ("same", 27, 1, 24, 130, torch.float16, 1e-3),
+        ("same", 27, 1, 130, 16, torch.float16, 1e-3),
+        ("down", 27, 1, 3, 20, torch.float32, 1e-6),
+        ("down", 1, 2, 16, 32, torch.float16, 1e-3),
+        ("up", 27, 8, 32, 16, torch.float16, 1e-3),
+    ],
+)
+def test_outputs_equal_the_torch_engine(kind, volume, stride, c_in, c_out, dtype, tolerance):
+    torch.manual_seed(1)
+    inputs = cells_of(30 if kind == "up" else 150, stride)
+    outputs = outputs_of(inputs, kind)
+    x = torch.randn(len(inputs), c_in).to(dtype)
+    w = torch.randn(volume, c_in, c_out).to(dtype)
+    bias, residual = torch.randn(c_out), torch.randn(len(outputs), c_out).to(dtype)
+    for epilogue in (None, Epilogue(bias, residual, relu=True)):
+        expected = TorchEngine().convolve(
+            x.float(),
+            w.float(),
+            inputs,
+            outputs,
+            epilogue and Epilogue(bias, residual.float(), relu=True),
+        )
+        found = TritonEngine(CPU, dtype).convolve(x, w, inputs, outputs, epilogue)
+        assert found.dtype == dtype
+        assert (found.float() - expected).norm() / expected.norm() < tolerance
+
+
+NARROW = ModelConfig(classes=("a", "b"), voxel_size=0.05, widths=(16, 16, 16, 16), blocks=(1, 1, 1, 1), head_width=16)
+
+
+def predictions(network, points, engine):
+    voxels = voxelise(points, NARROW.voxel_size, engine)
+    with torch.inference_mode():
+        # A few cells a level: the interpreter takes its time.
+        return network(voxels, lambda x, _: torch.arange(len(x)) < 2)
+
+
+def test_a_whole_network_in_half_precision_finds_the_boxes_of_the_torch_engine():
+    torch.manual_seed(0)
+    network = DSPDet3D(NARROW).eval()
+    points = torch.rand(30, 3) * 0.4
+    expected = predictions(network, points, TorchEngine())
+    found = predictions(network, points, TritonEngine(CPU))
+    assert len(found) == len(expected) == 4
+    for ours, theirs in zip(found, expected, strict=True):
+        assert torch.equal(ours.coords.keys, theirs.coords.keys)
+        assert ours.regression.dtype == torch.float32
+        assert (ours.boxes(NARROW.voxel_size) - theirs.boxes(NARROW.voxel_size)).abs().max() < 0.01
+        assert (ours.logits.sigmoid() - theirs.logits.sigmoid()).abs().max() < 0.01
+
+
+def test_gradients_are_those_of_the_torch_engine():
+    inputs, gradients = cells_of(50), []
+    for engine in (TorchEngine(), TritonEngine(CPU)):
+        torch.manual_seed(2)
+        x, w = torch.randn(len(inputs), 4).requires_grad_(), torch.randn(27, 4, 5).requires_grad_()
+        engine.convolve(x, w, inputs, inputs).square().sum().backward()
+        gradients.append((x.grad, w.grad))
+    for ours, theirs in zip(*gradients, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_plans_die_with_their_coordinates():
+    inputs = cells_of(50)
+    plans = [weakref.ref(plan_of(inputs, outputs, 27)) for outputs in (inputs, inputs.downsampled())]
+    gc.disable()
+    try:
+        del inputs
+        assert [plan() for plan in plans] == [None, None]
+    finally:
+        gc.enable()
+
+
+def test_a_plan_that_failed_for_lack_of_memory_is_made_anew(monkeypatch):
+    inputs, outputs = cells_of(50), cells_of(50).downsampled()
+    sort = torch.sort
+
+    def fail(*_, **__):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch, "sort", fail)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        plan_of(inputs, outputs, 27)
+    monkeypatch.setattr(torch, "sort", sort)
+    assert plan_of(inputs, outputs, 27).n_out == len(outputs)
