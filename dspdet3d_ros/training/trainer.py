@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import distributed
+from torch import Tensor, distributed
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -91,8 +91,31 @@ class Trainer:
             raise InputError(f"{self.checkpoint_path}: cannot be resumed: {error}") from error
 
     def start_from(self, path: Path) -> None:
-        """Takes another run's weights as the start of this one."""
-        load_weights(self.network, read_checkpoint(path)["state_dict"], str(path))
+        """Takes another run's weights as the start of this one.
+
+        Where they know other classes, those of the same name are taken over and the others start anew.
+
+        Raises:
+            InputError: they do not fit this model in anything else, or cannot be read.
+        """
+        contents = read_checkpoint(path)
+        state, model = contents["state_dict"], contents.get("model")
+        names = list(model.get("classes", ())) if isinstance(model, dict) else []
+        if names and tuple(names) != self.model.classes:
+            state = state | self._with_classes_of(state, names)
+        load_weights(self.network, state, str(path))
+
+    def _with_classes_of(self, state: dict[str, Tensor], names: list[str]) -> dict[str, Tensor]:
+        """The class branch for this model's classes: columns of `state` where its `names` have them, else as new."""
+        branch = {}
+        for key in ("head.cls_conv.kernel", "head.cls_conv.bias"):
+            own = self.network.state_dict()[key].clone()
+            if key in state and state[key].shape[-1] == len(names):
+                for i, name in enumerate(self.model.classes):
+                    if name in names:
+                        own[..., i] = state[key][..., names.index(name)].to(own)
+            branch[key] = own
+        return branch
 
     def run(
         self,

@@ -91,6 +91,19 @@ def test_a_checkpoint_of_another_model_is_not_resumed(tmp_path):
         Trainer(other, CONFIG, tmp_path, CPU).resume()
 
 
+def test_weights_of_other_classes_are_a_start_and_common_names_keep_what_they_learned(tmp_path):
+    first = Trainer(MODEL, CONFIG, tmp_path, CPU, seed=3)
+    first.save()
+    other = replace(MODEL, classes=("spoon", "bowl", "fork"))
+    second = Trainer(other, CONFIG, tmp_path, CPU, seed=4)
+    second.start_from(tmp_path / "last.pth")
+    own, learned = second.network.head.cls_conv.kernel, first.network.head.cls_conv.kernel
+    assert own.shape[-1] == 3
+    assert torch.equal(own[:, 1], learned[:, 1])
+    assert not torch.equal(own[:, 0], learned[:, 0])
+    assert torch.equal(second.network.backbone.conv1.kernel, first.network.backbone.conv1.kernel)
+
+
 def test_weights_for_the_node_are_half_the_size(tmp_path):
     trainer = Trainer(MODEL, CONFIG, tmp_path, CPU)
     for half, dtype in ((False, torch.float32), (True, torch.float16)):
