@@ -13,7 +13,10 @@ from dspdet3d_ros.clouds.pointcloud2 import encode
 from dspdet3d_ros.errors import InputError
 
 DEMO = Path(__file__).resolve().parents[1] / "data" / "demo_scene.npz"
-EXPECTED = "demo, a cloud file, or room:SEED[:POINTS]"
+EXPECTED = "demo, a cloud file, room:SEED[:POINTS] or building[:ROOMS]"
+#: Rooms of buildings are kept here, below the folder that the command is run in: making sixteen takes a minute.
+KEPT = Path("build/benchmark")
+_BUILDING_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class BenchmarkScene:
 
 
 def read_scene(spec: str) -> BenchmarkScene:
-    """The scene that a text names: `demo`, the path of a cloud file, or `room:SEED[:POINTS]`.
+    """The scene that a text names: `demo`, the path of a cloud file, `room:SEED[:POINTS]`, `building[:ROOMS]`.
 
     Raises:
         InputError: the text names no scene, the file cannot be read, or generating needs a library that is missing.
@@ -58,9 +61,24 @@ def read_scene(spec: str) -> BenchmarkScene:
     if kind == "room":
         values = _whole_numbers(spec, numbers, least=1, most=2)
         return _room(*values)
+    if kind == "building":
+        return building(*_whole_numbers(spec, numbers, least=0, most=1))
     if not Path(spec).is_file():
         raise InputError(f"--scene: expected {EXPECTED}, got {spec!r}")
     return _from_file(Path(spec).name, Path(spec))
+
+
+def building(rooms: int | None = None) -> BenchmarkScene:
+    """The benchmark's building; the standard number of rooms if not given.
+
+    Raises:
+        InputError: there is no such building, its rooms cannot be kept, or a library to make them is missing.
+    """
+    from dspdet3d_ros.generation.building import STANDARD_ROOMS, generate_building
+
+    count = STANDARD_ROOMS if rooms is None else rooms
+    scene = generate_building(_BUILDING_SEED, count, KEPT)
+    return BenchmarkScene(f"building of {count} rooms", scene.xyz, scene.rgb)
 
 
 def _from_file(name: str, path: Path) -> BenchmarkScene:

@@ -14,7 +14,9 @@ HELP = "measure speed and memory on this machine"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument(
-        "--scene", default="demo", help="demo, a cloud file, or room:SEED[:POINTS] (default: %(default)s)"
+        "--scene",
+        default="demo",
+        help="demo, a cloud file, room:SEED[:POINTS] or building[:ROOMS] (default: %(default)s)",
     )
     parser.add_argument("--model", default="small", help="model file or the name of one (default: %(default)s)")
     parser.add_argument(

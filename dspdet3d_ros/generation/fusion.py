@@ -8,6 +8,8 @@ import numpy as np
 
 _INDEX_BITS = 22
 _LABEL_BITS = 9
+#: The most points that can be fused at once.
+MOST_POINTS = (1 << _INDEX_BITS) - 1
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ def fuse(
     """Average points over voxels of `size` metres.
 
     Args:
-        xyz: (M, 3) float32 points, at most 4,194,303 of them.
+        xyz: (M, 3) float32 points, at most `MOST_POINTS` of them.
         label: (M,) integers from 0 to 510.
         frame: (M,) integers, the frame each point came from, not falling.
         size: edge of a voxel in metres.

@@ -12,21 +12,27 @@ from dspdet3d_ros.generation.shapes import ROOM_WEIGHTS
 from dspdet3d_ros.generation.world import World
 
 Generator = np.random.Generator
-_WALL = 0.08
+#: Thickness of a wall, metres.
+WALL = 0.08
 
 
-def room_world(rng: Generator, style: str) -> World:
-    """A room of 3 to 6 m whose supports carry 12 to 40 things set in `style` ("sparse", "crowded", "stacked")."""
-    size = np.array([rng.uniform(3, 6), rng.uniform(3, 6), rng.uniform(2.3, 2.9)])
+def room_world(rng: Generator, style: str, size: np.ndarray | None = None) -> World:
+    """A room whose supports carry 12 to 40 things set in `style` ("sparse", "crowded", "stacked").
+
+    `size` (3,) is its inside in metres, its walls then parallel to the axes; by default 3 to 6 m, sometimes turned.
+    """
+    turnable = size is None
+    if size is None:
+        size = np.array([rng.uniform(3, 6), rng.uniform(3, 6), rng.uniform(2.3, 2.9)])
     limit = np.array(
         [[-size[0] / 2 + 0.15, -size[1] / 2 + 0.15, 0.6], [size[0] / 2 - 0.15, size[1] / 2 - 0.15, size[2] - 0.2]]
     )
-    world = World(yaw=rng.uniform(0, 2 * np.pi) if rng.random() < 0.3 else 0.0, eye_limit=limit)
+    world = World(yaw=rng.uniform(0, 2 * np.pi) if turnable and rng.random() < 0.3 else 0.0, eye_limit=limit)
     world.add(box((size[0] + 4, size[1] + 4, 0.02), (0, 0, -0.01)).painted(rng.uniform(60, 190, 3)))
     color = np.clip(rng.uniform(150, 235) + rng.uniform(-25, 20, 3), 0, 255)
     for quarter in range(4):
         along, across = (size[0], size[1]) if quarter % 2 == 0 else (size[1], size[0])
-        wall = _wall(along, size[2], rng).moved((0, across / 2 + _WALL / 2, 0))
+        wall = _wall(along, size[2], rng).moved((0, across / 2 + WALL / 2, 0))
         world.add(wall.turned(turn("z", quarter * np.pi / 2)).painted(color))
     taken: list[np.ndarray] = []
     supports = _bearing(world, size, taken, rng)
@@ -47,16 +53,16 @@ def _wall(length: float, height: float, rng: Generator) -> Mesh:
         start = x + rng.uniform(0.3, 1.2)
         if start + width > length / 2 - 0.3:
             break
-        parts.append(block((start - x, _WALL, height), (start + x) / 2))
+        parts.append(block((start - x, WALL, height), (start + x) / 2))
         door = rng.random() < 0.4
         low, high = (0.0, 2.05) if door else (rng.uniform(0.8, 1.1), rng.uniform(1.7, 2.1))
         middle = start + width / 2
         if low:
-            parts.append(block((width, _WALL, low), middle))
+            parts.append(block((width, WALL, low), middle))
             parts.append(block((0.05, 0.05, high - low), middle, 0.0, low))
-        parts.append(block((width, _WALL, height - high), middle, 0.0, high))
+        parts.append(block((width, WALL, height - high), middle, 0.0, high))
         x = start + width
-    parts.append(block((length / 2 - x, _WALL, height), (length / 2 + x) / 2))
+    parts.append(block((length / 2 - x, WALL, height), (length / 2 + x) / 2))
     return join(*parts)
 
 

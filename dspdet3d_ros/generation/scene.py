@@ -8,7 +8,7 @@ import numpy as np
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.generation.camera import room_path, table_path
-from dspdet3d_ros.generation.fusion import fuse
+from dspdet3d_ros.generation.fusion import MOST_POINTS, fuse
 from dspdet3d_ros.generation.rooms import room_world
 from dspdet3d_ros.generation.scan import Scan, scan
 from dspdet3d_ros.generation.sensor import random_sensor
@@ -31,7 +31,7 @@ class Scene:
         boxes: (K, 6) float32 centre and size of the visible extent, axis-aligned.
         full_boxes: (K, 6) float32 centre and size of the whole thing, seen or not.
         names: K class names of CLASS_NAMES.
-        kind: "room" or "table".
+        kind: "room", "table" or "building".
         tags: how it was set ("sparse", "crowded", "stacked"), how it was scanned ("accumulated", "single_view"), the
             camera ("kinect", "realsense"), and for a table where z = 0 is ("table_zero", "floor_zero") and "top_only"
             if everything below its face was cut away.
@@ -64,7 +64,7 @@ def generate_scene(seed: int, kind: str = "mixed") -> Scene:
     # A camera that looks the wrong way can leave nothing to label; the next attempt has a chain of its own.
     for attempt in range(20):
         rng = np.random.default_rng([seed, KINDS.index(kind), attempt])
-        scene = _room(rng) if kind == "room" else _table(rng)
+        scene = room_scene(rng) if kind == "room" else _table(rng)
         if len(scene.boxes) >= (5 if kind == "room" else 1):
             break
     return scene
@@ -78,11 +78,26 @@ def thinned(scene: Scene, most: int, seed: int) -> Scene:
     return replace(scene, xyz=scene.xyz[rows], rgb=scene.rgb[rows], inst=scene.inst[rows])
 
 
-def _room(rng: np.random.Generator) -> Scene:
+def room_scene(
+    rng: np.random.Generator,
+    size: np.ndarray | None = None,
+    walks: int = 1,
+    crop: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Scene:
+    """A furnished room, scanned.
+
+    Args:
+        rng: source of chance.
+        size: see `room_world`.
+        walks: how often the camera goes round the room.
+        crop: lowest and highest corner of what is kept, metres.
+    """
     style = str(rng.choice(STYLES, p=(0.3, 0.4, 0.3)))
-    world = room_world(rng, style)
+    world = room_world(rng, style, size)
     sensor = random_sensor(rng, single_view=False)
-    result = scan(world, room_path(world, rng), sensor, rng)
+    poses = [pose for _ in range(walks) for pose in room_path(world, rng)]
+    most = MOST_POINTS // (sensor.width * sensor.height)
+    result = scan(world, poses[:most], sensor, rng, crop)
     return _label("room", world, result, 0.01, (style, "accumulated", sensor.axial), rng)
 
 
