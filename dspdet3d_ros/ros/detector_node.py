@@ -1,37 +1,33 @@
 """The detector as a lifecycle node: clouds in, boxes out. Only wiring; see README.md for topics and parameters."""
 
-import os
-import signal
 import sys
-import threading
-import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
-import rclpy
-from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException
+from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import PointCloud2
 
-from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.ros import qos
+from dspdet3d_ros.ros.diagnostics import PERIOD_S, Diagnostics, Health
+from dspdet3d_ros.ros.faults import Fault, FaultLog, one_line
+from dspdet3d_ros.ros.frames import TargetFrame
 from dspdet3d_ros.ros.node_parameters import NodeParameters
 from dspdet3d_ros.ros.outputs import Outputs
-from dspdet3d_ros.ros.pipeline import Arrival, Found, Pipeline, check_message, free_gpu_memory
-from dspdet3d_ros.ros.refusals import RefusalLog
-from dspdet3d_ros.ros.worker import Counts, LatestWorker
-from dspdet3d_ros.threads import wait_without_spinning
+from dspdet3d_ros.ros.pipeline import Pipeline, free_gpu_memory
+from dspdet3d_ros.ros.process import LAST_CLOUD_S, run
+from dspdet3d_ros.ros.processing import Processing
 
 if TYPE_CHECKING:
     from dspdet3d_ros.detector.predictor import Detector
 
 NODE_NAME = "dspdet3d"
 INPUT = "~/input/points"
-# How long the end of the process waits for a cloud that is being worked on; ros2 launch loses patience after 5 s.
-LAST_CLOUD_S = 3.0
+WATCH_S = 0.2
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+ERROR = TransitionCallbackReturn.ERROR
 
 
 class DetectorNode(LifecycleNode):
@@ -44,27 +40,38 @@ class DetectorNode(LifecycleNode):
     def __init__(self, **node_arguments: Any) -> None:
         super().__init__(NODE_NAME, **node_arguments)
         self._detector: Detector | None = None
-        self._worker: LatestWorker | None = None
+        self._processing: Processing | None = None
         self._subscription = None
-        self._outputs: Outputs | None = None
-        self._refusals = RefusalLog(self.get_logger())
+        self._failed = False
+        self._faults = FaultLog(self.get_logger())
         self._node_parameters = NodeParameters(self, lambda: self._detector is None, self._publish_labels)
+        self._diagnostics = Diagnostics(self, self._health)
+        # These go on while the robot's time stands still, as when a bag is paused.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(PERIOD_S, self._diagnostics.publish, clock=steady)
+        self.create_timer(WATCH_S, self._watch, clock=steady)
+        back = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
+        self._jumps = self.get_clock().create_jump_callback(back, post_callback=self._on_time_set_back)
         if self._node_parameters["autostart"]:
-            steady = Clock(clock_type=ClockType.STEADY_TIME)
             self._autostart_timer = self.create_timer(0.0, self._autostart, clock=steady)
+
+    @property
+    def lost(self) -> Fault | None:
+        """Why nothing can be computed in this process any more, if so."""
+        return self._processing.lost if self._processing else None
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Loads the model; fails with a reason in the log, after which the node can be configured again."""
+        self._faults.restart()
         try:
             self._load()
-        except InputError as error:
-            self._release()
-            self.get_logger().error(f"cannot be configured: {error}")
-            return FAILURE
         except Exception as error:
             # Drivers and libraries fail in many ways; the node outlives them all.
             self._release()
-            self.get_logger().error(f"cannot be configured: {_one_line(error)}\n{traceback.format_exc()}")
+            text = str(error) if isinstance(error, InputError) else one_line(error)
+            details = "" if isinstance(error, InputError) else f"\n{traceback.format_exc()}"
+            self._faults.keep(Fault("configuration", text))
+            self.get_logger().error(f"cannot be configured: {text}{details}")
             return FAILURE
         return super().on_configure(state)
 
@@ -79,7 +86,7 @@ class DetectorNode(LifecycleNode):
             )
         )
         self._subscription = self.create_subscription(
-            PointCloud2, INPUT, self._on_cloud, profile, event_callbacks=events
+            PointCloud2, INPUT, self._processing.take, profile, event_callbacks=events
         )
         self.get_logger().info(f"active: taking clouds from {self._subscription.topic_name} ({qos.described(profile)})")
         return result
@@ -87,10 +94,12 @@ class DetectorNode(LifecycleNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stops taking clouds; what was found in earlier ones is not published any more."""
         self._stop_taking_clouds()
-        return super().on_deactivate(state)
+        return ERROR if self._failed else super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Frees the model."""
+        if self._failed:
+            return ERROR
         self._release()
         return super().on_cleanup(state)
 
@@ -100,8 +109,9 @@ class DetectorNode(LifecycleNode):
         return super().on_shutdown(state)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Frees everything; the node is unconfigured then."""
-        self._release()
+        """Frees everything; the node is unconfigured then, and can be configured again."""
+        self._failed = False
+        self._release(wait_s=0.0)
         return SUCCESS
 
     def close(self, timeout_s: float) -> bool:
@@ -111,7 +121,7 @@ class DetectorNode(LifecycleNode):
             False where a cloud is still being worked on after `timeout_s`.
         """
         self._stop_taking_clouds()
-        return self._worker is None or self._worker.stop(timeout_s)
+        return self._processing is None or self._processing.worker.stop(timeout_s)
 
     def _autostart(self) -> None:
         self.destroy_timer(self._autostart_timer)
@@ -139,10 +149,11 @@ class DetectorNode(LifecycleNode):
         values = {name: getattr(own, name) for name in ("pruning_threshold", "score_threshold", "nms_iou_threshold")}
         parameters.follow_model({**values, "recenter": detector.recenter}, detector.class_names)
         self._detector = detector
-        self._outputs = Outputs(self, detector.model_name, detector.class_names)
-        pipeline = Pipeline(detector, lambda: parameters.settings)
-        self._worker = LatestWorker(pipeline, self._publish, self._on_failure)
-        self._worker.start()
+        frame = parameters["target_frame"]
+        target = TargetFrame(self, frame, parameters["tf_timeout_s"]) if frame else None
+        outputs = Outputs(self, detector.model_name, detector.class_names)
+        pipeline = Pipeline(detector, lambda: parameters.settings, target)
+        self._processing = Processing(pipeline, outputs, self._faults, target, self.get_logger())
         self.get_logger().info(
             f"configured: model {detector.model_name} with {len(detector.class_names)} classes, "
             f"weights {detector.checkpoint_sha256[:12]}, on {detector.device}, backend {detector.backend}"
@@ -152,89 +163,62 @@ class DetectorNode(LifecycleNode):
         if self._subscription is not None:
             self.destroy_subscription(self._subscription)
             self._subscription = None
-        if self._worker is not None:
-            self._worker.discard()
+        if self._processing is not None:
+            self._processing.restart()
+            if not self._failed:
+                self._faults.restart()
 
-    def _release(self) -> None:
-        self.close(timeout_s=None)
-        if self._outputs is not None:
-            self._outputs.destroy()
-        self._outputs = self._worker = self._detector = None
+    def _release(self, wait_s: float = LAST_CLOUD_S) -> None:
+        """Frees the model; one that is still at work after `wait_s` is freed when its cloud is done."""
+        self._stop_taking_clouds()
+        if self._processing is not None and not self._processing.close(wait_s):
+            self.get_logger().warning("a cloud is still being worked on; its result will not be published")
+        self._processing = self._detector = None
         free_gpu_memory()
         self._node_parameters.forget_model()
 
-    def _on_cloud(self, message: PointCloud2) -> None:
-        arrival = Arrival(message, time.monotonic())
-        try:
-            check_message(message)
-        except CloudLayoutError as error:
-            self._worker.count_refused()
-            self._refusals.refuse(error.kind, str(error))
+    def _watch(self) -> None:
+        """Leaves by the lifecycle's error path where the worker has died or hangs, ends ROS where the GPU is lost."""
+        if self._processing is None:
             return
-        if self._outputs.wanted:
-            self.get_logger().debug(f"took a cloud of {message.width * message.height} points")
-            self._worker.submit(arrival)
-        else:
-            self._worker.count_ignored()
-
-    def _publish(self, found: Found, counts: Counts) -> None:
-        """Runs in the worker's thread, never while or after the node is deactivated."""
-        self._refusals.accept()
-        if found.unusable:
-            text = f"{found.unusable} boxes were left out: not finite or without volume"
-            self.get_logger().warning(text, throttle_duration_sec=5.0)
-        self._outputs.publish(found, counts)
-
-    def _on_failure(self, arrival: Arrival, error: Exception) -> None:
-        if isinstance(error, InputError):
-            self._refusals.refuse(getattr(error, "kind", "contents"), str(error))
+        if self.lost:
+            self.get_logger().fatal(str(self.lost))
+            self._diagnostics.publish()
+            self.context.try_shutdown()
             return
-        # After an error for lack of memory the next cloud may well fit.
-        free_gpu_memory()
-        self._refusals.refuse("processing", _one_line(error))
-        self.get_logger().error("".join(traceback.format_exception(error)), once=True)
+        text = self._processing.failure(self._node_parameters["watchdog_timeout_s"])
+        if text:
+            self._failed = True
+            fault = Fault("worker", text)
+            self._faults.report(fault)
+            self._diagnostics.publish()
+            # Either answers with an error, which leads to on_error and from there to the state unconfigured.
+            if self._state_label() == "active":
+                self.trigger_deactivate()
+            else:
+                self.trigger_cleanup()
+            self._faults.keep(fault)
+
+    def _on_time_set_back(self, _: Any) -> None:
+        if self._processing is not None:
+            self._processing.time_set_back()
+
+    def _health(self) -> Health:
+        tau = self._node_parameters.settings.pruning_threshold
+        return Health(self._state_label(), self._faults, tau, self._detector, self._processing)
+
+    def _state_label(self) -> str:
+        # rclpy has no public way to ask a node in Python for its state.
+        return self._state_machine.current_state[1]
 
     def _publish_labels(self) -> None:
-        if self._outputs is not None:
-            self._outputs.publish_labels(self._node_parameters.settings.score_threshold)
-
-
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+        if self._processing is not None:
+            self._processing.outputs.publish_labels(self._node_parameters.settings.score_threshold)
 
 
 def main(args: list[str] | None = None) -> int:
-    """Runs the node until SIGINT, SIGTERM or a shutdown of ROS; that is its proper end, with status 0."""
-    wait_without_spinning()
-    asked_to_end = threading.Event()
-    # No KeyboardInterrupt: where it strikes inside rclpy's C++ code it aborts the process. rclpy's own handlers, which
-    # call these in turn, end the executor.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: asked_to_end.set())
-    node, initialised, finished = None, False, True
-    try:
-        rclpy.init(args=args)
-        initialised = True
-        node = DetectorNode()
-        if not asked_to_end.is_set():
-            rclpy.spin(node)
-    except ExternalShutdownException:
-        pass
-    except Exception:
-        # A signal may end ROS between any two steps, and then whatever comes next fails in its own way.
-        if not initialised or rclpy.ok():
-            raise
-    finally:
-        if node is not None:
-            finished = node.close(LAST_CLOUD_S)
-            node.destroy_node()
-        rclpy.try_shutdown()
-    if not finished:
-        # Python cannot end while torch works in another thread: it would abort the process.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
-    return 0
+    """Runs the node; see `dspdet3d_ros.ros.process.run` for its exit status."""
+    return run(DetectorNode, args)
 
 
 if __name__ == "__main__":

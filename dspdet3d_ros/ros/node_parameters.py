@@ -158,13 +158,8 @@ class NodeParameters:
         """All live values as one object, which the worker reads once for each cloud."""
         new = new or {}
         value = {s.name: coerce(s, new[s.name]) if s.name in new else self[s.name] for s in PARAMETERS if s.live}
-        return DetectionSettings(
-            pruning_threshold=value["pruning_threshold"],
-            score_threshold=value["score_threshold"],
-            nms_iou_threshold=value["nms_iou_threshold"],
-            max_detections=value["max_detections"],
-            class_filter=tuple(value["class_filter"]),
-        )
+        value["class_filter"] = tuple(value["class_filter"])
+        return DetectionSettings(**value)
 
 
 def _parameter(spec: Spec, value: Any) -> Parameter:

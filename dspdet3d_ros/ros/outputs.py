@@ -39,16 +39,21 @@ class Outputs:
         return any(self.publishers[name].get_subscription_count() for name in RESULTS)
 
     def publish(self, found: Found, counts: Counts) -> None:
-        """Publishes what was found in a cloud, under the cloud's header."""
-        header, detections = found.arrival.message.header, found.detections
-        self.publishers["detections"].publish(messages.detection_array(header, detections))
-        if self.publishers["markers"].get_subscription_count():
-            self.publishers["markers"].publish(messages.marker_array(header, detections))
+        """Publishes what was found in a cloud, under the cloud's stamp."""
+        header, detections = found.header, found.detections
+        now_ns = self._node.get_clock().now().nanoseconds
         timing = messages.Timing(
-            latency_ms=(time.monotonic() - found.arrival.time_s) * 1e3,
-            age_ms=messages.age_ms(header, self._node.get_clock().now().nanoseconds),
+            latency_ms=(time.monotonic() - found.arrival.time_s) * 1e3, age_ms=messages.age_ms(header, now_ns)
         )
-        self.publishers["stats"].publish(messages.stats_message(header, detections, self._model, timing, counts))
+        # All are made before the first is sent, so that an error leaves no part of a result behind.
+        results = {
+            "detections": messages.detection_array(header, detections),
+            "stats": messages.stats_message(header, detections, self._model, timing, counts),
+        }
+        if self.publishers["markers"].get_subscription_count():
+            results["markers"] = messages.marker_array(header, detections)
+        for name, message in results.items():
+            self.publishers[name].publish(message)
 
     def publish_labels(self, score_threshold: float) -> None:
         """Publishes the class names and the threshold, for everybody who comes later too."""

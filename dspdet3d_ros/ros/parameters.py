@@ -90,6 +90,28 @@ PARAMETERS = (
         choices=("volatile", "transient_local"),
     ),
     Spec(
+        "target_frame",
+        "string",
+        "",
+        "gravity-aligned frame, such as map, to which clouds are brought (needs tf2); empty: each cloud's own",
+    ),
+    Spec(
+        "tf_timeout_s",
+        "double",
+        0.2,
+        "how long a cloud waits for the transform to target_frame at its stamp",
+        low=0,
+        high=60,
+    ),
+    Spec(
+        "watchdog_timeout_s",
+        "double",
+        300.0,
+        "the node stops itself with an error where one cloud takes longer than this; 0: never",
+        low=0,
+        high=86_400,
+    ),
+    Spec(
         "pruning_threshold",
         "double",
         0.4,

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sensor_msgs.msg import PointCloud2
+from std_msgs.msg import Header
 
 from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError, check, decode
 from dspdet3d_ros.detector.result import Detections, DetectionSettings
+from dspdet3d_ros.ros.frames import TargetFrame
 from dspdet3d_ros.ros.messages import publishable
 
 if TYPE_CHECKING:
@@ -38,11 +40,13 @@ class Found:
 
     Attributes:
         arrival: the cloud.
+        header: stamp of the cloud, and the frame of the boxes.
         detections: boxes that can be published.
         unusable: number of boxes left out because they were not finite or had no volume.
     """
 
     arrival: Arrival
+    header: Header
     detections: Detections
     unusable: int
 
@@ -53,9 +57,11 @@ def check_message(message: PointCloud2) -> None:
     Raises:
         CloudLayoutError: names the field.
     """
-    nanosec = message.header.stamp.nanosec
-    if nanosec >= NANOSECONDS_PER_SECOND:
-        raise CloudLayoutError("stamp", f"header.stamp.nanosec is {nanosec}; expected less than a second")
+    stamp = message.header.stamp
+    if stamp.nanosec >= NANOSECONDS_PER_SECOND:
+        raise CloudLayoutError("stamp", f"header.stamp.nanosec is {stamp.nanosec}; expected less than a second")
+    if stamp.sec < 0:
+        raise CloudLayoutError("stamp", f"header.stamp.sec is {stamp.sec}; expected no time before 1970")
     check(message)
 
 
@@ -66,16 +72,27 @@ def free_gpu_memory() -> None:
         torch.cuda.empty_cache()
 
 
+def gpu_memory_bytes() -> int:
+    """What torch's tensors hold of the GPUs' memory; 0 where no GPU is used."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return 0
+    return sum(torch.cuda.memory_allocated(number) for number in range(torch.cuda.device_count()))
+
+
 class Pipeline:
     """Decodes a cloud and runs the detector with the settings of that moment.
 
     Args:
         detector: the model.
         settings: gives the present settings as one object; asked once for each cloud.
+        target: the frame to which clouds are brought; None leaves them in their own.
     """
 
-    def __init__(self, detector: "Detector", settings: Callable[[], DetectionSettings]) -> None:
-        self._detector, self._settings = detector, settings
+    def __init__(
+        self, detector: "Detector", settings: Callable[[], DetectionSettings], target: TargetFrame | None = None
+    ) -> None:
+        self._detector, self._settings, self._target = detector, settings, target
 
     def __call__(self, arrival: Arrival) -> Found:
         """Finds boxes in a cloud.
@@ -86,13 +103,18 @@ class Pipeline:
         start = time.perf_counter()
         cloud = decode(arrival.message)
         decode_ms = (time.perf_counter() - start) * 1e3
-        found = self._detector(cloud.xyz, self._settings())
+        xyz, header, stage_ms = cloud.xyz, arrival.message.header, {"decode": decode_ms}
+        if self._target is not None:
+            start = time.perf_counter()
+            xyz, header = self._target.bring(xyz, header)
+            stage_ms["transform"] = (time.perf_counter() - start) * 1e3
+        found = self._detector(xyz, self._settings())
         good = publishable(found)
         stats = replace(
             found.stats,
             points_in=cloud.points_in,
-            stage_ms={"decode": decode_ms, **found.stats.stage_ms},
-            total_ms=decode_ms + found.stats.total_ms,
+            stage_ms={**stage_ms, **found.stats.stage_ms},
+            total_ms=sum(stage_ms.values()) + found.stats.total_ms,
         )
         detections = Detections(found.boxes[good], found.scores[good], found.labels[good], found.class_names, stats)
-        return Found(arrival, detections, unusable=len(found) - len(detections))
+        return Found(arrival, header, detections, unusable=len(found) - len(detections))

@@ -1,10 +1,12 @@
 """A thread that always works on the latest item: at most one waits, older ones are dropped and counted."""
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+THREAD_NAME = "detector"
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -18,12 +20,14 @@ class Counts:
         processed: items whose results were delivered.
         dropped: items replaced by newer ones while they waited.
         refused: items that could not be used.
+        ignored: items whose results nobody wanted.
     """
 
     received: int = 0
     processed: int = 0
     dropped: int = 0
     refused: int = 0
+    ignored: int = 0
 
 
 class LatestWorker(Generic[Item, Result]):
@@ -49,6 +53,8 @@ class LatestWorker(Generic[Item, Result]):
         self._counts = Counts()
         self._epoch = 0
         self._stopping = False
+        self._busy_since: float | None = None
+        self._death: BaseException | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -62,12 +68,23 @@ class LatestWorker(Generic[Item, Result]):
         """Whether the thread runs."""
         return self._thread is not None and self._thread.is_alive()
 
+    @property
+    def death(self) -> BaseException | None:
+        """What ended the thread although nobody had asked for it."""
+        return self._death
+
+    @property
+    def busy_s(self) -> float:
+        """For how long the present item has been worked on; 0 between items."""
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
+
     def start(self) -> None:
         """Starts the thread; does nothing where it runs."""
         if self.alive:
             return
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="detector", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
         self._thread.start()
 
     def submit(self, item: Item) -> None:
@@ -86,7 +103,17 @@ class LatestWorker(Generic[Item, Result]):
     def count_ignored(self) -> None:
         """Counts an item that was received but that nobody wants to be worked on."""
         with self._changed:
-            self._count(received=1)
+            self._count(received=1, ignored=1)
+
+    def drop(self) -> None:
+        """Drops the waiting item and the result of the present one, and counts them as dropped.
+
+        When it returns, nothing that was submitted before is delivered any more.
+        """
+        with self._delivery, self._changed:
+            self._count(dropped=len(self._waiting) + (self._busy_since is not None))
+            self._waiting.clear()
+            self._epoch += 1
 
     def discard(self) -> None:
         """Forgets the waiting item and the result of the present one, and starts counting anew.
@@ -120,18 +147,28 @@ class LatestWorker(Generic[Item, Result]):
     def _next(self) -> tuple[Item, int] | None:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._stopping)
-            return None if self._stopping else (self._waiting.pop(), self._epoch)
+            if self._stopping:
+                return None
+            self._busy_since = time.monotonic()
+            return self._waiting.pop(), self._epoch
 
     def _run(self) -> None:
-        while (job := self._next()) is not None:
-            self._work_on(*job)
-            # Not kept while waiting for the next one: an item may be a hundred megabytes.
-            del job
+        try:
+            while (job := self._next()) is not None:
+                self._work_on(*job)
+                # Not kept while waiting for the next one: an item may be a hundred megabytes.
+                del job
+        except BaseException as error:
+            # SystemExit and its like end a thread without a word; whoever watches the worker finds it here.
+            self._death = error
+            with self._changed:
+                self._count(refused=1)
 
     def _work_on(self, item: Item, epoch: int) -> None:
         try:
             result = self._compute(item)
             with self._delivery:
+                self._busy_since = None
                 if epoch == self._epoch:
                     self._deliver(result, replace(self.counts, processed=self.counts.processed + 1))
                     with self._changed:
@@ -139,6 +176,7 @@ class LatestWorker(Generic[Item, Result]):
         except Exception as error:
             # Whatever an item does to the computation, the next one gets its chance.
             with self._delivery:
+                self._busy_since = None
                 if epoch == self._epoch:
                     with self._changed:
                         self._count(refused=1)

@@ -43,7 +43,7 @@ class Topics:
     def listen(self):
         for name, kind in OUTPUTS.items():
             self.bench.peer.create_subscription(kind, f"/dspdet3d/output/{name}", self.received[name].append, 10)
-        outputs = self.bench.node._outputs.publishers
+        outputs = self.bench.node._processing.outputs.publishers
         assert self.bench.spin_until(lambda: all(outputs[name].get_subscription_count() for name in OUTPUTS))
 
     def wait_for(self, count):
@@ -227,13 +227,13 @@ BAD = {
 @pytest.mark.parametrize("kind", BAD)
 def test_a_bad_cloud_is_told_and_counted_and_the_next_good_one_is_answered(start, points, capfd, kind):
     topics = Topics(bench := start())
-    worker = bench.node._worker
+    worker = bench.node._processing.worker
     for number in (1, 2, 3):
         topics.input.publish(BAD[kind])
         assert bench.spin_until(lambda number=number: worker.counts.refused == number)
+    assert bench.node._faults.counts == {kind: 3}
     _, _, stats = topics.ask(cloud_message(HEADER, points))
     assert (stats.clouds_received, stats.clouds_processed, stats.clouds_refused) == (4, 1, 3)
-    assert bench.node._refusals.counts == {kind: 3}
     log = capfd.readouterr().err
     assert log.count("cloud refused") == 1
     assert "usable again, after 3" in log
@@ -252,7 +252,7 @@ def test_an_error_in_the_detector_costs_only_its_cloud(start, points, monkeypatc
     monkeypatch.setattr(Detector, "__call__", failing)
     for number in (1, 2):
         topics.input.publish(cloud_message(HEADER, points))
-        assert bench.spin_until(lambda number=number: bench.node._refusals.counts["processing"] == number)
+        assert bench.spin_until(lambda number=number: sum(bench.node._faults.counts.values()) == number)
     _, _, stats = topics.ask(cloud_message(HEADER, points))
     assert stats.clouds_refused == 2
     assert "RuntimeError: out of memory" in capfd.readouterr().err
@@ -277,7 +277,7 @@ def test_boxes_that_are_not_finite_or_have_no_volume_are_not_published(start, po
 
 def test_of_a_burst_the_latest_cloud_is_processed_and_the_dropped_ones_are_counted(start, points, gate):
     topics = Topics(bench := start())
-    worker = bench.node._worker
+    worker = bench.node._processing.worker
     topics.input.publish(cloud_message(Header(frame_id="first"), points))
     gate.wait()
     for number in range(8):
@@ -306,7 +306,7 @@ def test_parameters_and_services_answer_while_a_cloud_is_processed(start, points
 
 def test_without_subscribers_nothing_is_processed(start, points):
     topics = Topics(bench := start(), listen=False)
-    worker = bench.node._worker
+    worker = bench.node._processing.worker
     topics.input.publish(cloud_message(HEADER, points))
     assert bench.spin_until(lambda: worker.counts.received == 1)
     topics.listen()
@@ -319,7 +319,7 @@ def test_one_subscriber_of_any_output_is_enough(start, points, name):
     bench = start()
     topics, received = Topics(bench, listen=False), []
     bench.peer.create_subscription(OUTPUTS[name], f"/dspdet3d/output/{name}", received.append, 10)
-    assert bench.spin_until(bench.node._outputs.publishers[name].get_subscription_count)
+    assert bench.spin_until(bench.node._processing.outputs.publishers[name].get_subscription_count)
     topics.input.publish(cloud_message(HEADER, points))
     assert bench.spin_until(lambda: received)
 
@@ -347,11 +347,11 @@ def test_deactivation_waits_for_no_cloud_but_cleanup_frees_everything(start, poi
     gate.wait()
     assert bench.change("deactivate")
     gate.open()
-    worker = bench.node._worker
+    worker = bench.node._processing.worker
     assert bench.change("cleanup")
     assert not worker.alive
     assert bench.node._detector is None
-    assert bench.node._outputs is None
+    assert bench.node._processing is None
     assert bench.state() == "unconfigured"
 
 
@@ -373,7 +373,7 @@ def test_shutdown_ends_in_the_final_state(start, points, gate):
     gate.open()
     assert bench.change(Transition.TRANSITION_ACTIVE_SHUTDOWN)
     assert bench.state() == "finalized"
-    assert bench.node._worker is None
+    assert bench.node._processing is None
 
 
 @pytest.mark.parametrize(
@@ -442,7 +442,7 @@ def test_a_latched_cloud_that_was_published_before_is_taken_where_that_is_wanted
     wanted = {"input_durability": "transient_local", "input_reliability": "reliable", "autostart": False}
     bench.start(model=tiny.model, checkpoint=tiny.checkpoint, device="cpu", **wanted)
     assert bench.change("configure")
-    assert bench.spin_until(bench.node._outputs.publishers["detections"].get_subscription_count)
+    assert bench.spin_until(bench.node._processing.outputs.publishers["detections"].get_subscription_count)
     assert bench.change("activate")
     assert bench.spin_until(lambda: received)
     assert received[0].header == HEADER

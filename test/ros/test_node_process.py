@@ -1,10 +1,6 @@
 """The node as a process: SIGINT and SIGTERM end it with status 0 in every state, without a traceback."""
 
-import os
-import queue
 import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -14,6 +10,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 import numpy as np
 import rclpy
+from node_process import DOMAIN, WAIT_S, Process
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -22,52 +19,6 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 
 from dspdet3d_ros.ros.messages import cloud_message
-
-WAIT_S = 60
-DOMAIN = 1 + os.getpid() % 100
-
-
-class Process:
-    """The node's process and the lines it has written."""
-
-    def __init__(self, tiny, **parameters):
-        values = {"model": tiny.model, "checkpoint": tiny.checkpoint, "device": "cpu", **parameters}
-        arguments = [a for name, value in values.items() for a in ("-p", f"{name}:={value}")]
-        environment = {**os.environ, "ROS_DOMAIN_ID": str(DOMAIN), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "dspdet3d_ros.ros.detector_node", "--ros-args", "--log-level", "dspdet3d:=debug"]
-            + arguments,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        self.lines, self._new = [], queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self):
-        for line in self.process.stderr:
-            self._new.put(line)
-
-    def wait_for(self, text):
-        """Waits for a line with this text in the log."""
-        end = time.monotonic() + WAIT_S
-        while time.monotonic() < end:
-            try:
-                self.lines.append(self._new.get(timeout=0.1))
-            except queue.Empty:
-                continue
-            if text in self.lines[-1]:
-                return
-        raise AssertionError(f"no '{text}' in:\n{''.join(self.lines)}")
-
-    def end(self, number):
-        """Sends a signal; returns the exit status and all that was written."""
-        self.process.send_signal(number)
-        status = self.process.wait(WAIT_S)
-        while not self._new.empty():
-            self.lines.append(self._new.get())
-        return status, "".join(self.lines)
 
 
 @pytest.fixture

@@ -143,7 +143,7 @@ def test_a_failure_after_discard_is_not_told(worker, gate):
 def test_items_that_are_refused_or_ignored_are_counted(worker):
     worker.count_refused()
     worker.count_ignored()
-    assert worker.counts == Counts(received=2, refused=1)
+    assert worker.counts == Counts(received=2, refused=1, ignored=1)
 
 
 def test_stop_tells_whether_the_thread_has_ended_and_it_can_start_again(worker, gate):

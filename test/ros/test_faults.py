@@ -1,6 +1,6 @@
 """Bad clouds are told at once, then rarely, and again after a good one."""
 
-from dspdet3d_ros.ros.refusals import REPEAT_S, RefusalLog
+from dspdet3d_ros.ros.faults import REPEAT_S, Fault, FaultLog
 
 
 class Recorder:
@@ -9,6 +9,8 @@ class Recorder:
     def __init__(self):
         self.warnings, self.infos, self.now = [], [], 100.0
         self.warning, self.info = self.warnings.append, self.infos.append
+        self.errors = []
+        self.error = self.errors.append
 
     def __call__(self):
         return self.now
@@ -16,29 +18,29 @@ class Recorder:
 
 def test_a_kind_is_told_once_until_some_time_has_passed():
     recorder = Recorder()
-    log = RefusalLog(recorder, recorder)
+    log = FaultLog(recorder, recorder)
     for _ in range(10):
-        log.refuse("sizes", "data has 3 bytes")
+        log.report(Fault("sizes", "data has 3 bytes"))
     assert len(recorder.warnings) == 1
     assert "data has 3 bytes" in recorder.warnings[0]
-    log.refuse("fields", "no field 'x'")
+    log.report(Fault("fields", "no field 'x'"))
     assert len(recorder.warnings) == 2
     recorder.now += REPEAT_S
-    log.refuse("sizes", "data has 3 bytes")
+    log.report(Fault("sizes", "data has 3 bytes"))
     assert "sizes, 11 so far" in recorder.warnings[2]
     assert log.counts == {"sizes": 11, "fields": 1}
 
 
 def test_a_good_cloud_ends_the_silence_and_is_told_only_after_bad_ones():
     recorder = Recorder()
-    log = RefusalLog(recorder, recorder)
-    log.accept()
+    log = FaultLog(recorder, recorder)
+    log.good()
     assert recorder.infos == []
-    log.refuse("sizes", "a")
-    log.refuse("sizes", "a")
-    log.accept()
-    log.accept()
+    log.report(Fault("sizes", "a"))
+    log.report(Fault("sizes", "a"))
+    log.good()
+    log.good()
     assert len(recorder.infos) == 1
     assert "after 2" in recorder.infos[0]
-    log.refuse("sizes", "a")
+    log.report(Fault("sizes", "a"))
     assert len(recorder.warnings) == 2

@@ -1,0 +1,180 @@
+"""What goes wrong: counted by kind, told without flooding the log, and kept until the next good cloud."""
+
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from dspdet3d_ros.errors import InputError
+
+REPEAT_S = 5.0
+
+
+class Level(IntEnum):
+    """How bad it is; the numbers are those of diagnostic_msgs/DiagnosticStatus."""
+
+    OK = 0
+    WARN = 1
+    ERROR = 2
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of fault.
+
+    Attributes:
+        level: WARN where somebody else must mend it, ERROR where the node itself could not do its work.
+        lead: how its log line begins.
+    """
+
+    level: Level
+    lead: str
+
+
+# The clouds' faults come first: those that their publisher causes, then those of working on them.
+KINDS = {
+    "fields": Kind(Level.WARN, "cloud refused"),
+    "sizes": Kind(Level.WARN, "cloud refused"),
+    "stamp": Kind(Level.WARN, "cloud refused"),
+    "order": Kind(Level.WARN, "cloud refused"),
+    "frame": Kind(Level.WARN, "cloud refused"),
+    "contents": Kind(Level.WARN, "cloud refused"),
+    "memory": Kind(Level.ERROR, "cloud dropped"),
+    "processing": Kind(Level.ERROR, "cloud dropped"),
+    "boxes": Kind(Level.ERROR, "boxes left out"),
+    "device": Kind(Level.ERROR, "the process ends"),
+    "worker": Kind(Level.ERROR, "stopped"),
+    "configuration": Kind(Level.ERROR, "cannot be configured"),
+}
+# What CUDA says of errors after which no call on the device works any more until the process is gone (CUDA runtime
+# API, enumeration cudaError_t).
+LOST_DEVICE = (
+    "an illegal memory access was encountered",
+    "an illegal instruction was encountered",
+    "device-side assert triggered",
+    "misaligned address",
+    "operation not supported on global/shared address space",
+    "invalid program counter",
+    "unspecified launch failure",
+    "hardware stack error",
+    "uncorrectable ECC error encountered",
+    "the launch timed out and was terminated",
+)
+# torch reports a lack of main memory as a plain RuntimeError.
+NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "Cannot allocate memory")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault.
+
+    Attributes:
+        kind: a key of `KINDS`.
+        text: one line.
+    """
+
+    kind: str
+    text: str
+
+    @property
+    def level(self) -> Level:
+        """How bad it is."""
+        return KINDS[self.kind].level
+
+    def __str__(self) -> str:
+        return f"{KINDS[self.kind].lead}: {self.text}"
+
+
+def fault_of(error: Exception) -> Fault:
+    """What an exception in the work on a cloud means."""
+    if isinstance(error, InputError):
+        return Fault(getattr(error, "kind", "contents"), str(error))
+    text = one_line(error)
+    if any(sign in text for sign in LOST_DEVICE):
+        return Fault("device", f"{text}; the device cannot be used again in this process: start the node anew")
+    # torch.OutOfMemoryError is a RuntimeError too; by name, because torch need not be imported for this.
+    by_name = type(error).__name__ == "OutOfMemoryError"
+    if isinstance(error, MemoryError) or by_name or any(sign in text for sign in NO_MEMORY):
+        return Fault("memory", f"{text}; lower max_points or max_voxels, or raise pruning_threshold")
+    return Fault("processing", text)
+
+
+def one_line(error: BaseException) -> str:
+    """Type and text of an exception."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def release_frames(error: BaseException | None) -> None:
+    """Lets go of what the frames of an exception's traceback hold: tensors of a whole network, gigabytes."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+
+
+class FaultLog:
+    """Counts faults and tells them: at once for a kind that is new, then every few seconds.
+
+    Args:
+        logger: the node's.
+        clock: seconds that only grow.
+    """
+
+    def __init__(self, logger: Any, clock: Callable[[], float] = time.monotonic) -> None:
+        self._logger, self._clock = logger, clock
+        # Faults are found in the executor's thread and in the worker's.
+        self._lock = threading.Lock()
+        self._told: dict[str, float] = {}
+        self._since_good = 0
+        self._present: Fault | None = None
+        self._counts: Counter[str] = Counter()
+
+    @property
+    def present(self) -> Fault | None:
+        """The latest fault that no good cloud has followed."""
+        return self._present
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Number of faults by kind since the last `restart`."""
+        with self._lock:
+            return self._counts.copy()
+
+    def report(self, fault: Fault) -> None:
+        """Counts a fault and tells it."""
+        now, kind = self._clock(), KINDS[fault.kind]
+        with self._lock:
+            self._present = fault
+            self._counts[fault.kind] += 1
+            self._since_good += 1
+            number = self._counts[fault.kind]
+            news = fault.kind not in self._told or now - self._told[fault.kind] >= REPEAT_S
+            if news:
+                self._told[fault.kind] = now
+        if news:
+            tell = self._logger.warning if kind.level == Level.WARN else self._logger.error
+            tell(f"{kind.lead} ({fault.kind}, {number} so far): {fault.text}")
+
+    def good(self) -> None:
+        """A cloud could be used: what comes after it is news again."""
+        with self._lock:
+            faults, self._since_good, self._present = self._since_good, 0, None
+            self._told.clear()
+        if faults:
+            self._logger.info(f"clouds are usable again, after {faults} that were refused or spoiled")
+
+    def keep(self, fault: Fault) -> None:
+        """Takes a fault that was told elsewhere, to be shown until `restart`."""
+        with self._lock:
+            self._present = fault
+
+    def restart(self) -> None:
+        """Forgets everything and counts anew."""
+        with self._lock:
+            self._present, self._since_good = None, 0
+            self._told.clear()
+            self._counts.clear()

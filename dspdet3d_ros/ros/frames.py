@@ -1,0 +1,137 @@
+"""Clouds in the frame where boxes are wanted, by tf2 at the cloud's stamp.
+
+tf2 comes with a ROS installation only, so it is imported where a target frame is set and nowhere else.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from rclpy.node import Node
+from rclpy.time import Time
+from std_msgs.msg import Header
+
+from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError
+
+POLL_S = 0.01
+NO_TF2 = (
+    "tf2_ros cannot be imported by this Python; install it (apt install ros-$ROS_DISTRO-tf2-ros-py) and source ROS, "
+    "or leave target_frame empty"
+)
+
+
+class FrameError(CloudLayoutError):
+    """A cloud that cannot be brought to the target frame."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("frame", text)
+
+
+def rotation_matrix(quaternion: Sequence[float]) -> np.ndarray:
+    """(3, 3) float64 rotation of a quaternion x y z w, which need not be of length one.
+
+    The columns are the rotated axes: v + 2w(u × v) + 2u × (u × v) for the unit quaternion (u, w).
+
+    Raises:
+        FrameError: the quaternion is zero or not finite.
+    """
+    q = np.asarray(quaternion, np.float64)
+    length = np.linalg.norm(q)
+    if not np.isfinite(length) or length < 1e-6:
+        raise FrameError(f"the transform's rotation is {q.tolist()}; expected a quaternion")
+    (x, y, z), w = q[:3] / length, q[3] / length
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + 2 * w * cross + 2 * cross @ cross
+
+
+def moved(xyz: np.ndarray, translation: Sequence[float], quaternion: Sequence[float]) -> np.ndarray:
+    """Points in another frame.
+
+    Args:
+        xyz: (N, 3) metres, in the source frame.
+        translation: origin of the source frame in the target frame, metres.
+        quaternion: rotation from source to target axes, x y z w.
+
+    Returns:
+        (N, 3) float64: far from the origin float32 would not resolve a millimetre.
+
+    Raises:
+        FrameError: the transform is not finite.
+    """
+    shift = np.asarray(translation, np.float64)
+    if not np.isfinite(shift).all():
+        raise FrameError(f"the transform's translation is {shift.tolist()}; expected finite numbers")
+    return xyz.astype(np.float64) @ rotation_matrix(quaternion).T + shift
+
+
+class TargetFrame:
+    """Brings clouds to one frame.
+
+    Args:
+        node: the node that listens to the transforms.
+        frame: name of the target frame.
+        timeout_s: how long to wait for a transform; `bring` is to be called outside the executor's thread.
+    """
+
+    def __init__(self, node: Node, frame: str, timeout_s: float) -> None:
+        self._frame, self._timeout_s = frame, timeout_s
+        self._tf2: Any = None
+        try:
+            import tf2_ros
+        except ImportError:
+            node.get_logger().error(f"clouds in another frame than '{frame}' will be refused: {NO_TF2}")
+            return
+        self._tf2 = tf2_ros
+        self._buffer = tf2_ros.Buffer()
+        self._listener = tf2_ros.TransformListener(self._buffer, node)
+
+    def bring(self, xyz: np.ndarray, header: Header) -> tuple[np.ndarray, Header]:
+        """Points and header in the target frame.
+
+        Args:
+            xyz: (N, 3) metres, in the frame of the header.
+            header: of the cloud.
+
+        Raises:
+            FrameError: there is no transform at the cloud's stamp; names the frames that there are.
+        """
+        source = header.frame_id
+        if source == self._frame:
+            return xyz, header
+        if not source:
+            raise FrameError(f"header.frame_id is empty; a frame is needed to reach target_frame '{self._frame}'")
+        if self._tf2 is None:
+            raise FrameError(f"no transform from '{source}' to '{self._frame}': {NO_TF2}")
+        if not (header.stamp.sec or header.stamp.nanosec):
+            # For tf2 a time of zero means the latest transform, which is not that of the cloud.
+            raise FrameError(f"header.stamp is zero; a stamp is needed to reach target_frame '{self._frame}'")
+        transform = self._lookup(source, Time.from_msg(header.stamp))
+        shift, turn = transform.translation, transform.rotation
+        points = moved(xyz, (shift.x, shift.y, shift.z), (turn.x, turn.y, turn.z, turn.w))
+        return points, Header(stamp=header.stamp, frame_id=self._frame)
+
+    def forget(self) -> None:
+        """Forgets all transforms, as they are of another time."""
+        if self._tf2 is not None:
+            self._buffer.clear()
+
+    def close(self) -> None:
+        """Stops listening."""
+        if self._tf2 is not None:
+            self._listener.unregister()
+
+    def _lookup(self, source: str, stamp: Time) -> Any:
+        end = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                return self._buffer.lookup_transform(self._frame, source, stamp).transform
+            except self._tf2.TransformException as error:
+                if time.monotonic() >= end:
+                    reason = " ".join(str(error).split())
+                    known = " ".join(self._buffer.all_frames_as_yaml().split())[:600]
+                    raise FrameError(
+                        f"no transform from '{source}' to '{self._frame}' within {self._timeout_s:g} s: {reason}; "
+                        f"the frames there are: {known}"
+                    ) from None
+            time.sleep(POLL_S)

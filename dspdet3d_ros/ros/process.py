@@ -1,0 +1,59 @@
+"""The node's process: from its start to an end with the right status."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+
+from dspdet3d_ros.ros.worker import THREAD_NAME
+from dspdet3d_ros.threads import wait_without_spinning
+
+# How long the end of the process waits for a cloud that is being worked on; ros2 launch loses patience after 5 s.
+LAST_CLOUD_S = 3.0
+
+
+def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
+    """Runs a node until SIGINT, SIGTERM or a shutdown of ROS; that is its proper end, with status 0.
+
+    Where the GPU is lost to this process the status is 1, for a launch file with `respawn` to start it anew.
+
+    Args:
+        make_node: makes the node, which has `lost` and `close(timeout_s)`, once ROS is initialised.
+        args: of the command line.
+    """
+    wait_without_spinning()
+    asked_to_end = threading.Event()
+    # No KeyboardInterrupt: where it strikes inside rclpy's C++ code it aborts the process. rclpy's own handlers, which
+    # call these in turn, end the executor.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked_to_end.set())
+    node, initialised, status = None, False, 0
+    try:
+        rclpy.init(args=args)
+        initialised = True
+        node = make_node()
+        if not asked_to_end.is_set():
+            rclpy.spin(node)
+    except ExternalShutdownException:
+        pass
+    except Exception:
+        # A signal may end ROS between any two steps, and then whatever comes next fails in its own way.
+        if not initialised or rclpy.ok():
+            raise
+    finally:
+        if node is not None:
+            status = 1 if node.lost else 0
+            node.close(LAST_CLOUD_S)
+            node.destroy_node()
+        rclpy.try_shutdown()
+    if status or any(thread.name == THREAD_NAME for thread in threading.enumerate()):
+        # Python cannot end while torch works in another thread, nor torch with a lost GPU: they would abort.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status

@@ -1,0 +1,38 @@
+"""Which clouds come in the order of their stamps, where time itself may be set back."""
+
+NANOSECONDS_PER_SECOND = 1_000_000_000
+# A step back of more than this is a bag that starts anew or a simulation that was reset, no cloud that came late.
+RESTART_NS = NANOSECONDS_PER_SECOND
+# So many clouds in a row that all come late do not come late: the stamps have started anew.
+RESTART_CLOUDS = 3
+
+
+class StampOrder:
+    """Admits clouds so that results never go back in time, and follows time where it starts anew.
+
+    Clouds are worked on, and their results published, in the order in which they are admitted. The rule:
+
+    * A cloud as old as the last one or newer is admitted. (The same stamp again is a cloud that is sent again.)
+    * One that is older by more than a second is admitted: time has been set back.
+    * One that is a little older is refused, up to twice in a row; the third shows that time has been set back.
+    * A stamp of zero means that there is none; it is admitted and not compared with.
+    """
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._refused_in_a_row = 0
+
+    def fault(self, stamp_ns: int) -> str | None:
+        """Why a cloud with this stamp is not admitted, in one line, or None."""
+        if not stamp_ns:
+            return None
+        back_ns = self._last - stamp_ns
+        if 0 < back_ns <= RESTART_NS and self._refused_in_a_row + 1 < RESTART_CLOUDS:
+            self._refused_in_a_row += 1
+            return f"its stamp is {back_ns / 1e6:.3g} ms older than that of an earlier cloud; expected them in order"
+        self._last, self._refused_in_a_row = stamp_ns, 0
+        return None
+
+    def forget(self) -> None:
+        """The next stamp may be any."""
+        self._last = self._refused_in_a_row = 0

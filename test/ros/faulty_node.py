@@ -1,0 +1,67 @@
+"""The real node with levers: lines on its standard input make the detector fail in ways that no message can cause.
+
+The errors are real ones of Python and torch, raised where the network would raise them; everything else is the node's.
+"""
+
+import resource
+import sys
+import threading
+import time
+from pathlib import Path
+
+import torch
+
+from dspdet3d_ros.detector.predictor import Detector
+from dspdet3d_ros.ros.detector_node import main
+
+pending = []
+real = Detector.__call__
+
+
+def out_of_memory():
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+
+def illegal_access():
+    raise getattr(torch, "AcceleratorError", RuntimeError)("CUDA error: an illegal memory access was encountered")
+
+
+def leave():
+    raise SystemExit(3)
+
+
+def hang():
+    time.sleep(120)
+
+
+LEVERS = {"out_of_memory": out_of_memory, "illegal_access": illegal_access, "leave": leave, "hang": hang}
+
+
+def faulty(detector, xyz, settings):
+    name = pending.pop() if pending else ""
+    if name in LEVERS:
+        LEVERS[name]()
+    found = real(detector, xyz, settings)
+    if name == "spoil":
+        found.boxes[0, 1], found.boxes[1, 3], found.scores[2] = float("nan"), 0, float("nan")
+    return found
+
+
+def read():
+    for line in sys.stdin:
+        lever = line.strip()
+        if lever.startswith("memory "):
+            limit = resource.RLIM_INFINITY
+            if lever != "memory free":
+                pages = int(Path("/proc/self/statm").read_text().split()[0])
+                limit = pages * resource.getpagesize() + int(lever.split()[1]) * 1_000_000
+            resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+        else:
+            pending.append(lever)
+        print(f"pulled {lever}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    Detector.__call__ = faulty
+    threading.Thread(target=read, daemon=True).start()
+    sys.exit(main())

@@ -1,0 +1,188 @@
+"""The detector node in a process of its own, and a node of the test that talks to it."""
+
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from dspdet3d_ros.msg import PruningStats
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import PointCloud2
+from vision_msgs.msg import Detection3DArray
+from visualization_msgs.msg import MarkerArray
+
+WAIT_S = 60
+DOMAIN = 1 + os.getpid() % 100
+OUTPUTS = {"detections": Detection3DArray, "markers": MarkerArray, "stats": PruningStats}
+NODE = [sys.executable, "-m", "dspdet3d_ros.ros.detector_node"]
+# The same node with levers for faults that no message can cause.
+FAULTY_NODE = [sys.executable, str(Path(__file__).with_name("faulty_node.py"))]
+
+
+class Process:
+    """The node's process and the lines it has written."""
+
+    def __init__(self, tiny, command=NODE, namespace="/", environment=None, cwd=None, **parameters):
+        values = {"model": tiny.model, "checkpoint": tiny.checkpoint, "device": "cpu", **parameters}
+        arguments = [a for name, value in values.items() for a in ("-p", f"{name}:={value}")]
+        arguments += ["-r", f"__ns:={namespace}", "--log-level", "dspdet3d:=debug"]
+        base = dict(os.environ) if environment is None else environment
+        self.process = subprocess.Popen(
+            [*command, "--ros-args", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=cwd,
+            env={**base, "ROS_DOMAIN_ID": str(DOMAIN), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"},
+        )
+        self.lines, self._new = [], queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.process.stderr:
+            self._new.put(line)
+
+    def wait_for(self, text):
+        """Waits for a line with this text in the log."""
+        end = time.monotonic() + WAIT_S
+        while time.monotonic() < end:
+            try:
+                self.lines.append(self._new.get(timeout=0.1))
+            except queue.Empty:
+                continue
+            if text in self.lines[-1]:
+                return self.lines[-1]
+        raise AssertionError(f"no '{text}' in:\n{''.join(self.lines)}")
+
+    def pull(self, lever):
+        """Pulls a lever of the faulty node and waits until it has been pulled."""
+        self.process.stdin.write(f"{lever}\n")
+        self.process.stdin.flush()
+        self.wait_for(f"pulled {lever}")
+
+    def end(self, number=None):
+        """Sends a signal, if any; returns the exit status and all that was written."""
+        if number is not None:
+            self.process.send_signal(number)
+        status = self.process.wait(WAIT_S)
+        while not self._new.empty():
+            self.lines.append(self._new.get())
+        return status, "".join(self.lines)
+
+    def kill(self):
+        """Ends it in any case."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+class Remote:
+    """The test's own node: sends clouds, takes results and diagnostics, calls services."""
+
+    def __init__(self, name="/dspdet3d"):
+        self.name, self.received, self.health = name, {output: [] for output in OUTPUTS}, []
+        self._context = Context()
+        before = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE")
+        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+        try:
+            rclpy.init(context=self._context, domain_id=DOMAIN)
+            self.node = rclpy.create_node("peer", context=self._context)
+        finally:
+            if before is not None:
+                os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = before
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self.input = self.node.create_publisher(PointCloud2, f"{name}/input/points", 10)
+        for output, kind in OUTPUTS.items():
+            self.node.create_subscription(kind, f"{name}/output/{output}", self.received[output].append, 10)
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._take_health, 10)
+
+    def _take_health(self, array):
+        self.health += [status for status in array.status if status.name.startswith(f"{self.name}:")]
+
+    def close(self):
+        """Leaves ROS."""
+        self._executor.shutdown()
+        self.node.destroy_node()
+        self._context.try_shutdown()
+
+    def until(self, condition, what):
+        """Spins until a condition holds."""
+        end = time.monotonic() + WAIT_S
+        while not condition():
+            assert time.monotonic() < end, f"waited for {what}"
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def connect(self):
+        """Waits until the node is active and both sides know each other: until a cloud is answered."""
+        self.until(self.input.get_subscription_count, "the node's subscription")
+        for output in OUTPUTS:
+            topic = f"{self.name}/output/{output}"
+            self.until(lambda topic=topic: self.node.count_publishers(topic), topic)
+
+    def ask(self, message):
+        """Publishes a cloud, again where it is not taken, and returns the answers to it."""
+        before = {output: len(messages) for output, messages in self.received.items()}
+
+        def answered():
+            return all(len(messages) > before[output] for output, messages in self.received.items())
+
+        end = time.monotonic() + WAIT_S
+        while not answered():
+            assert time.monotonic() < end, "no answer"
+            self.input.publish(message)
+            again = time.monotonic() + 5
+            while not answered() and time.monotonic() < again:
+                self._executor.spin_once(timeout_sec=0.05)
+        return [self.received[output][-1] for output in OUTPUTS]
+
+    def healthy(self, level, text=""):
+        """Waits for a status of a level with a text, and returns its values."""
+        self.health.clear()
+        level = bytes([level])
+        self.until(
+            lambda: any(status.level == level and text in status.message for status in self.health),
+            f"diagnostics {level} with '{text}', not {[(s.level, s.message) for s in self.health[-2:]]}",
+        )
+        status = next(s for s in reversed(self.health) if s.level == level and text in s.message)
+        return {value.key: value.value for value in status.values}
+
+    def call(self, kind, service, request):
+        """Calls a service of the node."""
+        client = self.node.create_client(kind, f"{self.name}/{service}")
+        self.until(client.service_is_ready, service)
+        future = client.call_async(request)
+        self.until(future.done, f"{service}'s answer")
+        self.node.destroy_client(client)
+        return future.result()
+
+    def set(self, **values):
+        """Sets parameters one by one, as `ros2 param set` does; returns the last result."""
+        parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+        return self.call(SetParameters, "set_parameters", SetParameters.Request(parameters=parameters)).results[-1]
+
+    def set_all(self, **values):
+        """Sets parameters all at once."""
+        parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+        request = SetParametersAtomically.Request(parameters=parameters)
+        return self.call(SetParametersAtomically, "set_parameters_atomically", request).result
+
+    def state(self):
+        """The node's lifecycle state."""
+        return self.call(GetState, "get_state", GetState.Request()).current_state.label
+
+    def change(self, label):
+        """Triggers a transition; whether it succeeded."""
+        request = ChangeState.Request()
+        request.transition.label = label
+        return self.call(ChangeState, "change_state", request).success
