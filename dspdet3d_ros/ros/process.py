@@ -3,8 +3,10 @@
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -34,7 +36,7 @@ def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: asked_to_end.set())
     node, initialised, status = None, False, 0
     try:
-        rclpy.init(args=args)
+        rclpy.init(args=_without_log_file(sys.argv if args is None else args))
         initialised = True
         node = make_node()
         if not asked_to_end.is_set():
@@ -57,3 +59,23 @@ def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
         sys.stderr.flush()
         os._exit(status)
     return status
+
+
+def _without_log_file(args: list[str]) -> list[str]:
+    """The arguments, with one that keeps ROS from writing a log file where it could not: it would not start."""
+    try:
+        folder = _log_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"full?")
+    except (OSError, KeyError):
+        print("no log file is written: its folder cannot be used (set ROS_LOG_DIR)", file=sys.stderr)
+        return [*args, "--ros-args", "--disable-external-lib-logs"]
+    return args
+
+
+def _log_folder() -> Path:
+    """Where ROS writes log files (rcl_logging_interface, rcl_logging_get_logging_directory)."""
+    if os.environ.get("ROS_LOG_DIR"):
+        return Path(os.environ["ROS_LOG_DIR"])
+    return Path(os.environ.get("ROS_HOME") or Path(os.environ["HOME"]) / ".ros") / "log"

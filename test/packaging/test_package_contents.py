@@ -27,6 +27,7 @@ ROS_MODULES = {
     "visualization_msgs",
 }
 # Where a distribution and its module have different names.
+PACKAGE_OF = {"tf2_ros": "tf2_ros_py"}
 MODULE_OF = {"pyyaml": "yaml"}
 
 
@@ -113,4 +114,5 @@ def test_package_xml_is_valid_and_names_every_ros_package_that_is_imported():
     manifest = package.parse_package(str(ROOT / "package.xml"))
     manifest.validate()
     needed = {name.split(".")[0] for path in modules("ros") for name in imports(path)} & ROS_MODULES
+    needed = {PACKAGE_OF.get(module, module) for module in needed}
     assert needed - {dependency.name for dependency in manifest.exec_depends} == set()

@@ -150,10 +150,14 @@ class Remote:
         """Waits for a status of a level with a text, and returns its values."""
         self.health.clear()
         level = bytes([level])
-        self.until(
-            lambda: any(status.level == level and text in status.message for status in self.health),
-            f"diagnostics {level} with '{text}', not {[(s.level, s.message) for s in self.health[-2:]]}",
-        )
+
+        def said():
+            return any(status.level == level and text in status.message for status in self.health)
+
+        try:
+            self.until(said, f"diagnostics {level} with '{text}'")
+        except AssertionError as error:
+            raise AssertionError(f"{error}, not {self.health[-1:]}") from None
         status = next(s for s in reversed(self.health) if s.level == level and text in s.message)
         return {value.key: value.value for value in status.values}
 
