@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from dspdet3d_ros.benchmark.ceiling import ceilings
-from dspdet3d_ros.benchmark.machine import describe
+from dspdet3d_ros.benchmark.convolutions import measure_kinds
 from dspdet3d_ros.benchmark.memory import peak_memory
 from dspdet3d_ros.benchmark.rounds import NETWORK_STAGES, Runs, measure
 from dspdet3d_ros.benchmark.samples import summary
@@ -32,6 +32,7 @@ class Plan:
         rounds: measured rounds.
         warmup: rounds before those.
         memory: whether to measure peak memory, in processes of their own.
+        convolutions: whether to time each kind of convolution on its own.
     """
 
     backend: str
@@ -39,6 +40,7 @@ class Plan:
     rounds: int
     warmup: int
     memory: bool
+    convolutions: bool
 
 
 def benchmark(subject: Subject, scene: BenchmarkScene, plan: Plan) -> dict[str, Any]:
@@ -65,7 +67,6 @@ def benchmark(subject: Subject, scene: BenchmarkScene, plan: Plan) -> dict[str, 
         for name, engine in engines.items():
             engine["memory"] = peak_memory(subject, name, torch.get_num_threads(), scene.xyz)
     values = {
-        "machine": describe(device),
         "model": detector.model_name,
         "pruning_threshold": settings.pruning_threshold,
         "rounds": plan.rounds,
@@ -76,6 +77,10 @@ def benchmark(subject: Subject, scene: BenchmarkScene, plan: Plan) -> dict[str, 
         "work": _work(work.by_stage(), engines[plan.backend]),
         "ceiling": {str(c): max(before[c], after[c], key=lambda found: found["gflops"]) for c in before},
     }
+    if plan.convolutions:
+        kinds = {name: found.engine for name, found in detectors.items()}
+        best = {channels: values["ceiling"][str(channels)] for channels in before}
+        values["convolutions"] = measure_kinds(work.convolutions, kinds, best, device, plan.rounds)
     if plan.against:
         values |= _comparison(plan, runs)
     return values

@@ -9,12 +9,10 @@ _LABELS = {"points": "filter, recentre", "postprocess": "post-processing"}
 
 def table(values: dict[str, Any]) -> str:
     """Stages by row, engines by column, then what the figures are to be judged by."""
-    machine, scene, engines = values["machine"], values["scene"], values["engines"]
-    where = machine.get("gpu", machine["processor"])
+    scene, engines = values["scene"], values["engines"]
     lines = [
         f"{scene['name']}: {scene['points']} points, {scene['voxels']} voxels; model {values['model']}, "
         f"pruning threshold {values['pruning_threshold']:g}",
-        f"{where}, {machine['threads']} threads, torch {machine['torch']}; "
         f"{values['rounds']} rounds after {values['warmup']} of warm-up",
         "",
         _head(list(engines)),
@@ -29,7 +27,34 @@ def table(values: dict[str, Any]) -> str:
     if any(maps):
         lines.append(_row("  its kernel maps", maps))
     lines.append(_row("in all", [engine["total_ms"] for engine in engines.values()]))
-    return "\n".join([*lines, "", *_judgement(values)])
+    lines += ["", *_judgement(values)]
+    if "convolutions" in values:
+        lines += ["", *_convolutions(values["convolutions"])]
+    return "\n".join(lines)
+
+
+def machine_line(machine: dict[str, Any]) -> str:
+    """What the figures were measured on."""
+    where = machine.get("gpu", machine["processor"])
+    return f"{where}, {machine['cores']} cores, {machine['threads']} threads, torch {machine['torch']}"
+
+
+def _convolutions(rows: list[dict[str, Any]]) -> list[str]:
+    """Each kind by engine: with the kernel map ready, and with outputs and map made anew."""
+    lines = [
+        f"{'the largest convolution of each kind':38}{'rows':>8}{'filled':>8}{'of all':>8}"
+        f"{'ms':>9}{'GFLOP/s':>9}{'of mm':>7}{'with map':>10}{'GFLOP/s':>9}{'of mm':>7}"
+    ]
+    for row in rows:
+        for name, states in row["engines"].items():
+            line = f"{row['kind'] + ', ' + name:38}{row['rows']:8d}{row['filled']:8.0%}{row['share_of_run']:8.0%}"
+            for state, width in (("ready", 9), ("with_map", 10)):
+                found = states[state]
+                share = found["share_of_ceiling"]
+                line += f"{found['ms']['median']:{width}.1f}{found['gflops']:9.0f}"
+                line += f"{'-':>7}" if share is None else f"{share:7.0%}"
+            lines.append(line)
+    return lines
 
 
 def _head(engines: list[str]) -> str:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import argparse
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from dspdet3d_ros.errors import InputError
+
+if TYPE_CHECKING:
+    # Only for its name: it imports torch, which takes seconds.
+    from dspdet3d_ros.benchmark.subject import Subject
 
 HELP = "measure speed and memory on this machine"
 
@@ -30,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=7, help="measured rounds (default: %(default)s)")
     parser.add_argument("--warmup", type=int, default=2, help="rounds before those (default: %(default)s)")
     parser.add_argument("--no-memory", action="store_true", help="leave out peak memory, which takes a run of its own")
+    parser.add_argument("--convolutions", action="store_true", help="time each kind of convolution on its own as well")
+    other = parser.add_argument_group("other measurements, instead of that of --scene")
+    other.add_argument("--scaling", action="store_true", help="buildings of 1, 2, 4, 8 and 16 rooms")
+    other.add_argument("--train", action="store_true", help="forward and backward pass of a room of 100,000 points")
+    other.add_argument("--cloud-side", action="store_true", help="what comes before the network, on one core")
+    other.add_argument("--node", action="store_true", help="the real node with --scene, message to boxes; needs ROS")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
 
 
@@ -37,21 +48,74 @@ def run(args: argparse.Namespace) -> int:
     """Prints the figures and writes them where asked."""
     _check(args)
 
-    from dspdet3d_ros.benchmark import report
-    from dspdet3d_ros.benchmark.machine import threads
-    from dspdet3d_ros.benchmark.overall import Plan, benchmark
-    from dspdet3d_ros.benchmark.scenes import read_scene
+    from dspdet3d_ros.benchmark.machine import describe, threads
+    from dspdet3d_ros.benchmark.report import machine_line
     from dspdet3d_ros.benchmark.subject import Subject, with_weights
+    from dspdet3d_ros.detector.predictor import choose_device
     from dspdet3d_ros.report import write_json
 
-    plan = Plan(args.backend, args.against, args.rounds, args.warmup, not args.no_memory)
     given = Subject(args.model, args.checkpoint, args.device, args.tau)
     with threads(args.threads), with_weights(given) as subject:
-        values = benchmark(subject, read_scene(args.scene), plan)
-    print(report.table(values))
+        values = {"machine": describe(choose_device(args.device))}
+        print(machine_line(values["machine"]))
+        chosen = [measure for name, measure in _OTHERS.items() if getattr(args, name)] or [_overall]
+        for measure in chosen:
+            found, text = measure(args, subject)
+            values |= found
+            print(text, flush=True)
     if args.json:
         write_json(args.json, values)
     return 0
+
+
+def _overall(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], str]:
+    from dspdet3d_ros.benchmark import report
+    from dspdet3d_ros.benchmark.overall import Plan, benchmark
+    from dspdet3d_ros.benchmark.scenes import read_scene
+
+    plan = Plan(args.backend, args.against, args.rounds, args.warmup, not args.no_memory, args.convolutions)
+    values = benchmark(subject, read_scene(args.scene), plan)
+    return values, report.table(values)
+
+
+def _scaling(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], str]:
+    from dspdet3d_ros.benchmark import scaling
+
+    values = scaling.measure_scaling(subject, args.backend, args.rounds, args.warmup, not args.no_memory)
+    return values, scaling.table(values)
+
+
+def _train(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], str]:
+    from dspdet3d_ros.benchmark import training
+
+    values = training.measure_training(subject, args.backend, args.rounds, args.warmup)
+    return {"training": values}, training.table(values)
+
+
+def _cloud_side(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], str]:
+    from dspdet3d_ros.benchmark import cloud_side
+
+    values = cloud_side.measure_cloud_side(subject, args.backend, args.rounds, args.warmup)
+    return {"cloud_side": values}, cloud_side.table(values)
+
+
+def _node(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], str]:
+    from dspdet3d_ros.benchmark.scenes import read_scene
+
+    try:
+        from dspdet3d_ros.ros import benchmark
+    except ImportError as error:
+        raise InputError(f"--node: needs ROS 2, but {error.name or error} cannot be imported; source ROS 2") from error
+    parameters = {"model": args.model, "device": args.device, "backend": args.backend}
+    if subject.checkpoint is not None:
+        parameters["checkpoint"] = str(subject.checkpoint)
+    if args.tau is not None:
+        parameters["pruning_threshold"] = float(args.tau)
+    values = benchmark.measure_node(parameters, read_scene(args.scene), args.rounds, args.warmup)
+    return {"node": values}, benchmark.table(values)
+
+
+_OTHERS = {"scaling": _scaling, "train": _train, "cloud_side": _cloud_side, "node": _node}
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -199,6 +199,10 @@ class Client:
             self._wait_for(lambda: key in self._arrays and key in self._stats, RESEND_S)
         return to_detections(self._arrays[key], self._stats[key]), self._arrays[key].header
 
+    def latency_ms(self, header: Header) -> float:
+        """What the node says of a cloud it has answered: milliseconds from its arrival to its publication."""
+        return self._stats[header.stamp.sec, header.stamp.nanosec].latency_ms
+
     def _take_array(self, message: Detection3DArray) -> None:
         self._arrays[message.header.stamp.sec, message.header.stamp.nanosec] = message
 
