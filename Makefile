@@ -3,6 +3,8 @@ PYTHON ?= python3
 TORCH ?=
 CLOUD ?=
 PYTEST ?=
+MINUTES ?=
+CASES ?=
 
 # A domain of its own for each run of the tests keeps them apart from a robot and from each other.
 TEST_DOMAIN := $(shell echo $$(( $$$$ % 100 + 1 )))
@@ -10,12 +12,13 @@ TEST_DOMAIN := $(shell echo $$(( $$$$ % 100 + 1 )))
 TEST_ENVIRONMENT = ROS_DOMAIN_ID=$(TEST_DOMAIN) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST OMP_WAIT_POLICY=PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test fuzz load soak lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 	@echo "  Options:      CLOUD=file      a cloud of your own for the demo (.npz .npy .ply .pcd .bin)"
 	@echo "                TORCH='torch==2.x'  another torch;  PYTHON=python3.12  another Python"
+	@echo "                MINUTES=n       how long load and soak run;  CASES=n  how many cases fuzz tries"
 	@echo "                PYTEST='-k name'    arguments for pytest"
 
 setup: ## make or update .venv: torch, ROS 2, the messages, this package
@@ -26,6 +29,15 @@ demo: setup ## detect objects in the demo cloud, or in CLOUD=file; results in bu
 
 test: setup ## run all tests
 	@$(TEST_ENVIRONMENT) scripts/run python -m pytest $(PYTEST)
+
+fuzz: setup ## throw broken messages, files and parameters at every reader; CASES=20000; report in build/fuzz
+	@$(TEST_ENVIRONMENT) scripts/run python test/fuzz --out build/fuzz $(if $(CASES),--cases $(CASES))
+
+load: setup ## the real node with clouds at 50 Hz, MINUTES=10; report and plot in build/load
+	@OMP_WAIT_POLICY=PASSIVE scripts/run python -m dspdet3d_ros.ros.endurance.load $(if $(MINUTES),--minutes $(MINUTES))
+
+soak: setup ## the real node through clouds and lifecycle cycles, MINUTES=60; report and plot in build/soak
+	@OMP_WAIT_POLICY=PASSIVE scripts/run python -m dspdet3d_ros.ros.endurance.soak $(if $(MINUTES),--minutes $(MINUTES))
 
 lint: setup ## check style and formatting
 	@.venv/bin/ruff check .

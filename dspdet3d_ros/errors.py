@@ -5,5 +5,9 @@ class InputError(ValueError):
     """Input that cannot be used: a cloud, a file, a setting.
 
     The text is one line that names the field or file, says what was expected and what came, and what to do about it.
-    Tools print it and exit with status 1; the node counts it, logs it and lives on.
+    Tools print it and exit with status 1; the node counts it, logs it and lives on. What would break the line or not
+    be seen (line ends, control characters out of a damaged file) is shown as an escape.
     """
+
+    def __init__(self, text: str) -> None:
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dspdet3d_ros.clouds.arrays import check_archive, read_npy
 from dspdet3d_ros.clouds.cloud import ANY_CLASS, Cloud, LabelledBoxes
 from dspdet3d_ros.clouds.columns import Columns, to_rgb8
 from dspdet3d_ros.clouds.pcd import read_pcd
@@ -16,6 +17,7 @@ POINT_KEYS = ("xyz", "points", "pos")
 COLOUR_KEYS = ("rgb", "color", "colors")
 NAME_KEYS = ("names", "labels")
 BACKGROUND = 0
+MAX_PLY_HEADER_BYTES = 1 << 16
 
 
 def read_cloud(path: str | Path) -> Cloud:
@@ -66,6 +68,7 @@ def _cloud(columns: Columns) -> Cloud:
 
 
 def _read_npz(path: Path) -> Columns:
+    check_archive(path)
     with np.load(path, allow_pickle=False) as archive:
         key = next((key for key in POINT_KEYS if key in archive), None)
         stored = archive[key] if key else _first_points(archive)
@@ -79,7 +82,7 @@ def _read_npz(path: Path) -> Columns:
 
 
 def _read_npy(path: Path) -> Columns:
-    stored = np.load(path, allow_pickle=False)
+    stored = read_npy(path)
     if not isinstance(stored, np.ndarray):
         raise InputError("is an .npz archive with the suffix .npy; rename it")
     if stored.dtype.names:
@@ -93,10 +96,23 @@ def _read_ply(path: Path) -> Columns:
         from plyfile import PlyData
     except ImportError:
         raise InputError("reading .ply needs the Python package plyfile: pip install plyfile") from None
+    _check_counts(path)
     elements = PlyData.read(str(path))
     if "vertex" not in elements:
         raise InputError("has no element 'vertex', where the points of a .ply are")
     return Columns.from_table(elements["vertex"].data)
+
+
+def _check_counts(path: Path) -> None:
+    """Refuses a .ply that promises more entries than it has bytes: plyfile makes room for all of them first."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        head = file.read(MAX_PLY_HEADER_BYTES)
+    for line in head.split(b"end_header")[0].splitlines():
+        words = line.split()
+        if len(words) == 3 and words[0] == b"element" and words[2].isdigit() and int(words[2][:20]) > size:
+            name, count = (word[:20].decode("ascii", "replace") for word in words[1:])
+            raise InputError(f"promises {count} entries of '{name}', but has {size} bytes")
 
 
 def _read_bin(path: Path) -> Columns:

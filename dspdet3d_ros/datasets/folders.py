@@ -85,7 +85,7 @@ def _read_generated(path: Path) -> LabelledScene:
 def _open_index(path: Path) -> SceneSet:
     try:
         entries = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not readable as json: {error}") from error
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f"{path}: expected a list of scenes")
@@ -98,9 +98,11 @@ def _read_indexed(path: Path, entry: dict[str, Any]) -> LabelledScene:
         boxes = np.array([thing["box"] for thing in entry["objects"]], np.float32).reshape(-1, 6)
         names = tuple(str(thing.get("name", ANY_CLASS)) for thing in entry["objects"])
         table_z = None if entry.get("table_z") is None else float(entry["table_z"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{path}: a scene lacks 'scene' or 'objects' with 'box' of 6 numbers: {error}") from error
     if not np.isfinite(boxes).all() or (boxes[:, 3:] < 0).any():
         raise InputError(f"{path}: scene {name}: boxes hold values that are not finite or sizes below zero")
+    if Path(name).name != name:
+        raise InputError(f"{path}: scene {name}: expected the name of a cloud beside the file, not a path")
     xyz = read_cloud(path.parent / f"{name}.npz").xyz
     return LabelledScene(name, str(entry.get("subset", "all")), xyz, boxes, names, table_z=table_z)

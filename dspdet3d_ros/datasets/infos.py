@@ -62,7 +62,7 @@ def open_infos(path: Path, classes: Sequence[str] | None = None) -> SceneSet:
         where = f"{path}: scene {number}"
         if not isinstance(entry, dict):
             raise InputError(f"{where}: expected a mapping, got {type(entry).__name__}")
-        infos.append(_current(path, where, entry) if "lidar_points" in entry else _published(path, where, entry))
+        infos.append(_info(path, where, entry))
     known, labels = named(path, [(info.name, info.labels) for info in infos], dataset_classes(path, metainfo), classes)
     infos = [replace(info, labels=own) for info, own in zip(infos, labels, strict=True)]
     return SceneSet(tuple(info.read for info in infos), {"small": known.small} if known and known.small else {})
@@ -73,6 +73,16 @@ def _data_list(contents: Any, path: Path) -> tuple[Mapping[str, Any], list]:
         metainfo = contents.get("metainfo")
         return metainfo if isinstance(metainfo, dict) else {}, contents["data_list"]
     raise InputError(f"{path}: expected a list of infos, or a mapping with 'data_list', got {type(contents).__name__}")
+
+
+def _info(path: Path, where: str, entry: Mapping[str, Any]) -> SceneInfo:
+    try:
+        return _current(path, where, entry) if "lidar_points" in entry else _published(path, where, entry)
+    except InputError:
+        raise
+    except (TypeError, ValueError, OverflowError, OSError) as error:
+        # An array where a number should be, a number of thousands of digits, a name longer than any file's.
+        raise InputError(f"{where}: not an entry of mmdet3d's indoor format: {error}") from error
 
 
 def _published(path: Path, where: str, entry: Mapping[str, Any]) -> SceneInfo:

@@ -34,6 +34,8 @@ def dataset_classes(path: Path, metainfo: Mapping[str, Any]) -> ClassList | None
     """
     categories = metainfo.get("categories")
     if isinstance(categories, dict):
+        if not all(isinstance(number, (int, np.integer)) for number in categories.values()):
+            raise InputError(f"{path}: metainfo 'categories': expected class names with whole numbers as ids")
         by_id = {number: name for name, number in categories.items()}
         names = tuple(by_id.get(number) for number in range(len(categories)))
         if not all(isinstance(name, str) for name in names):

@@ -7,7 +7,9 @@ are not called either: given forged array headers they can be made to write wher
 
 from __future__ import annotations
 
+import io
 import pickle
+import pickletools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,9 @@ from typing import Any
 import numpy as np
 
 from dspdet3d_ros.errors import InputError
+
+#: A pickle of a few bytes can stand for billions of values; an honest one repeats whole lists seldom.
+MOST_VALUES_A_BYTE = 16
 
 _DTYPE = re.compile(r"[biufSU][1-9]\d{0,5}")
 
@@ -31,8 +36,11 @@ def read_plain_pickle(path: str | Path) -> Any:
     """
     path = Path(path)
     try:
-        with open(path, "rb") as stream:
-            return _settled(_PlainUnpickler(stream).load())
+        data = path.read_bytes()
+        _check_numbers(data)
+        value = _settled(_PlainUnpickler(io.BytesIO(data)).load())
+        _expanded(value, MOST_VALUES_A_BYTE * len(data), {})
+        return value
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except _RefusedError as error:
@@ -44,6 +52,29 @@ def read_plain_pickle(path: str | Path) -> Any:
 
 
 _IN_WORK = object()
+
+
+def _check_numbers(data: bytes) -> None:
+    """Refuses numbers in a pickle that would make the unpickler allocate more than the file can hold.
+
+    pickletools refuses lengths beyond the end of the data by itself, with a ValueError.
+    """
+    for opcode, argument, _ in pickletools.genops(data):
+        # The unpickler's memo is a table as long as the greatest number used.
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > len(data):
+            raise _RefusedError(f"the memo number {argument}")
+
+
+def _expanded(value: Any, most: int, known: dict[int, int]) -> int:
+    """How many values there are when those that occur in many places are counted each time."""
+    if not isinstance(value, (dict, list, tuple)):
+        return 1
+    if id(value) not in known:
+        parts = (part for item in value.items() for part in item) if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_expanded(part, most, known) for part in parts)
+    if known[id(value)] > most:
+        raise _RefusedError("few values that stand for very many")
+    return known[id(value)]
 
 
 class _RefusedError(Exception):

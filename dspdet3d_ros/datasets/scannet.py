@@ -116,7 +116,7 @@ def read_scan(folder: Path, label_of: dict[str, str]) -> Scan:
 
 def _groups(data: Any) -> list[tuple[int, str, list[int]]]:
     return [
-        (int(group["objectId"]), str(group["label"]), [int(n) for n in group["segments"]])
+        (int(np.int32(group["objectId"])), str(group["label"]), [int(np.int64(n)) for n in group["segments"]])
         for group in data["segGroups"]
     ]
 
@@ -126,7 +126,7 @@ def _json(path: Path, use: Callable[[Any], Any]) -> Any:
         return use(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError, TypeError, KeyError, OverflowError) as error:
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise InputError(f"{path}: damaged, or not a file of ScanNet: {type(error).__name__} {error}") from error
 
 

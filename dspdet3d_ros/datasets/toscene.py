@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import zipfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 
+from dspdet3d_ros.clouds.arrays import check_archive
 from dspdet3d_ros.datasets.classes import TOSCENE_FURNITURE, toscene_down
 from dspdet3d_ros.datasets.writing import Scan
 from dspdet3d_ros.errors import InputError
 
 #: Label ids of the source, in the order of the classes.
 SOURCE_IDS = (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33, 34, 36, 39, *range(41, 91), 92, 93)
+
+#: No thing in a room is larger.
+LARGEST_M = 1000.0
 
 _SHAPES = {
     "xyz": (None, 3),
@@ -66,8 +69,8 @@ def read_scan(path: Path, seed: int) -> Scan:
     unknown = source_ids[~np.isin(source_ids, SOURCE_IDS)]
     if len(unknown):
         raise InputError(f"{path}: 'bbox': class id {unknown[0]:g} is out of range: expected one of the 70 of TO-SCENE")
-    if not np.isfinite(boxes).all() or (boxes[:, 3:] < 0).any():
-        raise InputError(f"{path}: 'bbox' holds values that are not finite or sizes below zero")
+    if not np.isfinite(boxes).all() or (boxes[:, 3:] < 0).any() or (boxes[:, 3:] > LARGEST_M).any():
+        raise InputError(f"{path}: 'bbox' holds values that are not finite, or sizes not in 0..{LARGEST_M:g} m")
     ids = np.array([SOURCE_IDS.index(int(number)) for number in source_ids], np.int64)
     keep = _kept(path, arrays, boxes, ids, np.random.default_rng([seed, zlib.crc32(path.stem.encode())]))
     points = np.column_stack([arrays["xyz"], arrays["color"]])[keep].astype(np.float32)
@@ -104,16 +107,18 @@ def _kept(
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
+        check_archive(path)
         with np.load(path, allow_pickle=False) as stored:
             missing = [key for key in _SHAPES if key not in stored]
             if missing:
                 raise InputError(f"{path}: expected a scan of TO-SCENE, but it has no '{missing[0]}'")
             arrays = {key: stored[key] for key in _SHAPES}
-    except InputError:
-        raise
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, zlib.error, zipfile.BadZipFile) as error:
+    except InputError as error:
+        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from error
+    except Exception as error:
+        # A damaged file makes the parsers raise anything: zip, tokens of the header, memory errors.
         raise InputError(f"{path}: cannot be read as .npz; it is truncated or damaged: {error}") from error
     for key, array in arrays.items():
         shape = _SHAPES[key]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import warnings
 from pathlib import Path
@@ -37,7 +38,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         with warnings.catch_warnings():
             # That a pickle is of an unusual protocol is said in the error, if it is one at all.
             warnings.simplefilter("ignore")
-            contents = torch.load(path, map_location="cpu", weights_only=True)
+            # From memory, where a false length in a damaged file cannot ask for more than there is.
+            contents = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types; whatever it is, the file cannot be used
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(

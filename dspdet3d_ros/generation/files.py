@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from dspdet3d_ros.clouds.arrays import check_archive
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.generation.scene import Scene
 
@@ -67,6 +67,7 @@ def load_scene(path: str | os.PathLike[str]) -> Scene:
     """
     path = Path(path)
     try:
+        check_archive(path)
         with np.load(path, allow_pickle=False) as stored:
             missing = [key for key in _SHAPES if key not in stored]
             if missing:
@@ -74,9 +75,10 @@ def load_scene(path: str | os.PathLike[str]) -> Scene:
             arrays = {key: stored[key] for key in _SHAPES}
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
-    except InputError:
-        raise
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except InputError as error:
+        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from error
+    except Exception as error:
+        # A damaged file makes the parsers raise anything.
         raise InputError(f"{path}: expected an npz of a generated scene, cannot read it: {error}") from error
     _check(path, arrays)
     return Scene(

@@ -15,7 +15,7 @@ from dspdet3d_ros import report
 from dspdet3d_ros.clouds.cloud import Cloud
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.ros.demo_node import Client, DemoError, NodeProcess, isolate
+from dspdet3d_ros.ros.client import Client, ClientError, NodeProcess, isolate
 
 DEMO_CLOUD = Path(__file__).resolve().parents[1] / "data" / "demo_scene.npz"
 THRESHOLDS = (0.0, 0.3, 0.6, 0.9)
@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         run(args)
-    except (DemoError, InputError) as error:
+    except (ClientError, InputError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> None:
     """Starts the node, sends the cloud, reports, and ends the node.
 
     Raises:
-        DemoError: something did not arrive.
+        ClientError: something did not arrive.
         InputError: the cloud cannot be read, or a result not be written.
     """
     cloud = read_cloud(args.cloud)
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> None:
         raise
     status = process.stop()
     if status != 0:
-        raise DemoError(f"the detector node ended with status {status}; see {log}")
+        raise ClientError(f"the detector node ended with status {status}; see {log}")
 
 
 def _show(client: Client, cloud: Cloud, args: argparse.Namespace) -> None:

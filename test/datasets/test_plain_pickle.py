@@ -134,8 +134,10 @@ def test_a_small_file_cannot_grow_without_end(tmp_path):
     value = ["x"]
     for _ in range(60):
         value = [value] * 10
-    grown = read_plain_pickle(write(tmp_path / "a.pkl", pickle.dumps(value, 4)))
-    assert len(grown) == 10
+    with pytest.raises(InputError, match="stand for very many"):
+        read_plain_pickle(write(tmp_path / "a.pkl", pickle.dumps(value, 4)))
+    with pytest.raises(InputError, match="memo number 4294967295"):
+        read_plain_pickle(write(tmp_path / "c.pkl", b"\x80\x04Nr\xff\xff\xff\xff."))
     loop = []
     loop.append(loop)
     with pytest.raises(InputError, match="contains itself"):

@@ -32,3 +32,9 @@ def test_the_demo_takes_a_cloud_of_the_user():
 
 def test_another_torch_reaches_the_set_up():
     assert "--torch 'torch>=2.4,<2.6'" in make("-n", "setup", "TORCH=torch>=2.4,<2.6")
+
+
+def test_the_length_of_long_runs_is_a_variable():
+    assert "--minutes 3" in make("-n", "soak", "MINUTES=3")
+    assert "--minutes 3" in make("-n", "load", "MINUTES=3")
+    assert "--cases 500" in make("-n", "fuzz", "CASES=500")

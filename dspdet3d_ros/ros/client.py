@@ -1,4 +1,4 @@
-"""The demo's two ends: the detector node as a process of its own, and a client that sends it clouds."""
+"""The detector node as a process of its own, and a client that sends it clouds, for the demo and for long runs."""
 
 import contextlib
 import os
@@ -8,9 +8,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import rclpy
-from lifecycle_msgs.srv import GetState
+from builtin_interfaces.msg import Time
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -37,7 +41,7 @@ END_S = 15.0
 FRAME_ID = "map"
 
 
-class DemoError(RuntimeError):
+class ClientError(RuntimeError):
     """Something did not arrive; the text is one line."""
 
 
@@ -86,25 +90,30 @@ class NodeProcess:
                 stderr=subprocess.STDOUT,
             )
 
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
+
     def check(self) -> None:
         """Finds out early that there will be no answer.
 
         Raises:
-            DemoError: the process has ended, or could not be configured.
+            ClientError: the process has ended, or could not be configured.
         """
         lines = self._log.read_text(errors="replace").splitlines()
         failure = next((line.split(FAILED, 1)[1] for line in lines if FAILED in line), None)
         if failure is not None:
-            raise DemoError(f"the detector node cannot be configured: {failure}")
+            raise ClientError(f"the detector node cannot be configured: {failure}")
         status = self._process.poll()
         if status is not None:
             last = lines[-1] if lines else "nothing was logged"
-            raise DemoError(f"the detector node ended with status {status}: {last}")
+            raise ClientError(f"the detector node ended with status {status}: {last}")
 
-    def stop(self) -> int:
-        """Ends the process as Ctrl-C does; its exit status, or that of a kill where it does not end in time."""
+    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Ends the process, as Ctrl-C does; its exit status, or that of a kill where it does not end in time."""
         if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(number)
         try:
             return self._process.wait(END_S)
         except subprocess.TimeoutExpired:
@@ -125,17 +134,25 @@ class Client:
         self._process, self._timeout_s = process, timeout_s
         self._context = Context()
         rclpy.init(args=[], context=self._context)
-        self._node = rclpy.create_node("demo", namespace=namespace, context=self._context)
+        self._node = rclpy.create_node("client", namespace=namespace, context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         name = f"{namespace}/{NODE_NAME}"
-        self._cloud = self._node.create_publisher(PointCloud2, f"{name}/input/points", OUTPUT)
+        self.cloud_topic = f"{name}/input/points"
+        self._cloud = self._node.create_publisher(PointCloud2, self.cloud_topic, OUTPUT)
         self._arrays: dict[tuple[int, int], Detection3DArray] = {}
         self._stats: dict[tuple[int, int], PruningStats] = {}
         self._node.create_subscription(Detection3DArray, f"{name}/output/detections", self._take_array, 10)
         self._node.create_subscription(PruningStats, f"{name}/output/stats", self._take_stats, 10)
-        self._state = self._node.create_client(GetState, f"{name}/get_state")
-        self._parameters = self._node.create_client(SetParameters, f"{name}/set_parameters")
+        self._services = {
+            kind: self._node.create_client(kind, f"{name}/{service}")
+            for service, kind in (
+                ("get_state", GetState),
+                ("change_state", ChangeState),
+                ("set_parameters", SetParameters),
+            )
+        }
+        self.on_stats: Callable[[PruningStats], None] | None = None
 
     def close(self) -> None:
         """Leaves ROS."""
@@ -147,35 +164,66 @@ class Client:
         """Waits until the node takes clouds.
 
         Raises:
-            DemoError: it does not.
+            ClientError: it does not.
         """
         what = "the detector node to become active"
-        self._wait(self._state.service_is_ready, what)
+        self._wait(self._services[GetState].service_is_ready, what)
         end = time.monotonic() + self._timeout_s
-        while True:
-            future = self._state.call_async(GetState.Request())
-            self._wait(future.done, what)
-            if future.result().current_state.label == "active":
-                break
+        while self.state() != "active":
             self._process.check()
             if time.monotonic() > end:
-                raise DemoError(f"waited {self._timeout_s:.0f} s for {what}")
-            self._wait_for(lambda: False, 0.1)
+                raise ClientError(f"waited {self._timeout_s:.0f} s for {what}")
+            self.wait_for(lambda: False, 0.1)
         self._wait(self._cloud.get_subscription_count, "the node's subscription of clouds")
-        self._wait(self._parameters.service_is_ready, "the node's parameter service")
+
+    def call(self, kind: Any, request: Any) -> Any:
+        """The answer of one of the node's services: GetState, ChangeState or SetParameters.
+
+        Raises:
+            ClientError: none came.
+        """
+        client = self._services[kind]
+        what = f"the node's service {client.srv_name.rsplit('/', 1)[-1]}"
+        self._wait(client.service_is_ready, what)
+        future: Future = client.call_async(request)
+        self._wait(future.done, what)
+        return future.result()
+
+    def state(self) -> str:
+        """The node's lifecycle state, such as "active"."""
+        return self.call(GetState, GetState.Request()).current_state.label
+
+    def change_state(self, transition: int) -> None:
+        """Triggers a transition, a constant of lifecycle_msgs/msg/Transition.
+
+        Raises:
+            ClientError: it failed.
+        """
+        if not self.call(ChangeState, ChangeState.Request(transition=Transition(id=transition))).success:
+            raise ClientError(f"the node's transition {transition} failed in state {self.state()}")
+
+    def set_parameters(self, **values: Any) -> list[SetParametersResult]:
+        """Sets parameters of the running node, one by one, as `ros2 param set` does."""
+        parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+        return self.call(SetParameters, SetParameters.Request(parameters=parameters)).results
 
     def set_pruning_threshold(self, tau: float) -> None:
         """Sets the parameter of the running node, as `ros2 param set` does.
 
         Raises:
-            DemoError: the node refuses or does not answer.
+            ClientError: the node refuses or does not answer.
         """
-        parameter = Parameter("pruning_threshold", value=tau).to_parameter_msg()
-        future: Future = self._parameters.call_async(SetParameters.Request(parameters=[parameter]))
-        self._wait(future.done, "the parameter service's answer")
-        result = future.result().results[0]
+        (result,) = self.set_parameters(pruning_threshold=tau)
         if not result.successful:
-            raise DemoError(f"pruning_threshold {tau} was refused: {result.reason}")
+            raise ClientError(f"pruning_threshold {tau} was refused: {result.reason}")
+
+    def publish(self, message: PointCloud2) -> None:
+        """Sends a cloud message as it is."""
+        self._cloud.publish(message)
+
+    def now(self) -> Time:
+        """The present time, as a stamp."""
+        return self._node.get_clock().now().to_msg()
 
     def detect(self, cloud: Cloud) -> tuple[Detections, Header]:
         """Publishes a cloud under the present time and waits for what is found in it.
@@ -184,19 +232,21 @@ class Client:
             What was found, and the header it came with.
 
         Raises:
-            DemoError: no answer came.
+            ClientError: no answer came.
         """
-        now = self._node.get_clock().now().to_msg()
+        now = self.now()
         message = cloud_message(Header(stamp=now, frame_id=FRAME_ID), cloud.xyz, cloud.rgb)
         key = (now.sec, now.nanosec)
+        self._arrays.clear()
+        self._stats.clear()
         end = time.monotonic() + self._timeout_s
         while not (key in self._arrays and key in self._stats):
             if time.monotonic() > end:
                 missing = "detections" if key not in self._arrays else "stats"
-                raise DemoError(f"no {missing} arrived within {self._timeout_s:.0f} s of publishing the cloud")
+                raise ClientError(f"no {missing} arrived within {self._timeout_s:.0f} s of publishing the cloud")
             self._process.check()
             self._cloud.publish(message)
-            self._wait_for(lambda: key in self._arrays and key in self._stats, RESEND_S)
+            self.wait_for(lambda: key in self._arrays and key in self._stats, RESEND_S)
         return to_detections(self._arrays[key], self._stats[key]), self._arrays[key].header
 
     def latency_ms(self, header: Header) -> float:
@@ -204,12 +254,18 @@ class Client:
         return self._stats[header.stamp.sec, header.stamp.nanosec].latency_ms
 
     def _take_array(self, message: Detection3DArray) -> None:
-        self._arrays[message.header.stamp.sec, message.header.stamp.nanosec] = message
+        if not self.on_stats:
+            self._arrays[message.header.stamp.sec, message.header.stamp.nanosec] = message
 
     def _take_stats(self, message: PruningStats) -> None:
-        self._stats[message.header.stamp.sec, message.header.stamp.nanosec] = message
+        # A run of hours must not keep what it has received.
+        if self.on_stats:
+            self.on_stats(message)
+        else:
+            self._stats[message.header.stamp.sec, message.header.stamp.nanosec] = message
 
-    def _wait_for(self, condition: Callable[[], object], timeout_s: float) -> bool:
+    def wait_for(self, condition: Callable[[], object], timeout_s: float) -> bool:
+        """Takes messages until the condition holds; False where it does not within the time."""
         end = time.monotonic() + timeout_s
         while not condition():
             if time.monotonic() > end:
@@ -219,7 +275,7 @@ class Client:
 
     def _wait(self, condition: Callable[[], object], what: str) -> None:
         end = time.monotonic() + self._timeout_s
-        while not self._wait_for(condition, 0.5):
+        while not self.wait_for(condition, 0.5):
             self._process.check()
             if time.monotonic() > end:
-                raise DemoError(f"waited {self._timeout_s:.0f} s for {what}")
+                raise ClientError(f"waited {self._timeout_s:.0f} s for {what}")

@@ -1,0 +1,40 @@
+"""A short run of what `make fuzz` does at length: every case is a correct decode or a refusal that says why."""
+
+import pytest
+
+pytest.importorskip("hypothesis", reason="hypothesis is not installed")
+pytest.importorskip("plyfile", reason="plyfile is not installed")
+
+from targets import fuzz, targets
+
+CASES = {"PointCloud2": 150, "cloud files": 150, "plain pickles": 60}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PointCloud2",
+        "cloud files",
+        "parameters",
+        "checkpoints",
+        "plain pickles",
+        "mmdet3d infos",
+        "boxes.json",
+        "ScanNet",
+        "TO-SCENE",
+    ],
+)
+def test_every_case_is_decoded_or_refused(name, tmp_path):
+    tally = fuzz(targets(tmp_path)[name], CASES.get(name, 40), start=0)
+    assert tally.cases >= 20
+
+
+def test_the_real_node_takes_what_the_readme_allows_and_nothing_else(tmp_path):
+    pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+    from real_node import node_target
+
+    with node_target(tmp_path) as target:
+        tally = fuzz(target, 60, start=0)
+    assert tally.cases >= 20
+    assert tally.outcomes["accepted"] > 0
