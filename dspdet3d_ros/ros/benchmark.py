@@ -12,7 +12,7 @@ from dspdet3d_ros.benchmark.samples import summary
 from dspdet3d_ros.benchmark.scenes import BenchmarkScene
 from dspdet3d_ros.clouds.cloud import Cloud
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.ros.demo_node import Client, DemoError, NodeProcess, isolate
+from dspdet3d_ros.ros.client import Client, ClientError, NodeProcess, isolate
 
 _TIMEOUT_S = 180.0
 
@@ -42,7 +42,7 @@ def measure_node(parameters: dict[str, Any], scene: BenchmarkScene, rounds: int,
         process = NodeProcess(namespace, arguments, log)
         try:
             samples = _samples(Client(process, namespace, _TIMEOUT_S), scene, rounds, warmup)
-        except DemoError as error:
+        except ClientError as error:
             raise InputError(f"--node: {error}") from error
         finally:
             process.stop()
