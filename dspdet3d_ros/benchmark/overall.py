@@ -54,14 +54,15 @@ def benchmark(subject: Subject, scene: BenchmarkScene, plan: Plan) -> dict[str, 
     detector = detectors[plan.backend]
     device = torch.device(detector.device)
     settings = subject.settings(detector)
-    before = ceilings(device)
+    dtype = torch.float16 if plan.backend == "triton" and subject.precision != "fp32" else torch.float32
+    before = ceilings(device, dtype)
     runs = measure(detectors, settings, scene, plan.rounds, plan.warmup)
-    after = ceilings(device)
+    after = ceilings(device, dtype)
     own = runs[plan.backend]
     engines = {name: run.summary() for name, run in runs.items()}
     work = work_of(detector, scene.xyz, settings.pruning_threshold)
     if plan.backend != "minkowski":
-        spent = [map_milliseconds(work.convolutions, device) for _ in range(plan.rounds)]
+        spent = [map_milliseconds(work.convolutions, device, plan.backend) for _ in range(plan.rounds)]
         engines[plan.backend]["maps_ms"] = summary([sum(stages.values()) for stages in spent])
     if plan.memory:
         for name, engine in engines.items():
@@ -72,6 +73,7 @@ def benchmark(subject: Subject, scene: BenchmarkScene, plan: Plan) -> dict[str, 
         "rounds": plan.rounds,
         "warmup": plan.warmup,
         "backend": plan.backend,
+        "precision": str(dtype).removeprefix("torch."),
         "scene": _scene(scene, own.last),
         "engines": engines,
         "work": _work(work.by_stage(), engines[plan.backend]),

@@ -33,12 +33,14 @@ class Subject:
         checkpoint: weight file, or None for the model's own.
         device: as `Detector.load` takes it.
         pruning_threshold: τ, or None for the model's own.
+        precision: as `Detector.load` takes it; an engine that has no fp16 takes its own.
     """
 
     model: str
     checkpoint: Path | None
     device: str
     pruning_threshold: float | None
+    precision: str = "auto"
 
     def load(self, backend: str) -> Detector:
         """The detector on an engine.
@@ -46,7 +48,8 @@ class Subject:
         Raises:
             InputError: model, weights, device or engine cannot be used.
         """
-        return Detector.load(self.model, self.checkpoint, self.device, backend)
+        precision = "auto" if self.precision == "fp16" and backend != "triton" else self.precision
+        return Detector.load(self.model, self.checkpoint, self.device, backend, precision=precision)
 
     def settings(self, detector: Detector) -> DetectionSettings:
         """The thresholds that are measured at."""

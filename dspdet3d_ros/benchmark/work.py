@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,8 +57,14 @@ def work_of(detector: Detector, xyz: np.ndarray, pruning_threshold: float) -> Wo
     return Work(tuple(recorder.convolutions), head_multiply_adds(outputs, config.widths, config.head_width))
 
 
-def map_milliseconds(convolutions: Sequence[Convolution], device: torch.device) -> dict[str, float]:
-    """How long the coordinate sets and kernel maps of a run take, by the stage that needs them first."""
+def map_milliseconds(
+    convolutions: Sequence[Convolution], device: torch.device, backend: str = "torch"
+) -> dict[str, float]:
+    """How long the coordinate sets and kernel maps of a run take, by the stage that needs them first.
+
+    `backend` says whose maps: "torch" or "triton".
+    """
+    make_map = _map_maker(backend)
     made: dict[int, CoordinateSet] = {}
     seen: set[tuple[int, int, int]] = set()
     spent: dict[str, float] = {}
@@ -71,7 +77,7 @@ def map_milliseconds(convolutions: Sequence[Convolution], device: torch.device) 
         elif one.outputs.stride < one.inputs.stride:
             outputs = inputs.expanded()
         made.setdefault(id(one.outputs), outputs)
-        kernel_map(inputs, outputs, 1 if one.volume == 1 else 3)
+        make_map(inputs, outputs, one.volume)
 
     for one in convolutions:
         key = (id(one.inputs), id(one.outputs), one.volume)
@@ -79,3 +85,12 @@ def map_milliseconds(convolutions: Sequence[Convolution], device: torch.device) 
             seen.add(key)
             spent[one.stage] = spent.get(one.stage, 0.0) + milliseconds(lambda one=one: make(one), device)
     return spent
+
+
+def _map_maker(backend: str) -> Callable[[CoordinateSet, CoordinateSet, int], object]:
+    if backend == "triton":
+        # Only here: it imports Triton.
+        from dspdet3d_ros.sparse.gpu.plan import plan_of
+
+        return plan_of
+    return lambda inputs, outputs, volume: kernel_map(inputs, outputs, 1 if volume == 1 else 3)

@@ -28,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--checkpoint", type=Path, help="weight file (default: the model's own, else stand-ins drawn at random)"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
-    parser.add_argument("--backend", default="torch", help="the engine (default: %(default)s)")
+    parser.add_argument("--backend", default="auto", help="the engine (default: %(default)s)")
+    parser.add_argument("--precision", default="auto", help="auto, fp16 (triton) or fp32 (default: %(default)s)")
     parser.add_argument("--against", help="another engine to run in turn with it, such as minkowski")
     parser.add_argument("--tau", type=float, help="pruning threshold, 0..1 (default: the model's own)")
     parser.add_argument("--threads", type=int, help="CPU threads (default: as many as torch takes)")
@@ -53,10 +54,16 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.benchmark.subject import Subject, with_weights
     from dspdet3d_ros.detector.predictor import choose_device
     from dspdet3d_ros.report import write_json
+    from dspdet3d_ros.sparse.engine import choose_backend
 
-    given = Subject(args.model, args.checkpoint, args.device, args.tau)
+    device = choose_device(args.device)
+    if args.backend == "auto":
+        args.backend = choose_backend(device)[0]
+    if args.against == args.backend:
+        raise InputError(f"--against: expected another engine than {args.backend}, which is measured")
+    given = Subject(args.model, args.checkpoint, args.device, args.tau, args.precision)
     with threads(args.threads), with_weights(given) as subject:
-        values = {"machine": describe(choose_device(args.device))}
+        values = {"machine": describe(device)}
         print(machine_line(values["machine"]))
         chosen = [measure for name, measure in _OTHERS.items() if getattr(args, name)] or [_overall]
         for measure in chosen:
@@ -124,5 +131,3 @@ def _check(args: argparse.Namespace) -> None:
     for name, least in (("rounds", 1), ("warmup", 0)):
         if getattr(args, name) < least:
             raise InputError(f"--{name}: expected at least {least}, got {getattr(args, name)}")
-    if args.against == args.backend:
-        raise InputError(f"--against: expected another engine than --backend {args.backend}")
