@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     given = Subject(args.model, args.checkpoint, args.device, args.tau, args.precision)
     with threads(args.threads), with_weights(given) as subject:
         values = {"machine": describe(device)}
-        print(machine_line(values["machine"]))
+        print(machine_line(values["machine"]), flush=True)
         chosen = [measure for name, measure in _OTHERS.items() if getattr(args, name)] or [_overall]
         for measure in chosen:
             found, text = measure(args, subject)
