@@ -119,8 +119,8 @@ class Head(nn.Module):
             keep = self.keep_conv[i - 1](x) if i > 0 else None
             x = self.get_submodule(f"lateral_block_{i}")(x)
             out = self.get_submodule(f"out_block_{i}")(x)
-            mask = None if keep is None else prune(x, keep.features)
-            kept = len(x) if mask is None else int(mask.sum())
+            rows = None if keep is None else prune(x, keep.features).nonzero()[:, 0]
+            kept = len(x) if rows is None else len(rows)
             outputs.append(
                 LevelOutput(
                     level=i,
@@ -134,6 +134,6 @@ class Head(nn.Module):
             lap(f"level{i}")
             if kept == 0:
                 break
-            if mask is not None and kept < len(x):
-                x = x.select(mask)
+            if rows is not None and kept < len(x):
+                x = x.select(rows)
         return outputs

@@ -21,7 +21,7 @@ def best_cells(outputs: Sequence[LevelOutput], config: ModelConfig) -> tuple[Ten
     """
     boxes = torch.cat([output.boxes(config.voxel_size) for output in outputs])
     logits = torch.cat([output.logits for output in outputs])
-    finite = torch.isfinite(boxes).all(1) & torch.isfinite(logits).all(1)
+    finite = (torch.isfinite(boxes).all(1) & torch.isfinite(logits).all(1)).nonzero()[:, 0]
     boxes, scores = boxes[finite], torch.sigmoid(logits[finite])
     best = torch.topk(scores.amax(1), min(config.nms_pre, len(scores))).indices
     return boxes[best], scores[best]
@@ -39,12 +39,14 @@ def select_boxes(
         config: says how overlap is measured and whether classes suppress each other.
 
     Returns:
-        (K, 6) boxes, (K,) scores, (K,) class indices; best score first, at most `max_detections`.
+        (K, 6) boxes, (K,) scores, (K,) class indices, on the CPU; best score first, at most `max_detections`.
     """
+    # What follows is sequential and asks for numbers all the time: on the host.
+    iou = iou_matrix(boxes, boxes, config.nms_overlap).cpu()
+    boxes, scores = boxes.cpu(), scores.cpu()
     if settings.class_filter:
         allowed = torch.tensor([name in settings.class_filter for name in config.classes], device=scores.device)
         scores = torch.where(allowed, scores, -1.0)
-    iou = iou_matrix(boxes, boxes, config.nms_overlap)
     if config.nms_across_classes:
         rows, labels = _one_box_an_object(scores, iou, settings)
     else:

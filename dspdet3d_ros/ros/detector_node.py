@@ -144,7 +144,9 @@ class DetectorNode(LifecycleNode):
             max_points=parameters["max_points"],
             max_voxels=parameters["max_voxels"],
             recenter=parameters.chosen("recenter"),
+            precision=parameters["precision"],
         )
+        detector.warm_up()
         own = detector.default_settings()
         values = {name: getattr(own, name) for name in ("pruning_threshold", "score_threshold", "nms_iou_threshold")}
         parameters.follow_model({**values, "recenter": detector.recenter}, detector.class_names)
@@ -157,6 +159,7 @@ class DetectorNode(LifecycleNode):
         self.get_logger().info(
             f"configured: model {detector.model_name} with {len(detector.class_names)} classes, "
             f"weights {detector.checkpoint_sha256[:12]}, on {detector.device}, backend {detector.backend}"
+            f"{_reason(parameters['backend'], detector)}"
         )
 
     def _stop_taking_clouds(self) -> None:
@@ -214,6 +217,15 @@ class DetectorNode(LifecycleNode):
     def _publish_labels(self) -> None:
         if self._processing is not None:
             self._processing.outputs.publish_labels(self._node_parameters.settings.score_threshold)
+
+
+def _reason(asked: str, detector: "Detector") -> str:
+    """Why the backend is what it is, where the node was to choose."""
+    if asked != "auto":
+        return ""
+    from dspdet3d_ros.sparse import choose_backend
+
+    return f" ({choose_backend(detector.device)[1]})"
 
 
 def main(args: list[str] | None = None) -> int:

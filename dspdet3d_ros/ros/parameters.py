@@ -50,7 +50,20 @@ PARAMETERS = (
     Spec("model", "string", "small", "name of a model that comes with the package, or path of a model file (yaml)"),
     Spec("checkpoint", "string", "", "path of the weights; empty: those that belong to the model"),
     Spec("device", "string", "auto", "where the network runs: auto (CUDA where there is one), cpu, cuda or cuda:N"),
-    Spec("backend", "string", "torch", "the engine of the sparse convolutions"),
+    Spec(
+        "backend",
+        "string",
+        "auto",
+        "the engine of the sparse convolutions: auto (triton on CUDA where it can run, else torch), or one by name",
+        choices=("auto", "torch", "triton", "minkowski"),
+    ),
+    Spec(
+        "precision",
+        "string",
+        "auto",
+        "type of the features between convolutions: fp16 (backend triton only) or fp32; auto: fp16 with triton",
+        choices=("auto", "fp16", "fp32"),
+    ),
     Spec(
         "max_points",
         "integer",

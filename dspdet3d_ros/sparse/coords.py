@@ -47,6 +47,11 @@ def kernel_offsets(kernel_size: int) -> list[tuple[int, int, int]]:
     return [(dx, dy, dz) for dz in reach for dy in reach for dx in reach]
 
 
+def waits_for_sizes(tensor: Tensor) -> bool:
+    """Whether an operation whose output size depends on the data stops the host until the device is done."""
+    return tensor.is_cuda
+
+
 class CoordinateSet:
     """Unique coordinates of one tensor stride, sorted by key. Immutable; kernel maps between sets are cached on it.
 
@@ -74,18 +79,21 @@ class CoordinateSet:
         """
         coords = coords.long()
         if len(coords):
-            low, high = int(coords[:, 1:].min()), int(coords[:, 1:].max())
+            # One transfer: on a GPU each number that is asked for waits for all work before it.
+            extremes = torch.stack([*torch.aminmax(coords[:, 1:]), *torch.aminmax(coords[:, 0])])
+            low, high, first_batch, last_batch = extremes.tolist()
             if low < -COORDINATE_LIMIT or high >= COORDINATE_LIMIT:
                 raise InputError(
                     f"coordinates: expected within ±{COORDINATE_LIMIT} voxels, got {low}..{high}; "
                     "recentre the cloud or crop far outliers"
                 )
-            if int(coords[:, 0].min()) < 0 or int(coords[:, 0].max()) >= MAX_BATCH:
+            if first_batch < 0 or last_batch >= MAX_BATCH:
                 raise InputError(f"batch index: expected 0..{MAX_BATCH - 1}")
         keys, order = torch.sort(pack(coords), stable=True)
         first = torch.ones_like(keys, dtype=torch.bool)
         first[1:] = keys[1:] != keys[:-1]
-        return cls(keys[first], stride), order[first]
+        rows = first.nonzero()[:, 0]
+        return cls(keys[rows], stride), order[rows]
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -120,15 +128,18 @@ class CoordinateSet:
 
     def _expand(self) -> CoordinateSet:
         half = self.stride // 2
-        # One axis after the other: three small unions instead of one of 27 times the rows.
+        steps = (key_offset(half, 0, 0), key_offset(0, half, 0), key_offset(0, 0, half))
         keys = self.keys
-        for step in (key_offset(half, 0, 0), key_offset(0, half, 0), key_offset(0, 0, half)):
-            keys = torch.unique(torch.cat([keys - step, keys, keys + step]))
+        for step in steps:
+            keys = torch.cat([keys - step, keys, keys + step])
+            # One axis after the other: three small unions instead of one of 27 times the rows, where that is cheaper.
+            if step == steps[-1] or not waits_for_sizes(keys):
+                keys = torch.unique(keys)
         return CoordinateSet(keys, half)
 
-    def subset(self, mask: Tensor) -> CoordinateSet:
-        """The rows where the (N,) boolean `mask` is true, in order."""
-        return CoordinateSet(self.keys[mask], self.stride)
+    def subset(self, rows: Tensor) -> CoordinateSet:
+        """The given rows: (M,) row numbers, ascending, or an (N,) boolean mask."""
+        return CoordinateSet(self.keys[rows], self.stride)
 
     def find(self, keys: Tensor) -> Tensor:
         """Row of each key in this set, -1 where it is absent; `keys` int64 of any shape."""

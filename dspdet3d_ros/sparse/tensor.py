@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from dspdet3d_ros.sparse.coords import CoordinateSet, key_offset, pack
+from dspdet3d_ros.sparse.coords import CoordinateSet, key_offset, pack, waits_for_sizes
 from dspdet3d_ros.sparse.engine import Engine
 
 
@@ -32,9 +32,11 @@ class SparseTensor:
         """The same coordinates with other features."""
         return replace(self, features=features)
 
-    def select(self, mask: Tensor) -> SparseTensor:
-        """The rows where the (N,) boolean `mask` is true."""
-        return replace(self, features=self.features[mask], coords=self.coords.subset(mask))
+    def select(self, rows: Tensor) -> SparseTensor:
+        """The given rows: (M,) row numbers, ascending, or an (N,) boolean mask."""
+        if rows.dtype == torch.bool:
+            rows = rows.nonzero()[:, 0]
+        return replace(self, features=self.features[rows], coords=self.coords.subset(rows))
 
     def add_where_present(self, other: SparseTensor) -> SparseTensor:
         """Adds the other tensor's rows at this tensor's coordinates; no new coordinates come from the other one.
@@ -42,6 +44,10 @@ class SparseTensor:
         The *partial addition* of DSPDet3D (section 3.3).
         """
         rows = other.coords.rows_of(self.coords)
+        if waits_for_sizes(rows):
+            # -1, where a coordinate is absent, is the row of zeros at the end.
+            padded = torch.cat([other.features, other.features.new_zeros(1, other.features.shape[1])])
+            return self.with_features(self.features + padded[rows])
         mine = (rows >= 0).nonzero()[:, 0]
         return self.with_features(self.features.index_add(0, mine, other.features[rows[mine]]))
 

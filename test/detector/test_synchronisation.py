@@ -1,0 +1,126 @@
+"""On a GPU the host waits for the device at most twice a level.
+
+Counted on the CPU: operations whose output size depends on the data, and numbers that the host asks for, are the ones
+that wait on CUDA; `waits_for_sizes` makes the CPU take the paths of a GPU.
+"""
+
+from collections import Counter
+
+import pytest
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from dspdet3d_ros.detector.config import ModelConfig
+from dspdet3d_ros.detector.head import LEVELS
+from dspdet3d_ros.detector.network import DSPDet3D, voxelise
+from dspdet3d_ros.detector.postprocess import best_cells, select_boxes
+from dspdet3d_ros.detector.result import DetectionSettings
+from dspdet3d_ros.sparse import TorchEngine, coords, tensor
+
+BUDGET = 2
+MODEL = ModelConfig(classes=("a", "b", "c"), voxel_size=0.02, widths=(8,) * 4, blocks=(1,) * 4, head_width=8)
+ON_THE_HOST = {"tolist", "cpu", "numpy"}
+SIZES = ("nonzero", "_unique2", "unique_dim", "unique_consecutive", "masked_select", "_local_scalar_dense")
+
+
+class Operations(TorchDispatchMode):
+    def __init__(self, seen):
+        super().__init__()
+        self.seen = seen
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        masks = name.startswith("index") and any(
+            isinstance(index, torch.Tensor) and index.dtype in (torch.bool, torch.uint8)
+            for index in (args[1] if len(args) > 1 and isinstance(args[1], (list, tuple)) else ())
+        )
+        if name in SIZES or masks:
+            self.seen[f"{name} of a mask" if masks else name] += 1
+        return func(*args, **(kwargs or {}))
+
+
+class Requests(TorchFunctionMode):
+    def __init__(self, seen):
+        super().__init__()
+        self.seen = seen
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        name = getattr(func, "__name__", "")
+        if name in ON_THE_HOST:
+            self.seen[name] += 1
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.fixture
+def as_on_a_gpu(monkeypatch):
+    for module in (coords, tensor):
+        monkeypatch.setattr(module, "waits_for_sizes", lambda _: True)
+
+
+def points():
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(3000, 3, generator=generator) * torch.tensor([2.0, 2.0, 0.1])
+
+
+def stages(seen):
+    """Runs the network; what was seen in each stage."""
+    torch.manual_seed(0)
+    network = DSPDet3D(MODEL).eval()
+    counts = {}
+
+    def lap(name):
+        counts[name] = Counter(seen)
+        seen.clear()
+
+    def half(x, keep):
+        return keep[:, 0] > keep[:, 0].mean()
+
+    with torch.inference_mode(), Requests(seen), Operations(seen):
+        voxels = voxelise(points(), MODEL.voxel_size, TorchEngine())
+        lap("voxelise")
+        outputs = network(voxels, half, lap=lap)
+        best = best_cells(outputs, MODEL)
+        lap("best cells")
+    return outputs, best, counts
+
+
+def test_at_most_two_a_level(as_on_a_gpu):
+    outputs, _, counts = stages(Counter())
+    assert len(outputs) == LEVELS
+    assert all(output.kept < len(output.coords) for output in outputs if output.level)
+    assert 0 < counts["voxelise"].total() <= BUDGET
+    # The backbone makes the five coarser sets.
+    assert 0 < counts["backbone"].total() <= BUDGET * 5
+    for level in range(LEVELS):
+        assert 0 < counts[f"level{level}"].total() <= BUDGET, counts
+    assert 0 < counts["best cells"].total() <= BUDGET
+
+
+def test_the_counters_see_what_waits():
+    seen = Counter()
+    x = torch.arange(6)
+    with Requests(seen), Operations(seen):
+        x[x > 2]
+        (x > 2).nonzero()
+        torch.unique(x)
+        int(x.sum())
+        x.tolist()
+        x.cpu()
+        x[torch.tensor([1, 2])]
+    assert seen == Counter(
+        {"index of a mask": 1, "nonzero": 1, "_unique2": 1, "_local_scalar_dense": 1, "tolist": 1, "cpu": 1}
+    )
+
+
+def test_the_paths_of_a_gpu_find_the_same(monkeypatch):
+    found = []
+    for gpu in (False, True):
+        for module in (coords, tensor):
+            monkeypatch.setattr(module, "waits_for_sizes", lambda _, gpu=gpu: gpu)
+        outputs, best, _ = stages(Counter())
+        boxes, scores, labels = select_boxes(*best, DetectionSettings(0.3, 0.0, 0.5), MODEL)
+        assert len(boxes)
+        found.append((*(output.coords.keys for output in outputs), boxes, scores, labels))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs)
