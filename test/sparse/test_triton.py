@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.sparse import make_engine
+from dspdet3d_ros.sparse import choose_backend, make_engine
+from dspdet3d_ros.sparse.gpu import engine
 
 PARTS = Path(__file__).parent / "triton_parts"
 needs_triton = pytest.mark.skipif(
@@ -41,3 +42,29 @@ def test_without_cuda_one_line_says_why(monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     with pytest.raises(InputError, match=r"^backend triton: it needs a CUDA device, this is cpu; use backend"):
         make_engine("triton", torch.device("cpu"))
+
+
+def test_auto_is_torch_without_cuda_and_says_why(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    assert make_engine("auto", "cpu").name == "torch"
+    assert choose_backend("cpu") == ("torch", "no CUDA device")
+
+
+def test_auto_on_cuda_is_triton_where_it_can_run(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 6))
+    monkeypatch.setattr(engine, "_installed_version", lambda: "3.1.0")
+    assert choose_backend("cuda:0") == ("triton", "CUDA with Triton")
+    monkeypatch.setattr(engine, "_installed_version", lambda: "2.3.1")
+    assert choose_backend("cuda:0") == ("torch", "no Triton kernels: Triton 2.3.1 is older than 3.0")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "T4")
+    monkeypatch.setattr(engine, "_installed_version", lambda: "3.1.0")
+    assert choose_backend("cuda:0")[1] == "no Triton kernels: T4 is older than compute capability 8.0"
+
+
+@pytest.mark.parametrize(
+    ("precision", "text"), [("fp16", "needs backend triton, and here it is torch"), ("f8", "'f8'")]
+)
+def test_a_precision_that_the_backend_has_not_is_refused(precision, text):
+    with pytest.raises(InputError, match=f"^precision: .*{text}"):
+        make_engine("auto", "cpu", precision)

@@ -24,18 +24,22 @@ def interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
+def _installed_version() -> str:
+    return importlib.import_module("triton").__version__
+
+
 def why_not(device: torch.device | str) -> str | None:
     """Why the engine cannot serve the device, in a few words, or None."""
     device = torch.device(device)
     if device.type != "cuda" and not interpreted():
         return f"it needs a CUDA device, this is {device.type}"
     try:
-        triton = importlib.import_module("triton")
+        installed = _installed_version()
     except Exception as error:  # a broken installation raises anything
         return f"Triton cannot be imported ({' '.join(str(error).split())[:100]})"
-    version = tuple(int(part) for part in triton.__version__.split(".")[:2])
+    version = tuple(int(part) for part in installed.split(".")[:2])
     if version < OLDEST_TRITON:
-        return f"Triton {triton.__version__} is older than {'.'.join(map(str, OLDEST_TRITON))}"
+        return f"Triton {installed} is older than {'.'.join(map(str, OLDEST_TRITON))}"
     if device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(device) < OLDEST_GPU:
         return f"{torch.cuda.get_device_name(device)} is older than compute capability {OLDEST_GPU[0]}.{OLDEST_GPU[1]}"
     return None
@@ -63,7 +67,7 @@ class TritonEngine:
         from dspdet3d_ros.sparse.gpu import kernels, plan
 
         self._kernel = kernels.masked_gemm
-        self._plan_of = plan.plan_of
+        self.plan = plan.plan_of
         self._storage = storage
         measure, unfit = None, ()
         if not interpreted():
@@ -90,7 +94,7 @@ class TritonEngine:
         out = features.new_empty(len(outputs), c_out, dtype=self._storage)
         if not len(outputs):
             return out
-        plan = self._plan_of(inputs, outputs, volume)
+        plan = self.plan(inputs, outputs, volume)
         epilogue = epilogue or Epilogue()
         bias = None if epilogue.bias is None else epilogue.bias.float().contiguous()
         residual = None if epilogue.residual is None else epilogue.residual.contiguous()

@@ -1,0 +1,136 @@
+"""The GPU kernels alone, beside a public kernel on the same tables: `python -m dspdet3d_ros.benchmark.kernels`.
+
+The public one is the masked implicit GEMM of spconv-triton (pip install spconv-triton; Apache-2.0), given our tables.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dspdet3d_ros.benchmark.machine import describe
+from dspdet3d_ros.detector.predictor import choose_device, synthetic_room
+from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.sparse import CoordinateSet
+from dspdet3d_ros.sparse.gpu.engine import TritonEngine
+from dspdet3d_ros.sparse.kernel_map import kernel_map
+
+POINTS = 100_000
+VOXEL_SIZE = 0.02
+CHANNELS = ((64, 64), (64, 128), (128, 128))
+_ROUNDS = 20
+#: Agreement of two half-precision kernels, norm of the difference over the norm.
+_TOLERANCE = 2e-3
+
+
+def run(device: str = "auto", points: int = POINTS) -> dict[str, Any]:
+    """Times stride-1, stride-2 and transposed convolutions and their maps, kernels in interleaved rounds.
+
+    Returns:
+        `machine`, and `kernels`, one mapping each: kind, channels, rows, pairs, milliseconds (median) of the map and of
+        each kernel, TFLOP/s of ours in useful multiply-adds (two operations each), and the ratio `speedup` where the
+        public kernel is there. The reason where it is not is in `against`.
+
+    Raises:
+        InputError: there is no CUDA device, or the two kernels disagree.
+    """
+    target = choose_device(device)
+    engine = TritonEngine(target)
+    public = _public_kernel()
+    cells = torch.floor(torch.from_numpy(synthetic_room(points)).to(target) / VOXEL_SIZE).long()
+    fine = CoordinateSet.from_coordinates(torch.nn.functional.pad(cells, (1, 0)))[0]
+    coarse = fine.downsampled()
+    kinds = {"stride 1": (fine, fine), "stride 2": (fine, coarse), "transposed": (coarse, coarse.expanded())}
+    with torch.inference_mode():
+        measured = [
+            _measure(engine, public, kind, *sets, *channels) for kind, sets in kinds.items() for channels in CHANNELS
+        ]
+    against = "spconv-triton" if callable(public) else public
+    return {"machine": describe(target), "against": against, "kernels": measured}
+
+
+def _measure(
+    engine: TritonEngine,
+    public: Callable | str,
+    kind: str,
+    inputs: CoordinateSet,
+    outputs: CoordinateSet,
+    c_in: int,
+    c_out: int,
+) -> dict[str, Any]:
+    x = torch.randn(len(inputs), c_in, device=inputs.keys.device, dtype=torch.float16)
+    w = torch.randn(27, c_in, c_out, device=x.device, dtype=torch.float16) / (27 * c_in) ** 0.5
+    pairs = kernel_map(inputs, outputs, 3)
+    calls: dict[str, Callable[[], Any]] = {"triton": lambda: engine.convolve(x, w, inputs, outputs)}
+    if callable(public):
+        calls["spconv-triton"] = _with_tables(public, x, w, pairs.table, len(inputs))
+        ours, theirs = calls["triton"]().float(), calls["spconv-triton"]().float()
+        error = float((ours - theirs).norm() / theirs.norm())
+        if not error < _TOLERANCE:
+            raise InputError(f"{kind}: the kernels differ by {error:.1e}; expected less than {_TOLERANCE:.0e}")
+    # A new set each time: a set keeps its map.
+    calls["map"] = lambda: engine.plan(CoordinateSet(inputs.keys, inputs.stride), outputs, 27)
+    times = _interleaved(calls)
+    found = {"kind": kind, "c_in": c_in, "c_out": c_out, "rows": len(outputs), "pairs": pairs.pairs(), "ms": times}
+    found["tflops"] = 2 * found["pairs"] * c_in * c_out / times["triton"] / 1e9
+    if callable(public):
+        found["speedup"] = times["spconv-triton"] / times["triton"]
+    return found
+
+
+def _public_kernel() -> Callable | str:
+    """The public kernel, or why it cannot be used."""
+    try:
+        from spconv_triton.pytorch._impl.gemm import conv_forward
+    except Exception as error:  # whatever it raises, it cannot be used
+        return f"spconv-triton cannot be used ({' '.join(str(error).split())[:120]}); pip install spconv-triton"
+    return conv_forward
+
+
+def _with_tables(conv_forward: Callable, x: Tensor, w: Tensor, table: Tensor, n_in: int) -> Callable[[], Tensor]:
+    """A call of the public kernel with rows sorted by their offsets, as it wants them; -1 means no input row."""
+    there = table < n_in
+    powers = 1 << torch.arange(table.shape[1], device=table.device, dtype=torch.int32)
+    masks, order = torch.sort((there * powers).sum(1, dtype=torch.int32), stable=True)
+    by_offset = torch.where(there, table, -1).t().contiguous()
+    filters, order = w.permute(2, 0, 1).contiguous(), order.int()
+    return lambda: conv_forward(x, filters, by_offset, len(table), pair_mask=masks, mask_argsort=order)
+
+
+def _interleaved(calls: dict[str, Callable[[], Any]]) -> dict[str, float]:
+    """Median milliseconds of each call; the first rounds, which compile and tune, do not count."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(_ROUNDS + 3):
+        for name, call in calls.items():
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            start.record()
+            call()
+            end.record()
+            end.synchronize()
+            if turn >= 3:
+                times[name].append(start.elapsed_time(end))
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def main() -> int:
+    """Prints the figures as JSON; an argument names a file to write them to as well."""
+    try:
+        text = json.dumps(run(), indent=2)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(text)
+    if len(sys.argv) > 1:
+        with open(sys.argv[1], "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
