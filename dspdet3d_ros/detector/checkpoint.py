@@ -54,10 +54,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def load_weights(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
-    """Loads a state into a network; every name must be there and every shape fit.
+    """Loads a state into a network; every name must be there, every shape fit and every value be finite.
 
     Raises:
-        InputError: lists what is missing, unexpected or misshapen.
+        InputError: lists what is missing, unexpected, misshapen or not finite.
     """
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     own = network.state_dict()
@@ -67,6 +67,11 @@ def load_weights(network: nn.Module, state: dict[str, Tensor], source: str) -> N
         f"{name} is {tuple(state[name].shape)}, expected {tuple(tensor.shape)}"
         for name, tensor in own.items()
         if name in state and state[name].shape != tensor.shape
+    ]
+    faults += [
+        f"{name} holds values that are not finite"
+        for name in own
+        if name in state and state[name].is_floating_point() and not torch.isfinite(state[name]).all()
     ]
     if faults:
         more = f" and {len(faults) - _FAULTS_LISTED} more" if len(faults) > _FAULTS_LISTED else ""

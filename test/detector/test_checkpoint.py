@@ -59,3 +59,10 @@ def test_tensors_that_do_not_fit_are_listed_by_name():
     state = {"weight": torch.zeros(2, 4), "extra": torch.zeros(1)}
     with pytest.raises(InputError, match=r"missing bias; unexpected extra; weight is \(2, 4\), expected \(2, 3\)"):
         load_weights(nn.Linear(3, 2), state, "w.pth")
+
+
+def test_weights_that_are_not_finite_are_refused_by_name():
+    state = nn.Linear(3, 2).state_dict()
+    state["weight"][1, 2] = float("nan")
+    with pytest.raises(InputError, match="weight holds values that are not finite"):
+        load_weights(nn.Linear(3, 2), state, "w.pth")

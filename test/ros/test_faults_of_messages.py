@@ -205,6 +205,16 @@ def test_diagnostics_hold_what_an_operator_asks_for(remote, points):
     assert int(values["clouds_received"]) == sum(counts.values())
 
 
+def test_25_clouds_of_varying_sizes_leave_no_memory_behind(remote, points):
+    def work(clouds):
+        for number in range(clouds):
+            remote.ask(cloud_message(HEADER, np.tile(points, (1 + number % 3, 1))))
+        return float(remote.healthy(Level.OK, "active")["memory_mb"])
+
+    before = work(20)
+    assert work(40) < before + 20
+
+
 def test_26_two_nodes_in_two_namespaces_do_not_touch_each_other(remote, tiny, points):
     process = Process(tiny, namespace="/other", input_reliability="reliable")
     other = Remote("/other/dspdet3d")

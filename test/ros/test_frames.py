@@ -9,9 +9,12 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 from builtin_interfaces.msg import Time
 from rclpy.context import Context
+from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
+from vision_msgs.msg import Detection3DArray
 
 from dspdet3d_ros.ros.frames import FrameError, TargetFrame, moved, rotation_matrix
+from dspdet3d_ros.ros.messages import cloud_message
 
 HAS_TF2 = importlib.util.find_spec("tf2_ros") is not None
 
@@ -86,6 +89,22 @@ def test_a_cloud_without_a_frame_is_refused(node):
 def test_without_tf2_a_cloud_in_another_frame_is_refused_with_what_to_install(node):
     with pytest.raises(FrameError, match="apt install"):
         TargetFrame(node, "map", 0.0).bring(np.ones((3, 3)), Header(stamp=Time(sec=1), frame_id="camera"))
+
+
+@pytest.mark.skipif(HAS_TF2, reason="tf2_ros is installed here")
+def test_a_node_without_tf2_refuses_other_frames_and_answers_clouds_in_the_target_frame(start, points):
+    bench, answers = start(target_frame="map"), []
+    publisher = bench.peer.create_publisher(PointCloud2, "/dspdet3d/input/points", 1)
+    bench.peer.create_subscription(Detection3DArray, "/dspdet3d/output/detections", answers.append, 1)
+    outputs = bench.node._processing.outputs
+    assert bench.spin_until(lambda: outputs.wanted and publisher.get_subscription_count())
+    publisher.publish(cloud_message(Header(stamp=Time(sec=1), frame_id="camera"), points))
+    assert bench.spin_until(lambda: bench.node._faults.counts["frame"] == 1)
+    assert "no transform from 'camera' to 'map'" in bench.node._faults.present.text
+    publisher.publish(cloud_message(Header(stamp=Time(sec=2), frame_id="map"), points))
+    assert bench.spin_until(lambda: answers)
+    assert [answer.header.stamp.sec for answer in answers] == [2]
+    assert bench.node._faults.present is None
 
 
 @pytest.mark.skipif(not HAS_TF2, reason="tf2_ros comes with a ROS installation only")

@@ -10,7 +10,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 import numpy as np
 import rclpy
-from node_process import DOMAIN, WAIT_S, Process
+from node_process import DOMAIN, WAIT_S, Process, Remote
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -53,6 +53,21 @@ def test_a_node_whose_configuration_failed_lives_and_ends_well(launch, number):
     assert status == 0, log
     assert "Traceback" not in log
     assert "cuda:99" in log
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_node_ends_well_in_every_state_that_an_operator_brings_it_to(launch, number):
+    for transitions in ((), ("configure",), ("shutdown",)):
+        process, remote = launch(autostart="false"), Remote()
+        try:
+            for transition in transitions:
+                assert remote.change(transition)
+            remote.state()
+        finally:
+            remote.close()
+        status, log = process.end(number)
+        assert status == 0, log
+        assert "Traceback" not in log
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
