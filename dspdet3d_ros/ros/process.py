@@ -1,5 +1,6 @@
 """The node's process: from its start to an end with the right status."""
 
+import gc
 import os
 import signal
 import sys
@@ -55,10 +56,23 @@ def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
         rclpy.try_shutdown()
     if status or any(thread.name == THREAD_NAME for thread in threading.enumerate()):
         # Python cannot end while torch works in another thread, nor torch with a lost GPU: they would abort.
+        if node is not None:
+            _free_shared_memory(node)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
     return status
+
+
+def _free_shared_memory(node: Any) -> None:
+    """Takes down what DDS holds in /dev/shm, which else happens only when Python ends by itself.
+
+    It goes with the last handle of ROS, and a destroyed node still has some.
+    """
+    context = node.context
+    vars(node).clear()
+    context.destroy()
+    gc.collect()
 
 
 def _without_log_file(args: list[str]) -> list[str]:

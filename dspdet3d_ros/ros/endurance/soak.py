@@ -135,7 +135,7 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], Soak]:
         client.close()
     finally:
         status = process.stop()
-    ends = {f"{state}, {number.name}": _end(args, state, number) for state in STATES for number in SIGNALS}
+    ends = {f"{state}, {number.name}": _end(args, state, number) for state in args.states for number in SIGNALS}
     return _values(args, soak, status, left_over(mapped), ends), soak
 
 
@@ -205,6 +205,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="the real node over many clouds, settings and lifecycle cycles")
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--states", nargs="+", choices=STATES, default=STATES, help="in which nodes are ended")
     parser.add_argument("--out", type=Path, default=Path("build/soak"))
     parser.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME:=VALUE")
     args = parser.parse_args(argv)
