@@ -11,6 +11,7 @@ import torch
 
 from dspdet3d_ros.detector.checkpoint import load_weights, read_checkpoint, sha256
 from dspdet3d_ros.detector.config import MODEL_DIR, ModelConfig, load_model_config
+from dspdet3d_ros.detector.device_points import prepare
 from dspdet3d_ros.detector.head import LEVELS, LevelOutput, threshold_pruner
 from dspdet3d_ros.detector.network import DSPDet3D, voxelise
 from dspdet3d_ros.detector.points import as_points, training_origin, usable_points
@@ -162,10 +163,9 @@ class Detector:
         settings = settings or self.default_settings()
         xyz = as_points(xyz)
         watch = Stopwatch(self._device)
-        points = usable_points(xyz, self.max_points)
-        origin = training_origin(points) if self.recenter and len(points) else np.zeros(3)
+        points, origin = self._local_points(xyz)
         watch.lap("points")
-        voxels, outputs, (boxes, scores, labels) = self._find(points - origin, settings, watch)
+        voxels, outputs, (boxes, scores, labels) = self._find(points, settings, watch)
         stats = DetectionStats(
             pruning_threshold=settings.pruning_threshold,
             points_in=len(xyz),
@@ -177,18 +177,25 @@ class Detector:
             device=self.device,
             backend=self.backend,
         )
-        boxes = (boxes + np.concatenate([origin, np.zeros(3)])).astype(np.float32)
+        boxes = (boxes + np.concatenate([origin.cpu().numpy(), np.zeros(3)])).astype(np.float32)
         return Detections(boxes, scores, labels, self.class_names, stats)
 
+    def _local_points(self, xyz: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """(M, 3) float32 usable points about the origin and (3,) float64 the origin, on the device."""
+        if self._device.type == "cuda":
+            return prepare(xyz, self._device, self.max_points, self.recenter)
+        points = usable_points(xyz, self.max_points)
+        origin = training_origin(points) if self.recenter and len(points) else np.zeros(3)
+        return torch.from_numpy((points - origin).astype(np.float32)), torch.from_numpy(origin)
+
     def _find(
-        self, points: np.ndarray, settings: DetectionSettings, watch: Stopwatch
+        self, points: torch.Tensor, settings: DetectionSettings, watch: Stopwatch
     ) -> tuple[int, list[LevelOutput], list[np.ndarray]]:
         """Number of voxels, the head's outputs, and boxes, scores and labels, about the training origin."""
         if not len(points):
             return 0, [], [np.empty((0, 6)), np.empty(0, np.float32), np.empty(0, np.int64)]
         with torch.inference_mode():
-            local = torch.from_numpy(points.astype(np.float32)).to(self._device)
-            voxels = voxelise(local, self.config.voxel_size, self._engine)
+            voxels = voxelise(points, self.config.voxel_size, self._engine)
             if len(voxels) > self.max_voxels:
                 voxels = voxels.select(evenly_spaced(len(voxels), self.max_voxels, self._device))
             watch.lap("voxelise")
