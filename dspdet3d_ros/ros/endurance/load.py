@@ -5,6 +5,7 @@ Three processes: the real node, a publisher, and this one, which asks and counts
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -154,6 +155,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("build/load"))
     parser.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME:=VALUE")
     args = parser.parse_args(argv)
+    # However the run is ended, it takes the node's process with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     args.out.mkdir(parents=True, exist_ok=True)
     try:
         values, samples, latencies = measure(args)

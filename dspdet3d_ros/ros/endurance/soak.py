@@ -209,6 +209,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("build/soak"))
     parser.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME:=VALUE")
     args = parser.parse_args(argv)
+    # However the run is ended, it takes the node's process with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     args.out.mkdir(parents=True, exist_ok=True)
     try:
         values, soak = run(args)
