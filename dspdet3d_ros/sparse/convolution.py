@@ -1,7 +1,8 @@
-"""The sparse convolution itself, in plain torch: gather the neighbours of a chunk of rows, one matrix product each.
+"""The sparse convolution itself, in plain torch.
 
-Where most neighbours exist (the decoder of DSPDet3D: 25 of 27) this beats one product per kernel offset, which has to
-add every product into the output once more.
+Two ways, chosen by the map: where most neighbours exist (the decoder of DSPDet3D: 20 to 25 of 27), or channels are few,
+the neighbours of a chunk of rows are gathered side by side and multiplied at once; elsewhere (the encoder: 4 to 15)
+only the pairs that exist are gathered, offset by offset, and their products added up.
 """
 
 from __future__ import annotations
@@ -11,12 +12,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dspdet3d_ros.sparse.coords import waits_for_sizes
 from dspdet3d_ros.sparse.kernel_map import KernelMap
 from dspdet3d_ros.sparse.parallel import for_chunks, worker_count
+from dspdet3d_ros.sparse.product import product
 
 #: Gathered elements per chunk: 2 MB of float32 on the CPU, near a core's L2 cache; on a GPU as much as keeps it busy.
 CPU_CHUNK_ELEMENTS = 1 << 19
 GPU_CHUNK_ELEMENTS = 1 << 27
+#: Output rows of a tile whose pairs are added up: few enough to stay in the cache, enough to be worth a product each.
+TILE_ROWS = 4096
+#: What gathering and adding up a pair costs beyond its product, as a number of input channels.
+PAIR_COST_CHANNELS = 96
 
 
 @dataclass(frozen=True)
@@ -49,13 +56,27 @@ def gather_multiply(
 
     Args:
         features: (N_in, C_in).
-        weight: (K, C_in, C_out), of the features' type. In bfloat16 or float16 sums are still float32 within a row.
+        weight: (K, C_in, C_out), of the features' type.
         kernel_map: K offsets from N_in to N_out rows.
         epilogue: see `Epilogue`.
 
     Returns:
-        (N_out, C_out) of the features' type.
+        (N_out, C_out) of the features' type; sums of bfloat16 and float16 are taken in float32.
     """
+    epilogue = epilogue or Epilogue()
+    if not waits_for_sizes(features) and _is_sparse(kernel_map, weight.shape[1]):
+        return _multiply_pairs(features, weight, kernel_map, epilogue)
+    return _multiply_rows(features, weight, kernel_map, epilogue)
+
+
+def _is_sparse(kernel_map: KernelMap, c_in: int) -> bool:
+    """Whether the pairs that exist cost less than all that could: the wider the product, the less the rest matters."""
+    possible = kernel_map.kernel_volume * kernel_map.n_out
+    return kernel_map.pairs() < possible * c_in / (c_in + PAIR_COST_CHANNELS)
+
+
+def _multiply_rows(features: Tensor, weight: Tensor, kernel_map: KernelMap, epilogue: Epilogue) -> Tensor:
+    """All K neighbours of a row side by side, absent ones as zeros: one product for each chunk of rows."""
     volume, c_in, c_out = weight.shape
     padded = torch.cat([features, features.new_zeros(1, c_in)])
     out = features.new_empty(kernel_map.n_out, c_out)
@@ -66,47 +87,67 @@ def gather_multiply(
         buffer = features.new_empty(rows * volume, c_in)
         for start in starts:
             part = out[start : start + rows]
-            gathered = _gather(padded, kernel_map, start, len(part), buffer)
-            torch.mm(gathered, matrix, out=part)
-            if epilogue is not None:
-                epilogue.apply_to(part, start)
+            index = kernel_map.table[start : start + rows].view(-1)
+            gathered = torch.index_select(padded, 0, index, out=buffer[: len(index)])
+            part.copy_(product(gathered.view(len(part), -1), matrix))
+            epilogue.apply_to(part, start)
 
     for_chunks(kernel_map.n_out, rows, work, features.device.type == "cpu")
     return out
 
 
+def _multiply_pairs(features: Tensor, weight: Tensor, kernel_map: KernelMap, epilogue: Epilogue) -> Tensor:
+    """The pairs of a tile of output rows, one product for each offset, added up while the tile is in the cache."""
+    sum_type = torch.promote_types(features.dtype, torch.float32)
+    out = features.new_empty(kernel_map.n_out, weight.shape[2], dtype=sum_type)
+    rows = min(TILE_ROWS, -(-kernel_map.n_out // worker_count(True)) or 1)
+    bounds = _tile_bounds(kernel_map, rows)
+
+    def work(_: int, starts: range) -> None:
+        for start in starts:
+            part = out[start : start + rows].zero_()
+            tile = start // rows
+            for (sources, targets), bound, matrix in zip(kernel_map.pair_lists, bounds, weight, strict=True):
+                low, high = bound[tile], bound[tile + 1]
+                if low == high:
+                    continue
+                products = product(torch.index_select(features, 0, sources[low:high]), matrix).to(sum_type)
+                if high - low == len(part):
+                    part.add_(products)
+                else:
+                    out.index_add_(0, targets[low:high], products)
+            epilogue.apply_to(part, start)
+
+    for_chunks(kernel_map.n_out, rows, work, on_cpu=True)
+    return out.to(features.dtype)
+
+
+def _tile_bounds(kernel_map: KernelMap, rows: int) -> list[list[int]]:
+    """For each offset, where in its list of pairs each tile of `rows` output rows starts; one more for the end."""
+    starts = torch.arange(0, kernel_map.n_out + rows, rows, dtype=torch.int32)
+    return [torch.searchsorted(targets, starts).tolist() for _, targets in kernel_map.pair_lists]
+
+
 def weight_gradient(features: Tensor, out_gradient: Tensor, kernel_map: KernelMap) -> Tensor:
     """(K, C_in, C_out) float32: `Σ_q in[map(q, k)] · out_gradient[q]ᵀ`."""
     volume, c_in, c_out = kernel_map.kernel_volume, features.shape[1], out_gradient.shape[1]
-    padded = torch.cat([features, features.new_zeros(1, c_in)])
-    # The chunk is the inner dimension of this product: longer ones pay.
-    rows = min(4 * _chunk_rows(volume * c_in, features), max(kernel_map.n_out, 1))
-    shape = (worker_count(features.device.type == "cpu"), volume * c_in, c_out)
-    sums = torch.zeros(shape, dtype=torch.float32, device=features.device)
+    sums = torch.zeros(volume, c_in, c_out, dtype=torch.float32, device=features.device)
+    lists = kernel_map.pair_lists
 
-    def work(worker: int, starts: range) -> None:
-        buffer = features.new_empty(rows * volume, c_in)
-        for start in starts:
-            part = out_gradient[start : start + rows]
-            gathered = _gather(padded, kernel_map, start, len(part), buffer)
-            if features.dtype == torch.float32:
-                sums[worker].addmm_(gathered.t(), part)
-            else:
-                sums[worker].add_(torch.mm(gathered.t(), part))
+    def work(_: int, offsets: range) -> None:
+        for k in offsets:
+            for sources, targets in zip(*(rows.split(TILE_ROWS) for rows in lists[k]), strict=True):
+                inputs = torch.index_select(features, 0, sources)
+                gradients = torch.index_select(out_gradient, 0, targets)
+                sums[k].add_(torch.mm(inputs.t(), gradients))
 
-    for_chunks(kernel_map.n_out, rows, work, features.device.type == "cpu")
-    return sums.sum(0).view(volume, c_in, c_out)
+    for_chunks(volume, 1, work, features.device.type == "cpu")
+    return sums
 
 
 def _chunk_rows(row_elements: int, like: Tensor) -> int:
     elements = CPU_CHUNK_ELEMENTS if like.device.type == "cpu" else GPU_CHUNK_ELEMENTS
     return max(32, elements // row_elements)
-
-
-def _gather(padded: Tensor, kernel_map: KernelMap, start: int, rows: int, buffer: Tensor) -> Tensor:
-    index = kernel_map.table[start : start + rows].view(-1)
-    gathered = torch.index_select(padded, 0, index, out=buffer[: len(index)])
-    return gathered.view(rows, -1)
 
 
 class _Convolution(torch.autograd.Function):

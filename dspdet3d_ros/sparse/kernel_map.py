@@ -5,50 +5,71 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dspdet3d_ros.sparse.coords import NO_KEY, CoordinateSet, kernel_offsets, key_offset
+from dspdet3d_ros.sparse.coords import NO_KEY, CoordinateSet, kernel_offsets, key_offset, waits_for_sizes
 
 
 class KernelMap:
     """The pairs of one convolution.
 
     Attributes:
-        table: (N_out, K) int32; the input row that offset k brings to an output row, `n_in` where there is none
+        by_offset: (K, N_out) int32; the input row that offset k brings to an output row, `n_in` where there is none
             (so that a row of zeros behind the input's last row stands for it).
         n_in: number of input rows.
-        symmetric: input and output rows are the same set; offset K-1-k then undoes offset k.
     """
 
-    def __init__(self, table: Tensor, n_in: int, symmetric: bool = False) -> None:
-        self.table = table
+    def __init__(self, by_offset: Tensor, n_in: int) -> None:
+        self.by_offset = by_offset
         self.n_in = n_in
-        self.symmetric = symmetric
+        self._table: Tensor | None = None
+        self._pairs: list[tuple[Tensor, Tensor]] | None = None
         self._transposed: KernelMap | None = None
 
     @property
     def n_out(self) -> int:
         """Number of output rows."""
-        return len(self.table)
+        return self.by_offset.shape[1]
 
     @property
     def kernel_volume(self) -> int:
         """K, the number of kernel offsets."""
-        return self.table.shape[1]
+        return len(self.by_offset)
+
+    @property
+    def table(self) -> Tensor:
+        """(N_out, K) int32, `by_offset` row by row."""
+        if self._table is None:
+            self._table = self.by_offset.t().contiguous()
+        return self._table
+
+    @property
+    def pair_lists(self) -> list[tuple[Tensor, Tensor]]:
+        """For each offset (sources, targets), int32: the input and output rows that meet, both ascending.
+
+        An offset moves all coordinates alike, which keeps the order of their keys: so both ascend.
+        """
+        if self._pairs is None:
+            self._pairs = [_pairs(rows, self.n_in) for rows in self.by_offset]
+        return self._pairs
 
     def pairs(self) -> int:
         """Number of (input, output) pairs: what the arithmetic of a convolution is counted by."""
-        return int((self.table < self.n_in).sum())
+        return sum(len(targets) for _, targets in self.pair_lists)
 
     def transposed(self) -> KernelMap:
         """The map of the transposed operation: under the same offset, output rows bring to input rows."""
-        if self._transposed is None and self.symmetric:
-            self._transposed = KernelMap(self.table.flip(1), self.n_in, symmetric=True)
         if self._transposed is None:
-            table = self.table.new_full((self.n_in, self.kernel_volume), self.n_out)
-            row, offset = (self.table < self.n_in).nonzero(as_tuple=True)
-            table[self.table[row, offset].long(), offset] = row.int()
-            self._transposed = KernelMap(table, self.n_out)
+            by_offset = self.by_offset.new_full((self.kernel_volume, self.n_in), self.n_out)
+            for rows, (sources, targets) in zip(by_offset, self.pair_lists, strict=True):
+                rows[sources.long()] = targets
+            self._transposed = KernelMap(by_offset, self.n_out)
+            self._transposed._pairs = [(targets, sources) for sources, targets in self.pair_lists]
             self._transposed._transposed = self
         return self._transposed
+
+
+def _pairs(rows: Tensor, n_in: int) -> tuple[Tensor, Tensor]:
+    targets = (rows < n_in).nonzero()[:, 0]
+    return rows[targets], targets.int()
 
 
 def kernel_map(inputs: CoordinateSet, outputs: CoordinateSet, kernel_size: int) -> KernelMap:
@@ -83,21 +104,48 @@ def _search(inputs: CoordinateSet, out_keys: Tensor, kernel_size: int, step: int
     n_in = len(inputs)
     if kernel_size == 1:
         rows = inputs.find(out_keys)
-        return KernelMap(torch.where(rows < 0, n_in, rows).int()[:, None], n_in)
+        return KernelMap(torch.where(rows < 0, n_in, rows).int()[None], n_in)
+    found = torch.empty(kernel_size**3, len(out_keys), dtype=torch.int32, device=out_keys.device)
+    # Of a map from a set onto itself half the offsets mirror the others; where reading the pairs out of it means to
+    # wait, it is cheaper to search for all.
+    mirror = out_keys is inputs.keys and not waits_for_sizes(out_keys)
     padded = torch.cat([inputs.keys, inputs.keys.new_full((3,), NO_KEY)])
-    table = torch.empty(kernel_size**3, len(out_keys), dtype=torch.int32, device=out_keys.device)
-    size = abs(step)
     for k, (dx, dy, dz) in enumerate(kernel_offsets(kernel_size)):
-        if dz != -1:
+        if dz == -1 and not (mirror and (dy, dx) > (0, 0)):
+            _search_column(found, k, padded, out_keys, step, (dx, dy))
+    result = KernelMap(found, n_in)
+    if mirror:
+        _mirror(result)
+    return result
+
+
+def _search_column(found: Tensor, first: int, padded: Tensor, out_keys: Tensor, step: int, column: tuple[int, int]):
+    """Fills the three offsets of a column (dx, dy) along z, of which `first` is the number of the lowest.
+
+    z is the lowest digit of the key and rows are sorted: from the place of the lowest of three z-neighbours the other
+    two can only be the next rows, so 9 searches answer 27 questions.
+    """
+    size, n_in = abs(step), len(padded) - 3
+    key = out_keys + key_offset(step * column[0], step * column[1], -size)
+    row = torch.searchsorted(padded[:n_in], key)
+    for z in range(3):
+        hit = padded[row] == key
+        # A negative step runs through the z-neighbours in the opposite order.
+        found[first + 9 * (z if step > 0 else 2 - z)] = torch.where(hit, row, n_in)
+        row = row + hit
+        key = key + size
+
+
+def _mirror(kernel_map: KernelMap) -> None:
+    """Fills the columns beyond the middle one of a map from a set onto itself: offset K-1-k undoes offset k."""
+    found, last = kernel_map.by_offset, kernel_map.kernel_volume - 1
+    lists: list = [None] * (last + 1)
+    for k, (dx, dy, _) in enumerate(kernel_offsets(3)):
+        if (dy, dx) > (0, 0):
             continue
-        # z is the lowest digit of the key and rows are sorted: from the place of the lowest of three z-neighbours the
-        # other two can only be the next rows, so 9 searches answer 27 questions.
-        key = out_keys + key_offset(step * dx, step * dy, -size)
-        row = torch.searchsorted(inputs.keys, key)
-        for z in range(3):
-            hit = padded[row] == key
-            # A negative step runs through the z-neighbours in the opposite order.
-            table[k + 9 * (z if step > 0 else 2 - z)] = torch.where(hit, row, n_in)
-            row = row + hit
-            key = key + size
-    return KernelMap(table.t().contiguous(), n_in, symmetric=out_keys is inputs.keys)
+        lists[k] = sources, targets = _pairs(found[k], kernel_map.n_in)
+        if (dy, dx) < (0, 0):
+            found[last - k] = kernel_map.n_in
+            found[last - k, sources.long()] = targets
+            lists[last - k] = targets, sources
+    kernel_map._pairs = lists

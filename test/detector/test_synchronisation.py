@@ -16,7 +16,7 @@ from dspdet3d_ros.detector.head import LEVELS
 from dspdet3d_ros.detector.network import DSPDet3D, voxelise
 from dspdet3d_ros.detector.postprocess import best_cells, select_boxes
 from dspdet3d_ros.detector.result import DetectionSettings
-from dspdet3d_ros.sparse import TorchEngine, coords, tensor
+from dspdet3d_ros.sparse import TorchEngine, convolution, coords, kernel_map, tensor
 
 BUDGET = 2
 MODEL = ModelConfig(classes=("a", "b", "c"), voxel_size=0.02, widths=(8,) * 4, blocks=(1,) * 4, head_width=8)
@@ -54,7 +54,7 @@ class Requests(TorchFunctionMode):
 
 @pytest.fixture
 def as_on_a_gpu(monkeypatch):
-    for module in (coords, tensor):
+    for module in (convolution, coords, kernel_map, tensor):
         monkeypatch.setattr(module, "waits_for_sizes", lambda _: True)
 
 
@@ -116,7 +116,7 @@ def test_the_counters_see_what_waits():
 def test_the_paths_of_a_gpu_find_the_same(monkeypatch):
     found = []
     for gpu in (False, True):
-        for module in (coords, tensor):
+        for module in (convolution, coords, kernel_map, tensor):
             monkeypatch.setattr(module, "waits_for_sizes", lambda _, gpu=gpu: gpu)
         outputs, best, _ = stages(Counter())
         boxes, scores, labels = select_boxes(*best, DetectionSettings(0.3, 0.0, 0.5), MODEL)

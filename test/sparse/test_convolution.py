@@ -7,6 +7,7 @@ from dspdet3d_ros.sparse import CoordinateSet, TorchEngine
 from dspdet3d_ros.sparse.convolution import Epilogue, convolve, gather_multiply
 from dspdet3d_ros.sparse.coords import kernel_offsets
 from dspdet3d_ros.sparse.kernel_map import kernel_map
+from dspdet3d_ros.sparse.product import product
 
 
 def cells_of(count, stride, seed=0):
@@ -61,16 +62,20 @@ def test_gradients_follow_from_the_definition(kind, volume, stride):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_many_chunks_on_any_number_of_threads_give_the_same(threads, monkeypatch):
+@pytest.mark.parametrize("way", ["rows", "pairs"])
+def test_both_ways_in_many_chunks_on_any_number_of_threads_give_the_same(threads, way, monkeypatch):
     from dspdet3d_ros.sparse import convolution
 
     inputs = cells_of(800, 1)
     pairs = kernel_map(inputs, inputs, 3)
+    monkeypatch.setattr(convolution, "PAIR_COST_CHANNELS", 1e9 if way == "pairs" else 0)
     features, weight = torch.randn(len(inputs), 8), torch.randn(27, 8, 8)
     whole = gather_multiply(features, weight, pairs)
     gradient = convolution.weight_gradient(features, whole, pairs)
     before = torch.get_num_threads()
     monkeypatch.setattr(convolution, "CPU_CHUNK_ELEMENTS", 1)
+    monkeypatch.setattr(convolution, "TILE_ROWS", 50)
+    monkeypatch.setattr(convolution, "PAIR_COST_CHANNELS", 0 if way == "pairs" else 1e9)
     torch.set_num_threads(threads)
     try:
         torch.testing.assert_close(gather_multiply(features, weight, pairs), whole)
@@ -129,3 +134,27 @@ def test_an_empty_set_convolves_to_nothing():
     inputs = CoordinateSet(torch.empty(0, dtype=torch.int64), 4)
     for outputs in (inputs, inputs.downsampled(), inputs.expanded()):
         assert TorchEngine().convolve(torch.empty(0, 3), torch.randn(27, 3, 5), inputs, outputs).shape == (0, 5)
+
+
+def test_a_map_from_a_set_onto_itself_is_the_same_searched_by_halves():
+    inputs = cells_of(300, 4)
+    copy = CoordinateSet(inputs.keys.clone(), 4)
+    halves, whole = kernel_map(inputs, inputs, 3), kernel_map(inputs, copy, 3)
+    assert torch.equal(halves.by_offset, whole.by_offset)
+    for ours, wanted in zip(halves.pair_lists, whole.pair_lists, strict=True):
+        assert torch.equal(ours[0], wanted[0])
+        assert torch.equal(ours[1], wanted[1])
+
+
+@pytest.mark.parametrize("kind", ["same", "down", "up"])
+def test_pairs_ascend_in_sources_and_targets(kind):
+    inputs = cells_of(300, 4)
+    for sources, targets in kernel_map(inputs, outputs_of(inputs, kind), 3).pair_lists:
+        assert (sources.diff() > 0).all()
+        assert (targets.diff() > 0).all()
+
+
+def test_products_of_rows_are_float32_exact():
+    rows, weight = torch.randn(700, 64), torch.randn(64, 33)
+    exact = rows.double() @ weight.double()
+    assert float((product(rows, weight) - exact).norm() / exact.norm()) < 1e-6
