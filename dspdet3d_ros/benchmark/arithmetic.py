@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -81,9 +82,7 @@ class Recorder:
 
 def _pairs(inputs: CoordinateSet, outputs: CoordinateSet, volume: int) -> int:
     size = 1 if volume == 1 else 3
-    # The cached value holds `inputs` too: its id cannot be taken over by another set meanwhile.
-    count = outputs.cached(("pairs", id(inputs), volume), lambda: (kernel_map(inputs, outputs, size).pairs(), inputs))
-    return count[0]
+    return outputs.cached(("pairs", weakref.ref(inputs), volume), lambda: kernel_map(inputs, outputs, size).pairs())
 
 
 def _bare(cells: CoordinateSet) -> CoordinateSet:

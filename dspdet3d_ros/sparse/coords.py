@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import torch
 from torch import Tensor
 
@@ -107,7 +109,11 @@ class CoordinateSet:
         return self.cached("coords", lambda: unpack(self.keys))
 
     def cached(self, name: object, make):
-        """`make()`, computed once per set and name."""
+        """`make()`, computed once per set and name.
+
+        A name or value that has to do with another set refers to it weakly, unless that set was made by this one: in a
+        circle of references tensors stay until the garbage collector comes, which may be after hundreds of clouds.
+        """
         if name not in self._cache:
             self._cache[name] = make()
         return self._cache[name]
@@ -151,7 +157,7 @@ class CoordinateSet:
         """(len(other),) row in this set of each of the other set's coordinates, -1 where absent; cached."""
         if other is self:
             return torch.arange(len(self), device=self.keys.device)
-        return other.cached(("rows in", id(self)), lambda: (self.find(other.keys), self))[0]
+        return other.cached(("rows in", weakref.ref(self)), lambda: self.find(other.keys))
 
     def batch_counts(self, batch_size: int) -> list[int]:
         """How many rows each of the first `batch_size` batch entries has (rows are grouped by batch)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import torch
 from torch import Tensor
 
@@ -84,9 +86,9 @@ def convolution_map(inputs: CoordinateSet, outputs: CoordinateSet, kernel_size: 
 
     It serves stride 1 (`outputs` is `inputs`) and stride 2 (`outputs` is `inputs.downsampled()`).
     """
-    # The cached value holds `inputs` too: its id cannot be taken over by another set meanwhile.
-    name = ("convolution", kernel_size, id(inputs))
-    return outputs.cached(name, lambda: (_search(inputs, outputs.keys, kernel_size, inputs.stride), inputs))[0]
+    # By weak reference, as elsewhere: a circle would keep all tensors until the garbage collector comes.
+    name = ("convolution", kernel_size, weakref.ref(inputs))
+    return outputs.cached(name, lambda: _search(inputs, outputs.keys, kernel_size, inputs.stride))
 
 
 def generative_map(inputs: CoordinateSet) -> KernelMap:

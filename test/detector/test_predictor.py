@@ -1,5 +1,6 @@
 """The detector from points to boxes, with a small network of random weights in a real checkpoint."""
 
+import gc
 from dataclasses import replace
 
 import numpy as np
@@ -159,3 +160,18 @@ def test_what_cannot_be_loaded_is_named(arguments, word):
 def test_the_device_is_chosen_by_what_is_there():
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     assert choose_device("cpu").type == "cpu"
+
+
+def test_a_cloud_leaves_no_tensor_for_the_garbage_collector(detector):
+    def tensors():
+        return sum(issubclass(type(one), torch.Tensor) for one in gc.get_objects())
+
+    detector(cloud())
+    gc.collect()
+    before = tensors()
+    gc.disable()
+    try:
+        assert len(detector(cloud(1))) > 0
+        assert tensors() <= before
+    finally:
+        gc.enable()
