@@ -65,7 +65,6 @@ class KernelMap:
                 rows[sources.long()] = targets
             self._transposed = KernelMap(by_offset, self.n_out)
             self._transposed._pairs = [(targets, sources) for sources, targets in self.pair_lists]
-            self._transposed._transposed = self
         return self._transposed
 
 

@@ -34,6 +34,7 @@ def everything_of(fine):
         convolution_map(fine, coarse, 3),
         generative_map(coarse),
     ]
+    maps += [one.transposed() for one in maps]
     rows = [fine.rows_of(wide), wide.rows_of(fine), fine.coords]
     return [weakref.ref(one) for one in (fine, coarse, wide, *maps, *(one.table for one in maps), *rows)]
 
