@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def as_json(detections: Detections, frame_id: str = "", stamp: tuple[int, int] |
             "points_in": stats.points_in,
             "points_used": stats.points_used,
             "voxels": stats.voxels,
-            "levels": [{"level": c.level, "before": c.before, "kept": c.kept} for c in stats.levels],
+            "levels": [asdict(cells) for cells in stats.levels],
             "stage_ms": stats.stage_ms,
             "total_ms": stats.total_ms,
             "device": stats.device,
@@ -115,9 +116,11 @@ def summary(detections: Detections, truth: LabelledBoxes | None = None) -> str:
 def work_line(detections: Detections) -> str:
     """What the result cost, in one line."""
     stats = detections.stats
+    dropped = sum(cells.dropped for cells in stats.levels)
+    bound = f"; max_cells_per_level left out {dropped} cells" if dropped else ""
     return (
         f"{stats.points_used} of {stats.points_in} points, {stats.voxels} voxels, "
-        f"{stats.total_ms:.0f} ms on {stats.device} at pruning threshold {stats.pruning_threshold:g}"
+        f"{stats.total_ms:.0f} ms on {stats.device} at pruning threshold {stats.pruning_threshold:g}{bound}"
     )
 
 

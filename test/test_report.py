@@ -15,7 +15,7 @@ STATS = DetectionStats(
     points_in=100,
     points_used=98,
     voxels=70,
-    levels=tuple(LevelCells(level, 50 - 10 * level, 40 - 10 * level) for level in (3, 2, 1, 0)),
+    levels=tuple(LevelCells(level, 50 - 10 * level, 40 - 10 * level, level) for level in (3, 2, 1, 0)),
     stage_ms={"voxelise": 1.5, "backbone": 2.5},
     total_ms=4.0,
     device="cpu",
@@ -38,7 +38,7 @@ def test_json_has_the_promised_schema():
         "center": [0, 0, 0],
         "size": [1, 1, 1],
     }
-    assert values["stats"]["levels"][0] == {"level": 3, "before": 20, "kept": 10}
+    assert values["stats"]["levels"][0] == {"level": 3, "before": 20, "kept": 10, "dropped": 3}
     assert values["stats"]["stage_ms"] == {"voxelise": 1.5, "backbone": 2.5}
     assert report.as_json(NOTHING)["stamp"] is None
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from dspdet3d_ros.detector.bound import best_rows_within
 from dspdet3d_ros.sparse import ConvNormReLU, CoordinateSet, GenerativeUpConv, SparseConv, SparseTensor
 
 LEVELS = 4
@@ -26,6 +27,7 @@ class LevelOutput:
         logits: (N, n_classes) class logits.
         keep_logits: (N, 1) logits of "prune this cell" before the lateral block, None at level 0.
         kept: number of cells that were refined to the next finer level; N at level 0.
+        dropped: number of cells that pruning would have kept but the bound on the next level's cells did not.
     """
 
     level: int
@@ -34,6 +36,7 @@ class LevelOutput:
     logits: Tensor
     keep_logits: Tensor | None
     kept: int
+    dropped: int = 0
 
     def boxes(self, voxel_size: float) -> Tensor:
         """(N, 6) decoded boxes: centre = c·s + reg[:3], size = exp(reg[3:]); metres."""
@@ -99,6 +102,7 @@ class Head(nn.Module):
         prune: Pruner,
         limit: Limiter | None = None,
         lap: Callable[[str], None] = lambda _: None,
+        max_cells: int | None = None,
     ) -> list[LevelOutput]:
         """Backbone levels (fine to coarse) to predictions, coarse to fine.
 
@@ -107,6 +111,7 @@ class Head(nn.Module):
             prune: chooses the cells to refine.
             limit: drops cells after refinement, used in training only.
             lap: called with a stage's name when the stage is done.
+            max_cells: the most cells that refinement may make at a level; see `best_rows_within`.
         """
         outputs: list[LevelOutput] = []
         x = levels[-1]
@@ -120,7 +125,10 @@ class Head(nn.Module):
             x = self.get_submodule(f"lateral_block_{i}")(x)
             out = self.get_submodule(f"out_block_{i}")(x)
             rows = None if keep is None else prune(x, keep.features).nonzero()[:, 0]
-            kept = len(x) if rows is None else len(rows)
+            wanted = kept = len(x) if rows is None else len(rows)
+            if rows is not None and max_cells is not None:
+                rows = best_rows_within(x.coords, keep.features, rows, max_cells)
+                kept = len(rows)
             outputs.append(
                 LevelOutput(
                     level=i,
@@ -129,6 +137,7 @@ class Head(nn.Module):
                     logits=self.cls_conv(out).features,
                     keep_logits=None if keep is None else keep.features,
                     kept=kept,
+                    dropped=wanted - kept,
                 )
             )
             lap(f"level{i}")

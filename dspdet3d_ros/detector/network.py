@@ -29,11 +29,12 @@ class DSPDet3D(nn.Module):
         prune: Pruner,
         limit: Limiter | None = None,
         lap: Callable[[str], None] = lambda _: None,
+        max_cells: int | None = None,
     ) -> list[LevelOutput]:
         """Voxels to the predictions of the levels that pruning left, coarse to fine; see `Head.forward`."""
         levels = self.backbone(voxels)
         lap("backbone")
-        return self.head(levels, prune, limit, lap)
+        return self.head(levels, prune, limit, lap, max_cells)
 
 
 def voxelise(points: Tensor, voxel_size: float, engine: Engine, batch: Tensor | None = None) -> SparseTensor:

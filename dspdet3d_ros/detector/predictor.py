@@ -199,7 +199,8 @@ class Detector:
             if len(voxels) > self.max_voxels:
                 voxels = voxels.select(evenly_spaced(len(voxels), self.max_voxels, self._device))
             watch.lap("voxelise")
-            outputs = self._network(voxels, threshold_pruner(settings.pruning_threshold), lap=watch.lap)
+            prune = threshold_pruner(settings.pruning_threshold)
+            outputs = self._network(voxels, prune, lap=watch.lap, max_cells=settings.max_cells_per_level)
             found = select_boxes(*best_cells(outputs, self.config), settings, self.config)
             boxes, scores, labels = (part.cpu().numpy() for part in found)
         watch.lap("postprocess")
@@ -208,7 +209,7 @@ class Detector:
 
 def _level_cells(outputs: Sequence[LevelOutput]) -> tuple[LevelCells, ...]:
     """All levels, coarse to fine; those that pruning emptied have zeros."""
-    cells = {output.level: LevelCells(output.level, len(output.coords), output.kept) for output in outputs}
+    cells = {o.level: LevelCells(o.level, len(o.coords), o.kept, o.dropped) for o in outputs}
     return tuple(cells.get(level, LevelCells(level, 0, 0)) for level in reversed(range(LEVELS)))
 
 

@@ -15,6 +15,8 @@ class DetectionSettings:
         score_threshold: boxes with a lower class score are dropped, 0..1.
         nms_iou_threshold: of two boxes that overlap more than this the one with the lower score is dropped, 0..1.
         max_detections: the number of best boxes kept at the most.
+        max_cells_per_level: the most cells that a level is refined to; where τ would keep more, the cells of the best
+            keep scores stay. It bounds time and memory whatever τ is.
         class_filter: class names to report; empty means all of them.
     """
 
@@ -22,6 +24,7 @@ class DetectionSettings:
     score_threshold: float
     nms_iou_threshold: float
     max_detections: int = 300
+    max_cells_per_level: int = 4_000_000
     class_filter: tuple[str, ...] = ()
 
 
@@ -33,11 +36,13 @@ class LevelCells:
         level: 0..3; cells are `4·2^level` voxels wide.
         before: cells at which boxes were predicted.
         kept: cells that survived pruning and were refined to the next finer level; equals `before` at level 0.
+        dropped: cells that τ would have kept but `max_cells_per_level` did not.
     """
 
     level: int
     before: int
     kept: int
+    dropped: int = 0
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,7 @@ def stats_message(header: Header, detections: Detections, model: str, timing: Ti
         level=[cells.level for cells in stats.levels],
         cells_before=[cells.before for cells in stats.levels],
         cells_kept=[cells.kept for cells in stats.levels],
+        cells_dropped=[cells.dropped for cells in stats.levels],
         stage_names=list(stats.stage_ms),
         stage_ms=[float(ms) for ms in stats.stage_ms.values()],
         total_ms=float(stats.total_ms),
@@ -140,7 +141,7 @@ def to_detections(array: Detection3DArray, stats: PruningStats) -> Detections:
     ]
     best = [detection.results[0].hypothesis for detection in array.detections]
     class_names = tuple(dict.fromkeys(hypothesis.class_id for hypothesis in best))
-    levels = zip(stats.level, stats.cells_before, stats.cells_kept, strict=True)
+    levels = zip(stats.level, stats.cells_before, stats.cells_kept, stats.cells_dropped, strict=True)
     return Detections(
         boxes=np.array(boxes, np.float32).reshape(-1, 6),
         scores=np.array([hypothesis.score for hypothesis in best], np.float32),

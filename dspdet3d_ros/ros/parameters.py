@@ -137,7 +137,7 @@ PARAMETERS = (
     Spec(
         "score_threshold",
         "double",
-        0.2,
+        0.25,
         "boxes with a lower class score are dropped",
         live=True,
         low=0,
@@ -155,6 +155,15 @@ PARAMETERS = (
         from_model=True,
     ),
     Spec("max_detections", "integer", 300, "only this many best boxes are published", live=True, low=1, high=100_000),
+    Spec(
+        "max_cells_per_level",
+        "integer",
+        4_000_000,
+        "the most cells that a level is refined to, whatever tau is; the best stay, stats say how many went",
+        live=True,
+        low=1,
+        high=2**31 - 1,
+    ),
     Spec("class_filter", "string[]", (), "names of the classes to publish; empty: all of the model", live=True),
 )
 BY_NAME = {spec.name: spec for spec in PARAMETERS}

@@ -28,6 +28,7 @@ def test_pruning_stats_survives_the_wire():
         level=[3, 2, 1, 0],
         cells_before=[10, 20, 30, 40],
         cells_kept=[9, 8, 7, 40],
+        cells_dropped=[0, 1, 2, 0],
         stage_names=["voxels", "backbone"],
         stage_ms=[1.5, 20.25],
         clouds_received=2**40,
