@@ -33,24 +33,24 @@ def _high(boxes: Tensor, axes: int) -> Tensor:
     return boxes[:, :axes] + boxes[:, 3 : 3 + axes] / 2
 
 
-def suppress(iou: Tensor, scores: Tensor, threshold: float) -> Tensor:
-    """Greedy non-maximum suppression.
+def suppress(iou: Tensor, scores: Tensor, threshold: float, least_score: float = -torch.inf) -> Tensor:
+    """Greedy non-maximum suppression, on the host: it is sequential and small.
 
     Args:
-        iou: (N, N) overlaps.
-        scores: (N,).
+        iou: (N, N) overlaps, on the CPU.
+        scores: (N,), on the CPU.
         threshold: of two boxes that overlap more, the one with the lower score goes.
+        least_score: boxes whose score does not exceed it take no part.
 
     Returns:
         Rows that stay, best score first.
     """
     order = torch.argsort(scores, descending=True, stable=True)
-    # The greedy pass is sequential and small: on the host, over one boolean matrix.
-    clashes = (iou[order][:, order] > threshold).cpu().numpy()
-    alive = torch.ones(len(order), dtype=torch.bool).numpy()
+    clashes = (iou > threshold).numpy()
+    alive = (scores > least_score).numpy()
     keep = []
-    for i in range(len(order)):
+    for i in order.tolist():
         if alive[i]:
             keep.append(i)
-            alive &= ~clashes[i]
-    return order[torch.tensor(keep, dtype=torch.int64, device=order.device)]
+            alive[clashes[i]] = False
+    return torch.tensor(keep, dtype=torch.int64)

@@ -58,18 +58,12 @@ def select_boxes(
 
 def _one_box_an_object(scores: Tensor, iou: Tensor, settings: DetectionSettings) -> tuple[Tensor, Tensor]:
     best, labels = scores.max(1)
-    rows = (best > settings.score_threshold).nonzero()[:, 0]
-    rows = rows[suppress(iou[rows][:, rows], best[rows], settings.nms_iou_threshold)]
+    rows = suppress(iou, best, settings.nms_iou_threshold, settings.score_threshold)
     return rows, labels[rows]
 
 
 def _boxes_by_class(scores: Tensor, iou: Tensor, settings: DetectionSettings) -> tuple[Tensor, Tensor]:
-    kept = [torch.empty(0, dtype=torch.int64, device=scores.device)]
-    labels = [kept[0]]
-    for label in range(scores.shape[1]):
-        rows = (scores[:, label] > settings.score_threshold).nonzero()[:, 0]
-        if len(rows):
-            rows = rows[suppress(iou[rows][:, rows], scores[rows, label], settings.nms_iou_threshold)]
-            kept.append(rows)
-            labels.append(torch.full_like(rows, label))
+    columns = scores.t().contiguous()
+    kept = [suppress(iou, column, settings.nms_iou_threshold, settings.score_threshold) for column in columns]
+    labels = [torch.full_like(rows, label) for label, rows in enumerate(kept)]
     return torch.cat(kept), torch.cat(labels)

@@ -15,7 +15,7 @@ from torch import Tensor
 from dspdet3d_ros.sparse.coords import waits_for_sizes
 from dspdet3d_ros.sparse.kernel_map import KernelMap
 from dspdet3d_ros.sparse.parallel import for_chunks, worker_count
-from dspdet3d_ros.sparse.product import product
+from dspdet3d_ros.sparse.product import padded_rows, product
 
 #: Gathered elements per chunk: 2 MB of float32 on the CPU, near a core's L2 cache; on a GPU as much as keeps it busy.
 CPU_CHUNK_ELEMENTS = 1 << 19
@@ -84,12 +84,12 @@ def _multiply_rows(features: Tensor, weight: Tensor, kernel_map: KernelMap, epil
     rows = min(_chunk_rows(volume * c_in, features), max(kernel_map.n_out, 1))
 
     def work(_: int, starts: range) -> None:
-        buffer = features.new_empty(rows * volume, c_in)
+        buffer = features.new_empty(padded_rows(rows), volume * c_in)
         for start in starts:
             part = out[start : start + rows]
             index = kernel_map.table[start : start + rows].view(-1)
-            gathered = torch.index_select(padded, 0, index, out=buffer[: len(index)])
-            part.copy_(product(gathered.view(len(part), -1), matrix))
+            torch.index_select(padded, 0, index, out=buffer.view(-1, c_in)[: len(index)])
+            part.copy_(product(buffer[: padded_rows(len(part))], matrix)[: len(part)])
             epilogue.apply_to(part, start)
 
     for_chunks(kernel_map.n_out, rows, work, features.device.type == "cpu")
@@ -104,6 +104,7 @@ def _multiply_pairs(features: Tensor, weight: Tensor, kernel_map: KernelMap, epi
     bounds = _tile_bounds(kernel_map, rows)
 
     def work(_: int, starts: range) -> None:
+        buffer = features.new_empty(padded_rows(rows), features.shape[1])
         for start in starts:
             part = out[start : start + rows].zero_()
             tile = start // rows
@@ -111,8 +112,11 @@ def _multiply_pairs(features: Tensor, weight: Tensor, kernel_map: KernelMap, epi
                 low, high = bound[tile], bound[tile + 1]
                 if low == high:
                     continue
-                products = product(torch.index_select(features, 0, sources[low:high]), matrix).to(sum_type)
-                if high - low == len(part):
+                count = high - low
+                torch.index_select(features, 0, sources[low:high], out=buffer[:count])
+                # The rows that fill up the buffer are whatever was there before; nobody reads what comes of them.
+                products = product(buffer[: padded_rows(count)], matrix)[:count].to(sum_type)
+                if count == len(part):
                     part.add_(products)
                 else:
                     out.index_add_(0, targets[low:high], products)

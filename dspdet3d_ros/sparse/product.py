@@ -25,8 +25,14 @@ def _onednn_linear():
 _LINEAR = _onednn_linear()
 
 
+def padded_rows(count: int) -> int:
+    """`count` or more, one of few numbers: oneDNN compiles and keeps a kernel for each number of rows it meets."""
+    step = 32 if count <= 256 else 256
+    return -(-count // step) * step
+
+
 def product(rows: Tensor, weight: Tensor) -> Tensor:
-    """(M, K) rows times (K, N) weight, both of one type; no gradients."""
+    """(M, K) rows times (K, N) weight, both of one type; M is best one of `padded_rows`. No gradients."""
     if _LINEAR is not None and rows.dtype == torch.float32 and rows.device.type == "cpu":
         return _LINEAR(rows, weight.t(), None, "none", [], "")
     return torch.mm(rows, weight)

@@ -36,5 +36,11 @@ def test_suppression_is_greedy_by_score():
     assert suppress(iou, torch.tensor([0.9, 0.5, 0.4]), 0.6).tolist() == [0, 1, 2]
 
 
+def test_boxes_of_too_low_a_score_suppress_nothing():
+    iou = torch.tensor([[1.0, 0.6], [0.6, 1.0]])
+    assert suppress(iou, torch.tensor([0.5, 0.4]), 0.7, least_score=0.4).tolist() == [0]
+    assert suppress(iou, torch.tensor([0.5, 0.4]), 0.5, least_score=0.6).tolist() == []
+
+
 def test_nothing_suppresses_nothing():
     assert suppress(torch.empty(0, 0), torch.empty(0), 0.5).tolist() == []
