@@ -13,18 +13,20 @@ from dspdet3d_ros.detector.head import LevelOutput
 from dspdet3d_ros.detector.result import DetectionSettings
 
 
-def best_cells(outputs: Sequence[LevelOutput], config: ModelConfig) -> tuple[Tensor, Tensor]:
+def best_cells(outputs: Sequence[LevelOutput], config: ModelConfig) -> tuple[Tensor, Tensor, int]:
     """The `nms_pre` cells with the largest class score over all levels together.
 
     Returns:
-        (N, 6) boxes in metres and (N, n_classes) scores; predictions that are not finite are left out.
+        (N, 6) boxes in metres, (N, n_classes) scores, and the number of predictions over all levels that were left out
+        because they are not finite.
     """
     boxes = torch.cat([output.boxes(config.voxel_size) for output in outputs])
     logits = torch.cat([output.logits for output in outputs])
     finite = (torch.isfinite(boxes).all(1) & torch.isfinite(logits).all(1)).nonzero()[:, 0]
+    not_finite = len(boxes) - len(finite)
     boxes, scores = boxes[finite], torch.sigmoid(logits[finite])
     best = torch.topk(scores.amax(1), min(config.nms_pre, len(scores))).indices
-    return boxes[best], scores[best]
+    return boxes[best], scores[best], not_finite
 
 
 def select_boxes(

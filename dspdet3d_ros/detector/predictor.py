@@ -165,7 +165,7 @@ class Detector:
         watch = Stopwatch(self._device)
         points, origin = self._local_points(xyz)
         watch.lap("points")
-        voxels, outputs, (boxes, scores, labels) = self._find(points, settings, watch)
+        voxels, outputs, (boxes, scores, labels), not_finite = self._find(points, settings, watch)
         stats = DetectionStats(
             pruning_threshold=settings.pruning_threshold,
             points_in=len(xyz),
@@ -176,6 +176,7 @@ class Detector:
             total_ms=watch.total_ms,
             device=self.device,
             backend=self.backend,
+            not_finite=not_finite,
         )
         boxes = (boxes + np.concatenate([origin.cpu().numpy(), np.zeros(3)])).astype(np.float32)
         return Detections(boxes, scores, labels, self.class_names, stats)
@@ -190,10 +191,10 @@ class Detector:
 
     def _find(
         self, points: torch.Tensor, settings: DetectionSettings, watch: Stopwatch
-    ) -> tuple[int, list[LevelOutput], list[np.ndarray]]:
-        """Number of voxels, the head's outputs, and boxes, scores and labels, about the training origin."""
+    ) -> tuple[int, list[LevelOutput], list[np.ndarray], int]:
+        """Number of voxels, head outputs, boxes, scores and labels about the training origin, and `not_finite`."""
         if not len(points):
-            return 0, [], [np.empty((0, 6)), np.empty(0, np.float32), np.empty(0, np.int64)]
+            return 0, [], [np.empty((0, 6)), np.empty(0, np.float32), np.empty(0, np.int64)], 0
         with torch.inference_mode():
             voxels = voxelise(points, self.config.voxel_size, self._engine)
             if len(voxels) > self.max_voxels:
@@ -201,10 +202,11 @@ class Detector:
             watch.lap("voxelise")
             prune = threshold_pruner(settings.pruning_threshold)
             outputs = self._network(voxels, prune, lap=watch.lap, max_cells=settings.max_cells_per_level)
-            found = select_boxes(*best_cells(outputs, self.config), settings, self.config)
+            best, scores, not_finite = best_cells(outputs, self.config)
+            found = select_boxes(best, scores, settings, self.config)
             boxes, scores, labels = (part.cpu().numpy() for part in found)
         watch.lap("postprocess")
-        return len(voxels), outputs, [boxes.astype(np.float64), scores, labels]
+        return len(voxels), outputs, [boxes.astype(np.float64), scores, labels], not_finite
 
 
 def _level_cells(outputs: Sequence[LevelOutput]) -> tuple[LevelCells, ...]:

@@ -59,6 +59,8 @@ class DetectionStats:
         total_ms: wall milliseconds from points to boxes.
         device: "cpu" or "cuda:0".
         backend: name of the sparse engine.
+        not_finite: predictions left out because they were not finite, of all the cells of all levels. More than 0 means
+            that weights or features have overflowed. Messages do not carry it: the node reports it as a fault.
     """
 
     pruning_threshold: float
@@ -70,6 +72,7 @@ class DetectionStats:
     total_ms: float
     device: str
     backend: str
+    not_finite: int = 0
 
 
 @dataclass(frozen=True)

@@ -117,4 +117,4 @@ class Pipeline:
             total_ms=sum(stage_ms.values()) + found.stats.total_ms,
         )
         detections = Detections(found.boxes[good], found.scores[good], found.labels[good], found.class_names, stats)
-        return Found(arrival, header, detections, unusable=len(found) - len(detections))
+        return Found(arrival, header, detections, unusable=found.stats.not_finite + len(found) - len(detections))

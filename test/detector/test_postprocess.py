@@ -3,8 +3,10 @@ from dataclasses import replace
 import torch
 
 from dspdet3d_ros.detector.config import ModelConfig
-from dspdet3d_ros.detector.postprocess import select_boxes
+from dspdet3d_ros.detector.head import LevelOutput
+from dspdet3d_ros.detector.postprocess import best_cells, select_boxes
 from dspdet3d_ros.detector.result import DetectionSettings
+from dspdet3d_ros.sparse import CoordinateSet
 
 CONFIG = ModelConfig(classes=("cup", "bowl"))
 SETTINGS = DetectionSettings(0.3, 0.2, 0.5)
@@ -43,3 +45,14 @@ def test_score_threshold_is_strict_and_max_detections_keeps_the_best():
 
 def test_no_score_above_the_threshold_gives_no_boxes():
     assert found(scores=SCORES * 0.1) == []
+
+
+def test_predictions_that_are_not_finite_are_left_out_and_counted():
+    cells, _ = CoordinateSet.from_coordinates(torch.tensor([[0, x, 0, 0] for x in range(5)]))
+    regression, logits = torch.zeros(5, 6), torch.arange(10.0).view(5, 2)
+    # The exponential of 1000 is infinite.
+    regression[0, 1], regression[2, 4], logits[3, 1] = torch.nan, 1000, torch.inf
+    boxes, scores, not_finite = best_cells([LevelOutput(0, cells, regression, logits, None, 5)], CONFIG)
+    assert not_finite == 3
+    torch.testing.assert_close(scores, torch.sigmoid(logits[[4, 1]]))
+    torch.testing.assert_close(boxes[:, 0], torch.tensor([4.0, 1.0]) * CONFIG.voxel_size)

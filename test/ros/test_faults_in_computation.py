@@ -75,6 +75,14 @@ def test_27_boxes_that_are_not_finite_are_left_out_and_told(remote, process, clo
     recovers(remote, process, cloud)
 
 
+def test_27_what_overflows_inside_the_network_is_left_out_and_told(remote, process, cloud):
+    process.pull("overflow")
+    array, _, _ = remote.ask(cloud)
+    assert list(array.detections) == []
+    remote.healthy(Level.ERROR, "boxes are not finite or without volume")
+    recovers(remote, process, cloud)
+
+
 @pytest.mark.parametrize(("lever", "text"), [("leave", "has ended (SystemExit"), ("hang", "watchdog_timeout_s = 8 s")])
 def test_28_a_dead_or_hanging_worker_is_an_error_that_leaves_the_node_unconfigured(remote, process, cloud, lever, text):
     recovers(remote, process, cloud)

@@ -14,6 +14,8 @@ WARM_UP_SHARE = 1 / 3
 # Growth that is no growth: this much, or less than the scatter of the samples explains.
 NOISE_MB = 16.0
 NOISE_DEVIATIONS = 2.0
+# A run must be this long for its memory to be judged: below, warm-up is most of it.
+JUDGED_MINUTES = 5.0
 
 
 def percentiles(milliseconds: Sequence[float]) -> dict[str, float]:

@@ -132,6 +132,8 @@ def _values(
         f"answers within {ANSWER_MS:.0f} ms at p99": all(own["p99"] <= ANSWER_MS for own in answers.values()),
         "exit status 0": status == 0,
     }
+    if args.minutes >= figures.JUDGED_MINUTES:
+        checks["memory does not grow beyond noise"] = memory["within_noise"]
     return {
         "minutes": args.minutes,
         "points": args.points,

@@ -27,8 +27,6 @@ from dspdet3d_ros.ros.messages import cloud_message
 ANSWER_S = 120.0
 CLASSES = ((), ("cup",), ("bottle", "book"))
 CYCLES_A_CONFIGURE = 10
-# A run must be this long for its memory to be judged: below, warm-up is most of it.
-JUDGED_MINUTES = 5.0
 # Threads and descriptors that torch and DDS open as they please; one left by each cycle would be many more.
 SPARE = 4
 
@@ -184,7 +182,7 @@ def _values(args: argparse.Namespace, soak: Soak, status: int, left: set[str], e
         "exit status 0 by each signal in each state": not any(end["status"] for end in ends.values()),
         "no shared memory left by them": not any(end["shared_memory_left"] for end in ends.values()),
     }
-    if args.minutes >= JUDGED_MINUTES:
+    if args.minutes >= figures.JUDGED_MINUTES:
         checks["memory does not grow beyond noise"] = memory["within_noise"]
     return {
         "minutes": args.minutes,
