@@ -80,7 +80,7 @@ def stages(seen):
         voxels = voxelise(points(), MODEL.voxel_size, TorchEngine())
         lap("voxelise")
         outputs = network(voxels, half, lap=lap)
-        best = best_cells(outputs, MODEL)
+        best = best_cells(outputs, MODEL)[:2]
         lap("best cells")
     return outputs, best, counts
 
