@@ -112,7 +112,7 @@ class CoordinateSet:
         """`make()`, computed once per set and name.
 
         A name or value that has to do with another set refers to it weakly, unless that set was made by this one: in a
-        circle of references tensors stay until the garbage collector comes, which may be after hundreds of clouds.
+        circle of references tensors stay until the garbage collector comes, which may be dozens of clouds later.
         """
         if name not in self._cache:
             self._cache[name] = make()
