@@ -24,7 +24,7 @@ class DetectionSettings:
     score_threshold: float
     nms_iou_threshold: float
     max_detections: int = 300
-    max_cells_per_level: int = 4_000_000
+    max_cells_per_level: int = 2_500_000
     class_filter: tuple[str, ...] = ()
 
 

@@ -158,7 +158,7 @@ PARAMETERS = (
     Spec(
         "max_cells_per_level",
         "integer",
-        4_000_000,
+        2_500_000,
         "the most cells that a level is refined to, whatever tau is; the best stay, stats say how many went",
         live=True,
         low=1,
