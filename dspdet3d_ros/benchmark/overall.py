@@ -60,7 +60,7 @@ def benchmark(subject: Subject, scene: BenchmarkScene, plan: Plan) -> dict[str, 
     after = ceilings(device, dtype)
     own = runs[plan.backend]
     engines = {name: run.summary() for name, run in runs.items()}
-    work = work_of(detector, scene.xyz, settings.pruning_threshold)
+    work = work_of(detector, scene.xyz, settings)
     if plan.backend != "minkowski":
         spent = [map_milliseconds(work.convolutions, device, plan.backend) for _ in range(plan.rounds)]
         engines[plan.backend]["maps_ms"] = summary([sum(stages.values()) for stages in spent])

@@ -14,6 +14,7 @@ from dspdet3d_ros.detector.head import threshold_pruner
 from dspdet3d_ros.detector.network import voxelise
 from dspdet3d_ros.detector.points import training_origin, usable_points
 from dspdet3d_ros.detector.predictor import Detector
+from dspdet3d_ros.detector.result import DetectionSettings
 from dspdet3d_ros.sparse import CoordinateSet
 from dspdet3d_ros.sparse.kernel_map import kernel_map
 
@@ -38,13 +39,13 @@ class Work:
         return {stage: count + self.products.get(stage, 0) for stage, count in counts.items()}
 
 
-def work_of(detector: Detector, xyz: np.ndarray, pruning_threshold: float) -> Work:
+def work_of(detector: Detector, xyz: np.ndarray, settings: DetectionSettings) -> Work:
     """Runs the network once, in one piece, and takes note of its work.
 
     Args:
         detector: the model.
         xyz: (N, 3) metres.
-        pruning_threshold: τ.
+        settings: τ and the bound on cells.
     """
     config, network = detector.config, detector.network
     points = usable_points(xyz, detector.max_points)
@@ -53,7 +54,8 @@ def work_of(detector: Detector, xyz: np.ndarray, pruning_threshold: float) -> Wo
     with torch.inference_mode():
         local = torch.from_numpy((points - origin).astype(np.float32)).to(detector.device)
         voxels = voxelise(local, config.voxel_size, recorder)
-        outputs = network(voxels, threshold_pruner(pruning_threshold), lap=recorder.lap)
+        prune = threshold_pruner(settings.pruning_threshold)
+        outputs = network(voxels, prune, lap=recorder.lap, max_cells=settings.max_cells_per_level)
     return Work(tuple(recorder.convolutions), head_multiply_adds(outputs, config.widths, config.head_width))
 
 

@@ -1,5 +1,7 @@
 """The arithmetic that is reported is what the convolutions of a run need, counted cell by cell."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -18,7 +20,7 @@ def detector(tiny_checkpoint):
 
 @pytest.fixture(scope="module")
 def work(detector, tiny_cloud):
-    return work_of(detector, np.load(tiny_cloud), TAU)
+    return work_of(detector, np.load(tiny_cloud), replace(detector.default_settings(), pruning_threshold=TAU))
 
 
 def counted_pairs(convolution):
@@ -73,3 +75,12 @@ def test_kernel_maps_are_timed_for_every_stage_that_makes_some(work):
     spent = map_milliseconds(work.convolutions, torch.device("cpu"))
     assert set(spent) == {"backbone", "level2", "level1", "level0"}
     assert all(ms > 0 for ms in spent.values())
+
+
+def test_the_bound_on_cells_holds_for_what_is_counted(detector, tiny_cloud):
+    cloud, free = np.load(tiny_cloud), replace(detector.default_settings(), pruning_threshold=0.0)
+    whole = sum(work_of(detector, cloud, free).by_stage().values())
+    bounded = work_of(detector, cloud, replace(free, max_cells_per_level=200))
+    assert sum(bounded.by_stage().values()) < whole
+    finer = [one for one in bounded.convolutions if one.stage in ("level0", "level1", "level2")]
+    assert max((len(one.outputs) for one in finer), default=0) <= 200
