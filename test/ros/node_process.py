@@ -161,14 +161,24 @@ class Remote:
         status = next(s for s in reversed(self.health) if s.level == level and text in s.message)
         return {value.key: value.value for value in status.values}
 
-    def call(self, kind, service, request):
-        """Calls a service of the node."""
+    def call(self, kind, service, request, tries=6):
+        """Calls a service of the node, again where no answer comes: a server may not know yet where to send it."""
         client = self.node.create_client(kind, f"{self.name}/{service}")
         self.until(client.service_is_ready, service)
-        future = client.call_async(request)
-        self.until(future.done, f"{service}'s answer")
+        futures = []
+
+        def answered():
+            return [future for future in futures if future.done()]
+
+        while len(futures) < tries and not answered():
+            futures.append(client.call_async(request))
+            again = time.monotonic() + WAIT_S / tries
+            while not answered() and time.monotonic() < again:
+                self._executor.spin_once(timeout_sec=0.05)
+        assert answered(), f"waited for {service}'s answer"
+        result = answered()[0].result()
         self.node.destroy_client(client)
-        return future.result()
+        return result
 
     def set(self, **values):
         """Sets parameters one by one, as `ros2 param set` does; returns the last result."""
@@ -189,4 +199,4 @@ class Remote:
         """Triggers a transition; whether it succeeded."""
         request = ChangeState.Request()
         request.transition.label = label
-        return self.call(ChangeState, "change_state", request).success
+        return self.call(ChangeState, "change_state", request, tries=1).success
