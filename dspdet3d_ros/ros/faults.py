@@ -156,8 +156,12 @@ class FaultLog:
             if news:
                 self._told[fault.kind] = now
         if news:
-            tell = self._logger.warning if kind.level == Level.WARN else self._logger.error
-            tell(f"{kind.lead} ({fault.kind}, {number} so far): {fault.text}")
+            text = f"{kind.lead} ({fault.kind}, {number} so far): {fault.text}"
+            # Two lines of code: rclpy refuses to log at two severities from one.
+            if kind.level == Level.WARN:
+                self._logger.warning(text)
+            else:
+                self._logger.error(text)
 
     def good(self) -> None:
         """A cloud could be used: what comes after it is news again."""

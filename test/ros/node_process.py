@@ -165,6 +165,9 @@ class Remote:
         """Calls a service of the node, again where no answer comes: a server may not know yet where to send it."""
         client = self.node.create_client(kind, f"{self.name}/{service}")
         self.until(client.service_is_ready, service)
+        if tries == 1:
+            # Once a later client is answered, the server knows this one as well.
+            self.state()
         futures = []
 
         def answered():

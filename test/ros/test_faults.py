@@ -1,5 +1,7 @@
 """Bad clouds are told at once, then rarely, and again after a good one."""
 
+import pytest
+
 from dspdet3d_ros.ros.faults import REPEAT_S, Fault, FaultLog
 
 
@@ -44,3 +46,11 @@ def test_a_good_cloud_ends_the_silence_and_is_told_only_after_bad_ones():
     assert "after 2" in recorder.infos[0]
     log.report(Fault("sizes", "a"))
     assert len(recorder.warnings) == 2
+
+
+def test_faults_of_both_severities_are_told_by_a_real_logger():
+    rclpy_logging = pytest.importorskip("rclpy.logging", reason="ROS 2 is not installed")
+    log = FaultLog(rclpy_logging.get_logger("faults"))
+    for kind in ("sizes", "memory", "fields", "boxes"):
+        log.report(Fault(kind, "a"))
+    assert log.counts == {"sizes": 1, "memory": 1, "fields": 1, "boxes": 1}
