@@ -1,5 +1,7 @@
 """The other measurements: their figures belong together and leave everything as found."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -26,7 +28,7 @@ def kept_rooms(tmp_path_factory):
 
 def test_convolutions_of_each_kind_with_and_without_their_maps(subject, tiny_cloud):
     detector = subject.load("torch")
-    work = work_of(detector, np.load(tiny_cloud), 0.5)
+    work = work_of(detector, np.load(tiny_cloud), replace(detector.default_settings(), pruning_threshold=0.5))
     ceilings = {8: {"gflops": 2.0}}
     rows = measure_kinds(work.convolutions, {"torch": detector.engine}, ceilings, torch.device("cpu"), 1)
     assert {row["kind"] for row in rows} == {convolution.kind for convolution in work.convolutions}
