@@ -15,9 +15,9 @@ import torch
 
 from dspdet3d_ros.benchmark.subject import Subject
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.evaluation.memory import reset_peak, resident_bytes
 
 _MEGABYTE = 1e6
-_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def peak_memory(subject: Subject, backend: str, threads: int, xyz: np.ndarray) -> dict[str, float]:
@@ -59,20 +59,13 @@ def _measure(job: dict[str, Any]) -> dict[str, float]:
     cuda = detector.device.startswith("cuda")
     if cuda:
         torch.cuda.reset_peak_memory_stats(detector.device)
-    # The kernel then takes the present size for the peak so far.
-    _RESET.write_text("5")
-    before = _resident("VmRSS")
+    reset_peak()
+    before = resident_bytes("VmRSS") / _MEGABYTE
     detector(xyz, subject.settings(detector))
-    found = {"before_mb": before, "peak_mb": _resident("VmHWM")}
+    found = {"before_mb": before, "peak_mb": resident_bytes("VmHWM") / _MEGABYTE}
     if cuda:
         found["peak_gpu_mb"] = torch.cuda.max_memory_allocated(detector.device) / _MEGABYTE
     return found
-
-
-def _resident(name: str) -> float:
-    """A line of /proc/self/status in megabytes."""
-    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(f"{name}:"))
-    return int(line.split()[1]) * 1024 / _MEGABYTE
 
 
 if __name__ == "__main__":

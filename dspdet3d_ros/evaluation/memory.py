@@ -36,10 +36,10 @@ def peak_of(work: Callable[[], Result], device: str) -> tuple[Result, int | None
     if not os.access(_CLEAR, os.W_OK):
         return work(), None
     _give_back()
-    _CLEAR.write_text(_RESET_PEAK)
-    before = _status_bytes("VmRSS")
+    reset_peak()
+    before = resident_bytes("VmRSS")
     result = work()
-    return result, max(_status_bytes("VmHWM") - before, 0)
+    return result, max(resident_bytes("VmHWM") - before, 0)
 
 
 def _give_back() -> None:
@@ -49,6 +49,12 @@ def _give_back() -> None:
         trim(0)
 
 
-def _status_bytes(key: str) -> int:
+def reset_peak() -> None:
+    """Lets the kernel take the present resident size of this process for its peak so far (Linux)."""
+    _CLEAR.write_text(_RESET_PEAK)
+
+
+def resident_bytes(key: str) -> int:
+    """Resident bytes of this process: "VmRSS" now, "VmHWM" at the peak (Linux)."""
     line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(f"{key}:"))
     return int(line.split()[1]) * 1024
