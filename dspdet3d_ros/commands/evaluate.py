@@ -14,7 +14,10 @@ HELP = "measure a model on labelled scenes"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument(
-        "data", type=Path, help="folder of generated scenes, of mmdet3d infos, or of clouds with a boxes.json"
+        "data",
+        type=Path,
+        nargs="+",
+        help="folders of generated scenes, of mmdet3d infos, or of clouds with a boxes.json; judged as one set",
     )
     parser.add_argument("--model", default="small", help="model file or the name of one (default: %(default)s)")
     parser.add_argument("--checkpoint", type=Path, help="weight file (default: the model's own)")
@@ -28,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how the overlap of duplicates is measured; the original's is plan_view (default: the model's own)",
     )
     parser.add_argument("--split", default="val", help="which of the data set's splits (default: %(default)s)")
-    parser.add_argument("--limit", type=int, help="the most scenes that are read")
+    parser.add_argument("--limit", type=int, help="the most scenes that are read of each folder")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
 
 
@@ -39,12 +42,14 @@ def run(args: argparse.Namespace) -> int:
             raise InputError(f"{name}: expected a number in 0..1, got {value}")
     if args.limit is not None and args.limit < 1:
         raise InputError(f"--limit: expected at least 1, got {args.limit}")
-    if not args.data.exists():
-        raise InputError(f"{args.data}: no such folder")
+    for folder in args.data:
+        if not folder.exists():
+            raise InputError(f"{folder}: no such folder")
 
     from dataclasses import replace
 
     from dspdet3d_ros.datasets.folders import open_scenes
+    from dspdet3d_ros.datasets.scene import joined
     from dspdet3d_ros.detector.predictor import Detector
     from dspdet3d_ros.evaluation import report
     from dspdet3d_ros.report import write_json
@@ -52,14 +57,14 @@ def run(args: argparse.Namespace) -> int:
     detector = Detector.load(args.model, args.checkpoint, args.device, args.backend)
     if args.overlap:
         detector.config = replace(detector.config, nms_overlap=args.overlap)
-    scenes = open_scenes(args.data, args.split, args.limit, detector.class_names)
+    scenes = joined([open_scenes(folder, args.split, args.limit, detector.class_names) for folder in args.data])
     settings = detector.default_settings()
     if args.tau is not None:
         settings = replace(settings, pruning_threshold=args.tau)
     score = settings.score_threshold if args.score is None else args.score
     judged = report.judge(report.finder(detector, settings), scenes)
     values = {
-        "data": args.data.name,
+        "data": [folder.name for folder in args.data],
         "model": detector.model_name,
         "checkpoint_sha256": detector.checkpoint_sha256,
         "pruning_threshold": settings.pruning_threshold,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from dspdet3d_ros.clouds.cloud import ANY_CLASS
 
-__all__ = ["ANY_CLASS", "LabelledScene", "SceneSet"]
+__all__ = ["ANY_CLASS", "LabelledScene", "SceneSet", "joined"]
 
 
 @dataclass(frozen=True)
@@ -53,3 +53,12 @@ class SceneSet:
 
     def __iter__(self) -> Iterator[LabelledScene]:
         return (read() for read in self.readers)
+
+
+def joined(sets: Sequence[SceneSet]) -> SceneSet:
+    """All scenes of several sets, in order; classes that one of them puts into a group are in it."""
+    groups: dict[str, frozenset[str]] = {}
+    for part in sets:
+        for name, classes in part.groups.items():
+            groups[name] = groups.get(name, frozenset()) | classes
+    return SceneSet(tuple(reader for part in sets for reader in part.readers), groups)

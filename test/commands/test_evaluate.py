@@ -9,9 +9,10 @@ from dspdet3d_ros.cli import main
 from dspdet3d_ros.detector.predictor import Detector
 
 
-def evaluate(folder, checkpoint, *more):
-    out = folder.parent / "out" / "figures.json"
-    arguments = ["evaluate", str(folder), "--checkpoint", str(checkpoint), "--device", "cpu", "--json", str(out)]
+def evaluate(folders, checkpoint, *more):
+    folders = folders if isinstance(folders, tuple) else (folders,)
+    out = folders[0].parent / "out" / "figures.json"
+    arguments = ["evaluate", *map(str, folders), "--checkpoint", str(checkpoint), "--device", "cpu", "--json", str(out)]
     assert main([*arguments, *more]) == 0
     return json.loads(out.read_text())
 
@@ -36,6 +37,20 @@ def test_a_data_set_without_names_is_judged_whatever_the_class_and_by_subset(ind
     assert set(values["subsets"]) == {"boxes", "piles"}
     assert (values["classes"], values["means"]) == ({}, {})
     assert evaluate(indexed, checkpoint, "--limit", "1")["agnostic"]["objects"] == 2
+
+
+def test_several_folders_are_judged_as_one_set(indexed, scannet, checkpoint):
+    parts = [evaluate(folder, checkpoint) for folder in (scannet, indexed)]
+    both = evaluate((scannet, indexed), checkpoint)
+    assert both["data"] == ["scannet", "clouds"]
+    assert both["scenes"] == 4
+    assert set(both["subsets"]) == {"all", "boxes", "piles"}
+    assert both["groups"] == {"small": ["cup"]}
+    for key in ("objects", "found_at_threshold", "false_at_threshold"):
+        assert both["agnostic"][key] == sum(part["agnostic"][key] for part in parts)
+    assert both["subsets"]["all"] == parts[0]["agnostic"]
+    assert both["classes"]["cup"]["objects"] == parts[0]["classes"]["cup"]["objects"]
+    assert evaluate((scannet, indexed), checkpoint, "--limit", "1")["scenes"] == 2
 
 
 def test_every_box_above_the_least_score_is_judged(indexed, checkpoint):
@@ -68,5 +83,7 @@ def test_settings_out_of_range_are_refused_in_one_line(tmp_path, capsys, argumen
 
 
 def test_a_folder_without_scenes_is_named(tmp_path, checkpoint, capsys):
-    assert main(["evaluate", str(tmp_path / "none"), "--checkpoint", str(checkpoint), "--device", "cpu"]) == 1
-    assert "no such folder" in capsys.readouterr().err
+    (tmp_path / "there").mkdir()
+    folders = [str(tmp_path / "there"), str(tmp_path / "none")]
+    assert main(["evaluate", *folders, "--checkpoint", str(checkpoint), "--device", "cpu"]) == 1
+    assert "none: no such folder" in capsys.readouterr().err
