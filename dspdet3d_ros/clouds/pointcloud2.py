@@ -6,6 +6,7 @@ The layout rules are those of sensor_msgs/msg/PointCloud2 and PointField: point 
 
 import math
 from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,23 +144,31 @@ def decode(message: Any, with_rgb: bool = False) -> DecodedCloud:
     return DecodedCloud(xyz, layout.points, rgb)
 
 
-def encode(xyz: np.ndarray, rgb: np.ndarray | None = None) -> PackedCloud:
+def has_colours(message: Any) -> bool:
+    """Whether `decode` can read colours: there is an `rgb` or `rgba` field, of four bytes a point."""
+    field = _colour_field(message)
+    return field is not None and field.datatype in (INT32, UINT32, FLOAT32) and int(field.count) == 1
+
+
+def encode(
+    xyz: np.ndarray, rgb: np.ndarray | None = None, numbers: Mapping[str, np.ndarray] | None = None
+) -> PackedCloud:
     """Packs points as most ROS tools expect them: float32 x, y, z and, with colours, `rgb` as 0x00RRGGBB in a float32.
 
     Args:
         xyz: (N, 3), metres.
         rgb: (N, 3) uint8 or None.
+        numbers: name -> (N,) whole numbers from 0 on, each a field of its own (UINT32).
     """
     xyz = np.asarray(xyz)
-    fields = [(axis, 4 * i, FLOAT32, 1) for i, axis in enumerate(AXES)]
-    names: dict[str, Any] = {"names": ["xyz"], "formats": ["3<f4"], "offsets": [0], "itemsize": 12}
-    if rgb is not None:
-        fields.append(("rgb", 12, FLOAT32, 1))
-        names = {"names": ["xyz", "rgb"], "formats": ["3<f4", "<u4"], "offsets": [0, 12], "itemsize": 16}
-    points = np.empty(len(xyz), np.dtype(names))
+    words = {} if rgb is None else {"rgb": np.asarray(rgb, np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)}
+    words.update(numbers or {})
+    points = np.empty(len(xyz), [("xyz", "<f4", 3), *((name, "<u4") for name in words)])
     points["xyz"] = xyz
-    if rgb is not None:
-        points["rgb"] = np.asarray(rgb, np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    for name, values in words.items():
+        points[name] = values
+    fields = [(axis, 4 * i, FLOAT32, 1) for i, axis in enumerate(AXES)]
+    fields += [(name, 12 + 4 * i, FLOAT32 if name == "rgb" else UINT32, 1) for i, name in enumerate(words)]
     data = array("B")
     data.frombytes(points.view(np.uint8).data)
     return PackedCloud(tuple(fields), points.dtype.itemsize, len(points), data)
@@ -223,7 +232,7 @@ def _decode_rgb(message: Any, data: np.ndarray) -> np.ndarray | None:
     field = _colour_field(message)
     if field is None:
         return None
-    if field.datatype not in (INT32, UINT32, FLOAT32) or int(field.count) != 1:
+    if not has_colours(message):
         raise CloudLayoutError(
             "fields",
             f"field '{field.name}' has datatype {field.datatype} and count {field.count}; "

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dspdet3d_ros.clouds.membership import box_of_points
+
 ELEVATION_DEG = 50.0
 # In diagonals of what is looked at.
 EYE_DISTANCE = 1.6
@@ -114,10 +116,7 @@ def box_corners(box: np.ndarray) -> np.ndarray:
 
 def inside(xyz: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """(N,) bool: points that lie in any of the (K, 6) boxes."""
-    result = np.zeros(len(xyz), bool)
-    for box in boxes:
-        result |= (np.abs(xyz - box[:3]) <= box[3:6] / 2).all(axis=1)
-    return result
+    return box_of_points(xyz, boxes) >= 0
 
 
 def paint(

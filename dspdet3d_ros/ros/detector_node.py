@@ -15,7 +15,7 @@ from dspdet3d_ros.ros.diagnostics import PERIOD_S, Diagnostics, Health
 from dspdet3d_ros.ros.faults import Fault, FaultLog, one_line
 from dspdet3d_ros.ros.frames import TargetFrame
 from dspdet3d_ros.ros.node_parameters import NodeParameters
-from dspdet3d_ros.ros.outputs import Outputs
+from dspdet3d_ros.ros.outputs import OBJECT_POINTS, Outputs
 from dspdet3d_ros.ros.pipeline import Pipeline, free_gpu_memory
 from dspdet3d_ros.ros.process import LAST_CLOUD_S, run
 from dspdet3d_ros.ros.processing import Processing
@@ -154,7 +154,7 @@ class DetectorNode(LifecycleNode):
         frame = parameters["target_frame"]
         target = TargetFrame(self, frame, parameters["tf_timeout_s"]) if frame else None
         outputs = Outputs(self, detector.model_name, detector.class_names)
-        pipeline = Pipeline(detector, lambda: parameters.settings, target)
+        pipeline = Pipeline(detector, lambda: parameters.settings, target, lambda: outputs.wants(OBJECT_POINTS))
         self._processing = Processing(pipeline, outputs, self._faults, target, self.get_logger())
         self.get_logger().info(
             f"configured: model {detector.model_name} with {len(detector.class_names)} classes, "

@@ -2,7 +2,7 @@
 
 import colorsys
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from vision_msgs.msg import (
 from visualization_msgs.msg import Marker, MarkerArray
 
 from dspdet3d_ros.clouds.pointcloud2 import encode
+from dspdet3d_ros.detector.object_points import ObjectPoints
 from dspdet3d_ros.detector.result import Detections, DetectionStats, LevelCells
 from dspdet3d_ros.msg import PruningStats
 from dspdet3d_ros.ros.worker import Counts
@@ -82,6 +83,14 @@ def marker_array(header: Header, detections: Detections) -> MarkerArray:
     return MarkerArray(markers=markers)
 
 
+def object_points(header: Header, points: ObjectPoints) -> PointCloud2:
+    """The points of things: x, y, z, rgb where the cloud has colours, `label` and `instance`.
+
+    `label` is the number of the class in ~/output/label_info, `instance` the index into the detections of that header.
+    """
+    return cloud_message(header, points.xyz, points.rgb, {"label": points.label, "instance": points.instance})
+
+
 def class_colour(label: int) -> tuple[float, float, float]:
     """Red, green and blue in 0..1 for a class number; the same one always, and unlike its neighbours'."""
     return colorsys.hsv_to_rgb(label * GOLDEN_RATIO % 1, 0.85, 1.0)
@@ -122,9 +131,14 @@ def label_info(class_names: Sequence[str], score_threshold: float) -> LabelInfo:
     return LabelInfo(class_map=classes, threshold=float(score_threshold))
 
 
-def cloud_message(header: Header, xyz: np.ndarray, rgb: np.ndarray | None = None) -> PointCloud2:
-    """A PointCloud2 of (N, 3) points in metres and, where given, (N, 3) uint8 colours."""
-    packed = encode(xyz, rgb)
+def cloud_message(
+    header: Header,
+    xyz: np.ndarray,
+    rgb: np.ndarray | None = None,
+    numbers: Mapping[str, np.ndarray] | None = None,
+) -> PointCloud2:
+    """A PointCloud2 of (N, 3) points in metres with, where given, (N, 3) uint8 colours and (N,) fields of numbers."""
+    packed = encode(xyz, rgb, numbers)
     fields = [PointField(name=n, offset=o, datatype=t, count=c) for n, o, t, c in packed.fields]
     message = PointCloud2(header=header, height=1, width=packed.width, fields=fields, is_dense=False)
     message.point_step, message.row_step = packed.point_step, packed.point_step * packed.width

@@ -5,6 +5,7 @@ from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
+from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray, LabelInfo
 from visualization_msgs.msg import MarkerArray
@@ -15,7 +16,8 @@ from dspdet3d_ros.ros.pipeline import Found
 from dspdet3d_ros.ros.worker import Counts
 
 # What is found in a cloud; without a subscriber of any of these nothing is looked for.
-RESULTS = {"detections": Detection3DArray, "markers": MarkerArray, "stats": PruningStats}
+OBJECT_POINTS = "object_points"
+RESULTS = {"detections": Detection3DArray, "markers": MarkerArray, "stats": PruningStats, OBJECT_POINTS: PointCloud2}
 LABELS = "label_info"
 
 
@@ -36,7 +38,12 @@ class Outputs:
     @property
     def wanted(self) -> bool:
         """Whether anybody listens to what is found."""
-        return any(self.publishers[name].get_subscription_count() for name in RESULTS)
+        return any(self.wants(name) for name in RESULTS)
+
+    def wants(self, name: str) -> bool:
+        """Whether anybody listens to this one; False once the publishers are taken down."""
+        publisher = self.publishers.get(name)
+        return publisher is not None and publisher.get_subscription_count() > 0
 
     def publish(self, found: Found, counts: Counts) -> None:
         """Publishes what was found in a cloud, under the cloud's stamp."""
@@ -50,8 +57,10 @@ class Outputs:
             "detections": messages.detection_array(header, detections),
             "stats": messages.stats_message(header, detections, self._model, timing, counts),
         }
-        if self.publishers["markers"].get_subscription_count():
+        if self.wants("markers"):
             results["markers"] = messages.marker_array(header, detections)
+        if found.objects is not None:
+            results[OBJECT_POINTS] = messages.object_points(header, found.objects)
         for name, message in results.items():
             self.publishers[name].publish(message)
 

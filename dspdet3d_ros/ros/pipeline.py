@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
-from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError, check, decode
+from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError, check, decode, has_colours
+from dspdet3d_ros.detector.object_points import ObjectPoints, points_of_objects
 from dspdet3d_ros.detector.result import Detections, DetectionSettings
 from dspdet3d_ros.ros.frames import TargetFrame
 from dspdet3d_ros.ros.messages import publishable
@@ -43,12 +44,14 @@ class Found:
         header: stamp of the cloud, and the frame of the boxes.
         detections: boxes that can be published.
         unusable: number of boxes left out because they were not finite or had no volume.
+        objects: the cloud's points in the boxes, where somebody listens to them.
     """
 
     arrival: Arrival
     header: Header
     detections: Detections
     unusable: int
+    objects: ObjectPoints | None = None
 
 
 def check_message(message: PointCloud2) -> None:
@@ -87,12 +90,18 @@ class Pipeline:
         detector: the model.
         settings: gives the present settings as one object; asked once for each cloud.
         target: the frame to which clouds are brought; None leaves them in their own.
+        wants_objects: whether anybody listens to the points in the boxes; asked once for each cloud.
     """
 
     def __init__(
-        self, detector: "Detector", settings: Callable[[], DetectionSettings], target: TargetFrame | None = None
+        self,
+        detector: "Detector",
+        settings: Callable[[], DetectionSettings],
+        target: TargetFrame | None = None,
+        wants_objects: Callable[[], bool] = lambda: False,
     ) -> None:
         self._detector, self._settings, self._target = detector, settings, target
+        self._wants_objects = wants_objects
 
     def __call__(self, arrival: Arrival) -> Found:
         """Finds boxes in a cloud.
@@ -101,7 +110,8 @@ class Pipeline:
             InputError: the cloud cannot be used.
         """
         start = time.perf_counter()
-        cloud = decode(arrival.message)
+        wants_objects = self._wants_objects()
+        cloud = decode(arrival.message, with_rgb=wants_objects and has_colours(arrival.message))
         decode_ms = (time.perf_counter() - start) * 1e3
         xyz, header, stage_ms = cloud.xyz, arrival.message.header, {"decode": decode_ms}
         if self._target is not None:
@@ -110,11 +120,18 @@ class Pipeline:
             stage_ms["transform"] = (time.perf_counter() - start) * 1e3
         found = self._detector(xyz, self._settings())
         good = publishable(found)
+        boxes, labels = found.boxes[good], found.labels[good]
+        objects, after_ms = None, {}
+        if wants_objects:
+            start = time.perf_counter()
+            objects = points_of_objects(xyz, cloud.rgb, boxes, labels)
+            after_ms["object_points"] = (time.perf_counter() - start) * 1e3
         stats = replace(
             found.stats,
             points_in=cloud.points_in,
-            stage_ms={**stage_ms, **found.stats.stage_ms},
-            total_ms=sum(stage_ms.values()) + found.stats.total_ms,
+            stage_ms={**stage_ms, **found.stats.stage_ms, **after_ms},
+            total_ms=sum(stage_ms.values()) + found.stats.total_ms + sum(after_ms.values()),
         )
-        detections = Detections(found.boxes[good], found.scores[good], found.labels[good], found.class_names, stats)
-        return Found(arrival, header, detections, unusable=found.stats.not_finite + len(found) - len(detections))
+        detections = Detections(boxes, found.scores[good], labels, found.class_names, stats)
+        unusable = found.stats.not_finite + len(found) - len(detections)
+        return Found(arrival, header, detections, unusable, objects)

@@ -22,6 +22,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.ros.messages import cloud_message
+from dspdet3d_ros.ros.outputs import RESULTS
 from dspdet3d_ros.ros.qos import LATCHED
 
 OUTPUTS = {"detections": Detection3DArray, "markers": MarkerArray, "stats": PruningStats}
@@ -317,11 +318,11 @@ def test_without_subscribers_nothing_is_processed(start, points):
     assert (stats.clouds_received, stats.clouds_processed, stats.clouds_dropped) == (2, 1, 0)
 
 
-@pytest.mark.parametrize("name", OUTPUTS)
+@pytest.mark.parametrize("name", RESULTS)
 def test_one_subscriber_of_any_output_is_enough(start, points, name):
     bench = start()
     topics, received = Topics(bench, listen=False), []
-    bench.peer.create_subscription(OUTPUTS[name], f"/dspdet3d/output/{name}", received.append, 10)
+    bench.peer.create_subscription(RESULTS[name], f"/dspdet3d/output/{name}", received.append, 10)
     assert bench.spin_until(bench.node._processing.outputs.publishers[name].get_subscription_count)
     topics.input.publish(cloud_message(HEADER, points))
     assert bench.spin_until(lambda: received)
