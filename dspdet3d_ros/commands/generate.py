@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 
 HELP = "write labelled synthetic scenes"
@@ -19,12 +20,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the scenes that are not there yet.
+    """Write the scenes that are not there yet, and say how fast that went.
 
     Raises InputError for counts below their least, a folder that cannot be made, or a missing ray casting library.
     """
     from dspdet3d_ros.generation.batch import write_scenes
 
+    start = time.perf_counter()
     written = write_scenes(args.out_dir, args.seed, args.scenes, args.kind, args.workers, args.max_points)
     print(f"{written} scenes written to {args.out_dir}, {args.scenes - written} were there already")
+    if written:
+        workers, minutes = min(args.workers, written), (time.perf_counter() - start) / 60
+        print(f"{written / minutes / workers:.1f} scenes a minute for each worker")
     return 0

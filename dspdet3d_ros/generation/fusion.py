@@ -42,10 +42,7 @@ def fuse(
         keep_single: share of the voxels seen in one frame only that is kept; 1 keeps all.
         rng: source of chance.
     """
-    cell = np.floor(xyz / np.float32(size)).astype(np.int64)
-    cell -= cell.min(axis=0)
-    span = cell.max(axis=0) + 1
-    key = (cell[:, 0] * span[1] + cell[:, 1]) * span[2] + cell[:, 2]
+    key = _keys(xyz, size)
     # Voxel, label and point number in one integer: a plain sort is several times faster than sorting an index.
     packed = (key << (_INDEX_BITS + _LABEL_BITS)) | (label.astype(np.int64) << _INDEX_BITS) | np.arange(len(key))
     packed.sort()
@@ -68,9 +65,20 @@ def fuse(
     survives = np.empty(len(order), bool)
     survives[order] = np.repeat(wins & np.repeat(kept, runs_per_voxel), run_length)
 
-    total = np.add.reduceat(xyz[order], voxel_start, axis=0)
+    total = np.add.reduceat(xyz.take(order, axis=0), voxel_start, axis=0)
     mean = total[kept] / voxel_length[kept, None].astype(np.float32)
     return Fused(mean.astype(np.float32), winner[kept], order[run_start[wins]][kept], survives)
+
+
+def _keys(xyz: np.ndarray, size: float) -> np.ndarray:
+    """(M,) int64 number of each point's voxel; one column at a time, as (M, 3) integers would not fit the cache."""
+    key = np.zeros(len(xyz), np.int64)
+    for axis in range(3):
+        cell = np.floor(xyz[:, axis] / np.float32(size)).astype(np.int32)
+        cell -= cell.min()
+        key *= int(cell.max()) + 1
+        key += cell
+    return key
 
 
 def _starts(values: np.ndarray) -> np.ndarray:

@@ -61,8 +61,8 @@ class Scan:
 
     def colors(self, sample: np.ndarray, rng: Generator) -> np.ndarray:
         """(N, 3) uint8 colours of the points numbered `sample`, with a texture and noise."""
-        color = self.face_color[self.face[sample]]
-        wave = np.sin(self.xyz[sample] @ rng.normal(0, 25, (3, 2)).astype(np.float32)).sum(axis=1)
+        color = self.face_color.take(self.face[sample], axis=0)
+        wave = np.sin(self.xyz.take(sample, axis=0) @ rng.normal(0, 25, (3, 2)).astype(np.float32)).sum(axis=1)
         grain = 1 + np.float32(0.04) * wave + np.float32(0.04) * rng.standard_normal(len(sample), dtype=np.float32)
         return np.clip(color * grain[:, None], 0, 255).astype(np.uint8)
 
@@ -83,9 +83,10 @@ def scan(
         if number:
             drift = drift + rng.normal(0, _DRIFT, 3)
             turned = turned + rng.normal(0, _DRIFT_TURN, 3)
-        frame = _frame(caster, pose, sensor, normals, gloss, _drifted(pose, drift, turned), rng)
-        if frame is not None:
-            frames.append(_cropped(frame, number, face_number, crop))
+        seen = _frame(caster, pose, sensor, (normals, gloss, face_number), _drifted(pose, drift, turned), rng)
+        if seen is not None:
+            seen = seen if crop is None else _cropped(seen, crop)
+            frames.append((*seen, np.full(len(seen[0]), number, np.int16)))
     shade = 0.55 + 0.45 * np.abs(normals @ _LIGHT)
     return _collect(frames, face_number, mesh.colors * shade[:, None])
 
@@ -94,22 +95,28 @@ def _frame(
     caster: RayCaster,
     pose: Pose,
     sensor: Sensor,
-    normals: np.ndarray,
-    gloss: np.ndarray,
+    faces: tuple[np.ndarray, np.ndarray, np.ndarray],
     believed: Pose,
     rng: Generator,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Measured points, faces, and true places of one frame; None where the view is blocked."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
+    """One frame: measured points, their faces, true places of labelled things, and the points these belong to.
+
+    `faces` are normal, gloss and instance number of each face. None where the view is blocked.
+    """
+    normals, gloss, face_number = faces
     directions = sensor.rays @ pose.axes.T.astype(np.float32)
     depth, face = caster.cast(pose.eye, directions)
     if (depth < 0.35).mean() > 0.4:
         return None
-    cosine = np.abs(np.einsum("ij,ij->i", directions, normals[face])) / sensor.ray_lengths
+    cosine = np.abs(np.einsum("ij,ij->i", directions, normals.take(face, axis=0))) / sensor.ray_lengths
     pixel, source, measured = observe(sensor, depth, cosine, gloss[face], rng)
     eye = believed.eye.astype(np.float32)
-    points = (sensor.rays[pixel] * measured[:, None]) @ believed.axes.T.astype(np.float32) + eye
-    true = directions[source] * depth[source, None] + pose.eye.astype(np.float32)
-    return points, face[source], true
+    points = (sensor.rays.take(pixel, axis=0) * measured[:, None]) @ believed.axes.T.astype(np.float32) + eye
+    face = face[source]
+    things = np.flatnonzero(face_number[face] > 0)
+    source = source[things]
+    true = directions.take(source, axis=0) * depth[source, None] + pose.eye.astype(np.float32)
+    return points, face, true, things
 
 
 def _drifted(pose: Pose, drift: np.ndarray, turned: np.ndarray) -> Pose:
@@ -119,15 +126,11 @@ def _drifted(pose: Pose, drift: np.ndarray, turned: np.ndarray) -> Pose:
     return Pose(pose.eye + drift, rotation @ pose.axes)
 
 
-def _cropped(
-    frame: tuple[np.ndarray, ...], number: int, face_number: np.ndarray, crop: tuple[np.ndarray, np.ndarray] | None
-) -> tuple[np.ndarray, ...]:
-    points, face, true = frame
-    if crop is not None:
-        inside = ((points > crop[0].astype(np.float32)) & (points < crop[1].astype(np.float32))).all(axis=1)
-        points, face, true = points[inside], face[inside], true[inside]
-    things = np.flatnonzero(face_number[face] > 0)
-    return points, face, np.full(len(face), number, np.int16), true[things], things
+def _cropped(seen: tuple[np.ndarray, ...], crop: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, ...]:
+    points, face, true, things = seen
+    inside = ((points > crop[0].astype(np.float32)) & (points < crop[1].astype(np.float32))).all(axis=1)
+    kept = inside[things]
+    return points[inside], face[inside], true[kept], (np.cumsum(inside) - 1)[things[kept]]
 
 
 def _collect(frames: list[tuple[np.ndarray, ...]], face_number: np.ndarray, face_color: np.ndarray) -> Scan:
@@ -135,7 +138,7 @@ def _collect(frames: list[tuple[np.ndarray, ...]], face_number: np.ndarray, face
         none = np.zeros((0, 3), np.float32)
         index = np.zeros(0, np.int64)
         return Scan(none, index, index, index, none, index, face_color)
-    points, face, number, true, things = zip(*frames, strict=True)
+    points, face, true, things, number = zip(*frames, strict=True)
     starts = np.cumsum([0] + [len(part) for part in points[:-1]])
     faces = np.concatenate(face)
     return Scan(

@@ -1,6 +1,7 @@
 """`dspdet3d generate` writes scenes once each and names what is wrong."""
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -24,12 +25,14 @@ def test_two_workers_write_the_scenes_of_their_seeds(tmp_path, capsys):
     folder = tmp_path / "new" / "scenes"
     assert _run(str(folder), "--scenes", "2", "--seed", "4", "--kind", "table", "--workers", "2") == 0
     assert sorted(path.name for path in folder.iterdir()) == ["000004.npz", "000005.npz"]
+    assert re.search(r"^\d+\.\d scenes a minute for each worker$", capsys.readouterr().out, re.M)
     scene = generate_scene(4, "table")
     np.testing.assert_array_equal(load_scene(folder / "000004.npz").boxes, scene.boxes)
     written = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
-    capsys.readouterr()
     assert _run(str(folder), "--scenes", "2", "--seed", "4", "--kind", "table") == 0
-    assert "0 scenes written" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "0 scenes written" in said
+    assert "a minute" not in said
     assert written == {path: path.stat().st_mtime_ns for path in folder.iterdir()}
 
 
