@@ -65,7 +65,7 @@ def overlaps(detections: Detections, truth: LabelledBoxes) -> np.ndarray:
 
     from dspdet3d_ros.detector.boxes import iou_matrix
 
-    found, there = (np.asarray(boxes, np.float32).reshape(-1, 6) for boxes in (detections.boxes, truth.boxes))
+    found, there = (np.asarray(boxes, np.float64).reshape(-1, 6) for boxes in (detections.boxes, truth.boxes))
     return iou_matrix(torch.from_numpy(found), torch.from_numpy(there)).numpy()
 
 
@@ -94,10 +94,10 @@ def summary(detections: Detections, truth: LabelledBoxes | None = None) -> str:
     from dspdet3d_ros.evaluation.metric import SceneResult, match
 
     result = SceneResult(
-        np.asarray(detections.boxes, np.float32),
+        np.asarray(detections.boxes),
         detections.scores,
         detections.names,
-        np.asarray(truth.boxes, np.float32),
+        np.asarray(truth.boxes),
         truth.names,
     )
     hits = match(result, FOUND_IOU)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dspdet3d_ros.clouds.arrays import check_archive, read_npy
-from dspdet3d_ros.clouds.cloud import ANY_CLASS, Cloud, LabelledBoxes
+from dspdet3d_ros.clouds.cloud import ANY_CLASS, Cloud, LabelledBoxes, point_type, usable
 from dspdet3d_ros.clouds.columns import Columns, to_rgb8
 from dspdet3d_ros.clouds.pcd import read_pcd
 from dspdet3d_ros.errors import InputError
@@ -31,8 +31,9 @@ def read_cloud(path: str | Path) -> Cloud:
     .pcd: x y z and rgb; ascii, binary or binary_compressed.
     .bin: float32, little-endian, six a point: x y z r g b.
 
-    Colours may be 0..255 or, where all are floats within 0..1, fractions. Points with a coordinate that is not finite
-    are dropped. Nothing is ever unpickled.
+    Coordinates of more digits than float32 holds (float64, integers of 32 bits and more) are read as float64. Colours
+    may be 0..255 or, where all are floats within 0..1, fractions. Points with a coordinate that is not finite, or
+    beyond float32, are dropped. Nothing is ever unpickled.
 
     Raises:
         InputError: the file is missing, damaged, of an unknown kind or holds no finite point.
@@ -57,8 +58,8 @@ def read_cloud(path: str | Path) -> Cloud:
 def _cloud(columns: Columns) -> Cloud:
     """Drops points that are not finite and brings the arrays into the types of a Cloud."""
     with np.errstate(over="ignore", invalid="ignore"):
-        xyz = np.ascontiguousarray(columns.xyz, np.float32)
-    finite = np.isfinite(xyz).all(axis=1)
+        xyz = np.ascontiguousarray(columns.xyz, point_type(columns.xyz.dtype))
+    finite = usable(xyz)
     if not finite.any():
         raise InputError(f"holds no finite point (of {len(xyz)})")
     rgb = columns.rgb
@@ -74,7 +75,7 @@ def _read_npz(path: Path) -> Columns:
         stored = archive[key] if key else _first_points(archive)
         xyz = _points(stored)[:, :3]
         if "scale" in archive:
-            xyz = xyz * _scale(archive["scale"])
+            xyz = xyz.astype(point_type(xyz.dtype)) * _scale(archive["scale"])
         colour_key = next((key for key in COLOUR_KEYS if key in archive), None)
         rgb = _per_point(archive, colour_key, len(xyz)) if colour_key else None
         rgb = to_rgb8(rgb) if rgb is not None else _trailing_colours(stored)
@@ -179,10 +180,10 @@ def _truth(archive: Any, xyz: np.ndarray) -> LabelledBoxes | None:
 
 def _labelled(boxes: np.ndarray, names: np.ndarray | None) -> LabelledBoxes:
     if boxes.size == 0:
-        return LabelledBoxes(np.empty((0, 6), np.float32), ())
+        return LabelledBoxes(np.empty((0, 6)), ())
     if boxes.ndim != 2 or boxes.shape[1] != 6 or boxes.dtype.kind not in "fiu":
         raise InputError(f"'boxes' has shape {boxes.shape}; expected (K, 6): axis-aligned centre and size in metres")
-    boxes = boxes.astype(np.float32)
+    boxes = boxes.astype(np.float64)
     if not np.isfinite(boxes).all() or (boxes[:, 3:] <= 0).any():
         raise InputError("'boxes' has values that are not finite or sizes that are not positive")
     if names is None or names.dtype.kind not in "US":
@@ -200,5 +201,5 @@ def _extents(xyz: np.ndarray, instances: np.ndarray) -> LabelledBoxes:
         points = xyz[instances == instance]
         low, high = points.min(axis=0), points.max(axis=0)
         boxes.append(np.concatenate([(low + high) / 2, high - low]))
-    boxes = np.array(boxes, np.float32).reshape(-1, 6)
+    boxes = np.array(boxes, np.float64).reshape(-1, 6)
     return LabelledBoxes(boxes, (ANY_CLASS,) * len(boxes))

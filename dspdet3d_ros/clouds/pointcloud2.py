@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from dspdet3d_ros.clouds.cloud import point_type, usable
 from dspdet3d_ros.errors import InputError
 
 INT32, UINT32, FLOAT32, FLOAT64 = 5, 6, 7, 8
@@ -62,7 +63,8 @@ class DecodedCloud:
     """The finite points of a message.
 
     Attributes:
-        xyz: (K, 3) float32, contiguous, finite, in the message's frame and unit (metres by REP 103).
+        xyz: (K, 3) float32, or float64 where the message has float64; contiguous, finite, in the message's frame and
+            unit (metres by REP 103).
         points_in: number of points in the message, finite or not.
         rgb: (K, 3) uint8, or None where not asked for or not in the message.
     """
@@ -130,14 +132,14 @@ def decode(message: Any, with_rgb: bool = False) -> DecodedCloud:
         colours = np.empty((0, 3), np.uint8) if with_rgb and _colour_field(message) else None
         return DecodedCloud(np.empty((0, 3), np.float32), points_in=0, rgb=colours)
     data = np.frombuffer(message.data, np.uint8)
-    xyz = np.empty((layout.points, 3), np.float32)
+    xyz = np.empty((layout.points, 3), point_type(*layout.dtypes))
     columns = xyz.reshape(int(message.height), int(message.width), 3)
-    # A float64 beyond float32 becomes infinite here and is dropped below; a signalling NaN is dropped as well.
-    with np.errstate(over="ignore", invalid="ignore"):
+    # A signalling NaN is dropped below as the others are.
+    with np.errstate(invalid="ignore"):
         for axis, (offset, dtype) in enumerate(zip(layout.offsets, layout.dtypes, strict=True)):
             columns[..., axis] = _strided(message, data, offset, dtype)
     rgb = _decode_rgb(message, data) if with_rgb else None
-    finite = np.isfinite(xyz[:, 0]) & np.isfinite(xyz[:, 1]) & np.isfinite(xyz[:, 2])
+    finite = usable(xyz)
     if not finite.all():
         xyz = xyz[finite]
         rgb = None if rgb is None else rgb[finite]

@@ -32,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--split", default="val", help="which of the data set's splits (default: %(default)s)")
     parser.add_argument("--limit", type=int, help="the most scenes that are read of each folder")
+    parser.add_argument(
+        "--yaw",
+        type=float,
+        metavar="DEGREES",
+        help="turn the scenes about z; their boxes, at 0 too, are measured anew from the points",
+    )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
 
 
@@ -40,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
     for name, value in (("--tau", args.tau), ("--score", args.score)):
         if value is not None and not (math.isfinite(value) and 0 <= value <= 1):
             raise InputError(f"{name}: expected a number in 0..1, got {value}")
+    if args.yaw is not None and not math.isfinite(args.yaw):
+        raise InputError(f"--yaw: expected degrees, got {args.yaw}")
     if args.limit is not None and args.limit < 1:
         raise InputError(f"--limit: expected at least 1, got {args.limit}")
     for folder in args.data:
@@ -50,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
     from dspdet3d_ros.datasets.folders import open_scenes
     from dspdet3d_ros.datasets.scene import joined
+    from dspdet3d_ros.datasets.turning import turned_set
     from dspdet3d_ros.detector.predictor import Detector
     from dspdet3d_ros.evaluation import report
     from dspdet3d_ros.report import write_json
@@ -58,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
     if args.overlap:
         detector.config = replace(detector.config, nms_overlap=args.overlap)
     scenes = joined([open_scenes(folder, args.split, args.limit, detector.class_names) for folder in args.data])
+    if args.yaw is not None:
+        scenes = turned_set(scenes, args.yaw)
     settings = detector.default_settings()
     if args.tau is not None:
         settings = replace(settings, pruning_threshold=args.tau)
@@ -65,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
     judged = report.judge(report.finder(detector, settings), scenes)
     values = {
         "data": [folder.name for folder in args.data],
+        "yaw_degrees": args.yaw,
         "model": detector.model_name,
         "checkpoint_sha256": detector.checkpoint_sha256,
         "pruning_threshold": settings.pruning_threshold,

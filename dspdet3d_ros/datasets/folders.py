@@ -104,5 +104,22 @@ def _read_indexed(path: Path, entry: dict[str, Any]) -> LabelledScene:
         raise InputError(f"{path}: scene {name}: boxes hold values that are not finite or sizes below zero")
     if Path(name).name != name:
         raise InputError(f"{path}: scene {name}: expected the name of a cloud beside the file, not a path")
-    xyz = read_cloud(path.parent / f"{name}.npz").xyz
-    return LabelledScene(name, str(entry.get("subset", "all")), xyz, boxes, names, table_z=table_z)
+    cloud = path.parent / f"{name}.npz"
+    xyz = read_cloud(cloud).xyz
+    inst = _instances(cloud, [thing.get("inst") for thing in entry["objects"]], len(xyz))
+    return LabelledScene(name, str(entry.get("subset", "all")), xyz, boxes, names, inst, table_z)
+
+
+def _instances(cloud: Path, numbers: list[Any], points: int) -> np.ndarray | None:
+    """(points,) int32, k + 1 where the cloud's `inst` has the k-th of the numbers; None where either is missing.
+
+    None also where there is not one number for each point that was read.
+    """
+    with np.load(cloud, allow_pickle=False) as archive:
+        of_points = archive["inst"] if "inst" in archive else None
+    if of_points is None or of_points.shape != (points,) or not all(type(number) is int for number in numbers):
+        return None
+    inst = np.zeros(points, np.int32)
+    for k, number in enumerate(numbers):
+        inst[of_points == number] = k + 1
+    return inst

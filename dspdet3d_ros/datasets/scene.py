@@ -19,7 +19,7 @@ class LabelledScene:
     Attributes:
         name: of the scene.
         subset: the group that the scene belongs to.
-        xyz: (N, 3) float32 metres.
+        xyz: (N, 3) float32 or float64 metres.
         boxes: (K, 6) float32, centre and size, axis aligned, metres.
         names: K class names, "object" where the source has none.
         inst: (N,) int32, k + 1 for the points of box k, 0 elsewhere; None where the source does not say.

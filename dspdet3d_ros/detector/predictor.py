@@ -178,7 +178,7 @@ class Detector:
             backend=self.backend,
             not_finite=not_finite,
         )
-        boxes = (boxes + np.concatenate([origin.cpu().numpy(), np.zeros(3)])).astype(np.float32)
+        boxes = boxes + np.concatenate([origin.cpu().numpy(), np.zeros(3)])
         return Detections(boxes, scores, labels, self.class_names, stats)
 
     def _local_points(self, xyz: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:

@@ -80,7 +80,7 @@ class Detections:
     """Boxes found in one cloud, best score first.
 
     Attributes:
-        boxes: (K, 6) float32, centre x y z and size dx dy dz, metres, axis aligned, in the cloud's own frame.
+        boxes: (K, 6) float64, centre x y z and size dx dy dz, metres, axis aligned, in the cloud's own frame.
         scores: (K,) float32 in 0..1.
         labels: (K,) int64, index into `class_names`.
         class_names: the names of all classes that the model knows.

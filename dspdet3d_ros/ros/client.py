@@ -160,6 +160,14 @@ class Client:
         self._node.destroy_node()
         self._context.try_shutdown()
 
+    def wait_until_there(self) -> None:
+        """Waits until the node's services are known, whether it answers already or not.
+
+        Raises:
+            ClientError: they are not.
+        """
+        self._wait(self._services[GetState].service_is_ready, "the detector node")
+
     def wait_until_active(self) -> None:
         """Waits until the node takes clouds.
 
@@ -167,7 +175,7 @@ class Client:
             ClientError: it does not.
         """
         what = "the detector node to become active"
-        self._wait(self._services[GetState].service_is_ready, what)
+        self.wait_until_there()
         end = time.monotonic() + self._timeout_s
         while self.state() != "active":
             self._process.check()

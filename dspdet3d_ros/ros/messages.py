@@ -157,7 +157,7 @@ def to_detections(array: Detection3DArray, stats: PruningStats) -> Detections:
     class_names = tuple(dict.fromkeys(hypothesis.class_id for hypothesis in best))
     levels = zip(stats.level, stats.cells_before, stats.cells_kept, stats.cells_dropped, strict=True)
     return Detections(
-        boxes=np.array(boxes, np.float32).reshape(-1, 6),
+        boxes=np.array(boxes, np.float64).reshape(-1, 6),
         scores=np.array([hypothesis.score for hypothesis in best], np.float32),
         labels=np.array([class_names.index(hypothesis.class_id) for hypothesis in best], np.int64),
         class_names=class_names,

@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from dspdet3d_ros.datasets.scene import ANY_CLASS, LabelledScene
+from dspdet3d_ros.datasets.turning import LEAST_POINTS, visible_boxes, yaw_matrix
 from dspdet3d_ros.detector.points import training_origin
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.training.config import TrainingConfig
@@ -17,8 +18,6 @@ from dspdet3d_ros.training.objective import LabelledPoints
 
 #: Of a thing that a crop cuts, at least this part must be inside for it to be labelled; otherwise its points go too.
 LEAST_INSIDE = 0.6
-#: Fewest points of a labelled thing.
-LEAST_POINTS = 12
 
 
 @dataclass(frozen=True)
@@ -51,27 +50,6 @@ def training_scene(scene: LabelledScene, classes: Sequence[str]) -> TrainingScen
         raise InputError(f"scene {scene.name}: class {unknown[0]!r} is not among the model's {len(index)} classes")
     labels = np.array([index[name] for name in names], np.int64)
     return TrainingScene(scene.xyz, scene.inst, scene.boxes, labels)
-
-
-def visible_boxes(xyz: np.ndarray, inst: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes of the visible extents: the first to the 99th percentile of each thing's points along each axis.
-
-    Args:
-        xyz: (N, 3).
-        inst: (N,) k + 1 for thing k, 0 elsewhere.
-        count: number of things.
-
-    Returns:
-        (count, 6) centre and size, and (count,) number of points; boxes of things without points are zero.
-    """
-    boxes, numbers = np.zeros((count, 6), np.float32), np.bincount(inst, minlength=count + 1)[1:]
-    rows = np.flatnonzero(inst)
-    rows = rows[np.argsort(inst[rows], kind="stable")]
-    for k, part in enumerate(np.split(xyz[rows], np.cumsum(numbers)[:-1])):
-        if len(part):
-            low, high = np.percentile(part, (1, 99), axis=0)
-            boxes[k] = [*(low + high) / 2, *np.maximum(high - low, 0.005)]
-    return boxes, numbers
 
 
 class CropDataset(Dataset):
@@ -172,10 +150,10 @@ def crop(scene: TrainingScene, size: float, rng: np.random.Generator) -> Trainin
 def turn(scene: TrainingScene, yaw: float, rng: np.random.Generator) -> TrainingScene:
     """A turn about the vertical; the boxes are measured anew where the points say which thing they belong to."""
     angle = rng.uniform(-yaw, yaw) if scene.inst is not None else rng.uniform(-1, 1) * min(yaw, 0.02)
-    c, s = np.cos(angle), np.sin(angle)
-    xyz = scene.xyz @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]).T
+    matrix = yaw_matrix(angle)
+    xyz = scene.xyz @ matrix.T
     if scene.inst is None:
-        center = scene.boxes[:, :3] @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]).T
+        center = scene.boxes[:, :3] @ matrix.T
         return TrainingScene(xyz, None, np.concatenate([center, scene.boxes[:, 3:]], 1), scene.labels)
     return _relabel(xyz, scene.inst, scene)
 

@@ -50,7 +50,8 @@ def test_every_kind_of_file_gives_the_same_cloud(tmp_path, name):
     cloud = read_cloud(tmp_path / name)
     np.testing.assert_allclose(cloud.xyz, XYZ, atol=1e-6)
     np.testing.assert_array_equal(cloud.rgb, RGB)
-    assert (cloud.xyz.dtype, cloud.rgb.dtype) == (np.float32, np.uint8)
+    assert cloud.xyz.dtype == (np.float64 if name == "fractions.npy" else np.float32)
+    assert cloud.rgb.dtype == np.uint8
     assert cloud.xyz.flags["C_CONTIGUOUS"]
     assert cloud.truth is None
 
@@ -75,6 +76,51 @@ def test_points_that_are_not_finite_are_dropped_with_their_colours(tmp_path):
     cloud = read_cloud(tmp_path / "a.npz")
     np.testing.assert_array_equal(cloud.xyz, np.delete(XYZ, [4, 9, 20], axis=0))
     np.testing.assert_array_equal(cloud.rgb, np.delete(RGB, [4, 9, 20], axis=0))
+
+
+FAR = np.array([[12_345_678.901, 3.3, -1e-9], [1e4, 1e4 + 1 / 3, 0]])
+FAR_WRITERS = {
+    "a.npz": lambda path: np.savez(path, xyz=FAR),
+    "a.npy": lambda path: np.save(path, FAR),
+    "table.npy": lambda path: np.save(path, FAR.view([(axis, "f8") for axis in "xyz"])[:, 0]),
+    "a.ply": lambda path: write_doubles_ply(path),
+    "text.pcd": lambda path: path.write_bytes(
+        doubles_pcd("ascii", "\n".join(" ".join(map(repr, p)) for p in FAR.tolist()))
+    ),
+    "binary.pcd": lambda path: path.write_bytes(doubles_pcd("binary", FAR.tobytes())),
+}
+
+
+def write_doubles_ply(path):
+    plyfile = pytest.importorskip("plyfile", reason="plyfile is not installed")
+    vertex = plyfile.PlyElement.describe(FAR.view([(axis, "f8") for axis in "xyz"])[:, 0], "vertex")
+    plyfile.PlyData([vertex]).write(str(path))
+
+
+def doubles_pcd(encoding, data):
+    head = "VERSION 0.7\nFIELDS x y z\nSIZE 8 8 8\nTYPE F F F\nCOUNT 1 1 1\nWIDTH 2\nHEIGHT 1\nPOINTS 2\n"
+    return f"{head}DATA {encoding}\n".encode() + (data.encode() if isinstance(data, str) else data)
+
+
+@pytest.mark.parametrize("name", FAR_WRITERS)
+def test_float64_keeps_all_its_digits(tmp_path, name):
+    FAR_WRITERS[name](tmp_path / name)
+    np.testing.assert_array_equal(read_cloud(tmp_path / name).xyz, FAR)
+
+
+def test_integers_keep_all_their_digits(tmp_path):
+    whole = np.array([[123_456_789, -3, 0]])
+    for dtype in (np.int32, np.int64):
+        np.savez(tmp_path / "a.npz", xyz=whole.astype(dtype), scale=1e-3)
+        np.testing.assert_array_equal(read_cloud(tmp_path / "a.npz").xyz, whole * 1e-3)
+
+
+def test_the_truth_of_a_far_cloud_keeps_its_digits(tmp_path):
+    boxes = np.array([[12_345_678.901, 0, 0, 0.1, 0.1, 0.1]])
+    np.savez(tmp_path / "a.npz", xyz=FAR, boxes=boxes)
+    np.testing.assert_array_equal(read_cloud(tmp_path / "a.npz").truth.boxes, boxes)
+    np.savez(tmp_path / "b.npz", xyz=FAR, inst=np.array([1, 0]))
+    np.testing.assert_array_equal(read_cloud(tmp_path / "b.npz").truth.boxes, [[*FAR[0], 0, 0, 0]])
 
 
 def test_scaled_integers_are_metres(tmp_path):

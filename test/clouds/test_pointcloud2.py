@@ -77,7 +77,7 @@ def test_every_layout_gives_the_same_points_and_leaves_the_message_alone(name):
     before = bytes(message.data)
     cloud = decode(message)
     np.testing.assert_array_equal(cloud.xyz, XYZ)
-    assert cloud.xyz.dtype == np.float32
+    assert cloud.xyz.dtype == (np.float64 if FLOAT64 in [f.datatype for f in message.fields] else np.float32)
     assert cloud.xyz.flags["C_CONTIGUOUS"]
     assert cloud.xyz.flags["OWNDATA"]
     assert cloud.points_in == 24
@@ -112,6 +112,11 @@ def test_non_finite_points_are_dropped_though_is_dense_is_true():
     np.testing.assert_array_equal(cloud.xyz, XYZ[kept])
     np.testing.assert_array_equal(cloud.rgb, RGB[kept])
     assert cloud.points_in == 24
+
+
+def test_float64_keeps_all_its_digits():
+    far = XYZ.astype(np.float64) / 3 + 12_345_678.9
+    np.testing.assert_array_equal(decode(laid_out(far, [FLOAT64] * 3, [0, 8, 16], 24)).xyz, far)
 
 
 def test_float64_beyond_float32_is_dropped():

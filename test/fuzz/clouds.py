@@ -11,6 +11,7 @@ from outcome import Tally, judge
 from dspdet3d_ros.clouds.pointcloud2 import decode
 
 FORMATS = {7: ("f", 4), 8: ("d", 8)}
+LARGEST_FLOAT32 = (2 - 2**-23) * 2**127
 SIZES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 8: 8}
 
 
@@ -31,7 +32,7 @@ def sound(message):
 
 
 def slowly(message):
-    """(K, 3) float32 and (K, 3) uint8 or None of the finite points, read one value at a time."""
+    """(K, 3) float32 or float64 and (K, 3) uint8 or None of the finite points, read one value at a time."""
     order, points, colours = (">" if message.is_bigendian else "<"), [], []
     fields = {field.name: field for field in reversed(message.fields)}
     packed = next((f for f in message.fields if f.name in ("rgb", "rgba")), None)
@@ -42,15 +43,18 @@ def slowly(message):
                 struct.unpack_from(order + FORMATS[fields[a].datatype][0], message.data, start + fields[a].offset)[0]
                 for a in "xyz"
             ]
-            with np.errstate(over="ignore", invalid="ignore"):
-                point = np.array(point).astype(np.float32)
-            if np.isfinite(point).all():
+            if all(abs(value) <= LARGEST_FLOAT32 for value in point):
                 points.append(point)
                 if packed:
                     (bits,) = struct.unpack_from(order + "I", message.data, start + packed.offset)
                     colours.append([bits >> 16 & 255, bits >> 8 & 255, bits & 255])
     rgb = np.array(colours, np.uint8).reshape(-1, 3) if packed else None
-    return np.array(points, np.float32).reshape(-1, 3), rgb
+    return np.array(points, kind(message)).reshape(-1, 3), rgb
+
+
+def kind(message):
+    """float64 where one of x, y and z is, else float32."""
+    return np.float64 if 8 in [f.datatype for f in message.fields if f.name in ("x", "y", "z")] else np.float32
 
 
 @st.composite
@@ -134,7 +138,7 @@ def run(tally: Tally, message) -> None:
     assert cloud.points_in == message.width * message.height
     expected = np.empty((0, 3), np.float32) if cloud.points_in == 0 else slowly_without_colours(message)
     np.testing.assert_array_equal(cloud.xyz, expected)
-    assert cloud.xyz.dtype == np.float32
+    assert cloud.xyz.dtype == expected.dtype
     packed = next((f for f in message.fields if f.name in ("rgb", "rgba")), None)
     if cloud.points_in and packed and packed.datatype in (5, 6, 7) and packed.count == 1:
         np.testing.assert_array_equal(decode(message, with_rgb=True).rgb, slowly(message)[1])

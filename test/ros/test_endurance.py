@@ -10,6 +10,8 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
+import numpy as np
+
 from dspdet3d_ros.ros.endurance import figures
 from dspdet3d_ros.ros.endurance.process import Sample
 
@@ -35,16 +37,28 @@ def test_under_load_every_cloud_is_accounted_for_and_results_are_ever_newer(tmp_
 
 
 def test_cycles_and_signals_leave_nothing_behind(tmp_path):
-    values = run("soak", tmp_path, "--minutes", 0.15, "--states", "inactive", "working")
+    values = run("soak", tmp_path, "--minutes", 0.15, "--states", "configuring", "working")
     assert [name for name, passed in values["checks"].items() if not passed] == [], values
     assert values["done"]["activated"] >= 1
     assert len(values["ends"]) == 4
 
 
-def test_a_leak_is_told_from_noise():
-    steady = [Sample(float(t), 300 + 5 * (t % 3), 20, 20) for t in range(600)]
-    leaking = [Sample(float(t), 300 + 0.1 * t, 20, 20) for t in range(600)]
-    assert figures.memory(steady)["within_noise"]
-    found = figures.memory(leaking)
-    assert not found["within_noise"]
-    assert found["slope_mb_per_hour"] == pytest.approx(360, rel=0.01)
+def samples(megabytes):
+    return [Sample(float(t), megabytes(t), 20, 20) for t in range(3600)]
+
+
+def test_a_leak_is_told_from_noise_and_from_steps_of_the_allocator():
+    rng = np.random.default_rng(0)
+    hour = np.arange(3600) / 3600
+    scatter, slow = rng.normal(0, 2, 3600), np.repeat(rng.normal(0, 1, 360), 10)
+    for noise in (scatter, slow, 0 * hour, 20.0 * (hour > 0.6), -20.0 * (hour > 0.9)):
+        assert figures.memory(samples(lambda t, noise=noise: 300 + noise[t]))["within_noise"]
+    for noise in (scatter, slow, 0 * hour, 20.0 * (hour > 0.6)):
+        found = figures.memory(samples(lambda t, noise=noise: 300 + noise[t] + 10 * hour[t]))
+        assert not found["within_noise"]
+    found = figures.memory(samples(lambda t: 300 + scatter[t] + 10 * hour[t]))
+    assert abs(found["slope_mb_per_hour"] - 10) < found["slope_uncertainty_mb_per_hour"] < 2
+
+
+def test_a_run_too_short_for_a_slope_has_none():
+    assert "slope_mb_per_hour" not in figures.memory(samples(lambda t: 300.0)[:10])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dspdet3d_ros.datasets.scene import LabelledScene
+from dspdet3d_ros.datasets.turning import visible_boxes
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.training.config import TrainingConfig, load_training_config
 from dspdet3d_ros.training.scenes import (
@@ -14,7 +15,6 @@ from dspdet3d_ros.training.scenes import (
     thin,
     training_scene,
     turn,
-    visible_boxes,
 )
 
 CONFIG = TrainingConfig(iterations=4, batch_size=2, crop_size=1.5, points_per_scene=3000, yaw=3.14)

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from dspdet3d_ros.datasets.turning import visible_boxes
 from dspdet3d_ros.detector.checkpoint import read_checkpoint
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.network import voxelise
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.training.config import TrainingConfig
 from dspdet3d_ros.training.objective import LabelledPoints, batch_losses, row_limiter, training_pruner
-from dspdet3d_ros.training.scenes import TrainingScene, visible_boxes
+from dspdet3d_ros.training.scenes import TrainingScene
 from dspdet3d_ros.training.trainer import Trainer, learning_rate_factor
 
 pytest.importorskip("tensorboard", reason="training logs need TensorBoard, which is not installed")

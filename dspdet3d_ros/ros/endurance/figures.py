@@ -11,9 +11,11 @@ from dspdet3d_ros.ros.endurance.process import Sample
 
 # The first third of a run fills caches and allocators; memory is judged after it.
 WARM_UP_SHARE = 1 / 3
-# Growth that is no growth: this much, or less than the scatter of the samples explains.
-NOISE_MB = 16.0
-NOISE_DEVIATIONS = 2.0
+# The rest is divided into two halves of so many stretches of time each, whose medians do not hang together as
+# neighbouring samples do.
+STRETCHES = 10
+# Standard errors that are no chance: Student's t for 95 % and STRETCHES - 2 degrees of freedom.
+STANDARD_ERRORS = 2.3
 # A run must be this long for its memory to be judged: below, warm-up is most of it.
 JUDGED_MINUTES = 5.0
 
@@ -27,25 +29,46 @@ def percentiles(milliseconds: Sequence[float]) -> dict[str, float]:
 
 
 def memory(samples: Sequence[Sample]) -> dict[str, Any]:
-    """The straight line through resident memory after warm-up, and whether its rise is within noise.
+    """The straight lines through resident memory after warm-up and through each half of it, and whether it grows.
 
-    Noise is `NOISE_MB` or `NOISE_DEVIATIONS` standard deviations of the samples about the line, whichever is more.
+    A line is that of least squares through the medians of equal stretches of time, and the uncertainty of its slope
+    `STANDARD_ERRORS` times the standard error that the medians' scatter about the line gives. Memory grows where the
+    intervals around all three slopes lie above zero: what leaks goes on leaking, while an allocator that once needed
+    more takes a step in one of the halves. What a run can see is as small as its uncertainty; a few samples have no
+    slope.
     """
     start = samples[0].time_s + WARM_UP_SHARE * (samples[-1].time_s - samples[0].time_s)
     kept = [s for s in samples if s.time_s >= start]
-    seconds = np.array([s.time_s - start for s in kept])
+    hours = np.array([s.time_s - start for s in kept]) / 3600
     resident = np.array([s.resident_mb for s in kept])
-    slope, intercept = np.polyfit(seconds, resident, 1) if len(kept) > 2 else (0.0, resident.mean())
-    deviation = float(np.std(resident - slope * seconds - intercept))
-    growth = float(slope * seconds[-1])
+    values = {"median_mb": float(np.median(resident)), "greatest_mb": max(s.resident_mb for s in samples)}
+    if len(kept) < 4 * STRETCHES:
+        return {**values, "within_noise": True}
+    early = hours < hours[-1] / 2
+    whole, *halves = (
+        _slope(hours[part], resident[part], stretches)
+        for part, stretches in ((slice(None), 2 * STRETCHES), (early, STRETCHES), (~early, STRETCHES))
+    )
     return {
-        "median_mb": float(np.median(resident)),
-        "greatest_mb": max(s.resident_mb for s in samples),
-        "slope_mb_per_hour": float(slope * 3600),
-        "growth_mb": growth,
-        "noise_mb": max(NOISE_MB, NOISE_DEVIATIONS * deviation),
-        "within_noise": growth <= max(NOISE_MB, NOISE_DEVIATIONS * deviation),
+        **values,
+        "slope_mb_per_hour": whole[0],
+        "slope_uncertainty_mb_per_hour": whole[1],
+        "halves_mb_per_hour": halves,
+        "growth_mb": whole[0] * float(hours[-1]),
+        "within_noise": any(slope - uncertainty <= 0 for slope, uncertainty in (whole, *halves)),
     }
+
+
+def _slope(times: np.ndarray, values: np.ndarray, stretches: int) -> tuple[float, float]:
+    """Slope and its uncertainty; see `memory`."""
+    passed = (times - times[0]) / (times[-1] - times[0])
+    stretch = np.minimum((passed * stretches).astype(int), stretches - 1)
+    present = np.unique(stretch)
+    x = np.array([times[stretch == number].mean() for number in present])
+    y = np.array([np.median(values[stretch == number]) for number in present])
+    slope, intercept = np.polyfit(x, y, 1)
+    scatter = np.sum((y - slope * x - intercept) ** 2) / max(len(x) - 2, 1)
+    return float(slope), float(STANDARD_ERRORS * np.sqrt(scatter / np.sum((x - x.mean()) ** 2)))
 
 
 def plot(path: Path, samples: Sequence[Sample], latencies: Sequence[tuple[float, float]], title: str) -> None:

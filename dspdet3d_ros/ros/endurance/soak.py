@@ -8,6 +8,7 @@ import sys
 import time
 from array import array
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from lifecycle_msgs.msg import Transition
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
+from dspdet3d_ros.msg import PruningStats
 from dspdet3d_ros.report import write_json
 from dspdet3d_ros.ros.client import Client, ClientError, NodeProcess, isolate
 from dspdet3d_ros.ros.endurance import figures
@@ -29,13 +31,18 @@ CLASSES = ((), ("cup",), ("bottle", "book"))
 CYCLES_A_CONFIGURE = 10
 # Threads and descriptors that torch and DDS open as they please; one left by each cycle would be many more.
 SPARE = 4
+# A run of an hour must get through so many cycles to count as one.
+CYCLES_AN_HOUR = {"activated": 1000, "configured": 100}
+# Memory is compared under the same work: the answer to this cloud, under these settings.
+REFERENCE_POINTS = 5_000
+REFERENCE_SETTINGS = {"pruning_threshold": 0.5, "class_filter": [""]}
 
 
 class Soak:
     """One node and what is done to it.
 
     Attributes:
-        samples: of the node's process, one after each cycle, in state active.
+        samples: of the node's process, one after each cycle, in state active, when the reference cloud was answered.
         latencies: time and milliseconds of each lifecycle transition.
         counts: what was done and what came back.
     """
@@ -44,7 +51,7 @@ class Soak:
         self._client, self._process = client, process
         self._random, self._numbers = random.Random(seed), np.random.default_rng(seed)
         self._room = surfaces(100_000)
-        self._results = 0
+        self._answered: tuple[int, int] | None = None
         self.samples: list[Sample] = []
         self.latencies: list[tuple[float, float]] = []
         self.counts: Counter[str] = Counter()
@@ -53,15 +60,13 @@ class Soak:
     def cycle(self, number: int) -> None:
         """Some clouds under random settings, then a lifecycle cycle; each tenth goes as far as cleanup."""
         threshold, names = self._random.uniform(0.4, 1), list(self._random.choice(CLASSES))
-        for result in self._client.set_parameters(pruning_threshold=threshold, class_filter=names or [""]):
-            if not result.successful:
-                raise ClientError(f"a setting was refused: {result.reason}")
+        self._set(pruning_threshold=threshold, class_filter=names or [""])
         for _ in range(self._random.randint(0, 3)):
             message = self._malformed() if self._random.random() < 0.3 else self._valid()
             self._client.publish(message)
         if self._random.random() < 0.5:
             # The other half is deactivated while it works.
-            self._finish_one()
+            self._finish(self._valid)
         self._change(Transition.TRANSITION_DEACTIVATE)
         if number % CYCLES_A_CONFIGURE == CYCLES_A_CONFIGURE - 1:
             self._change(Transition.TRANSITION_CLEANUP)
@@ -69,17 +74,31 @@ class Soak:
             self.counts["configured"] += 1
         self._change(Transition.TRANSITION_ACTIVATE)
         self.counts["activated"] += 1
+        self._set(**REFERENCE_SETTINGS)
+        self._finish(self._reference)
         self.samples.append(sample(self._process.pid))
 
-    def _finish_one(self) -> None:
-        """Sends a valid cloud until its result comes: the node works again whatever it was sent before."""
-        before, end = self._results, time.monotonic() + ANSWER_S
-        while self._results == before:
+    def _set(self, **values: Any) -> None:
+        for result in self._client.set_parameters(**values):
+            if not result.successful:
+                raise ClientError(f"a setting was refused: {result.reason}")
+
+    def _finish(self, make: Callable[[], PointCloud2]) -> None:
+        """Sends such clouds until the answer to one of them comes: the node works, whatever it was sent before."""
+        end = time.monotonic() + ANSWER_S
+        sent: set[tuple[int, int]] = set()
+        while self._answered not in sent:
             self._process.check()
             if time.monotonic() > end:
                 raise ClientError(f"no result within {ANSWER_S:.0f} s of a valid cloud")
-            self._client.publish(self._valid())
-            self._client.wait_for(lambda: self._results > before, 2.0)
+            message = make()
+            sent.add((message.header.stamp.sec, message.header.stamp.nanosec))
+            self._client.publish(message)
+            self._client.wait_for(lambda: self._answered in sent, 2.0)
+
+    def _reference(self) -> PointCloud2:
+        self.counts["reference clouds"] += 1
+        return cloud_message(Header(stamp=self._client.now(), frame_id="map"), self._room[:REFERENCE_POINTS])
 
     def _valid(self) -> PointCloud2:
         self.counts["valid clouds"] += 1
@@ -109,8 +128,8 @@ class Soak:
         self._client.change_state(transition)
         self.latencies.append((start, (time.monotonic() - start) * 1e3))
 
-    def _take(self, _: Any) -> None:
-        self._results += 1
+    def _take(self, stats: PruningStats) -> None:
+        self._answered = (stats.header.stamp.sec, stats.header.stamp.nanosec)
         self.counts["results"] += 1
 
 
@@ -137,18 +156,21 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], Soak]:
     return _values(args, soak, status, left_over(mapped), ends), soak
 
 
-STATES = ("unconfigured", "inactive", "active", "working")
+STATES = ("unconfigured", "configuring", "inactive", "active", "working")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def _end(args: argparse.Namespace, state: str, number: signal.Signals) -> dict[str, Any]:
     """Exit status of a node that gets a signal in a state, and the shared memory that it leaves behind."""
     namespace = f"/soak_{os.getpid()}_{state}"
-    autostart = state in ("active", "working")
+    autostart = state in ("configuring", "active", "working")
     process = NodeProcess(namespace, [*_parameters(args), f"autostart:={autostart}".lower()], args.out / "end.log")
     try:
         client = Client(process, namespace, 60.0)
-        if autostart:
+        if state == "configuring":
+            # It configures itself as soon as it is there, which takes seconds, and answers nothing meanwhile.
+            client.wait_until_there()
+        elif autostart:
             client.wait_until_active()
         else:
             client.state()
@@ -184,11 +206,15 @@ def _values(args: argparse.Namespace, soak: Soak, status: int, left: set[str], e
     }
     if args.minutes >= figures.JUDGED_MINUTES:
         checks["memory does not grow beyond noise"] = memory["within_noise"]
+    if args.minutes >= 60:
+        for what, least in CYCLES_AN_HOUR.items():
+            checks[f"{what} {least} times"] = soak.counts[what] >= least
     return {
         "minutes": args.minutes,
         "seed": args.seed,
         "done": dict(soak.counts),
         "transitions_ms": figures.percentiles([ms for _, ms in soak.latencies]),
+        "activated_per_hour": soak.counts["activated"] / args.minutes * 60,
         "memory": memory,
         "threads": {"after_warm_up": settled.threads, "at_end": samples[-1].threads},
         "files": {"after_warm_up": settled.files, "at_end": samples[-1].files},

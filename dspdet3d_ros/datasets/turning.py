@@ -1,0 +1,71 @@
+"""Boxes measured from points, and scenes turned about the vertical, whose boxes must be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from dspdet3d_ros.datasets.scene import LabelledScene, SceneSet
+from dspdet3d_ros.errors import InputError
+
+#: Fewest points of a labelled thing.
+LEAST_POINTS = 12
+#: Smallest edge of a measured box, metres: the points of a flat thing seen from above have no height.
+LEAST_SIZE_M = 0.005
+
+
+def visible_boxes(xyz: np.ndarray, inst: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes of the visible extents: the first to the 99th percentile of each thing's points along each axis.
+
+    Args:
+        xyz: (N, 3).
+        inst: (N,) k + 1 for thing k, 0 elsewhere.
+        count: number of things.
+
+    Returns:
+        (count, 6) centre and size, and (count,) number of points; boxes of things without points are zero.
+    """
+    boxes, numbers = np.zeros((count, 6), np.float32), np.bincount(inst, minlength=count + 1)[1:]
+    rows = np.flatnonzero(inst)
+    rows = rows[np.argsort(inst[rows], kind="stable")]
+    for k, part in enumerate(np.split(xyz[rows], np.cumsum(numbers)[:-1])):
+        if len(part):
+            low, high = np.percentile(part, (1, 99), axis=0)
+            boxes[k] = [*(low + high) / 2, *np.maximum(high - low, LEAST_SIZE_M)]
+    return boxes, numbers
+
+
+def yaw_matrix(angle: float) -> np.ndarray:
+    """(3, 3) float64 turn about z by an angle in radians, from x to y."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+
+
+def turned(scene: LabelledScene, degrees: float) -> LabelledScene:
+    """The scene turned about z, its boxes measured anew from their points, at 0 degrees too.
+
+    Things of fewer than `LEAST_POINTS` points are no longer labelled.
+
+    Raises:
+        InputError: the scene does not say which points belong to which box.
+    """
+    if scene.inst is None:
+        raise InputError(f"scene {scene.name}: cannot be turned: it does not say which points belong to which box")
+    xyz = scene.xyz @ yaw_matrix(np.deg2rad(degrees)).T
+    boxes, numbers = visible_boxes(xyz, scene.inst, len(scene.boxes))
+    seen = numbers >= LEAST_POINTS
+    number = np.concatenate([[0], np.where(seen, np.cumsum(seen), 0)]).astype(np.int32)
+    names = tuple(name for name, kept in zip(scene.names, seen, strict=True) if kept)
+    return replace(scene, xyz=xyz, boxes=boxes[seen], names=names, inst=number[scene.inst])
+
+
+def turned_set(scenes: SceneSet, degrees: float) -> SceneSet:
+    """All scenes turned; see `turned`."""
+    return replace(scenes, readers=tuple(partial(_read_turned, read, degrees) for read in scenes.readers))
+
+
+def _read_turned(read: Callable[[], LabelledScene], degrees: float) -> LabelledScene:
+    return turned(read(), degrees)
