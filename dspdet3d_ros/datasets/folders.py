@@ -116,7 +116,7 @@ def _instances(cloud: Path, numbers: list[Any], points: int) -> np.ndarray | Non
     None also where there is not one number for each point that was read.
     """
     with np.load(cloud, allow_pickle=False) as archive:
-        of_points = archive["inst"] if "inst" in archive else None
+        of_points = archive.get("inst")
     if of_points is None or of_points.shape != (points,) or not all(type(number) is int for number in numbers):
         return None
     inst = np.zeros(points, np.int32)

@@ -160,13 +160,16 @@ class Client:
         self._node.destroy_node()
         self._context.try_shutdown()
 
-    def wait_until_there(self) -> None:
+    def wait_until_there(self, what: str = "the detector node") -> None:
         """Waits until the node's services are known, whether it answers already or not.
+
+        Args:
+            what: that is waited for, as the error says it.
 
         Raises:
             ClientError: they are not.
         """
-        self._wait(self._services[GetState].service_is_ready, "the detector node")
+        self._wait(self._services[GetState].service_is_ready, what)
 
     def wait_until_active(self) -> None:
         """Waits until the node takes clouds.
@@ -175,7 +178,7 @@ class Client:
             ClientError: it does not.
         """
         what = "the detector node to become active"
-        self.wait_until_there()
+        self.wait_until_there(what)
         end = time.monotonic() + self._timeout_s
         while self.state() != "active":
             self._process.check()

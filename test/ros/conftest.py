@@ -1,5 +1,6 @@
 """Real nodes in one process: the detector node on one executor thread, the test's own node on the test's thread."""
 
+import contextlib
 import os
 import threading
 import time
@@ -42,6 +43,25 @@ def tiny(tmp_path_factory):
     network = DSPDet3D(ModelConfig.from_dict(values))
     save_checkpoint(folder / "tiny.pth", {"state_dict": network.state_dict()})
     return SimpleNamespace(model=str(folder / "tiny.yaml"), checkpoint=str(folder / "tiny.pth"), folder=folder)
+
+
+@pytest.fixture(scope="module")
+def remote(process):
+    """A node of the test, beside the active node in the `process` of its module."""
+    from node_process import Remote
+
+    with Remote() as remote:
+        remote.connect()
+        yield remote
+
+
+@pytest.fixture
+def launch(tiny):
+    """Starts nodes in processes of their own."""
+    from node_process import Process
+
+    with contextlib.ExitStack() as processes:
+        yield lambda **parameters: processes.enter_context(Process(tiny, **parameters))
 
 
 @pytest.fixture

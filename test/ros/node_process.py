@@ -2,6 +2,7 @@
 
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -19,6 +20,8 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import PointCloud2
 from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import MarkerArray
+
+from dspdet3d_ros.ros.endurance.process import SHARED_MEMORY, left_over, segments
 
 WAIT_S = 60
 DOMAIN = 1 + os.getpid() % 100
@@ -79,11 +82,26 @@ class Process:
             self.lines.append(self._new.get())
         return status, "".join(self.lines)
 
-    def kill(self):
-        """Ends it in any case."""
-        if self.process.poll() is None:
+    def close(self):
+        """Ends it as an operator does; one that does not end is killed, without what it holds in shared memory."""
+        if self.process.poll() is not None:
+            return
+        held = segments(self.process.pid)
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(WAIT_S)
+        except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+            for name in left_over(held):
+                (SHARED_MEMORY / name).unlink(missing_ok=True)
+            raise AssertionError(f"SIGINT did not end the node within {WAIT_S} s") from None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
 
 class Remote:
@@ -109,6 +127,12 @@ class Remote:
 
     def _take_health(self, array):
         self.health += [status for status in array.status if status.name.startswith(f"{self.name}:")]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
     def close(self):
         """Leaves ROS."""

@@ -9,7 +9,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 pytest.importorskip("torch")
 
 import numpy as np
-from node_process import FAULTY_NODE, Process, Remote
+from node_process import FAULTY_NODE, Process
 from std_msgs.msg import Header
 
 from dspdet3d_ros.ros.faults import Level
@@ -20,18 +20,9 @@ HEADER = Header(frame_id="map")
 
 @pytest.fixture(scope="module")
 def process(tiny):
-    process = Process(tiny, FAULTY_NODE, input_reliability="reliable", watchdog_timeout_s=8.0)
-    process.wait_for("active: taking clouds")
-    yield process
-    process.kill()
-
-
-@pytest.fixture(scope="module")
-def remote(process):
-    remote = Remote()
-    remote.connect()
-    yield remote
-    remote.close()
+    with Process(tiny, FAULTY_NODE, input_reliability="reliable", watchdog_timeout_s=8.0) as process:
+        process.wait_for("active: taking clouds")
+        yield process
 
 
 @pytest.fixture

@@ -28,18 +28,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def process(tiny, folder):
-    process = Process(tiny, cwd=folder, input_reliability="reliable", max_points=5000)
-    process.wait_for("active: taking clouds")
-    yield process
-    process.kill()
-
-
-@pytest.fixture(scope="module")
-def remote(process):
-    remote = Remote()
-    remote.connect()
-    yield remote
-    remote.close()
+    with Process(tiny, cwd=folder, input_reliability="reliable", max_points=5000) as process:
+        process.wait_for("active: taking clouds")
+        yield process
 
 
 @pytest.fixture(autouse=True)
@@ -216,9 +207,8 @@ def test_25_clouds_of_varying_sizes_leave_no_memory_behind(remote, points):
 
 
 def test_26_two_nodes_in_two_namespaces_do_not_touch_each_other(remote, tiny, points):
-    process = Process(tiny, namespace="/other", input_reliability="reliable")
-    other = Remote("/other/dspdet3d")
-    try:
+    node = Process(tiny, namespace="/other", input_reliability="reliable")
+    with node as process, Remote("/other/dspdet3d") as other:
         other.connect()
         assert other.set(pruning_threshold=1).successful
         before = len(remote.received["stats"])
@@ -230,9 +220,6 @@ def test_26_two_nodes_in_two_namespaces_do_not_touch_each_other(remote, tiny, po
         assert ours == {"/diagnostics", "/rosout", "/parameter_events"}
         status, log = process.end(signal.SIGTERM)
         assert status == 0, log
-    finally:
-        process.kill()
-        other.close()
 
 
 @pytest.mark.parametrize("home", [None, "/proc/none", "/dev/full"])
@@ -241,12 +228,8 @@ def test_30_where_nothing_can_be_written_the_node_still_works(tiny, points, tmp_
     environment = {name: value for name, value in os.environ.items() if name not in places}
     environment |= {"TORCHINDUCTOR_CACHE_DIR": "/proc/none", "TRITON_CACHE_DIR": "/proc/none"}
     environment |= {"HOME": home} if home else {}
-    process = Process(tiny, namespace="/bare", environment=environment, cwd=tmp_path, input_reliability="reliable")
-    bare = Remote("/bare/dspdet3d")
-    try:
+    node = Process(tiny, namespace="/bare", environment=environment, cwd=tmp_path, input_reliability="reliable")
+    with node as process, Remote("/bare/dspdet3d") as bare:
         bare.connect()
         assert len(bare.ask(cloud_message(HEADER, points))[0].detections) > 0
         assert process.end(signal.SIGINT)[0] == 0
-    finally:
-        process.kill()
-        bare.close()

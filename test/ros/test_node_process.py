@@ -10,7 +10,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 import numpy as np
 import rclpy
-from node_process import DOMAIN, WAIT_S, Process, Remote
+from node_process import DOMAIN, WAIT_S, Remote
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -19,21 +19,6 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 
 from dspdet3d_ros.ros.messages import cloud_message
-
-
-@pytest.fixture
-def launch(tiny):
-    processes = []
-
-    def launch(**parameters):
-        processes.append(Process(tiny, **parameters))
-        return processes[-1]
-
-    yield launch
-    for process in processes:
-        if process.process.poll() is None:
-            process.process.kill()
-            process.process.wait()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
