@@ -1,0 +1,60 @@
+"""`dspdet3d statistics`: what scans are like, beside each other."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dspdet3d_ros.errors import InputError
+
+if TYPE_CHECKING:
+    from dspdet3d_ros.datasets.scene import SceneSet
+
+HELP = "tell what scans are like: thickness and density of planes, holes, number and sizes of things"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument(
+        "data", type=Path, nargs="+", help="folders of labelled scenes, as for evaluate, or cloud files"
+    )
+    parser.add_argument("--split", default="val", help="which of the data set's splits (default: %(default)s)")
+    parser.add_argument("--limit", type=int, help="the most scenes that are read of each folder")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints a column for each folder or cloud."""
+    if args.limit is not None and args.limit < 1:
+        raise InputError(f"--limit: expected at least 1, got {args.limit}")
+
+    from dspdet3d_ros.datasets.statistics import summary, table
+    from dspdet3d_ros.report import write_json
+
+    columns = {}
+    for path in args.data:
+        scenes = _scenes(path, args)
+        name = path.name if path.name not in columns else str(path)
+        columns[name] = summary(scenes)
+    print(table(columns))
+    if args.json:
+        write_json(args.json, columns)
+    return 0
+
+
+def _scenes(path: Path, args: argparse.Namespace) -> SceneSet:
+    """The scenes of a folder, or a cloud file as the only scene."""
+    import numpy as np
+
+    from dspdet3d_ros.clouds.files import read_cloud
+    from dspdet3d_ros.datasets.folders import open_scenes
+    from dspdet3d_ros.datasets.scene import LabelledScene, SceneSet
+
+    if path.is_dir() or path.suffix == ".pkl":
+        return open_scenes(path, args.split, args.limit)
+    cloud = read_cloud(path)
+    boxes, names = np.zeros((0, 6), np.float32), ()
+    if cloud.truth is not None:
+        boxes, names = cloud.truth.boxes, cloud.truth.names
+    return SceneSet((lambda: LabelledScene(path.stem, "all", cloud.xyz, boxes, names),))

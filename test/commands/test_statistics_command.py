@@ -1,0 +1,38 @@
+"""`dspdet3d statistics` on folders and cloud files."""
+
+import json
+
+import numpy as np
+import pytest
+
+from dspdet3d_ros.cli import main
+
+pytest.importorskip("scipy", reason="distances between points are found with scipy")
+
+
+def test_folders_and_clouds_have_a_column_each(indexed, tmp_path, capsys):
+    np.savez(tmp_path / "one.npz", xyz=np.random.default_rng(0).uniform(0, 1, (500, 3)))
+    out = tmp_path / "out" / "figures.json"
+    assert main(["statistics", str(indexed), str(tmp_path / "one.npz"), "--json", str(out)]) == 0
+    assert "| | clouds | one.npz |" in capsys.readouterr().out
+    values = json.loads(out.read_text())
+    assert (values["clouds"]["scenes"], values["one.npz"]["scenes"]) == (2, 1)
+    assert values["clouds"]["longest_edge"]["samples"] == 4
+    assert main(["statistics", str(indexed), "--limit", "1", "--json", str(out)]) == 0
+    assert json.loads(out.read_text())["clouds"]["scenes"] == 1
+
+
+def test_folders_of_one_name_are_told_apart(indexed, tmp_path, capsys):
+    other = tmp_path / "other" / indexed.name
+    other.parent.mkdir()
+    indexed.rename(other)
+    other.parent.joinpath("more").mkdir()
+    (other.parent / "more" / indexed.name).symlink_to(other)
+    assert main(["statistics", str(other), str(other.parent / "more" / indexed.name)]) == 0
+    assert f"| | clouds | {other.parent / 'more' / indexed.name} |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("arguments", "word"), [(["--limit", "0"], "--limit"), ([], "none.npz")])
+def test_what_is_wrong_is_named(tmp_path, capsys, arguments, word):
+    assert main(["statistics", str(tmp_path / "none.npz"), *arguments]) == 1
+    assert word in capsys.readouterr().err
