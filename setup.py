@@ -36,6 +36,7 @@ setup(
     extras_require={**EXTRAS, "all": sorted({requirement for extra in EXTRAS.values() for requirement in extra})},
     entry_points={
         "console_scripts": [
+            "cloud_player = dspdet3d_ros.ros.cloud_player:main",
             "dspdet3d = dspdet3d_ros.cli:main",
             "detector = dspdet3d_ros.ros.detector_node:main",
         ]
