@@ -20,7 +20,8 @@ class TrainingConfig:
         repeat: passes over the scenes in an epoch.
         iterations: optimiser steps of the whole run, whatever the number of scenes; 0 follows from `epochs`.
         sampling: "passes" takes every scene once in each pass; "things" draws scenes in proportion to the things that
-            are labelled in them.
+            are labelled in them; "classes" draws a class and then one of its things, so that rare names are learnt too,
+            and takes the crop about it.
         batch_size: scenes or crops a step, in each process.
         learning_rate, weight_decay, clip_norm: of AdamW and its gradients.
         schedule: "steps" multiplies the rate by 0.1 after 8/12 and 11/12 of the run, as published (12 epochs);
@@ -77,8 +78,8 @@ class TrainingConfig:
             raise InputError(f"schedule: expected 'steps' or 'cosine', got {self.schedule!r}")
         if self.precision not in ("fp32", "bf16"):
             raise InputError(f"precision: expected 'fp32' or 'bf16', got {self.precision!r}")
-        if self.sampling not in ("passes", "things"):
-            raise InputError(f"sampling: expected 'passes' or 'things', got {self.sampling!r}")
+        if self.sampling not in ("passes", "things", "classes"):
+            raise InputError(f"sampling: expected 'passes', 'things' or 'classes', got {self.sampling!r}")
         low, high = self.keep_thresholds
         if not 0 <= low <= high <= 1 or not 0 <= self.unpruned_share <= 1:
             raise InputError(

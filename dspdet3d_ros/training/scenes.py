@@ -81,6 +81,7 @@ class CropDataset(Dataset):
         if not things.sum():
             raise InputError("training scenes: expected at least one labelled thing, found none")
         self._chance = things / things.sum()
+        self._members = _by_class(scenes)
 
     def __len__(self) -> int:
         return self._config.iterations
@@ -91,17 +92,21 @@ class CropDataset(Dataset):
         first = (iteration * self._processes + self._rank) * size
         return [self._sample(number, rng) for number in range(first, first + size)]
 
-    def _choose(self, number: int, rng: np.random.Generator) -> TrainingScene:
-        """The scene that is the run's sample of this number."""
+    def _choose(self, number: int, rng: np.random.Generator) -> tuple[TrainingScene, int | None]:
+        """The scene that is the run's sample of this number, and the thing that it is about, if any."""
         count = len(self._scenes)
+        if self._config.sampling == "classes":
+            scene, thing = rng.choice(self._members[rng.integers(len(self._members))])
+            return self._scenes[scene], int(thing)
         if self._config.sampling == "things":
-            return self._scenes[rng.choice(count, p=self._chance)]
+            return self._scenes[rng.choice(count, p=self._chance)], None
         order = np.random.default_rng([self._seed, number // count]).permutation(count)
-        return self._scenes[order[number % count]]
+        return self._scenes[order[number % count]], None
 
     def _sample(self, number: int, rng: np.random.Generator) -> LabelledPoints:
         threshold, size = self._pruning(rng)
-        scene = augment(self._choose(number, rng), self._config, rng, size)
+        scene, thing = self._choose(number, rng)
+        scene = augment(scene, self._config, rng, size, thing)
         # A scene without things, or a crop that lost them all, is replaced by another that has some.
         while not len(scene.boxes):
             scene = augment(self._scenes[rng.choice(len(self._scenes), p=self._chance)], self._config, rng, size)
@@ -120,20 +125,34 @@ class CropDataset(Dataset):
         return (float(rng.uniform(low, high)) if low < high else high), config.crop_size
 
 
-def augment(scene: TrainingScene, config: TrainingConfig, rng: np.random.Generator, crop_size: float) -> TrainingScene:
+def _by_class(scenes: Sequence[TrainingScene]) -> list[np.ndarray]:
+    """For each class that occurs, the (K, 2) scene and box indices of its things."""
+    things = np.array([(i, k) for i, scene in enumerate(scenes) for k in range(len(scene.boxes))])
+    labels = np.concatenate([scene.labels for scene in scenes])
+    return [things[labels == label] for label in np.unique(labels)]
+
+
+def augment(
+    scene: TrainingScene,
+    config: TrainingConfig,
+    rng: np.random.Generator,
+    crop_size: float,
+    thing: int | None = None,
+) -> TrainingScene:
     """A random crop, turned, mirrored, scaled and thinned: as published, but with any turn where possible."""
     if crop_size:
-        scene = crop(scene, crop_size, rng)
+        scene = crop(scene, crop_size, rng, thing)
     matrix = np.diag([*rng.choice([-1.0, 1.0], 2), 1.0]) * rng.uniform(0.9, 1.1)
     mirrored = TrainingScene(scene.xyz @ matrix.T, scene.inst, _mapped(scene.boxes, matrix), scene.labels)
     return thin(turn(mirrored, config.yaw, rng), config.points_per_scene, rng)
 
 
-def crop(scene: TrainingScene, size: float, rng: np.random.Generator) -> TrainingScene:
-    """A disc in plan of the given diameter (metres) about some thing; a disc, so that a turn cannot cut it."""
+def crop(scene: TrainingScene, size: float, rng: np.random.Generator, thing: int | None = None) -> TrainingScene:
+    """A disc in plan of the given diameter (metres) about a thing, or any; a disc, so that a turn cannot cut it."""
     if not len(scene.boxes):
         return scene
-    center = scene.boxes[rng.integers(len(scene.boxes)), :2] + rng.uniform(-0.3, 0.3, 2) * size
+    thing = rng.integers(len(scene.boxes)) if thing is None else thing
+    center = scene.boxes[thing, :2] + rng.uniform(-0.3, 0.3, 2) * size
     inside = np.hypot(*(scene.xyz[:, :2] - center).T) <= size / 2
     count = len(scene.boxes)
     if scene.inst is None:
