@@ -53,7 +53,7 @@ def work_of(detector: Detector, xyz: np.ndarray, settings: DetectionSettings) ->
     recorder = Recorder(detector.engine)
     with torch.inference_mode():
         local = torch.from_numpy((points - origin).astype(np.float32)).to(detector.device)
-        voxels = voxelise(local, config.voxel_size, recorder)
+        voxels = voxelise(local, config.voxel_size, recorder, plan_invariant=config.plan_invariant)
         prune = threshold_pruner(settings.pruning_threshold)
         outputs = network(voxels, prune, lap=recorder.lap, max_cells=settings.max_cells_per_level)
     return Work(tuple(recorder.convolutions), head_multiply_adds(outputs, config.widths, config.head_width))

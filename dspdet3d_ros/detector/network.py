@@ -37,7 +37,9 @@ class DSPDet3D(nn.Module):
         return self.head(levels, prune, limit, lap, max_cells)
 
 
-def voxelise(points: Tensor, voxel_size: float, engine: Engine, batch: Tensor | None = None) -> SparseTensor:
+def voxelise(
+    points: Tensor, voxel_size: float, engine: Engine, batch: Tensor | None = None, plan_invariant: bool = False
+) -> SparseTensor:
     """Points to one voxel each `floor(xyz / s)`; its feature is the xyz of its first point.
 
     Args:
@@ -45,6 +47,7 @@ def voxelise(points: Tensor, voxel_size: float, engine: Engine, batch: Tensor | 
         voxel_size: s, metres.
         engine: what computes the convolutions.
         batch: (N,) scene index of each point, 0 if not given.
+        plan_invariant: x and y of the feature count from the voxel's corner, z as it is; see `ModelConfig`.
 
     Returns:
         A tensor of stride 1 with 3 channels.
@@ -55,4 +58,8 @@ def voxelise(points: Tensor, voxel_size: float, engine: Engine, batch: Tensor | 
     cells = torch.floor(points / voxel_size).clamp(-(2.0**40), 2.0**40).long()
     index = points.new_zeros(len(points), dtype=torch.int64) if batch is None else batch
     coords, rows = CoordinateSet.from_coordinates(torch.cat([index[:, None], cells], 1))
-    return SparseTensor(points[rows], coords, engine)
+    features = points[rows]
+    if plan_invariant:
+        corner = coords.coords[:, 1:3].to(points.dtype) * voxel_size
+        features = torch.cat([features[:, :2] - corner, features[:, 2:]], 1)
+    return SparseTensor(features, coords, engine)

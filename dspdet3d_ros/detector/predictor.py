@@ -196,7 +196,9 @@ class Detector:
         if not len(points):
             return 0, [], [np.empty((0, 6)), np.empty(0, np.float32), np.empty(0, np.int64)], 0
         with torch.inference_mode():
-            voxels = voxelise(points, self.config.voxel_size, self._engine)
+            voxels = voxelise(
+                points, self.config.voxel_size, self._engine, plan_invariant=self.config.plan_invariant
+            )
             if len(voxels) > self.max_voxels:
                 voxels = voxels.select(evenly_spaced(len(voxels), self.max_voxels, self._device))
             watch.lap("voxelise")

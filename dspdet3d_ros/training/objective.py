@@ -59,10 +59,11 @@ def batch_losses(network: DSPDet3D, batch: Sequence[LabelledPoints], config: Tra
     """Runs the network on a batch and compares with the targets."""
     scene = torch.cat([torch.full((len(s.points),), i, dtype=torch.int64) for i, s in enumerate(batch)])
     points = torch.cat([s.points for s in batch])
-    voxels = voxelise(points, network.config.voxel_size, engine, scene.to(points.device))
+    model = network.config
+    voxels = voxelise(points, model.voxel_size, engine, scene.to(points.device), model.plan_invariant)
     limit = row_limiter(config.prune_threshold, len(batch))
-    outputs = network(voxels, training_pruner(batch, config, network.config.voxel_size), limit)
-    return compare(outputs, batch, config, network.config.voxel_size)
+    outputs = network(voxels, training_pruner(batch, config, model.voxel_size), limit)
+    return compare(outputs, batch, config, model.voxel_size)
 
 
 def training_pruner(batch: Sequence[LabelledPoints], config: TrainingConfig, voxel_size: float) -> Pruner:

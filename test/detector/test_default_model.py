@@ -34,6 +34,18 @@ def test_the_demo_scene_turned_by_a_quarter_is_found_as_well(detector):
     assert precision([result], 0.25).recall >= 0.7
 
 
+def test_a_thing_is_found_wherever_in_a_building_it_stands(detector):
+    cloud = read_cloud(DATA_DIR / "demo_scene.npz")
+    # A multiple of the coarsest cells, so that both rooms are cut into the same cells.
+    apart = np.float32([25 * 0.32, 0, 0])
+    both = detector(np.concatenate([cloud.xyz, cloud.xyz + apart])).boxes
+    middle = (cloud.xyz[:, 0].max() + cloud.xyz[:, 0].min() + apart[0]) / 2
+    here, there = both[both[:, 0] < middle], both[both[:, 0] > middle] - np.concatenate([apart, np.zeros(3)])
+    assert len(here) == len(there) >= 10
+    distance = np.abs(here[:, None] - there[None]).max(-1)
+    assert distance.min(1).max() < 1e-3 and distance.min(0).max() < 1e-3
+
+
 def test_weights_and_scene_are_small_enough_to_ship():
     assert (DATA_DIR / "small.pth").stat().st_size <= 8e6
     assert (DATA_DIR / "demo_scene.npz").stat().st_size <= 2e6

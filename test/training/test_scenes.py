@@ -112,6 +112,15 @@ def test_scenes_with_more_things_are_drawn_more_often():
     assert 0.65 < np.mean(drawn) < 0.85
 
 
+def test_sampling_by_classes_draws_rare_ones_as_often_and_crops_about_them():
+    common, rare = table(0), table(1)
+    common = dataclasses.replace(common, labels=np.array([0, 0, 0]))
+    rare = dataclasses.replace(rare, boxes=rare.boxes[:1], labels=np.array([1]), inst=np.where(rare.inst == 1, 1, 0))
+    config = TrainingConfig(iterations=1, batch_size=200, crop_size=0.3, points_per_scene=500, sampling="classes")
+    drawn = [scene.labels.tolist() for scene in CropDataset([common] * 9 + [rare], config, 0)[0]]
+    assert 0.4 < np.mean([1 in labels for labels in drawn]) < 0.6
+
+
 def test_without_labelled_things_there_is_nothing_to_train():
     empty = dataclasses.replace(table(), boxes=np.empty((0, 6)), labels=np.empty(0, int), inst=None)
     with pytest.raises(InputError, match="labelled thing"):
