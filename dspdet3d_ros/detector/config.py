@@ -30,7 +30,7 @@ class ModelConfig:
             where of two equal things one above the other one is lost.
         nms_across_classes: one box an object whatever its class, instead of one an object and class.
         nms_pre: number of best-scored cells that become boxes at all.
-        plan_invariant: the network is given where a point lies within its voxel in place of its x and y, so that what it
+        plan_invariant: the network is given where in its voxel a point lies in place of its x and y, so that what it
             finds hangs on height but not on where in a building a thing stands; as published it is given x and y.
         recenter: the network was trained at the origin: clouds are moved there, boxes back.
         weights: file of the weights that come with the package, or None.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -29,9 +30,25 @@ def best_cells(outputs: Sequence[LevelOutput], config: ModelConfig) -> tuple[Ten
     return boxes[best], scores[best], not_finite
 
 
-def select_boxes(
-    boxes: Tensor, scores: Tensor, settings: DetectionSettings, config: ModelConfig
-) -> tuple[Tensor, Tensor, Tensor]:
+@dataclass(frozen=True)
+class Selection:
+    """What is reported, on the CPU, best score first.
+
+    Attributes:
+        boxes: (K, 6) metres.
+        scores: (K,).
+        labels: (K,) class indices.
+        class_scores: (K, n_classes) scores as each class, 0 below the threshold; None where each box stands for one
+            class only.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    class_scores: Tensor | None
+
+
+def select_boxes(boxes: Tensor, scores: Tensor, settings: DetectionSettings, config: ModelConfig) -> Selection:
     """Score threshold, class filter and suppression of duplicates.
 
     Args:
@@ -41,7 +58,7 @@ def select_boxes(
         config: says how overlap is measured and whether classes suppress each other.
 
     Returns:
-        (K, 6) boxes, (K,) scores, (K,) class indices, on the CPU; best score first, at most `max_detections`.
+        At most `max_detections` boxes.
     """
     # What follows is sequential and asks for numbers all the time: on the host.
     iou = iou_matrix(boxes, boxes, config.nms_overlap).cpu()
@@ -55,7 +72,11 @@ def select_boxes(
         rows, labels = _boxes_by_class(scores, iou, settings)
     chosen = scores[rows, labels]
     order = torch.argsort(chosen, descending=True, stable=True)[: settings.max_detections]
-    return boxes[rows[order]], chosen[order], labels[order]
+    rows = rows[order]
+    class_scores = None
+    if config.nms_across_classes:
+        class_scores = torch.where(scores[rows] > settings.score_threshold, scores[rows], 0.0)
+    return Selection(boxes[rows], chosen[order], labels[order], class_scores)
 
 
 def _one_box_an_object(scores: Tensor, iou: Tensor, settings: DetectionSettings) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from dspdet3d_ros.detector.device_points import prepare
 from dspdet3d_ros.detector.head import LEVELS, LevelOutput, threshold_pruner
 from dspdet3d_ros.detector.network import DSPDet3D, voxelise
 from dspdet3d_ros.detector.points import as_points, training_origin, usable_points
-from dspdet3d_ros.detector.postprocess import best_cells, select_boxes
+from dspdet3d_ros.detector.postprocess import Selection, best_cells, select_boxes
 from dspdet3d_ros.detector.released import released_config
 from dspdet3d_ros.detector.result import Detections, DetectionSettings, DetectionStats, LevelCells
 from dspdet3d_ros.detector.stopwatch import Stopwatch
@@ -165,7 +165,7 @@ class Detector:
         watch = Stopwatch(self._device)
         points, origin = self._local_points(xyz)
         watch.lap("points")
-        voxels, outputs, (boxes, scores, labels), not_finite = self._find(points, settings, watch)
+        voxels, outputs, found, not_finite = self._find(points, settings, watch)
         stats = DetectionStats(
             pruning_threshold=settings.pruning_threshold,
             points_in=len(xyz),
@@ -178,8 +178,9 @@ class Detector:
             backend=self.backend,
             not_finite=not_finite,
         )
-        boxes = boxes + np.concatenate([origin.cpu().numpy(), np.zeros(3)])
-        return Detections(boxes, scores, labels, self.class_names, stats)
+        boxes = found.boxes.numpy().astype(np.float64) + np.concatenate([origin.cpu().numpy(), np.zeros(3)])
+        class_scores = None if found.class_scores is None else found.class_scores.numpy()
+        return Detections(boxes, found.scores.numpy(), found.labels.numpy(), self.class_names, stats, class_scores)
 
     def _local_points(self, xyz: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """(M, 3) float32 usable points about the origin and (3,) float64 the origin, on the device."""
@@ -191,14 +192,13 @@ class Detector:
 
     def _find(
         self, points: torch.Tensor, settings: DetectionSettings, watch: Stopwatch
-    ) -> tuple[int, list[LevelOutput], list[np.ndarray], int]:
-        """Number of voxels, head outputs, boxes, scores and labels about the training origin, and `not_finite`."""
+    ) -> tuple[int, list[LevelOutput], Selection, int]:
+        """Number of voxels, head outputs, what is selected of them about the training origin, and `not_finite`."""
         if not len(points):
-            return 0, [], [np.empty((0, 6)), np.empty(0, np.float32), np.empty(0, np.int64)], 0
+            nothing = select_boxes(torch.empty(0, 6), torch.empty(0, len(self.class_names)), settings, self.config)
+            return 0, [], nothing, 0
         with torch.inference_mode():
-            voxels = voxelise(
-                points, self.config.voxel_size, self._engine, plan_invariant=self.config.plan_invariant
-            )
+            voxels = voxelise(points, self.config.voxel_size, self._engine, plan_invariant=self.config.plan_invariant)
             if len(voxels) > self.max_voxels:
                 voxels = voxels.select(evenly_spaced(len(voxels), self.max_voxels, self._device))
             watch.lap("voxelise")
@@ -206,9 +206,8 @@ class Detector:
             outputs = self._network(voxels, prune, lap=watch.lap, max_cells=settings.max_cells_per_level)
             best, scores, not_finite = best_cells(outputs, self.config)
             found = select_boxes(best, scores, settings, self.config)
-            boxes, scores, labels = (part.cpu().numpy() for part in found)
         watch.lap("postprocess")
-        return len(voxels), outputs, [boxes.astype(np.float64), scores, labels], not_finite
+        return len(voxels), outputs, found, not_finite
 
 
 def _level_cells(outputs: Sequence[LevelOutput]) -> tuple[LevelCells, ...]:

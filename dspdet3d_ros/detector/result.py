@@ -1,6 +1,8 @@
 """What one detection run takes and gives."""
 
-from dataclasses import dataclass, field
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -85,6 +87,8 @@ class Detections:
         labels: (K,) int64, index into `class_names`.
         class_names: the names of all classes that the model knows.
         stats: how the result came about.
+        class_scores: (K, n_classes) float32, what each box scores as each class, 0 below the score threshold; None
+            where each box stands for one class only (`nms_across_classes` off).
     """
 
     boxes: np.ndarray
@@ -92,6 +96,7 @@ class Detections:
     labels: np.ndarray
     class_names: tuple[str, ...]
     stats: DetectionStats = field(repr=False)
+    class_scores: np.ndarray | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -100,3 +105,20 @@ class Detections:
     def names(self) -> tuple[str, ...]:
         """The class name of each box."""
         return tuple(self.class_names[label] for label in self.labels)
+
+    def hypotheses(self, i: int) -> list[tuple[str, float]]:
+        """What box i may be: class names and scores, best first."""
+        if self.class_scores is None:
+            return [(self.class_names[self.labels[i]], float(self.scores[i]))]
+        row = self.class_scores[i]
+        return [(self.class_names[k], float(row[k])) for k in np.argsort(-row, kind="stable") if row[k] > 0]
+
+    def select(self, rows: np.ndarray) -> Detections:
+        """Some of the boxes: an index array or a mask."""
+        return replace(
+            self,
+            boxes=self.boxes[rows],
+            scores=self.scores[rows],
+            labels=self.labels[rows],
+            class_scores=None if self.class_scores is None else self.class_scores[rows],
+        )

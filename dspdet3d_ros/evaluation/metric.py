@@ -21,6 +21,9 @@ class SceneResult:
         names: N class names.
         truth: (K, 6) boxes that are there.
         truth_names: K class names.
+        class_names: the classes of the columns of `class_scores`.
+        class_scores: (N, n_classes) what each box scores as each class, 0 for what it is not; None where `names` say
+            all.
     """
 
     boxes: np.ndarray
@@ -28,15 +31,21 @@ class SceneResult:
     names: tuple[str, ...]
     truth: np.ndarray
     truth_names: tuple[str, ...]
+    class_names: tuple[str, ...] = ()
+    class_scores: np.ndarray | None = None
 
     def of_class(self, name: str) -> SceneResult:
-        """Only the boxes of one class."""
+        """What is of one class, and the boxes that may be, with their scores as that class."""
         # As arrays of text; an empty one of no text would compare as a whole.
         found = np.array(self.names, dtype=np.str_) == name
         there = np.array(self.truth_names, dtype=np.str_) == name
+        scores = self.scores
+        if self.class_scores is not None and name in self.class_names:
+            scores = self.class_scores[:, self.class_names.index(name)]
+            found = scores > 0
         return SceneResult(
             self.boxes[found],
-            self.scores[found],
+            scores[found],
             (name,) * int(found.sum()),
             self.truth[there],
             (name,) * int(there.sum()),

@@ -31,6 +31,7 @@ class Found:
         ms: wall milliseconds that it took.
         levels: cells by level of the network, coarse to fine; empty where there is no network.
         stage_ms: wall milliseconds by stage of the network.
+        class_names, class_scores: what else each box may be; see `SceneResult`.
     """
 
     boxes: np.ndarray
@@ -39,6 +40,14 @@ class Found:
     ms: float
     levels: tuple[LevelCells, ...] = ()
     stage_ms: Mapping[str, float] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
+    class_scores: np.ndarray | None = None
+
+    def beside(self, scene: LabelledScene) -> SceneResult:
+        """Together with what is there."""
+        return SceneResult(
+            self.boxes, self.scores, self.names, scene.boxes, scene.names, self.class_names, self.class_scores
+        )
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,16 @@ def finder(detector: Detector, settings: DetectionSettings) -> Callable[[Labelle
     def find(scene: LabelledScene) -> Found:
         found = detector(scene.xyz, settings)
         stats = found.stats
-        return Found(found.boxes, found.scores, found.names, stats.total_ms, stats.levels, stats.stage_ms)
+        return Found(
+            boxes=found.boxes,
+            scores=found.scores,
+            names=found.names,
+            ms=stats.total_ms,
+            levels=stats.levels,
+            stage_ms=stats.stage_ms,
+            class_names=found.class_names,
+            class_scores=found.class_scores,
+        )
 
     return find
 
@@ -74,8 +92,7 @@ def judge(find: Callable[[LabelledScene], Found], scenes: SceneSet) -> list[Judg
     judged = []
     for scene in tqdm(scenes, total=len(scenes), desc="evaluating", unit="scene", disable=None):
         found = find(scene)
-        result = SceneResult(found.boxes, found.scores, found.names, scene.boxes, scene.names)
-        judged.append(Judged(result, scene.subset, found.ms, found.levels))
+        judged.append(Judged(found.beside(scene), scene.subset, found.ms, found.levels))
     return judged
 
 

@@ -16,7 +16,6 @@ from dspdet3d_ros.detector.head import LEVELS
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.evaluation.memory import peak_of
-from dspdet3d_ros.evaluation.metric import SceneResult
 from dspdet3d_ros.evaluation.report import Judged, figures, finder
 
 TAUS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -38,9 +37,8 @@ def sweep(detector: Detector, scenes: SceneSet, taus: Sequence[float] = TAUS) ->
         for row, tau in zip(rows, taus, strict=True):
             find = finder(detector, replace(settings, pruning_threshold=tau))
             found, peak = peak_of(partial(find, scene), detector.device)
-            result = SceneResult(found.boxes, found.scores, found.names, scene.boxes, scene.names)
             head = sum(found.stage_ms.get(f"level{level}", 0.0) for level in range(LEVELS))
-            judged = Judged(result, scene.subset, found.ms, found.levels)
+            judged = Judged(found.beside(scene), scene.subset, found.ms, found.levels)
             row.append((judged, found.stage_ms.get("backbone", 0.0), head, peak))
     return [_row(tau, row, detector, scenes) for tau, row in zip(taus, rows, strict=True)]
 

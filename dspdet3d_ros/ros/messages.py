@@ -49,16 +49,20 @@ def publishable(detections: Detections) -> np.ndarray:
 
 
 def detection_array(header: Header, detections: Detections) -> Detection3DArray:
-    """The boxes, best first: class names as `class_id`, identity orientation, no `id` as nothing is tracked."""
+    """The boxes, best first: class names as `class_id`, identity orientation, no `id` as nothing is tracked.
+
+    The first of a detection's `results` is its best class; others that reach the score threshold follow.
+    """
     message = Detection3DArray(header=header)
-    for box, score, name in zip(detections.boxes, detections.scores, detections.names, strict=True):
+    for i, box in enumerate(detections.boxes):
         pose = _pose(box)
         detection = Detection3D(header=header)
-        hypothesis = ObjectHypothesisWithPose()
-        hypothesis.hypothesis.class_id = name
-        hypothesis.hypothesis.score = float(score)
-        hypothesis.pose.pose = pose
-        detection.results.append(hypothesis)
+        for name, score in detections.hypotheses(i):
+            hypothesis = ObjectHypothesisWithPose()
+            hypothesis.hypothesis.class_id = name
+            hypothesis.hypothesis.score = score
+            hypothesis.pose.pose = pose
+            detection.results.append(hypothesis)
         detection.bbox.center = pose
         detection.bbox.size = _size(box)
         message.detections.append(detection)
@@ -147,7 +151,10 @@ def cloud_message(
 
 
 def to_detections(array: Detection3DArray, stats: PruningStats) -> Detections:
-    """The detections that a pair of messages was made of; class names are those that occur, in order of occurrence."""
+    """The detections that a pair of messages was made of, each with its best class.
+
+    Class names are those that occur, in order of occurrence.
+    """
     boxes = [
         (d.bbox.center.position.x, d.bbox.center.position.y, d.bbox.center.position.z)
         + (d.bbox.size.x, d.bbox.size.y, d.bbox.size.z)

@@ -120,11 +120,11 @@ class Pipeline:
             stage_ms["transform"] = (time.perf_counter() - start) * 1e3
         found = self._detector(xyz, self._settings())
         good = publishable(found)
-        boxes, labels = found.boxes[good], found.labels[good]
+        chosen = found.select(good)
         objects, after_ms = None, {}
         if wants_objects:
             start = time.perf_counter()
-            objects = points_of_objects(xyz, cloud.rgb, boxes, labels)
+            objects = points_of_objects(xyz, cloud.rgb, chosen.boxes, chosen.labels)
             after_ms["object_points"] = (time.perf_counter() - start) * 1e3
         stats = replace(
             found.stats,
@@ -132,6 +132,6 @@ class Pipeline:
             stage_ms={**stage_ms, **found.stats.stage_ms, **after_ms},
             total_ms=sum(stage_ms.values()) + found.stats.total_ms + sum(after_ms.values()),
         )
-        detections = Detections(boxes, found.scores[good], labels, found.class_names, stats)
+        detections = replace(chosen, stats=stats)
         unusable = found.stats.not_finite + len(found) - len(detections)
         return Found(arrival, header, detections, unusable, objects)

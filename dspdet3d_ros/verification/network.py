@@ -165,7 +165,8 @@ def _verify_boxes(
     """The best final boxes: each one of the reference must have its like among ours."""
     settings = DetectionSettings(0.0, 0.01, 0.5, max_detections=1_000_000)
     boxes, scores, _ = best_cells(outputs, config)
-    found = [part.cpu().numpy() for part in select_boxes(boxes, scores, settings, config)]
+    selected = select_boxes(boxes, scores, settings, config)
+    found = [part.numpy() for part in (selected.boxes, selected.scores, selected.labels)]
     reference = [arrays[f"{run}/{key}"] for key in ("boxes", "scores", "labels")]
     worst = max((_distance(box, found) for box in zip(*reference, strict=True)), default=0.0)
     yield Check(title, worst <= FORWARD_TOLERANCE, f"{len(reference[0])} compared, worst relative error {worst:.1e}")

@@ -43,7 +43,8 @@ def test_a_thing_is_found_wherever_in_a_building_it_stands(detector):
     here, there = both[both[:, 0] < middle], both[both[:, 0] > middle] - np.concatenate([apart, np.zeros(3)])
     assert len(here) == len(there) >= 10
     distance = np.abs(here[:, None] - there[None]).max(-1)
-    assert distance.min(1).max() < 1e-3 and distance.min(0).max() < 1e-3
+    assert distance.min(1).max() < 1e-3
+    assert distance.min(0).max() < 1e-3
 
 
 def test_weights_and_scene_are_small_enough_to_ship():

@@ -5,7 +5,7 @@ import torch
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.head import LevelOutput
 from dspdet3d_ros.detector.postprocess import best_cells, select_boxes
-from dspdet3d_ros.detector.result import DetectionSettings
+from dspdet3d_ros.detector.result import Detections, DetectionSettings
 from dspdet3d_ros.sparse import CoordinateSet
 
 CONFIG = ModelConfig(classes=("cup", "bowl"))
@@ -16,8 +16,8 @@ SCORES = torch.tensor([[0.9, 0.1], [0.8, 0.1], [0.3, 0.7]])
 
 
 def found(settings=SETTINGS, config=CONFIG, scores=SCORES):
-    _, values, labels = select_boxes(BOXES, scores, settings, config)
-    return [(round(float(v), 2), config.classes[k]) for v, k in zip(values, labels, strict=True)]
+    selected = select_boxes(BOXES, scores, settings, config)
+    return [(round(float(v), 2), config.classes[k]) for v, k in zip(selected.scores, selected.labels, strict=True)]
 
 
 def test_equal_things_on_two_shelves_are_both_found():
@@ -56,3 +56,17 @@ def test_predictions_that_are_not_finite_are_left_out_and_counted():
     assert not_finite == 3
     torch.testing.assert_close(scores, torch.sigmoid(logits[[4, 1]]))
     torch.testing.assert_close(boxes[:, 0], torch.tensor([4.0, 1.0]) * CONFIG.voxel_size)
+
+
+def test_one_box_an_object_says_all_that_it_may_be():
+    config = replace(CONFIG, nms_across_classes=True)
+    selected = select_boxes(BOXES, torch.tensor([[0.9, 0.1], [0.3, 0.8], [0.3, 0.7]]), SETTINGS, config)
+    torch.testing.assert_close(selected.class_scores, torch.tensor([[0.9, 0.0], [0.3, 0.8]]))
+    detections = Detections(
+        *(part.numpy() for part in (selected.boxes, selected.scores, selected.labels)),
+        CONFIG.classes,
+        None,
+        selected.class_scores.numpy(),
+    )
+    assert [[name for name, _ in detections.hypotheses(i)] for i in range(2)] == [["cup"], ["bowl", "cup"]]
+    assert len(detections.select([1]).class_scores) == 1

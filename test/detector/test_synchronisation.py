@@ -119,8 +119,9 @@ def test_the_paths_of_a_gpu_find_the_same(monkeypatch):
         for module in (convolution, coords, kernel_map, tensor):
             monkeypatch.setattr(module, "waits_for_sizes", lambda _, gpu=gpu: gpu)
         outputs, best, _ = stages(Counter())
-        boxes, scores, labels = select_boxes(*best, DetectionSettings(0.3, 0.0, 0.5), MODEL)
-        assert len(boxes)
-        found.append((*(output.coords.keys for output in outputs), boxes, scores, labels))
+        selected = select_boxes(*best, DetectionSettings(0.3, 0.0, 0.5), MODEL)
+        assert len(selected.boxes)
+        cells = (output.coords.keys for output in outputs)
+        found.append((*cells, selected.boxes, selected.scores, selected.labels))
     for ours, theirs in zip(*found, strict=True):
         torch.testing.assert_close(ours, theirs)

@@ -1,5 +1,7 @@
 """Average precision on cases worked by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -70,6 +72,17 @@ def test_classes_are_judged_apart_and_only_those_that_occur():
     assert set(values) == {"cup"}
     assert values["cup"].average == pytest.approx(0.5)
     assert values["cup"].recall == pytest.approx(0.5)
+
+
+def test_a_box_counts_as_each_class_that_it_may_be_with_its_score_as_that():
+    sure = scene([(0, 0.9), (5, 0.8)], [0, 5], names=["cup", "cup"], truth_names=["cup", "bowl"])
+    scores = np.array([[0.9, 0.2], [0.8, 0.7]])
+    result = dataclasses.replace(sure, class_names=("cup", "bowl"), class_scores=scores)
+    assert class_precisions([sure], 0.25)["bowl"].average == 0
+    values = class_precisions([result], 0.25)
+    assert values["cup"].average == pytest.approx(1.0)
+    assert values["bowl"].average == pytest.approx(1.0)
+    assert values["bowl"].scores.tolist() == [0.7, 0.2]
 
 
 def test_hits_and_false_boxes_above_a_score():

@@ -1,6 +1,7 @@
 """Messages hold what the detections hold, and nothing that cannot be published."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,6 +42,13 @@ def test_detections_come_back_from_their_messages():
     assert back.stats == STATS
     counts = (stats.clouds_received, stats.clouds_processed, stats.clouds_dropped, stats.clouds_refused)
     assert counts == (9, 5, 3, 1)
+
+
+def test_all_that_a_box_may_be_is_in_its_message_best_first():
+    scores = np.float32([[0.4, 0.75], [0.5, 0]])
+    array = messages.detection_array(HEADER, replace(FOUND, class_scores=scores))
+    named = [[(r.hypothesis.class_id, round(r.hypothesis.score, 3)) for r in d.results] for d in array.detections]
+    assert named == [[("book", 0.75), ("cup", 0.4)], [("cup", 0.5)]]
 
 
 def test_what_is_not_finite_or_has_no_volume_is_not_publishable():
