@@ -25,18 +25,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints a column for each folder or cloud."""
+    """Prints a column for each cloud or folder, two where scenes are told to be accumulated and of a single view."""
     if args.limit is not None and args.limit < 1:
         raise InputError(f"--limit: expected at least 1, got {args.limit}")
 
-    from dspdet3d_ros.datasets.statistics import summary, table
+    from dspdet3d_ros.datasets.statistics import summaries, table
     from dspdet3d_ros.report import write_json
 
     columns = {}
     for path in args.data:
-        scenes = _scenes(path, args)
-        name = path.name if path.name not in columns else str(path)
-        columns[name] = summary(scenes)
+        parts = summaries(_scenes(path, args))
+        named = {scan: f"{path.name} {scan.replace('_', ' ')}".strip() for scan in parts}
+        if set(named.values()) & set(columns):
+            named = {scan: name.replace(path.name, str(path), 1) for scan, name in named.items()}
+        columns |= {named[scan]: part for scan, part in parts.items()}
     print(table(columns))
     if args.json:
         write_json(args.json, columns)

@@ -19,6 +19,7 @@ from dspdet3d_ros.generation.files import load_scene
 
 INDEX = "boxes.json"
 SPLITS = ("train", "val", "test")
+SCANS = ("accumulated", "single_view")
 
 
 def open_scenes(
@@ -78,8 +79,9 @@ def _open_generated(folder: Path) -> SceneSet:
 def _read_generated(path: Path) -> LabelledScene:
     scene = load_scene(path)
     style = scene.tags[0] if scene.tags else "all"
+    scan = next((tag for tag in scene.tags if tag in SCANS), "")
     inst = scene.inst.astype(np.int32)
-    return LabelledScene(path.stem, f"{scene.kind} {style}", scene.xyz, scene.boxes, scene.names, inst)
+    return LabelledScene(path.stem, f"{scene.kind} {style}", scene.xyz, scene.boxes, scene.names, inst, scan=scan)
 
 
 def _open_index(path: Path) -> SceneSet:

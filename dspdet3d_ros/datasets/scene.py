@@ -24,6 +24,7 @@ class LabelledScene:
         names: K class names, "object" where the source has none.
         inst: (N,) int32, k + 1 for the points of box k, 0 elsewhere; None where the source does not say.
         table_z: height of the surface that things stand on, metres; None where the source does not say.
+        scan: how it was scanned, "accumulated" or "single_view"; empty where the source does not say.
     """
 
     name: str
@@ -33,6 +34,7 @@ class LabelledScene:
     names: tuple[str, ...]
     inst: np.ndarray | None = None
     table_z: float | None = None
+    scan: str = ""
 
 
 @dataclass(frozen=True)

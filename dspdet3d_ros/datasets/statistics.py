@@ -5,7 +5,7 @@ All clouds are averaged over 1 cm voxels first, so that those of different resol
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,12 +145,23 @@ _ROWS = (
 QUANTILES = (0.1, 0.5, 0.9)
 
 
-def summary(scenes: Iterable[LabelledScene]) -> dict[str, Any]:
-    """Of all scenes' samples together: their number, mean, and the quantiles 0.1, 0.5 and 0.9, in metres and shares."""
-    parts = [scene_statistics(scene) for scene in scenes]
+def summaries(scenes: Iterable[LabelledScene]) -> dict[str, dict[str, Any]]:
+    """What the scenes are like, for each way of scanning that occurs (`LabelledScene.scan`) apart.
+
+    Returns:
+        The number of scenes, and for each measure the number of samples in all of them, their mean, and their quantiles
+        0.1, 0.5 and 0.9; metres and shares.
+    """
+    parts: dict[str, list[dict[str, np.ndarray]]] = {}
+    for scene in scenes:
+        parts.setdefault(scene.scan, []).append(scene_statistics(scene))
+    return {scan: _summary(parts[scan]) for scan in sorted(parts)}
+
+
+def _summary(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, Any]:
     values: dict[str, Any] = {"scenes": len(parts)}
     for key, *_ in _ROWS:
-        samples = np.concatenate([part[key] for part in parts]) if parts else np.zeros(0)
+        samples = np.concatenate([part[key] for part in parts])
         if len(samples):
             values[key] = {
                 "samples": len(samples),

@@ -84,6 +84,7 @@ def test_generated_scenes(tmp_path):
     (scene,) = open_scenes(tmp_path)
     assert scene.names == made.names
     assert scene.subset.startswith("table")
+    assert scene.scan in made.tags
     assert set(np.unique(scene.inst)) <= set(range(len(scene.boxes) + 1))
     (tmp_path / "000004.npz").write_bytes((tmp_path / "000003.npz").read_bytes()[:1000])
     with pytest.raises(InputError, match=r"000004\.npz"):

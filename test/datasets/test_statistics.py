@@ -1,10 +1,12 @@
 """Statistics of scans, worked out on planes and boxes of known measures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from dspdet3d_ros.datasets.scene import LabelledScene, SceneSet
-from dspdet3d_ros.datasets.statistics import level_planes, scene_statistics, summary, table, voxel_means
+from dspdet3d_ros.datasets.statistics import level_planes, scene_statistics, summaries, table, voxel_means
 
 pytest.importorskip("scipy", reason="distances between points are found with scipy")
 
@@ -74,10 +76,18 @@ def test_density_sizes_and_closeness():
 def test_scenes_stand_beside_each_other_and_what_has_no_samples_is_left_open():
     boxes = [[0.1, 0.1, 0, 0.1, 0.2, 0.05]]
     full, bare = scene(plane(), boxes), scene(np.random.default_rng(0).uniform(0, 3, (100, 3)))
-    columns = {"full": summary(SceneSet((lambda: full, lambda: full))), "bare": summary([bare])}
+    columns = {"full": summaries(SceneSet((lambda: full, lambda: full)))[""], "bare": summaries([bare])[""]}
     rows = {line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ") for line in table(columns).splitlines()}
     assert rows["scenes"][1:] == ["2", "1"]
     assert rows["voxels a dm² of a plane"][1:] == ["100 (100–100)", "–"]
     assert rows["longest edge of a thing, cm"][1:] == ["20 (20–20)", "–"]
     assert rows["things a scene"][1:] == ["1 (1–1)", "0"]
     assert columns["full"]["longest_edge"]["samples"] == 2
+
+
+def test_ways_of_scanning_are_kept_apart():
+    scans = ("single_view", "accumulated", "single_view")
+    parts = summaries(replace(scene(plane(noise=0.001 * k)), scan=scan) for k, scan in enumerate(scans))
+    assert {scan: part["scenes"] for scan, part in parts.items()} == {"accumulated": 1, "single_view": 2}
+    assert parts["accumulated"]["plane_thickness"]["mean"] == pytest.approx(0.001, rel=0.1)
+    assert summaries([]) == {}
