@@ -95,7 +95,7 @@ def test_who_comes_late_gets_the_cloud_that_was_published_and_the_detector_answe
             assert remote.change("deactivate")
         assert remote.received["stats"][0].points_in == 3000
     finally:
-        detector.kill()
+        detector.close()
         status, log = end(player)
     assert status == 0, log
 

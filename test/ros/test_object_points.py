@@ -60,7 +60,7 @@ def remote(tiny):
         yield remote
     finally:
         remote.close()
-        process.kill()
+        process.close()
 
 
 def listen(remote):
