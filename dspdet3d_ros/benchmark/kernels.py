@@ -1,24 +1,20 @@
-"""The GPU kernels alone, beside a public kernel on the same tables: `python -m dspdet3d_ros.benchmark.kernels`.
+"""The GPU kernels alone, beside a public kernel on the same tables.
 
 The public one is the masked implicit GEMM of spconv-triton (pip install spconv-triton; Apache-2.0), given our tables.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from dspdet3d_ros.benchmark.machine import describe
-from dspdet3d_ros.detector.predictor import choose_device, synthetic_room
+from dspdet3d_ros.detector.predictor import synthetic_room
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.sparse import CoordinateSet
-from dspdet3d_ros.sparse.gpu.engine import TritonEngine
+from dspdet3d_ros.sparse import CoordinateSet, make_engine
 from dspdet3d_ros.sparse.kernel_map import kernel_map
 
 POINTS = 100_000
@@ -29,21 +25,22 @@ _ROUNDS = 20
 _TOLERANCE = 2e-3
 
 
-def run(device: str = "auto", points: int = POINTS) -> dict[str, Any]:
+def measure_kernels(device: torch.device, points: int = POINTS) -> dict[str, Any]:
     """Times stride-1, stride-2 and transposed convolutions and their maps, kernels in interleaved rounds.
 
     Returns:
-        `machine`, and `kernels`, one mapping each: kind, channels, rows, pairs, milliseconds (median) of the map and of
+        `kernels`, one mapping each: kind, channels, rows, pairs, milliseconds (median) of the map and of
         each kernel, TFLOP/s of ours in useful multiply-adds (two operations each), and the ratio `speedup` where the
         public kernel is there. The reason where it is not is in `against`.
 
     Raises:
-        InputError: there is no CUDA device, or the two kernels disagree.
+        InputError: the device is no CUDA device, Triton cannot be used, or the two kernels disagree.
     """
-    target = choose_device(device)
-    engine = TritonEngine(target)
+    if device.type != "cuda":
+        raise InputError(f"--kernels: expected a CUDA device, got {device}; docs/gpu.md says what is checked without")
+    engine = make_engine("triton", device, "fp16")
     public = _public_kernel()
-    cells = torch.floor(torch.from_numpy(synthetic_room(points)).to(target) / VOXEL_SIZE).long()
+    cells = torch.floor(torch.from_numpy(synthetic_room(points)).to(device) / VOXEL_SIZE).long()
     fine = CoordinateSet.from_coordinates(torch.nn.functional.pad(cells, (1, 0)))[0]
     coarse = fine.downsampled()
     kinds = {"stride 1": (fine, fine), "stride 2": (fine, coarse), "transposed": (coarse, coarse.expanded())}
@@ -52,11 +49,11 @@ def run(device: str = "auto", points: int = POINTS) -> dict[str, Any]:
             _measure(engine, public, kind, *sets, *channels) for kind, sets in kinds.items() for channels in CHANNELS
         ]
     against = "spconv-triton" if callable(public) else public
-    return {"machine": describe(target), "against": against, "kernels": measured}
+    return {"against": against, "kernels": measured}
 
 
 def _measure(
-    engine: TritonEngine,
+    engine: Any,
     public: Callable | str,
     kind: str,
     inputs: CoordinateSet,
@@ -118,19 +115,16 @@ def _interleaved(calls: dict[str, Callable[[], Any]]) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def main() -> int:
-    """Prints the figures as JSON; an argument names a file to write them to as well."""
-    try:
-        text = json.dumps(run(), indent=2)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(text)
-    if len(sys.argv) > 1:
-        with open(sys.argv[1], "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def table(values: dict[str, Any]) -> str:
+    """A line for each kind and width."""
+    names = ("map", "ours", "TFLOP/s", "public", "ratio")
+    head = f"{'convolution':<12}{'channels':>10}{'rows':>9}{'pairs':>10}" + "".join(f"{name:>9}" for name in names)
+    lines = [f"kernels, ms, float16; public: {values['against']}", head]
+    for row in values["kernels"]:
+        channels, ms = f"{row['c_in']}-{row['c_out']}", row["ms"]
+        line = f"{row['kind']:<12}{channels:>10}{row['rows']:>9}{row['pairs']:>10}{ms['map']:>9.3f}{ms['triton']:>9.3f}"
+        line += f"{row['tflops']:>9.1f}"
+        if "speedup" in row:
+            line += f"{ms['spconv-triton']:>9.3f}{row['speedup']:>9.2f}"
+        lines.append(line)
+    return "\n".join(lines)

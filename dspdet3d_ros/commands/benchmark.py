@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     other.add_argument("--train", action="store_true", help="forward and backward pass of a room of 100,000 points")
     other.add_argument("--cloud-side", action="store_true", help="what comes before the network, on one core")
     other.add_argument("--node", action="store_true", help="the real node with --scene, message to boxes; needs ROS")
+    other.add_argument("--kernels", action="store_true", help="the GPU kernels alone, beside spconv-triton where it is")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
 
 
@@ -106,6 +107,14 @@ def _cloud_side(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, A
     return {"cloud_side": values}, cloud_side.table(values)
 
 
+def _kernels(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], str]:
+    from dspdet3d_ros.benchmark import kernels
+    from dspdet3d_ros.detector.predictor import choose_device
+
+    values = kernels.measure_kernels(choose_device(args.device))
+    return values, kernels.table(values)
+
+
 def _node(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], str]:
     from dspdet3d_ros.benchmark.scenes import read_scene
 
@@ -122,7 +131,7 @@ def _node(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], s
     return {"node": values}, benchmark.table(values)
 
 
-_OTHERS = {"scaling": _scaling, "train": _train, "cloud_side": _cloud_side, "node": _node}
+_OTHERS = {"scaling": _scaling, "train": _train, "cloud_side": _cloud_side, "node": _node, "kernels": _kernels}
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -76,3 +76,13 @@ def test_bad_arguments_are_refused_in_one_line(arguments, said, capsys):
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_kernels_are_measured_on_cuda_only_and_tabled(tmp_path, tiny_checkpoint, tiny_cloud, capsys):
+    arguments = ["--checkpoint", str(tiny_checkpoint), "--scene", str(tiny_cloud), "--kernels"]
+    assert main(["benchmark", "--device", "cpu", *arguments]) == 1
+    assert "expected a CUDA device, got cpu" in capsys.readouterr().err
+    if not torch.cuda.is_available():
+        pytest.skip("the kernels themselves need a CUDA device")
+    assert main(["benchmark", "--device", "cuda", *arguments]) == 0
+    assert "transposed" in capsys.readouterr().out
