@@ -1,0 +1,46 @@
+"""What the documents tell a reader to run or look at is there."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from dspdet3d_ros.cli import build_parser
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(?:bash|console)\n(.*?)^```", re.M | re.S)
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+
+
+def commands(document: Path) -> list[str]:
+    """The `dspdet3d` commands in a document's blocks, without what a shell adds to them."""
+    lines = [line for block in BLOCK.findall(document.read_text(encoding="utf-8")) for line in block.splitlines()]
+    lines = [
+        re.split(r"\s#|\s[|>&]", line.strip().removeprefix("$ ").removeprefix("scripts/run "))[0] for line in lines
+    ]
+    return [line for line in lines if line.startswith("dspdet3d ") and not line.endswith("\\")]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_is_understood(document: Path):
+    parser = build_parser()
+    for command in commands(document):
+        assert parser.parse_args(shlex.split(command)[1:]).run, command
+
+
+def test_commands_are_found_in_the_documents():
+    assert len(commands(ROOT / "docs" / "generator.md")) >= 6
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_to_a_file_leads_to_one(document: Path):
+    for target in LINK.findall(document.read_text(encoding="utf-8")):
+        assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_script_that_is_named_is_there(document: Path):
+    for name in re.findall(r"\bscripts/\w+", document.read_text(encoding="utf-8")):
+        assert (ROOT / name).exists(), name
