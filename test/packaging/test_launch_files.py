@@ -19,10 +19,14 @@ DECLARED = {
 # What launch 1.0 and launch_ros 0.19 (Humble) have, and Kilted's still do.
 FROM_HUMBLE_ON = {
     "launch": {"LaunchContext", "LaunchDescription"},
-    "launch.actions": {"DeclareLaunchArgument", "IncludeLaunchDescription", "OpaqueFunction", "Shutdown"},
+    "launch.actions": {"DeclareLaunchArgument", "IncludeLaunchDescription", "OpaqueFunction", "Shutdown"}
+    | {"EmitEvent", "RegisterEventHandler"},
+    "launch.events": {"matches_action"},
     "launch.launch_description_sources": {"PythonLaunchDescriptionSource"},
     "launch.substitutions": {"LaunchConfiguration"},
-    "launch_ros.actions": {"Node"},
+    "launch_ros.actions": {"LifecycleNode", "Node"},
+    "launch_ros.event_handlers": {"OnStateTransition"},
+    "launch_ros.events.lifecycle": {"ChangeState"},
     "launch_ros.parameter_descriptions": {"ParameterValue"},
 }
 KEYWORDS = {
@@ -31,19 +35,22 @@ KEYWORDS = {
     "OpaqueFunction": {"function"},
     "Shutdown": {"reason"},
     "ParameterValue": {"value_type"},
+    "ChangeState": {"lifecycle_node_matcher", "transition_id"},
+    "EmitEvent": {"event"},
+    "LifecycleNode": {"package", "executable", "name", "namespace", "parameters"},
+    "OnStateTransition": {"target_lifecycle_node", "start_state", "goal_state", "entities"},
     "Node": {"package", "executable", "name", "namespace", "parameters", "remappings", "ros_arguments", "arguments"}
     | {"additional_env", "respawn", "respawn_delay", "on_exit", "output", "emulate_tty"},
 }
+# A launch file for one's own bring-up, as the document shows it.
+DOCUMENT = (ROOT / "docs" / "bringup.md").read_text(encoding="utf-8")
+(EXAMPLE,) = re.findall(r"```python\n(.*?)```", DOCUMENT, re.S)
 by_name = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 
 
-def tree(path):
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-def calls(path):
+def calls(source):
     """Name and keywords of every call."""
-    found = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
+    found = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
     return [(ast.unparse(call.func), {keyword.arg for keyword in call.keywords}) for call in found]
 
 
@@ -56,13 +63,12 @@ def test_these_are_the_launch_files():
     assert {path.name for path in FILES} == set(DECLARED)
 
 
-@by_name
-def test_a_launch_file_uses_only_what_every_distribution_has(path):
-    compile(path.read_text(encoding="utf-8"), str(path), "exec")
-    for statement in ast.walk(tree(path)):
+@pytest.mark.parametrize("source", [*(path.read_text(encoding="utf-8") for path in FILES), EXAMPLE])
+def test_a_launch_file_uses_only_what_every_distribution_has(source):
+    for statement in ast.walk(ast.parse(source)):
         if isinstance(statement, ast.ImportFrom) and statement.module.split(".")[0] in ("launch", "launch_ros"):
             assert {alias.name for alias in statement.names} <= FROM_HUMBLE_ON[statement.module]
-    for name, keywords in calls(path):
+    for name, keywords in calls(source):
         if name in KEYWORDS:
             assert keywords - {None} <= KEYWORDS[name]
 
@@ -81,6 +87,20 @@ def test_every_declared_argument_is_used_and_every_used_one_declared(path):
 def test_the_programs_that_it_starts_are_installed(path):
     for program in re.findall(r'executable="(\w+)"', path.read_text(encoding="utf-8")):
         assert program == "rviz2" or (ROOT / "scripts" / "executables" / program).is_file()
+
+
+def test_the_document_names_every_argument_that_is_no_parameter_and_only_such_as_there_are():
+    parameters = {spec.name for spec in PARAMETERS}
+    for name in set.union(*DECLARED.values()) - parameters:
+        assert f"`{name}`" in DOCUMENT
+    assert set(re.findall(r"\b(\w+):=", DOCUMENT)) <= set.union(*DECLARED.values())
+
+
+def test_launch_loads_the_example_of_the_document():
+    pytest.importorskip("launch_ros", reason="launch_ros comes with a ROS installation only")
+    names = {}
+    exec(compile(EXAMPLE, "bringup.md", "exec"), names)
+    assert len(names["generate_launch_description"]().entities) == 3
 
 
 @pytest.fixture
