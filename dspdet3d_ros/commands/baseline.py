@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from dspdet3d_ros.arguments import check_least
+
 HELP = "measure a baseline without learning (table removed, clusters) on labelled scenes"
 
 
@@ -19,6 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the figures and writes them where asked."""
+    check_least("--limit", args.limit, 1)
+
     from dspdet3d_ros.datasets.folders import open_scenes
     from dspdet3d_ros.evaluation import report
     from dspdet3d_ros.evaluation.baseline import Clustering

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dspdet3d_ros.arguments import check_least, check_share
 from dspdet3d_ros.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the figures and writes them where asked."""
-    _check(args)
+    check_share("--tau", args.tau)
+    check_least("--rounds", args.rounds, 1)
+    check_least("--warmup", args.warmup, 0)
 
     from dspdet3d_ros.benchmark.machine import describe, threads
     from dspdet3d_ros.benchmark.report import machine_line
@@ -132,11 +134,3 @@ def _node(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], s
 
 
 _OTHERS = {"scaling": _scaling, "train": _train, "cloud_side": _cloud_side, "node": _node, "kernels": _kernels}
-
-
-def _check(args: argparse.Namespace) -> None:
-    if args.tau is not None and not (math.isfinite(args.tau) and 0 <= args.tau <= 1):
-        raise InputError(f"--tau: expected a number in 0..1, got {args.tau}")
-    for name, least in (("rounds", 1), ("warmup", 0)):
-        if getattr(args, name) < least:
-            raise InputError(f"--{name}: expected at least {least}, got {getattr(args, name)}")

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dspdet3d_ros.arguments import check_least
+
 if TYPE_CHECKING:
     from dspdet3d_ros.datasets.writing import Scan
 
@@ -57,10 +59,8 @@ def _toscene(args: argparse.Namespace) -> dict[str, int]:
 
     from dspdet3d_ros.datasets.toscene import read_scan, scan_files
     from dspdet3d_ros.datasets.writing import write_dataset
-    from dspdet3d_ros.errors import InputError
 
-    if args.seed < 0:
-        raise InputError(f"--seed: expected 0 or more, got {args.seed}")
+    check_least("--seed", args.seed, 0)
     read = partial(read_scan, seed=args.seed)
     files = scan_files(args.source)
     return write_dataset(args.out, "toscene", {split: _read(read, own, split) for split, own in files.items()})

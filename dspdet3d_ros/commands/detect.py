@@ -1,9 +1,9 @@
 """`dspdet3d detect`: boxes in one cloud file."""
 
 import argparse
-import math
 from pathlib import Path
 
+from dspdet3d_ros.arguments import check_share
 from dspdet3d_ros.errors import InputError
 
 HELP = "find objects in a cloud file"
@@ -22,11 +22,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", default="auto", help="auto, torch, triton or minkowski (default: %(default)s)")
     parser.add_argument("--json", type=Path, help="write the boxes to this file")
     parser.add_argument("--png", type=Path, help="draw the cloud with the boxes into this file")
+    parser.add_argument("--html", type=Path, help="write a page that shows cloud and boxes in 3D, without a network")
+    parser.add_argument(
+        "--taus", type=float, nargs="+", help="pruning thresholds on the page beside --tau (default: 0 0.2 0.4 0.6 0.8)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints the boxes, beside the file's ground truth where it has one, and writes them where asked."""
-    tau, score = _share("--tau", args.tau), _share("--score", args.score)
+    check_share("--tau", args.tau)
+    check_share("--score", args.score)
+    for tau in args.taus or ():
+        check_share("--taus", tau)
+    if args.taus and not args.html:
+        raise InputError("--taus: chooses what the page of --html shows; give --html FILE too")
 
     from dataclasses import replace
 
@@ -36,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
     cloud = read_cloud(args.cloud)
     detector = Detector.load(args.model, args.checkpoint, args.device, args.backend)
-    given = {"pruning_threshold": tau, "score_threshold": score}
+    given = {"pruning_threshold": args.tau, "score_threshold": args.score}
     settings = replace(detector.default_settings(), **{name: v for name, v in given.items() if v is not None})
     detections = detector(cloud.xyz, settings)
     print(report.boxes_table(detections, cloud.truth))
@@ -49,10 +58,11 @@ def run(args: argparse.Namespace) -> int:
 
         title = f"{args.cloud.name}: {report.summary(detections, cloud.truth)}"
         draw_detections(args.png, cloud.xyz, cloud.rgb, detections, cloud.truth, title)
+    if args.html:
+        from dspdet3d_ros.page import SHOWN_TAUS, Report, runs_at, write_page
+
+        # After the run above, so that none of these is the first on this machine.
+        runs = runs_at(args.taus or SHOWN_TAUS, detector, cloud.xyz, settings)
+        tau, score, voxel = settings.pruning_threshold, settings.score_threshold, detector.config.voxel_size
+        write_page(args.html, Report(args.cloud.name, cloud, runs, tau, score, detector.model_name, voxel))
     return 0
-
-
-def _share(name: str, value: float | None) -> float | None:
-    if value is not None and not (math.isfinite(value) and 0 <= value <= 1):
-        raise InputError(f"{name}: expected a number in 0..1, got {value}")
-    return value

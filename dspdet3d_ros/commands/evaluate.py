@@ -6,6 +6,7 @@ import argparse
 import math
 from pathlib import Path
 
+from dspdet3d_ros.arguments import check_least, check_share
 from dspdet3d_ros.errors import InputError
 
 HELP = "measure a model on labelled scenes"
@@ -43,13 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the figures and writes them where asked."""
-    for name, value in (("--tau", args.tau), ("--score", args.score)):
-        if value is not None and not (math.isfinite(value) and 0 <= value <= 1):
-            raise InputError(f"{name}: expected a number in 0..1, got {value}")
+    check_share("--tau", args.tau)
+    check_share("--score", args.score)
     if args.yaw is not None and not math.isfinite(args.yaw):
         raise InputError(f"--yaw: expected degrees, got {args.yaw}")
-    if args.limit is not None and args.limit < 1:
-        raise InputError(f"--limit: expected at least 1, got {args.limit}")
+    check_least("--limit", args.limit, 1)
     for folder in args.data:
         if not folder.exists():
             raise InputError(f"{folder}: no such folder")

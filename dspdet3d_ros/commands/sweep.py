@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 
+from dspdet3d_ros.arguments import check_least, check_share
 from dspdet3d_ros.errors import InputError
 
 HELP = "measure a model on labelled scenes at many pruning thresholds"
@@ -28,10 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints the table, writes figures and plot where asked."""
     for tau in args.taus or ():
-        if not (math.isfinite(tau) and 0 <= tau <= 1):
-            raise InputError(f"--taus: expected numbers in 0..1, got {tau}")
-    if args.limit is not None and args.limit < 1:
-        raise InputError(f"--limit: expected at least 1, got {args.limit}")
+        check_share("--taus", tau)
+    check_least("--limit", args.limit, 1)
     if not args.data.exists():
         raise InputError(f"{args.data}: no such folder")
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from dspdet3d_ros.clouds.cloud import LabelledBoxes
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.picture.framing import cut_height, extent, surroundings
 from dspdet3d_ros.picture.labels import place_labels
 from dspdet3d_ros.picture.views import (
     EDGES,
     PerspectiveView,
     PlanView,
-    Region,
     best_azimuth,
     box_corners,
     inside,
@@ -33,8 +33,6 @@ MAX_POINTS = 300_000
 BACKGROUND = 24
 DETECTION_COLOUR = "#ff4b3e"
 TRUTH_COLOUR = "#3fd0ff"
-# A cloud that is higher than this is a room whose upper part would hide what is in it.
-ROOM_HEIGHT_M = 1.8
 
 
 class ScoredBoxes(Protocol):
@@ -82,8 +80,8 @@ def draw_detections(
     width, height = 2 * PANEL + 3 * MARGIN, PANEL + HEADER + MARGIN
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
     canvas = FigureCanvasAgg(figure)
-    room = _extent(xyz, boxes)
-    near = _surroundings(boxes, room)
+    room = extent(xyz, boxes)
+    near = surroundings(boxes, room)
     azimuth = best_azimuth(xyz, inside(xyz, boxes) if len(boxes) else np.ones(len(xyz), bool), near)
     views = (PlanView.of(room, PANEL, PANEL), PerspectiveView.of(near, azimuth, PANEL, PANEL))
     captions = ("from above (x right, y up)", "in perspective")
@@ -119,11 +117,8 @@ def _displayed(xyz: np.ndarray, rgb: np.ndarray | None, boxes: np.ndarray) -> tu
     colours = _height_colours(xyz[:, 2]) if rgb is None else np.asarray(rgb, np.uint8)
     if len(xyz) == 0:
         return xyz, colours
-    floor, top = np.percentile(xyz[:, 2], (1, 99.5))
-    if top - floor > ROOM_HEIGHT_M:
-        highest_box = (boxes[:, 2] + boxes[:, 5] / 2).max() if len(boxes) else floor
-        below = xyz[:, 2] < max(floor + 0.65 * (top - floor), min(highest_box + 0.05, top - 0.3))
-        xyz, colours = xyz[below], colours[below]
+    below = xyz[:, 2] < cut_height(xyz[:, 2], boxes)
+    xyz, colours = xyz[below], colours[below]
     if len(xyz) > MAX_POINTS:
         some = np.random.default_rng(0).choice(len(xyz), MAX_POINTS, replace=False)
         xyz, colours = xyz[some], colours[some]
@@ -138,29 +133,6 @@ def _height_colours(z: np.ndarray) -> np.ndarray:
     low, high = np.percentile(z, (1, 99))
     shade = np.clip((z - low) / max(high - low, 1e-6), 0, 1)
     return (colormaps["viridis"](shade)[:, :3] * 255).astype(np.uint8)
-
-
-def _extent(xyz: np.ndarray, boxes: np.ndarray) -> Region:
-    """The part of space that has nearly all points and boxes; single far points do not count."""
-    parts = [box_corners(box) for box in boxes]
-    if len(xyz):
-        parts.append(np.percentile(xyz, (0.3, 99.7), axis=0))
-    if not parts:
-        return Region(np.full(3, -0.5), np.full(3, 0.5))
-    corners = np.concatenate(parts)
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    margin = 0.02 * (high - low).max() + 0.01
-    return Region(low - margin, high + margin)
-
-
-def _surroundings(boxes: np.ndarray, room: Region) -> Region:
-    """The boxes and something around them, within the room."""
-    if len(boxes) == 0:
-        return room
-    corners = np.concatenate([box_corners(box) for box in boxes])
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    margin = np.full(3, 0.15 * (high - low).max() + 0.1)
-    return Region(np.maximum(low - margin, room.low), np.minimum(high + margin, room.high))
 
 
 def _dot_size(view: PlanView | PerspectiveView, xyz: np.ndarray) -> int:

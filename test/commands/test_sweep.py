@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 from dspdet3d_ros.cli import main
 
 
@@ -23,11 +21,3 @@ def test_every_tau_has_its_accuracy_and_its_cost(scannet, checkpoint, tmp_path, 
     assert len(table) == 4
     assert table[0].count("|") == table[2].count("|")
     assert png.read_bytes().startswith(b"\x89PNG")
-
-
-@pytest.mark.parametrize(("arguments", "word"), [(["--taus", "0", "2"], "--taus"), (["--limit", "0"], "--limit")])
-def test_settings_out_of_range_are_refused_in_one_line(tmp_path, capsys, arguments, word):
-    assert main(["sweep", str(tmp_path), *arguments]) == 1
-    error = capsys.readouterr().err
-    assert word in error
-    assert error.count("\n") == 1

@@ -1,0 +1,87 @@
+// Boxes: from the contents of the page to lines, and which of them lies under the pointer.
+
+const GOLDEN_RATIO = 0.618033988749895;
+const TRUTH_COLOUR = [0.25, 0.82, 1];
+
+// Red, green and blue in 0..1 of a class number: those of the markers in RViz.
+function classColour(label) {
+  const hue = (((label * GOLDEN_RATIO) % 1) + 1) % 1;
+  return [5, 3, 1].map((shift) => {
+    const place = (shift + hue * 6) % 6;
+    return 1 - 0.85 * clamp(Math.min(place, 4 - place), 0, 1);
+  });
+}
+
+const css = (colour) => `rgb(${colour.map((part) => Math.round(255 * part)).join(" ")})`;
+
+// numbers: centre and size in the cloud's frame; origin: what is the middle of the scene there.
+function makeBox(numbers, origin, rest) {
+  const place = numbers.slice(0, 3);
+  const size = numbers.slice(3, 6);
+  const centre = add(place, origin, -1);
+  return { place, size, centre, low: add(centre, size, -0.5), high: add(centre, size, 0.5), ...rest };
+}
+
+// The boxes of one run, best first.
+function boxesOf(run, classes, origin) {
+  return run.boxes.map((numbers, i) => {
+    const label = run.labels[i];
+    return makeBox(numbers, origin, { name: classes[label], score: run.scores[i], colour: classColour(label) });
+  });
+}
+
+function truthOf(truth, origin) {
+  if (!truth) return [];
+  return truth.boxes.map((numbers, i) => makeBox(numbers, origin, { name: truth.names[i], truth: true, colour: TRUTH_COLOUR }));
+}
+
+// The twelve edges, as Drawing.setLines takes them.
+function edges(box, width, alpha) {
+  const lines = [];
+  const corner = (i) => [0, 1, 2].map((axis) => ((i >> axis) & 1 ? box.high[axis] : box.low[axis]));
+  for (let i = 0; i < 8; i++) {
+    for (const bit of [1, 2, 4]) {
+      if (!(i & bit)) lines.push(...corner(i), ...corner(i | bit), ...box.colour, alpha, width);
+    }
+  }
+  return lines;
+}
+
+// Lines of a grid on the ground below this block of space, and the metres between them.
+function grid(low, high, colour) {
+  const span = Math.max(high[0] - low[0], high[1] - low[1]);
+  const step = [0.1, 1, 10, 100].find((metres) => span / metres <= 24) || 1000;
+  const [first, last] = [low, high].map((corner, end) =>
+    [0, 1].map((axis) => (end ? Math.ceil(corner[axis] / step) : Math.floor(corner[axis] / step)) * step));
+  const lines = [];
+  for (const axis of [0, 1]) {
+    for (let i = 0; first[axis] + i * step <= last[axis] + step / 2; i++) {
+      const [from, to] = [[...first, low[2]], [...last, low[2]]];
+      from[axis] = to[axis] = first[axis] + i * step;
+      lines.push(...from, ...to, ...colour, 1);
+    }
+  }
+  return { lines, step };
+}
+
+// Where a ray enters a box, as a multiple of its direction; Infinity where it misses it or starts inside.
+function entry(eye, direction, box) {
+  let [near, far] = [0, Infinity];
+  for (let axis = 0; axis < 3; axis++) {
+    const bounds = [box.low[axis], box.high[axis]].map((value) => (value - eye[axis]) / (direction[axis] || 1e-12));
+    near = Math.max(near, Math.min(...bounds));
+    far = Math.min(far, Math.max(...bounds));
+  }
+  return near > 0 && near <= far ? near : Infinity;
+}
+
+// The nearest box at a place of the view, or null.
+function pick(camera, boxes, x, y) {
+  const [eye, direction] = [camera.eye(), camera.ray(x, y)];
+  let [best, least] = [null, Infinity];
+  for (const box of boxes) {
+    const distance = entry(eye, direction, box);
+    if (distance < least) [best, least] = [box, distance];
+  }
+  return best;
+}
