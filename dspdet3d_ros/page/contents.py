@@ -13,6 +13,9 @@ from dspdet3d_ros.page.runs import least_score
 from dspdet3d_ros.picture.framing import cut_height, extent, surroundings
 from dspdet3d_ros.picture.views import ELEVATION_DEG, best_azimuth, inside
 
+#: How many further classes are told of a box.
+OTHERS = 2
+
 
 @dataclass(frozen=True)
 class Report:
@@ -70,7 +73,13 @@ def _run(run: Detections) -> dict[str, Any]:
         "boxes": _rounded(run.boxes),
         "scores": run.scores.astype(float).tolist(),
         "labels": run.labels.tolist(),
+        "others": [_others(run, i) for i in range(len(run))],
     }
+
+
+def _others(run: Detections, i: int) -> list[list[str | float]]:
+    """What box i may be instead: names and scores of the next best classes."""
+    return [[name, round(score, 4)] for name, score in run.hypotheses(i)[1 : 1 + OTHERS]]
 
 
 def _rounded(boxes: np.ndarray) -> list[list[float]]:

@@ -89,6 +89,14 @@ def test_the_page_holds_every_box_of_every_run_and_what_it_cost():
     assert told["truth"]["names"] == ["cup"]
 
 
+def test_the_page_tells_what_else_a_box_may_be():
+    one = report(scores=(0.9, 0.6))
+    scores = np.float32([[0.9, 0.4, 0.2, 0.3], [0.6, 0, 0, 0]])
+    run = replace(one.runs[0], class_names=("cup", "book", "can", "vase"), labels=np.zeros(2, int), class_scores=scores)
+    told = Page(page_text(replace(one, runs=[run]))).contents
+    assert told["runs"][0]["others"] == [[["book", 0.4], ["vase", 0.3]], []]
+
+
 def test_the_page_refers_to_nothing_outside_it():
     text = page_text(report())
     page = Page(text)

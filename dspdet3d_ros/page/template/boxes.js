@@ -26,7 +26,8 @@ function makeBox(numbers, origin, rest) {
 function boxesOf(run, classes, origin) {
   return run.boxes.map((numbers, i) => {
     const label = run.labels[i];
-    return makeBox(numbers, origin, { name: classes[label], score: run.scores[i], colour: classColour(label) });
+    const [score, others] = [run.scores[i], run.others[i]];
+    return makeBox(numbers, origin, { name: classes[label], score, others, colour: classColour(label) });
   });
 }
 

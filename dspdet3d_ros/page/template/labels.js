@@ -74,6 +74,8 @@ function showTip(tip, box, x, y) {
     ["size", `${metres(box.size, 2).join(" × ")} m`],
     ["centre", `${metres(box.place, 2).join("  ")} m`],
   ];
+  const others = (box.others || []).map(([name, score]) => `${name} ${score.toFixed(2)}`);
+  if (others.length) rows.splice(1, 0, ["or", others.join(", ")]);
   for (const [head, text] of rows) {
     const [term, detail] = ["dt", "dd"].map((kind) => document.createElement(kind));
     term.textContent = head;
