@@ -98,7 +98,9 @@ def test_the_installed_node_answers_the_cloud_of_the_installed_player(tmp_path):
     rclpy = pytest.importorskip("rclpy")
     from vision_msgs.msg import Detection3DArray
 
-    os.environ.update(ROS_DOMAIN_ID=str(1 + os.getpid() % 100), ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST")
+    from dspdet3d_ros.ros.client import isolate
+
+    isolate()
     commands = {
         "cloud_player": ["-p", "period_s:=1.0", "-r", "~/output/points:=/dspdet3d/input/points"],
         "detector": ["--params-file", str(PREFIX / "share" / NAME / "config" / "detector.yaml")],

@@ -1,6 +1,7 @@
 """The points inside the boxes come from the real node, in a process of its own, under the detections' header."""
 
 import importlib.util
+import time
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 from builtin_interfaces.msg import Time
 from dspdet3d_ros.msg import PruningStats
-from node_process import Process, Remote
+from node_process import WAIT_S, Process, Remote
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray, LabelInfo
@@ -73,12 +74,12 @@ def listen(remote):
 
 
 def ask(remote, received, message):
-    """A cloud's detections, stats and points: answers until the points have come as well."""
-    received.clear()
-    for _ in range(20):
+    """A cloud's detections, stats and points, as soon as the node knows that somebody listens to its points."""
+    end = time.monotonic() + WAIT_S
+    while time.monotonic() < end:
         array, _, stats = remote.ask(message)
-        if stats.stage_names[-1] == "object_points":
-            remote.until(lambda: received, "object points")
+        if array.header == stats.header == message.header and stats.stage_names[-1] == "object_points":
+            remote.until(lambda: received and received[-1].header == message.header, "object points")
             return array, stats, received[-1]
     raise AssertionError("the node does not know of the subscription")
 
@@ -113,28 +114,27 @@ def test_the_points_in_boxes_carry_the_number_of_their_class_and_detection(remot
     assert stats.total_ms == pytest.approx(sum(stats.stage_ms), rel=0.05)
 
     remote.node.destroy_subscription(remote.subscription)
-    for _ in range(20):
-        _, _, stats = remote.ask(cloud_message(header, points))
-        if "object_points" not in stats.stage_names:
-            break
+    end = time.monotonic() + WAIT_S
+    while "object_points" in stats.stage_names and time.monotonic() < end:
+        _, _, stats = remote.ask(message)
     assert "object_points" not in stats.stage_names, "nobody listens any more"
 
 
 def test_clouds_without_colours_without_points_and_with_odd_colours_are_answered(remote, points):
     received = listen(remote)
-    header = Header(stamp=Time(sec=1), frame_id="map")
-    array, _, objects = ask(remote, received, cloud_message(header, points))
+    first, second, third = (Header(stamp=Time(sec=second), frame_id="map") for second in (1, 2, 3))
+    array, _, objects = ask(remote, received, cloud_message(first, points))
     assert fields_of(objects) == [*XYZ, ("label", 12, UINT32, 1), ("instance", 16, UINT32, 1)]
     assert objects.width == (box_of_points(points, boxes_of(array)) >= 0).sum() > 0
 
-    odd = cloud_message(header, points, np.zeros(points.shape, np.uint8))
+    odd = cloud_message(second, points, np.zeros(points.shape, np.uint8))
     odd.fields[3].datatype = 2
     _, _, objects = ask(remote, received, odd)
     assert objects.width > 0
     assert "rgb" not in [field.name for field in objects.fields]
 
-    array, _, objects = ask(remote, received, cloud_message(header, np.empty((0, 3))))
-    assert (objects.header, objects.width, len(objects.data), array.detections) == (header, 0, 0, [])
+    array, _, objects = ask(remote, received, cloud_message(third, np.empty((0, 3))))
+    assert (objects.width, len(objects.data), array.detections) == (0, 0, [])
 
 
 def test_the_points_of_a_cloud_that_is_moved_are_moved(tiny, points):
