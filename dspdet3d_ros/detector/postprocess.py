@@ -11,7 +11,7 @@ from torch import Tensor
 from dspdet3d_ros.detector.boxes import iou_matrix, suppress
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.head import LevelOutput
-from dspdet3d_ros.detector.result import DetectionSettings
+from dspdet3d_ros.detector.result import DetectionSettings, Shortlist
 
 
 def best_cells(outputs: Sequence[LevelOutput], config: ModelConfig) -> tuple[Tensor, Tensor, int]:
@@ -40,12 +40,35 @@ class Selection:
         labels: (K,) class indices.
         class_scores: (K, n_classes) scores as each class, 0 below the threshold; None where each box stands for one
             class only.
+        shortlist: what became of all of them.
     """
 
     boxes: Tensor
     scores: Tensor
     labels: Tensor
     class_scores: Tensor | None
+    shortlist: Shortlist
+
+
+def shortlist(scores: Tensor, settings: DetectionSettings, config: ModelConfig) -> Shortlist:
+    """What score threshold and class filter make of the scores.
+
+    Args:
+        scores: (N, n_classes), on the CPU.
+        settings: the thresholds.
+        config: has the names of the classes.
+    """
+    if not len(scores):
+        return Shortlist()
+    place = int(scores.argmax())
+    over = scores > settings.score_threshold
+    return Shortlist(
+        predictions=len(scores),
+        best_score=float(scores.flatten()[place]),
+        best_class=config.classes[place % len(config.classes)],
+        over_threshold=int(over.any(1).sum()),
+        of_wanted_classes=int((over & _wanted(settings, config)).any(1).sum()),
+    )
 
 
 def select_boxes(boxes: Tensor, scores: Tensor, settings: DetectionSettings, config: ModelConfig) -> Selection:
@@ -63,9 +86,9 @@ def select_boxes(boxes: Tensor, scores: Tensor, settings: DetectionSettings, con
     # What follows is sequential and asks for numbers all the time: on the host.
     iou = iou_matrix(boxes, boxes, config.nms_overlap).cpu()
     boxes, scores = boxes.cpu(), scores.cpu()
+    listed = shortlist(scores, settings, config)
     if settings.class_filter:
-        allowed = torch.tensor([name in settings.class_filter for name in config.classes], device=scores.device)
-        scores = torch.where(allowed, scores, -1.0)
+        scores = torch.where(_wanted(settings, config), scores, -1.0)
     if config.nms_across_classes:
         rows, labels = _one_box_an_object(scores, iou, settings)
     else:
@@ -76,7 +99,12 @@ def select_boxes(boxes: Tensor, scores: Tensor, settings: DetectionSettings, con
     class_scores = None
     if config.nms_across_classes:
         class_scores = torch.where(scores[rows] > settings.score_threshold, scores[rows], 0.0)
-    return Selection(boxes[rows], chosen[order], labels[order], class_scores)
+    return Selection(boxes[rows], chosen[order], labels[order], class_scores, listed)
+
+
+def _wanted(settings: DetectionSettings, config: ModelConfig) -> Tensor:
+    """(n_classes,) which classes the filter lets pass."""
+    return torch.tensor([not settings.class_filter or name in settings.class_filter for name in config.classes])
 
 
 def _one_box_an_object(scores: Tensor, iou: Tensor, settings: DetectionSettings) -> tuple[Tensor, Tensor]:

@@ -177,6 +177,7 @@ class Detector:
             device=self.device,
             backend=self.backend,
             not_finite=not_finite,
+            shortlist=found.shortlist,
         )
         boxes = found.boxes.numpy().astype(np.float64) + np.concatenate([origin.cpu().numpy(), np.zeros(3)])
         class_scores = None if found.class_scores is None else found.class_scores.numpy()

@@ -48,6 +48,25 @@ class LevelCells:
 
 
 @dataclass(frozen=True)
+class Shortlist:
+    """What the thresholds make of the predictions with the best scores, before suppression.
+
+    Attributes:
+        predictions: how many there are: at most the `nms_pre` of the model.
+        best_score: the largest score of any class, 0..1; 0 where there are no predictions.
+        best_class: the name of its class; empty where there are no predictions.
+        over_threshold: predictions that exceed the score threshold for any class.
+        of_wanted_classes: predictions that exceed it for a class that the class filter lets pass.
+    """
+
+    predictions: int = 0
+    best_score: float = 0.0
+    best_class: str = ""
+    over_threshold: int = 0
+    of_wanted_classes: int = 0
+
+
+@dataclass(frozen=True)
 class DetectionStats:
     """How a result came about.
 
@@ -63,6 +82,8 @@ class DetectionStats:
         backend: name of the sparse engine.
         not_finite: predictions left out because they were not finite, of all the cells of all levels. More than 0 means
             that weights or features have overflowed. Messages do not carry it: the node reports it as a fault.
+        shortlist: what became of the predictions. Messages do not carry it: the node explains with it why no box is
+            found.
     """
 
     pruning_threshold: float
@@ -75,6 +96,7 @@ class DetectionStats:
     device: str
     backend: str
     not_finite: int = 0
+    shortlist: Shortlist = Shortlist()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """The detector node as a process of its own, and a client that sends it clouds, for the demo and for long runs."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -28,12 +27,10 @@ from dspdet3d_ros.clouds.cloud import Cloud
 from dspdet3d_ros.detector.result import Detections
 from dspdet3d_ros.msg import PruningStats
 from dspdet3d_ros.ros.detector_node import NODE_NAME
+from dspdet3d_ros.ros.fastdds import PROFILE_VARIABLES, profile_file
 from dspdet3d_ros.ros.messages import cloud_message, to_detections
 from dspdet3d_ros.ros.qos import OUTPUT
 
-PROFILE = "fastdds_large_clouds.xml"
-# The variable's names in Kilted and before.
-PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 FAILED = "cannot be configured: "
 # A cloud that came before the node knew that somebody listens was not worked on: it is sent again.
 RESEND_S = 10.0
@@ -54,19 +51,9 @@ def isolate() -> None:
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     # The same for Humble.
     os.environ["ROS_LOCALHOST_ONLY"] = "1"
-    profile = _profile()
+    profile = profile_file()
     if profile is not None and not any(name in os.environ for name in PROFILE_VARIABLES):
         os.environ.update(dict.fromkeys(PROFILE_VARIABLES, str(profile)))
-
-
-def _profile() -> Path | None:
-    """The profile for large clouds: in the project's folder, or where the package is installed."""
-    from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
-
-    places = [Path(__file__).resolve().parents[2] / "config" / PROFILE]
-    with contextlib.suppress(PackageNotFoundError):
-        places.append(Path(get_package_share_directory("dspdet3d_ros")) / "config" / PROFILE)
-    return next((place for place in places if place.is_file()), None)
 
 
 class NodeProcess:

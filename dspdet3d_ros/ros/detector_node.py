@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from sensor_msgs.msg import PointCloud2
+from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
 
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.ros import qos
+from dspdet3d_ros.ros import qos, silence, surroundings
 from dspdet3d_ros.ros.diagnostics import PERIOD_S, Diagnostics, Health
 from dspdet3d_ros.ros.faults import Fault, FaultLog, one_line
 from dspdet3d_ros.ros.frames import TargetFrame
@@ -41,15 +42,17 @@ class DetectorNode(LifecycleNode):
         super().__init__(NODE_NAME, **node_arguments)
         self._detector: Detector | None = None
         self._processing: Processing | None = None
-        self._subscription = None
+        self._subscription: Subscription | None = None
         self._failed = False
         self._faults = FaultLog(self.get_logger())
+        self._silence = silence.Silence(self.get_logger())
         self._node_parameters = NodeParameters(self, lambda: self._detector is None, self._publish_labels)
         self._diagnostics = Diagnostics(self, self._health)
         # These go on while the robot's time stands still, as when a bag is paused.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(PERIOD_S, self._diagnostics.publish, clock=steady)
         self.create_timer(WATCH_S, self._watch, clock=steady)
+        self.create_timer(silence.PERIOD_S, self._explain_silence, clock=steady)
         back = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
         self._jumps = self.get_clock().create_jump_callback(back, post_callback=self._on_time_set_back)
         if self._node_parameters["autostart"]:
@@ -79,15 +82,9 @@ class DetectorNode(LifecycleNode):
         """Starts taking clouds."""
         result = super().on_activate(state)
         self._publish_labels()
-        profile = qos.input_qos(self._node_parameters["input_reliability"], self._node_parameters["input_durability"])
-        events = qos.SubscriptionEventCallbacks(
-            incompatible_qos=lambda _: self.get_logger().error(
-                qos.unheard_publishers(self, self.resolve_topic_name(INPUT), profile)
-            )
-        )
-        self._subscription = self.create_subscription(
-            PointCloud2, INPUT, self._processing.take, profile, event_callbacks=events
-        )
+        profile = self._input_profile()
+        self._processing.restart()
+        self._subscription = surroundings.subscribe(self, INPUT, profile, self._processing, self._silence.tell)
         self.get_logger().info(f"active: taking clouds from {self._subscription.topic_name} ({qos.described(profile)})")
         return result
 
@@ -202,13 +199,30 @@ class DetectorNode(LifecycleNode):
                 self.trigger_cleanup()
             self._faults.keep(fault)
 
+    def _explain_silence(self) -> None:
+        """Lets the log and the diagnostics say why nothing is published, where that is so."""
+        seen = surroundings.situation(
+            self,
+            self._state_label(),
+            self._faults.present is not None,
+            self._processing,
+            self.resolve_topic_name(INPUT),
+            self._input_profile(),
+            self._detector.device if self._detector else "",
+        )
+        self._silence.look(silence.explain(seen))
+
+    def _input_profile(self) -> QoSProfile:
+        parameters = self._node_parameters
+        return qos.input_qos(parameters["input_reliability"], parameters["input_durability"])
+
     def _on_time_set_back(self, _: Any) -> None:
         if self._processing is not None:
             self._processing.time_set_back()
 
     def _health(self) -> Health:
         tau = self._node_parameters.settings.pruning_threshold
-        return Health(self._state_label(), self._faults, tau, self._detector, self._processing)
+        return Health(self._state_label(), self._faults, self._silence, tau, self._detector, self._processing)
 
     def _state_label(self) -> str:
         # rclpy has no public way to ask a node in Python for its state.

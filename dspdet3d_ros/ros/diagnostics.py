@@ -13,6 +13,7 @@ from rclpy.node import Node
 from dspdet3d_ros.ros.faults import FaultLog, Level
 from dspdet3d_ros.ros.pipeline import gpu_memory_bytes
 from dspdet3d_ros.ros.processing import Processing
+from dspdet3d_ros.ros.silence import Silence
 
 if TYPE_CHECKING:
     from dspdet3d_ros.detector.predictor import Detector
@@ -29,6 +30,7 @@ class Health:
     Attributes:
         state: the node's lifecycle state.
         faults: what went wrong.
+        silence: why nothing is published.
         pruning_threshold: τ for the next cloud.
         detector: the loaded model, if any.
         processing: what works on clouds, if the node is configured.
@@ -36,6 +38,7 @@ class Health:
 
     state: str
     faults: FaultLog
+    silence: Silence
     pruning_threshold: float
     detector: "Detector | None"
     processing: Processing | None
@@ -62,8 +65,8 @@ class Diagnostics:
 
 
 def status_message(name: str, health: Health) -> DiagnosticStatus:
-    """One status: the latest fault as level and message, and all figures as text."""
-    fault = health.faults.present
+    """One status: the latest fault, else why nothing is published, as level and message, and all figures as text."""
+    fault = health.faults.present or health.silence.present
     level, message = (Level.OK, health.state) if fault is None else (fault.level, f"{health.state}; {fault}")
     values = [("state", health.state), ("pruning_threshold", f"{health.pruning_threshold:g}")]
     values += _model_values(health.detector) + _cloud_values(health.processing)
@@ -110,6 +113,7 @@ def _cloud_values(processing: Processing | None) -> list[tuple[str, str]]:
         ("latency_p95_ms", _number(traffic.latency_ms(95))),
         ("clouds_received", str(counts.received)),
         ("clouds_processed", str(counts.processed)),
+        ("clouds_lost", str(traffic.lost)),
         ("clouds_dropped", str(counts.dropped)),
         ("clouds_refused", str(counts.refused)),
         ("clouds_ignored", str(counts.ignored)),

@@ -49,6 +49,21 @@ KINDS = {
     "device": Kind(Level.ERROR, "the process ends"),
     "worker": Kind(Level.ERROR, "stopped"),
     "configuration": Kind(Level.ERROR, "cannot be configured"),
+    # Why nothing is published or found: see silence.py. OK is what somebody may have meant so.
+    "unconfigured": Kind(Level.OK, "nothing is published"),
+    "inactive": Kind(Level.OK, "nothing is published"),
+    "publisher": Kind(Level.WARN, "nothing is published"),
+    "qos": Kind(Level.WARN, "nothing is published"),
+    "lost": Kind(Level.WARN, "nothing is published"),
+    "quiet": Kind(Level.WARN, "nothing is published"),
+    "subscriber": Kind(Level.OK, "nothing is published"),
+    "slow": Kind(Level.OK, "nothing is published yet"),
+    "empty": Kind(Level.WARN, "no boxes"),
+    "infinite": Kind(Level.WARN, "no boxes"),
+    "pruned": Kind(Level.OK, "no boxes"),
+    "class": Kind(Level.OK, "no boxes"),
+    "score": Kind(Level.OK, "no boxes"),
+    "nothing": Kind(Level.OK, "no boxes"),
 }
 # What CUDA says of errors after which no call on the device works any more until the process is gone (CUDA runtime
 # API, enumeration cudaError_t).
@@ -87,6 +102,16 @@ class Fault:
 
     def __str__(self) -> str:
         return f"{KINDS[self.kind].lead}: {self.text}"
+
+
+def tell(logger: Any, level: Level, text: str) -> None:
+    """Logs a line at a level. One line of code for each: rclpy refuses to log at two severities from one."""
+    if level == Level.OK:
+        logger.info(text)
+    elif level == Level.WARN:
+        logger.warning(text)
+    else:
+        logger.error(text)
 
 
 def fault_of(error: Exception) -> Fault:
@@ -156,12 +181,7 @@ class FaultLog:
             if news:
                 self._told[fault.kind] = now
         if news:
-            text = f"{kind.lead} ({fault.kind}, {number} so far): {fault.text}"
-            # Two lines of code: rclpy refuses to log at two severities from one.
-            if kind.level == Level.WARN:
-                self._logger.warning(text)
-            else:
-                self._logger.error(text)
+            tell(self._logger, kind.level, f"{kind.lead} ({fault.kind}, {number} so far): {fault.text}")
 
     def good(self) -> None:
         """A cloud could be used: what comes after it is news again."""

@@ -44,6 +44,7 @@ class Found:
         header: stamp of the cloud, and the frame of the boxes.
         detections: boxes that can be published.
         unusable: number of boxes left out because they were not finite or had no volume.
+        settings: the thresholds that applied.
         objects: the cloud's points in the boxes, where somebody listens to them.
     """
 
@@ -51,6 +52,7 @@ class Found:
     header: Header
     detections: Detections
     unusable: int
+    settings: DetectionSettings
     objects: ObjectPoints | None = None
 
 
@@ -118,7 +120,8 @@ class Pipeline:
             start = time.perf_counter()
             xyz, header = self._target.bring(xyz, header)
             stage_ms["transform"] = (time.perf_counter() - start) * 1e3
-        found = self._detector(xyz, self._settings())
+        settings = self._settings()
+        found = self._detector(xyz, settings)
         good = publishable(found)
         chosen = found.select(good)
         objects, after_ms = None, {}
@@ -134,4 +137,4 @@ class Pipeline:
         )
         detections = replace(chosen, stats=stats)
         unusable = found.stats.not_finite + len(found) - len(detections)
-        return Found(arrival, header, detections, unusable, objects)
+        return Found(arrival, header, detections, unusable, settings, objects)

@@ -15,6 +15,7 @@ from dspdet3d_ros.ros.faults import Fault, FaultLog, fault_of, one_line, release
 from dspdet3d_ros.ros.frames import TargetFrame
 from dspdet3d_ros.ros.outputs import Outputs
 from dspdet3d_ros.ros.pipeline import Arrival, Found, Pipeline, check_message, free_gpu_memory
+from dspdet3d_ros.ros.silence import Answer
 from dspdet3d_ros.ros.stamps import NANOSECONDS_PER_SECOND, StampOrder
 from dspdet3d_ros.ros.worker import Counts, LatestWorker
 
@@ -30,13 +31,26 @@ class Traffic:
         self._arrivals: deque[float] = deque()
         self._latencies_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self.last_arrival_s: float | None = None
+        self.started_s = time.monotonic()
+        self.lost = self.lost_since_arrival = 0
 
     def arrived(self, time_s: float) -> None:
         """A cloud came at this `time.monotonic()`."""
         with self._lock:
             self.last_arrival_s = time_s
+            self.lost_since_arrival = 0
             self._arrivals.append(time_s)
             self._forget_before(time_s - RATE_WINDOW_S)
+
+    def lost_more(self, number: int) -> None:
+        """DDS says that so many clouds were lost on their way."""
+        with self._lock:
+            self.lost += number
+            self.lost_since_arrival += number
+
+    def waited_s(self, now_s: float) -> float:
+        """Since the latest cloud; before the first one, since the beginning."""
+        return now_s - (self.started_s if self.last_arrival_s is None else self.last_arrival_s)
 
     def answered(self, latency_ms: float) -> None:
         """A cloud was answered, so long after its arrival."""
@@ -83,6 +97,7 @@ class Processing:
         self.worker.start()
         # The device is lost: nothing can be computed in this process any more.
         self.lost: Fault | None = None
+        self.answer: Answer | None = None
         self._faults, self._target, self._logger = faults, target, logger
         self._order = StampOrder()
 
@@ -110,7 +125,7 @@ class Processing:
         """Forgets all clouds and counts anew; nothing taken before is published any more."""
         self.worker.discard()
         self._order.forget()
-        self.traffic = Traffic()
+        self.traffic, self.answer = Traffic(), None
 
     def time_set_back(self) -> None:
         """Forgets what belongs to a time that has not come yet: clouds, their order, transforms."""
@@ -148,6 +163,7 @@ class Processing:
     def _publish(self, found: Found, counts: Counts) -> None:
         """Runs in the worker's thread, never while or after the node is deactivated."""
         self.outputs.publish(found, counts)
+        self.answer = Answer(len(found.detections), found.detections.stats, found.settings)
         self.traffic.answered((time.monotonic() - found.arrival.time_s) * 1e3)
         if found.unusable:
             self._faults.report(Fault("boxes", f"{found.unusable} boxes are not finite or without volume"))

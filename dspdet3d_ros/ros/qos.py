@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
@@ -10,6 +11,8 @@ try:
 except ImportError:
     # The name of this module in Humble.
     from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
+
+UnsupportedEventTypeError = rclpy_implementation.UnsupportedEventTypeError
 
 OUTPUT = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(
@@ -40,6 +43,32 @@ def described(qos: QoSProfile) -> str:
     return f"{_name(qos.reliability)}, {_name(qos.durability)}"
 
 
+def publishers(node: Node, topic: str, own: QoSProfile) -> tuple[list[str], list[str]]:
+    """Whom a subscription hears, and what keeps it from hearing the others.
+
+    Args:
+        node: the subscribing node.
+        topic: the topic's full name.
+        own: the subscription's profile.
+
+    Returns:
+        The full names of the publishing nodes that it hears; what the others offer and which parameters to change.
+    """
+    heard, faults = [], []
+    for publisher in node.get_publishers_info_by_topic(topic):
+        offered, fixes = publisher.qos_profile, []
+        if own.reliability == ReliabilityPolicy.RELIABLE and offered.reliability == ReliabilityPolicy.BEST_EFFORT:
+            fixes.append("input_reliability to best_effort")
+        if own.durability == DurabilityPolicy.TRANSIENT_LOCAL and offered.durability == DurabilityPolicy.VOLATILE:
+            fixes.append("input_durability to volatile")
+        name = f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"
+        if fixes:
+            faults.append(f"{name} offers {described(offered)}; set {' and '.join(fixes)}")
+        else:
+            heard.append(name)
+    return heard, faults
+
+
 def unheard_publishers(node: Node, topic: str, own: QoSProfile) -> str:
     """What keeps a subscription from hearing the publishers of its topic, in one line with both policies.
 
@@ -48,17 +77,7 @@ def unheard_publishers(node: Node, topic: str, own: QoSProfile) -> str:
         topic: the topic's full name.
         own: the subscription's profile.
     """
-    faults = []
-    for publisher in node.get_publishers_info_by_topic(topic):
-        offered, fixes = publisher.qos_profile, []
-        if own.reliability == ReliabilityPolicy.RELIABLE and offered.reliability == ReliabilityPolicy.BEST_EFFORT:
-            fixes.append("input_reliability to best_effort")
-        if own.durability == DurabilityPolicy.TRANSIENT_LOCAL and offered.durability == DurabilityPolicy.VOLATILE:
-            fixes.append("input_durability to volatile")
-        if fixes:
-            name = f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"
-            faults.append(f"{name} offers {described(offered)}; set {' and '.join(fixes)}")
-    listed = " | ".join(faults) or "its publisher has already gone"
+    listed = " | ".join(publishers(node, topic, own)[1]) or "its publisher has already gone"
     return f"no clouds can be received on {topic}: this node asks for {described(own)}, but {listed}"
 
 
@@ -87,8 +106,10 @@ __all__ = [
     "OUTPUT",
     "PublisherEventCallbacks",
     "SubscriptionEventCallbacks",
+    "UnsupportedEventTypeError",
     "deaf_subscribers",
     "described",
     "input_qos",
+    "publishers",
     "unheard_publishers",
 ]
