@@ -1,16 +1,13 @@
 """What was found in a cloud, as JSON and as tables to read. Shared by the command-line tool and the demo."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dspdet3d_ros.clouds.cloud import ANY_CLASS, LabelledBoxes
 from dspdet3d_ros.detector.result import Detections
-from dspdet3d_ros.errors import InputError
 
 # Overlap from which a box counts as a find, as in the published figures.
 FOUND_IOU = 0.25
@@ -44,19 +41,6 @@ def as_json(detections: Detections, frame_id: str = "", stamp: tuple[int, int] |
             "backend": stats.backend,
         },
     }
-
-
-def write_json(path: str | Path, values: dict[str, Any]) -> None:
-    """Writes values as a JSON file; its folder is made.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(json.dumps(values, indent=2) + "\n")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def overlaps(detections: Detections, truth: LabelledBoxes) -> np.ndarray:

@@ -9,6 +9,7 @@ from dspdet3d_ros import report
 from dspdet3d_ros.clouds.cloud import LabelledBoxes
 from dspdet3d_ros.detector.result import Detections, DetectionStats, LevelCells
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.json_file import write_json
 
 STATS = DetectionStats(
     pruning_threshold=0.3,
@@ -44,10 +45,10 @@ def test_json_has_the_promised_schema():
 
 
 def test_json_is_written_with_its_folder_or_refused(tmp_path):
-    report.write_json(tmp_path / "a" / "b.json", report.as_json(FOUND))
+    write_json(tmp_path / "a" / "b.json", report.as_json(FOUND))
     assert len(json.loads((tmp_path / "a/b.json").read_text())["detections"]) == 3
     with pytest.raises(InputError, match="cannot be written"):
-        report.write_json(tmp_path / "a/b.json/c.json", {})
+        write_json(tmp_path / "a/b.json/c.json", {})
 
 
 def test_overlaps_are_those_of_the_volumes():

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.benchmark.report import machine_line
     from dspdet3d_ros.benchmark.subject import Subject, with_weights
     from dspdet3d_ros.detector.predictor import choose_device
-    from dspdet3d_ros.report import write_json
+    from dspdet3d_ros.json_file import write_json
     from dspdet3d_ros.sparse.engine import choose_backend
 
     device = choose_device(args.device)

@@ -52,7 +52,9 @@ def run(args: argparse.Namespace) -> int:
     print(report.summary(detections, cloud.truth))
     print(report.work_line(detections))
     if args.json:
-        report.write_json(args.json, report.as_json(detections))
+        from dspdet3d_ros.json_file import write_json
+
+        write_json(args.json, report.as_json(detections))
     if args.png:
         from dspdet3d_ros.picture import draw_detections
 

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--limit: expected at least 1, got {args.limit}")
 
     from dspdet3d_ros.datasets.statistics import summaries, table
-    from dspdet3d_ros.report import write_json
+    from dspdet3d_ros.json_file import write_json
 
     columns = {}
     for path in args.data:

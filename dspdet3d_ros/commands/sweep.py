@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.datasets.folders import open_scenes
     from dspdet3d_ros.detector.predictor import Detector
     from dspdet3d_ros.evaluation import sweep
-    from dspdet3d_ros.report import write_json
+    from dspdet3d_ros.json_file import write_json
 
     detector = Detector.load(args.model, args.checkpoint, args.device, args.backend)
     scenes = open_scenes(args.data, args.split, args.limit, detector.class_names)

@@ -15,6 +15,7 @@ from dspdet3d_ros import report
 from dspdet3d_ros.clouds.cloud import Cloud
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.json_file import write_json
 from dspdet3d_ros.ros.client import Client, ClientError, NodeProcess, isolate
 
 DEMO_CLOUD = Path(__file__).resolve().parents[1] / "data" / "demo_scene.npz"
@@ -80,7 +81,7 @@ def _show(client: Client, cloud: Cloud, args: argparse.Namespace) -> None:
     print(report.summary(detections, cloud.truth))
     print(report.work_line(detections))
     stamp = (header.stamp.sec, header.stamp.nanosec)
-    report.write_json(args.out / "detections.json", report.as_json(detections, header.frame_id, stamp))
+    write_json(args.out / "detections.json", report.as_json(detections, header.frame_id, stamp))
     title = f"{args.cloud.name}: {report.summary(detections, cloud.truth)}"
     from dspdet3d_ros.picture import draw_detections
 

@@ -49,7 +49,7 @@ def process(tiny, environment):
     remap = [*FAULTY_NODE, "--ros-args", "-r", f"~/input/points:={TOPIC}"]
     process = Process(tiny, remap, environment=environment, autostart=False)
     yield process
-    process.kill()
+    process.close()
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +75,12 @@ def publishing(remote, message=None, profile=10):
     """A publisher of clouds, which sends one several times a second while the remote spins."""
     publisher = remote.node.create_publisher(PointCloud2, TOPIC, profile)
     timer = remote.node.create_timer(0.2, lambda: publisher.publish(message)) if message else None
-    yield
-    if timer:
-        remote.node.destroy_timer(timer)
-    remote.node.destroy_publisher(publisher)
+    try:
+        yield
+    finally:
+        if timer:
+            remote.node.destroy_timer(timer)
+        remote.node.destroy_publisher(publisher)
 
 
 def start_anew(remote, **parameters):

@@ -15,8 +15,8 @@ from typing import Any
 from lifecycle_msgs.msg import Transition
 
 from dspdet3d_ros.clouds.cloud import Cloud
+from dspdet3d_ros.json_file import write_json
 from dspdet3d_ros.msg import PruningStats
-from dspdet3d_ros.report import write_json
 from dspdet3d_ros.ros.client import Client, ClientError, NodeProcess, isolate
 from dspdet3d_ros.ros.endurance import figures
 from dspdet3d_ros.ros.endurance.process import Sample, sample

@@ -17,8 +17,8 @@ from lifecycle_msgs.msg import Transition
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
+from dspdet3d_ros.json_file import write_json
 from dspdet3d_ros.msg import PruningStats
-from dspdet3d_ros.report import write_json
 from dspdet3d_ros.ros.client import Client, ClientError, NodeProcess, isolate
 from dspdet3d_ros.ros.endurance import figures
 from dspdet3d_ros.ros.endurance.process import Sample, left_over, sample, segments

@@ -1,0 +1,31 @@
+"""`dspdet3d doctor`: whether what is installed here will do, and what to mend."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "check the installation: Python, torch, GPU, ROS, DDS, messages, weights"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument("--without-ros", action="store_true", help="leave out ROS, which only the node needs")
+    parser.add_argument("--json", type=Path, help="write the findings to this file")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the findings and writes them where asked; 1 where one of them stops the node."""
+    from dspdet3d_ros.installation import report
+    from dspdet3d_ros.installation.finding import Level
+
+    found = []
+    for finding in report.all_findings(with_ros=not args.without_ros):
+        found.append(finding)
+        print(report.lines(finding), flush=True)
+    print(report.verdict(found))
+    if args.json:
+        from dspdet3d_ros.json_file import write_json
+
+        write_json(args.json, report.values(found))
+    return 1 if report.count(found, Level.PROBLEM) else 0

@@ -1,0 +1,1 @@
+"""Whether what this package needs is installed and fits together; `dspdet3d doctor` prints it."""
