@@ -74,10 +74,19 @@ class Head(nn.Module):
         head_width: channels of the prediction branch.
         n_classes: number of classes.
         initial_size: size of the boxes predicted before training, metres.
+        partial_addition: see `ModelConfig`.
     """
 
-    def __init__(self, widths: Sequence[int], head_width: int, n_classes: int, initial_size: float = 1.0) -> None:
+    def __init__(
+        self,
+        widths: Sequence[int],
+        head_width: int,
+        n_classes: int,
+        initial_size: float = 1.0,
+        partial_addition: bool = True,
+    ) -> None:
         super().__init__()
+        self._partial_addition = partial_addition
         self.bbox_conv = SparseConv(head_width, 6, kernel_size=1, bias=True)
         self.cls_conv = SparseConv(head_width, n_classes, kernel_size=1, bias=True)
         self.keep_conv = nn.ModuleList(SparseConv(widths[i], 1, kernel_size=1, bias=True) for i in range(1, LEVELS))
@@ -118,7 +127,9 @@ class Head(nn.Module):
         keep: SparseTensor | None = None
         for i in reversed(range(LEVELS)):
             if i < LEVELS - 1:
-                x = self.get_submodule(f"up_block_{i + 1}")(x).add_where_present(levels[i])
+                x = self.get_submodule(f"up_block_{i + 1}")(x)
+                if self._partial_addition:
+                    x = x.add_where_present(levels[i])
                 if limit is not None:
                     x = limit(x, keep)
             keep = self.keep_conv[i - 1](x) if i > 0 else None

@@ -21,7 +21,7 @@ class DSPDet3D(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = Backbone(config.widths, config.blocks)
-        self.head = Head(config.widths, config.head_width, len(config.classes), initial_size)
+        self.head = Head(config.widths, config.head_width, len(config.classes), initial_size, config.partial_addition)
 
     def forward(
         self,
