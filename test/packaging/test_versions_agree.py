@@ -4,6 +4,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 
 import dspdet3d_ros
 
@@ -26,3 +27,7 @@ def test_pip_knows_the_version_of_the_package():
     except metadata.PackageNotFoundError:
         pytest.skip("dspdet3d_ros was not installed with pip")
     assert installed == dspdet3d_ros.__version__
+
+
+def test_the_citation_names_the_version_of_the_package():
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == dspdet3d_ros.__version__
