@@ -16,18 +16,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="the first seed (default: %(default)s)")
     parser.add_argument("--kind", choices=("room", "table", "mixed"), default="mixed", help="default: %(default)s")
     parser.add_argument("--workers", type=int, default=1, help="processes that share the work (default: %(default)s)")
+    parser.add_argument(
+        "--catalogue", type=Path, help="folder of .sh3f catalogues that half of the things come from (default: none)"
+    )
     parser.add_argument("--max-points", type=int, help="thin scenes to this many points (default: leave all)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the scenes that are not there yet, and say how fast that went.
 
-    Raises InputError for counts below their least, a folder that cannot be made, or a missing ray casting library.
+    Raises InputError for counts below their least, a folder that cannot be made, a catalogue that cannot be read, or a
+    missing ray casting library.
     """
     from dspdet3d_ros.generation.batch import write_scenes
 
     start = time.perf_counter()
-    written = write_scenes(args.out_dir, args.seed, args.scenes, args.kind, args.workers, args.max_points)
+    written = write_scenes(
+        args.out_dir, args.seed, args.scenes, args.kind, args.workers, args.max_points, args.catalogue
+    )
     print(f"{written} scenes written to {args.out_dir}, {args.scenes - written} were there already")
     if written:
         workers, minutes = min(args.workers, written), (time.perf_counter() - start) / 60

@@ -8,14 +8,23 @@ from functools import partial
 from pathlib import Path
 
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.generation.catalogue import Catalogue
 from dspdet3d_ros.generation.files import save_scene
 from dspdet3d_ros.generation.scene import generate_scene, thinned
 
 
-def write_scenes(folder: Path, first_seed: int, count: int, kind: str, workers: int, most: int | None = None) -> int:
+def write_scenes(
+    folder: Path,
+    first_seed: int,
+    count: int,
+    kind: str,
+    workers: int,
+    most: int | None = None,
+    catalogue: Path | None = None,
+) -> int:
     """Write the scenes of `count` seeds from `first_seed` on as {seed:06d}.npz; those already there are left alone.
 
-    With `most`, a scene with more points is thinned to that number.
+    With `most`, a scene with more points is thinned to that number. `catalogue` is a folder for `Catalogue.open`.
 
     Returns the number written. Raises InputError for a count below 0, a seed below 0, fewer than one worker, a folder
     that cannot be made, or whatever a scene raises.
@@ -33,7 +42,9 @@ def write_scenes(folder: Path, first_seed: int, count: int, kind: str, workers: 
     except OSError as error:
         raise InputError(f"{folder}: cannot make the folder: {error.strerror}") from error
     missing = [seed for seed in range(first_seed, first_seed + count) if not _file(folder, seed).exists()]
-    task = partial(_write, folder=folder, kind=kind, most=most)
+    task = partial(
+        _write, folder=folder, kind=kind, most=most, catalogue=None if catalogue is None else Catalogue.open(catalogue)
+    )
     if workers == 1 or len(missing) < 2:
         return _count(map(task, missing), len(missing))
     # "spawn" works alike on every platform and never inherits the threads of a parent.
@@ -56,6 +67,6 @@ def _file(folder: Path, seed: int) -> Path:
     return folder / f"{seed:06d}.npz"
 
 
-def _write(seed: int, folder: Path, kind: str, most: int | None) -> None:
-    scene = generate_scene(seed, kind)
+def _write(seed: int, folder: Path, kind: str, most: int | None, catalogue: Catalogue | None) -> None:
+    scene = generate_scene(seed, kind, catalogue)
     save_scene(_file(folder, seed), scene if most is None else thinned(scene, most, seed))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dspdet3d_ros.generation.catalogue import Catalogue
 from dspdet3d_ros.generation.meshes import Mesh, block, join, tube
 from dspdet3d_ros.generation.placement import Support
 from dspdet3d_ros.generation.shapes import SLAB_WEIGHTS, Shape, draw_name, make_shape
@@ -23,13 +24,14 @@ def fill(
     rng: Generator,
     middle: np.ndarray,
     spread: float,
+    catalogue: Catalogue | None = None,
 ) -> None:
     """Add up to `count` things to the support about `middle` (2,), `spread` metres wide; fewer where room is short."""
     goal = len(support.things) + count
     for _ in range(count * 5):
         if len(support.things) >= goal:
             return
-        shape = make_shape(draw_name(rng, weights), rng)
+        shape = make_shape(draw_name(rng, weights), rng, catalogue)
         size = shape.mesh.size()
         if size[0] > support.width or size[1] > support.depth or size[2] > support.headroom:
             continue

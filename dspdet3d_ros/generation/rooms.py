@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dspdet3d_ros.generation.catalogue import Catalogue
 from dspdet3d_ros.generation.crowd import fill, loose_clutter
 from dspdet3d_ros.generation.furniture import BEARING, STANDING, Piece, chair
 from dspdet3d_ros.generation.meshes import Mesh, block, box, join, turn
@@ -16,7 +17,7 @@ Generator = np.random.Generator
 WALL = 0.08
 
 
-def room_world(rng: Generator, style: str, size: np.ndarray | None = None) -> World:
+def room_world(rng: Generator, style: str, size: np.ndarray | None = None, catalogue: Catalogue | None = None) -> World:
     """A room whose supports carry 12 to 40 things set in `style` ("sparse", "crowded", "stacked").
 
     `size` (3,) is its inside in metres, its walls then parallel to the axes; by default 3 to 6 m, sometimes turned.
@@ -41,7 +42,7 @@ def room_world(rng: Generator, style: str, size: np.ndarray | None = None) -> Wo
         place = _free_place(piece, size, taken, rng)
         if place is not None:
             world.add(piece.mesh.turned(turn("z", place[0])).moved(place[1]))
-    _set_things(world, supports, style, rng)
+    _set_things(world, supports, style, rng, catalogue)
     return world
 
 
@@ -108,11 +109,11 @@ def _free_place(piece: Piece, size: np.ndarray, taken: list[np.ndarray], rng: Ge
     return None
 
 
-def _set_things(world: World, supports: list, style: str, rng: Generator) -> None:
+def _set_things(world: World, supports: list, style: str, rng: Generator, catalogue: Catalogue | None) -> None:
     total = int(rng.integers(14, 41))
     area = np.array([entry[0].width * entry[0].depth for entry in supports])
     counts = rng.multinomial(total, area / area.sum())
     for (support, extra, yaw, offset), count in zip(supports, counts, strict=True):
         middle = rng.uniform(-0.3, 0.3, 2) * [support.width, support.depth]
-        fill(support, int(count), style, ROOM_WEIGHTS, rng, middle, rng.uniform(0.2, 0.6))
+        fill(support, int(count), style, ROOM_WEIGHTS, rng, middle, rng.uniform(0.2, 0.6), catalogue)
         world.add_support(support, extra, yaw, offset)

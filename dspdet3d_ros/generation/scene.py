@@ -8,6 +8,7 @@ import numpy as np
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.generation.camera import room_path, table_path
+from dspdet3d_ros.generation.catalogue import Catalogue
 from dspdet3d_ros.generation.fusion import MOST_POINTS, fuse
 from dspdet3d_ros.generation.rooms import room_world
 from dspdet3d_ros.generation.scan import Scan, scan
@@ -47,8 +48,8 @@ class Scene:
     tags: tuple[str, ...]
 
 
-def generate_scene(seed: int, kind: str = "mixed") -> Scene:
-    """The scene of a seed: the same seed and kind give the same arrays.
+def generate_scene(seed: int, kind: str = "mixed", catalogue: Catalogue | None = None) -> Scene:
+    """The scene of a seed: the same seed, kind and catalogue give the same arrays.
 
     A room has its floor at z = 0. A table scene has, chosen by the seed, the table's face or the floor at z = 0, and
     reaches 0.5 to 1.2 m about its things. "mixed" is a table for three seeds of four, else a room.
@@ -64,7 +65,7 @@ def generate_scene(seed: int, kind: str = "mixed") -> Scene:
     # A camera that looks the wrong way can leave nothing to label; the next attempt has a chain of its own.
     for attempt in range(20):
         rng = np.random.default_rng([seed, KINDS.index(kind), attempt])
-        scene = room_scene(rng) if kind == "room" else _table(rng)
+        scene = room_scene(rng, catalogue=catalogue) if kind == "room" else _table(rng, catalogue)
         if len(scene.boxes) >= (5 if kind == "room" else 1):
             break
     return scene
@@ -83,6 +84,7 @@ def room_scene(
     size: np.ndarray | None = None,
     walks: int = 1,
     crop: tuple[np.ndarray, np.ndarray] | None = None,
+    catalogue: Catalogue | None = None,
 ) -> Scene:
     """A furnished room, scanned.
 
@@ -91,9 +93,10 @@ def room_scene(
         size: see `room_world`.
         walks: how often the camera goes round the room.
         crop: lowest and highest corner of what is kept, metres.
+        catalogue: where half of the things come from; None makes all of them by formula.
     """
     style = str(rng.choice(STYLES, p=(0.3, 0.4, 0.3)))
-    world = room_world(rng, style, size)
+    world = room_world(rng, style, size, catalogue)
     sensor = random_sensor(rng, single_view=False)
     poses = [pose for _ in range(walks) for pose in room_path(world, rng)]
     most = MOST_POINTS // (sensor.width * sensor.height)
@@ -101,9 +104,9 @@ def room_scene(
     return _label("room", world, result, 0.01, (style, "accumulated", sensor.axial), rng)
 
 
-def _table(rng: np.random.Generator) -> Scene:
+def _table(rng: np.random.Generator, catalogue: Catalogue | None) -> Scene:
     style = str(rng.choice(STYLES, p=(0.25, 0.4, 0.35)))
-    world, height = table_world(rng, style)
+    world, height = table_world(rng, style, catalogue)
     single = rng.random() < 0.6
     frames = int(rng.integers(8, 19)) if not single else 1 if rng.random() < 0.65 else int(rng.integers(2, 5))
     sensor = random_sensor(rng, single)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dspdet3d_ros.generation import devices, vessels
+from dspdet3d_ros.generation.catalogue import Catalogue
 from dspdet3d_ros.generation.classes import CLASS_NAMES
 from dspdet3d_ros.generation.meshes import Mesh, turn
 
@@ -95,9 +96,14 @@ def draw_name(rng: np.random.Generator, weights: dict[str, float]) -> str:
     return str(rng.choice(np.array(list(weights)), p=share / share.sum()))
 
 
-def make_shape(name: str, rng: np.random.Generator) -> Shape:
-    """A shape of class `name` in a random variant and rest pose, turned about z at random."""
-    mesh = BUILDERS[name](rng)
+def make_shape(name: str, rng: np.random.Generator, catalogue: Catalogue | None = None) -> Shape:
+    """A shape of class `name` in a random variant and rest pose, turned about z at random.
+
+    Half of the shapes are from the catalogue, where there is one and it has the class.
+    """
+    mesh = None if catalogue is None else catalogue.draw(name, rng)
+    if mesh is None:
+        mesh = BUILDERS[name](rng)
     carries = name in _CARRIERS
     chance = rng.random()
     if chance < _LYING.get(name, 0.0):

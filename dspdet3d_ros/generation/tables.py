@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dspdet3d_ros.generation.catalogue import Catalogue
 from dspdet3d_ros.generation.crowd import fill, loose_clutter
 from dspdet3d_ros.generation.furniture import Piece, bin_or_case, chair, counter, desk, table
 from dspdet3d_ros.generation.meshes import block, box, turn
@@ -15,7 +16,7 @@ from dspdet3d_ros.generation.world import World
 Generator = np.random.Generator
 
 
-def table_world(rng: Generator, style: str) -> tuple[World, float]:
+def table_world(rng: Generator, style: str, catalogue: Catalogue | None = None) -> tuple[World, float]:
     """A table set in `style` ("sparse", "crowded", "stacked").
 
     Returns:
@@ -27,7 +28,7 @@ def table_world(rng: Generator, style: str) -> tuple[World, float]:
     count = int(rng.integers(2, 7)) if style == "sparse" else int(rng.integers(3, 17))
     half = np.array([board.width, board.depth]) / 2
     middle = rng.uniform(-0.4, 0.4, 2) * half
-    fill(support, count, style, TABLE_WEIGHTS, rng, middle, rng.uniform(0.12, 0.4))
+    fill(support, count, style, TABLE_WEIGHTS, rng, middle, rng.uniform(0.12, 0.4), catalogue)
     world = World(yaw=rng.uniform(0, 2 * np.pi) if rng.random() < 0.6 else 0.0)
     down = np.array([0, 0, -board.z])
     world.add(piece.mesh.moved(down))

@@ -3,6 +3,7 @@
 import argparse
 import re
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,22 @@ def test_a_scene_can_be_thinned(tmp_path):
     assert len(scene.xyz) == len(scene.inst) == len(scene.rgb) == 5000
     np.testing.assert_array_equal(scene.boxes, whole.boxes)
     assert set(np.unique(scene.inst)) <= set(range(len(scene.boxes) + 1))
+
+
+def test_a_catalogue_gives_other_scenes_and_a_folder_without_one_is_named(tmp_path):
+    pytest.importorskip("embreex", reason="scenes are ray cast with embreex")
+    (tmp_path / "catalogues").mkdir()
+    with pytest.raises(InputError, match="catalogues"):
+        _run(str(tmp_path / "scenes"), "--scenes", "1", "--catalogue", str(tmp_path / "catalogues"))
+    with zipfile.ZipFile(tmp_path / "catalogues" / "c.sh3f", "w") as archive:
+        things = [f"name#{k}={name}\nmodel#{k}=/m.obj\n" for k, name in enumerate(("Milk", "Cup", "Book", "Plate"))]
+        sizes = [f"width#{k}=9\ndepth#{k}=9\nheight#{k}=9\n" for k in range(4)]
+        archive.writestr("PluginFurnitureCatalog.properties", "".join(things + sizes))
+        archive.writestr("m.obj", "v 0 0 0\nv 1 0 0\nv 0 0 1\nv 0 1 0\nf 1 2 3\nf 1 2 4\nf 1 3 4\nf 2 3 4\n")
+    options = ("--scenes", "2", "--seed", "4", "--kind", "table", "--workers", "2")
+    assert _run(str(tmp_path / "scenes"), *options, "--catalogue", str(tmp_path / "catalogues")) == 0
+    scenes = [load_scene(tmp_path / "scenes" / f"00000{seed}.npz") for seed in (4, 5)]
+    assert any(scene.names != generate_scene(seed, "table").names for seed, scene in zip((4, 5), scenes, strict=True))
 
 
 @pytest.mark.parametrize("option", ["--scenes", "--seed", "--workers", "--max-points"])
