@@ -7,6 +7,7 @@ import numpy as np
 # The most cells per axis of the grid that sorts out points near no box, and the most cells of it altogether.
 CELLS_PER_AXIS = 256
 CELLS = 1 << 21
+LEAST_EXTENT_M = 1e-6
 # Points looked at together: their columns stay in the processor's cache.
 CHUNK = 1 << 15
 
@@ -52,8 +53,9 @@ def box_of_points(xyz: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 def _near_boxes(xyz: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Indices of the points in cells of a coarse grid that a box touches: all that lie in a box, and few others."""
     start, end = low.min(axis=0), high.max(axis=0)
-    extent = np.maximum(end - start, np.finfo(xyz.dtype).tiny)
-    edge = max(float(extent.max()) / CELLS_PER_AXIS, math.cbrt(float(extent.astype(np.float64).prod()) / CELLS))
+    # Far from the origin the corners of a box may be one number.
+    extent = np.maximum(end.astype(np.float64) - start, LEAST_EXTENT_M)
+    edge = max(extent.max() / CELLS_PER_AXIS, math.pow(extent.prod() / CELLS, 1 / 3))
     scale = xyz.dtype.type(1 / edge)
     shape = ((end - start) * scale).astype(np.int64) + 1
     touched = np.zeros(shape + 2, bool)

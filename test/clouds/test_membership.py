@@ -60,6 +60,14 @@ def test_without_points_or_boxes_nothing_is_in_a_box():
     np.testing.assert_array_equal(box_of_points(np.ones((2, 3), np.float32), np.empty((0, 6), np.float32)), [-1, -1])
 
 
+def test_a_box_too_far_away_for_its_size_is_a_point():
+    box = np.float32([[1e7, 0, 0, 0.01, 0.01, 0.01]])
+    xyz = np.float32([[1e7, 0, 0], [1e7, 0.004, -0.004], [1e7, 0.1, 0], [1e7 + 10, 0, 0], [0, 0, 0]])
+    np.testing.assert_array_equal(box_of_points(xyz, box), [0, 0, -1, -1, -1])
+    np.testing.assert_array_equal(box_of_points(xyz, np.float32([[1e7, 1e7, 1e7, 0.01, 0.01, 0.01]])), np.full(5, -1))
+    np.testing.assert_array_equal(box_of_points(np.float32([[1e7] * 3]), np.float32([[1e7] * 3 + [0.01] * 3])), [0])
+
+
 def test_points_at_the_end_of_the_number_range_are_in_no_box():
     xyz = np.float32([[3e38, 0, 0], [-3e38, 3e38, 0], [0, 0, 0]])
     np.testing.assert_array_equal(box_of_points(xyz, np.float32([[0, 0, 0, 0.1, 0.1, 0.1]])), [-1, -1, 0])
