@@ -3,7 +3,6 @@
 It takes all arguments of detector.launch.py as well.
 """
 
-import os
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
@@ -38,7 +37,7 @@ def _player_and_viewer(context: LaunchContext) -> list[Node]:
     common = {
         "namespace": values["namespace"],
         "ros_arguments": ["--log-level", values["log_level"]],
-        "additional_env": launch_arguments.large_clouds(SHARE, os.environ),
+        "additional_env": launch_arguments.large_clouds(),
         "output": "screen",
         "emulate_tty": True,
     }

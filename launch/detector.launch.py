@@ -1,6 +1,5 @@
 """Starts the detector node: `ros2 launch dspdet3d_ros detector.launch.py input:=/camera/points`."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ def _detector(context: LaunchContext) -> list[Node]:
         parameters=[values["params_file"], parameters],
         remappings=launch_arguments.remappings(values),
         ros_arguments=["--log-level", values["log_level"]],
-        additional_env=launch_arguments.large_clouds(SHARE, os.environ),
+        additional_env=launch_arguments.large_clouds(),
         respawn=launch_arguments.boolean(values, "respawn"),
         respawn_delay=launch_arguments.seconds(values, "respawn_delay"),
         output="screen",

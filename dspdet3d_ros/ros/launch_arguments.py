@@ -1,8 +1,9 @@
-"""What the launch files take, and what that means for the node; needs neither ROS nor `launch`.
+"""What the launch files take, and what that means for the node; does without `launch`.
 
 launch/*.launch.py only turn this into actions.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,13 @@ from typing import Any
 import yaml
 
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.ros.fastdds import profile_file, profile_variable
 from dspdet3d_ros.ros.parameters import PARAMETERS, Spec, coerce, fault
 
 NODE_NAME = "dspdet3d"
 INPUT = "input/points"
 OUTPUTS = ("detections", "markers", "object_points", "stats", "label_info")
 BOOLEANS = ("true", "false", "True", "False")
-PROFILE = "fastdds_large_clouds.xml"
 
 
 @dataclass(frozen=True)
@@ -117,16 +118,10 @@ def viewer_remappings(values: Mapping[str, str]) -> list[tuple[str, str]]:
     return [(shown, topic) for shown, topic in rules if shown != topic]
 
 
-def large_clouds(share: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """Environment variables without which Fast DDS loses large best-effort clouds, unless the user has set his own.
-
-    Args:
-        share: the package's share folder.
-        environment: that of the launch.
-    """
-    old_name = environment.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
-    variable = "FASTRTPS_DEFAULT_PROFILES_FILE" if old_name else "FASTDDS_DEFAULT_PROFILES_FILE"
-    return {} if variable in environment else {variable: str(share / "config" / PROFILE)}
+def large_clouds() -> dict[str, str]:
+    """Environment variables without which Fast DDS loses large best-effort clouds; none where the user has set them."""
+    variable, file = profile_variable(), profile_file()
+    return {} if variable in os.environ or file is None else {variable: str(file)}
 
 
 def boolean(values: Mapping[str, str], name: str) -> bool:

@@ -85,12 +85,16 @@ def test_a_delay_is_a_number_of_seconds(text):
         launch_arguments.seconds(values(respawn_delay=text), "respawn_delay")
 
 
-def test_the_profile_for_large_clouds_is_given_where_the_user_has_none():
+def test_the_profile_for_large_clouds_is_given_where_the_user_has_none(monkeypatch):
+    for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
+        monkeypatch.delenv(variable, raising=False)
     profile = str(ROOT / "config" / "fastdds_large_clouds.xml")
-    assert Path(profile).is_file()
-    assert large_clouds(ROOT, {"ROS_DISTRO": "jazzy"}) == {"FASTRTPS_DEFAULT_PROFILES_FILE": profile}
-    assert large_clouds(ROOT, {"ROS_DISTRO": "kilted"}) == {"FASTDDS_DEFAULT_PROFILES_FILE": profile}
-    assert large_clouds(ROOT, {"FASTDDS_DEFAULT_PROFILES_FILE": "own.xml"}) == {}
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
+    assert large_clouds() == {"FASTRTPS_DEFAULT_PROFILES_FILE": profile}
+    monkeypatch.setenv("ROS_DISTRO", "kilted")
+    assert large_clouds() == {"FASTDDS_DEFAULT_PROFILES_FILE": profile}
+    monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", "own.xml")
+    assert large_clouds() == {}
 
 
 def test_topics_are_where_namespace_name_and_remappings_put_them():
