@@ -113,6 +113,7 @@ def stats_message(header: Header, detections: Detections, model: str, timing: Ti
         points_used=stats.points_used,
         voxels=stats.voxels,
         detections=len(detections),
+        not_finite=stats.not_finite,
         level=[cells.level for cells in stats.levels],
         cells_before=[cells.before for cells in stats.levels],
         cells_kept=[cells.kept for cells in stats.levels],
@@ -178,6 +179,7 @@ def to_detections(array: Detection3DArray, stats: PruningStats) -> Detections:
             total_ms=stats.total_ms,
             device=stats.device,
             backend=stats.backend,
+            not_finite=stats.not_finite,
         ),
     )
 

@@ -43,7 +43,6 @@ class Found:
         arrival: the cloud.
         header: stamp of the cloud, and the frame of the boxes.
         detections: boxes that can be published.
-        unusable: number of boxes left out because they were not finite or had no volume.
         settings: the thresholds that applied.
         objects: the cloud's points in the boxes, where somebody listens to them.
     """
@@ -51,7 +50,6 @@ class Found:
     arrival: Arrival
     header: Header
     detections: Detections
-    unusable: int
     settings: DetectionSettings
     objects: ObjectPoints | None = None
 
@@ -132,9 +130,8 @@ class Pipeline:
         stats = replace(
             found.stats,
             points_in=cloud.points_in,
+            not_finite=found.stats.not_finite + int((~good).sum()),
             stage_ms={**stage_ms, **found.stats.stage_ms, **after_ms},
             total_ms=sum(stage_ms.values()) + found.stats.total_ms + sum(after_ms.values()),
         )
-        detections = replace(chosen, stats=stats)
-        unusable = found.stats.not_finite + len(found) - len(detections)
-        return Found(arrival, header, detections, unusable, settings, objects)
+        return Found(arrival, header, replace(chosen, stats=stats), settings, objects)

@@ -165,8 +165,8 @@ class Processing:
         self.outputs.publish(found, counts)
         self.answer = Answer(len(found.detections), found.detections.stats, found.settings)
         self.traffic.answered((time.monotonic() - found.arrival.time_s) * 1e3)
-        if found.unusable:
-            self._faults.report(Fault("boxes", f"{found.unusable} boxes are not finite or without volume"))
+        if not_finite := found.detections.stats.not_finite:
+            self._faults.report(Fault("boxes", f"{not_finite} boxes are not finite or without volume"))
         else:
             self._faults.good()
 

@@ -70,6 +70,22 @@ def test_overlap_in_plan_as_the_original_measures_it_can_be_asked_for(indexed, c
     assert counts[0] > counts[1] > 0
 
 
+def test_turned_scenes_are_judged_by_boxes_of_their_points(indexed, checkpoint, capsys):
+    assert main(["evaluate", str(indexed), "--checkpoint", str(checkpoint), "--device", "cpu", "--yaw", "30"]) == 1
+    assert "does not say which points" in capsys.readouterr().err
+    for number in range(2):
+        xyz = np.load(indexed / f"s{number}.npz")["xyz"]
+        np.savez(indexed / f"s{number}.npz", xyz=xyz, inst=np.repeat([1, 2], 150))
+    entries = json.loads((indexed / "boxes.json").read_text())
+    for entry in entries:
+        for number, thing in enumerate(entry["objects"]):
+            thing["inst"] = number + 1
+    (indexed / "boxes.json").write_text(json.dumps(entries))
+    values = evaluate(indexed, checkpoint, "--yaw", "30")
+    assert values["yaw_degrees"] == 30
+    assert values["agnostic"]["objects"] == 4
+
+
 def test_a_folder_without_scenes_is_named(tmp_path, checkpoint, capsys):
     (tmp_path / "there").mkdir()
     folders = [str(tmp_path / "there"), str(tmp_path / "none")]

@@ -1,11 +1,16 @@
 """The weights that come with the package, on the scene that comes with it."""
 
-import numpy as np
 import pytest
 
+from dspdet3d_ros.clouds.cloud import LabelledBoxes
 from dspdet3d_ros.clouds.files import read_cloud
+from dspdet3d_ros.datasets.folders import open_scenes
+from dspdet3d_ros.datasets.turning import turned_set
 from dspdet3d_ros.detector.predictor import DATA_DIR, Detector
 from dspdet3d_ros.evaluation.metric import SceneResult, precision
+
+# The most recall that a turn costs; docs/reliability.md, Frames.
+YAW_LOSS = 0.1
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +30,10 @@ def test_most_things_of_the_demo_scene_are_found_and_most_boxes_are_right(detect
     assert value.hits.mean() >= 0.5
 
 
-def test_the_demo_scene_turned_by_a_quarter_is_found_as_well(detector):
-    cloud = read_cloud(DATA_DIR / "demo_scene.npz")
-    turned = cloud.xyz[:, [1, 0, 2]] * np.array([-1, 1, 1], np.float32)
-    found = detector(turned)
-    back = np.concatenate([found.boxes[:, [1, 0, 2]] * [1, -1, 1], found.boxes[:, [4, 3, 5]]], 1).astype(np.float32)
-    result = SceneResult(back, found.scores, found.names, cloud.truth.boxes, cloud.truth.names)
-    assert precision([result], 0.25).recall >= 0.7
+@pytest.mark.parametrize("yaw", [15, 45, 90])
+def test_the_demo_scene_turned_by_any_angle_is_found_as_well(detector, yaw):
+    (scene,) = turned_set(open_scenes(DATA_DIR), yaw)
+    assert found_in(detector, scene.xyz, LabelledBoxes(scene.boxes, scene.names)).recall >= 0.8 - YAW_LOSS
 
 
 def test_a_thing_is_found_wherever_in_a_building_it_stands(detector):

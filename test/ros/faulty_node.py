@@ -45,7 +45,14 @@ def overflown(detector, xyz, settings):
     return found
 
 
-LEVERS = {"out_of_memory": out_of_memory, "illegal_access": illegal_access, "leave": leave, "hang": hang}
+gate = threading.Event()
+LEVERS = {
+    "wait": gate.wait,
+    "out_of_memory": out_of_memory,
+    "illegal_access": illegal_access,
+    "leave": leave,
+    "hang": hang,
+}
 
 
 def faulty(detector, xyz, settings):
@@ -69,6 +76,8 @@ def read():
                 pages = int(Path("/proc/self/statm").read_text().split()[0])
                 limit = pages * resource.getpagesize() + int(lever.split()[1]) * 1_000_000
             resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+        elif lever == "go":
+            gate.set()
         else:
             pending.append(lever)
         print(f"pulled {lever}", file=sys.stderr, flush=True)

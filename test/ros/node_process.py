@@ -31,6 +31,11 @@ NODE = [sys.executable, "-m", "dspdet3d_ros.ros.detector_node"]
 FAULTY_NODE = [sys.executable, str(Path(__file__).with_name("faulty_node.py"))]
 
 
+def values_of(status):
+    """The values of a status of the diagnostics, by name."""
+    return {value.key: value.value for value in status.values}
+
+
 class Process:
     """The node's process and the lines it has written."""
 
@@ -107,8 +112,8 @@ class Process:
 class Remote:
     """The test's own node: sends clouds, takes results and diagnostics, calls services."""
 
-    def __init__(self, name="/dspdet3d"):
-        self.name, self.received, self.health = name, {output: [] for output in OUTPUTS}, []
+    def __init__(self, name="/dspdet3d", outputs=tuple(OUTPUTS)):
+        self.name, self.received, self.health = name, {output: [] for output in outputs}, []
         self._context = Context()
         before = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE")
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
@@ -121,8 +126,8 @@ class Remote:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self.input = self.node.create_publisher(PointCloud2, f"{name}/input/points", 10)
-        for output, kind in OUTPUTS.items():
-            self.node.create_subscription(kind, f"{name}/output/{output}", self.received[output].append, 10)
+        for output, messages in self.received.items():
+            self.node.create_subscription(OUTPUTS[output], f"{name}/output/{output}", messages.append, 10)
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._take_health, 10)
 
     def _take_health(self, array):
@@ -150,7 +155,7 @@ class Remote:
     def connect(self):
         """Waits until the node is active and both sides know each other: until a cloud is answered."""
         self.until(self.input.get_subscription_count, "the node's subscription")
-        for output in OUTPUTS:
+        for output in self.received:
             topic = f"{self.name}/output/{output}"
             self.until(lambda topic=topic: self.node.count_publishers(topic), topic)
 
@@ -168,7 +173,7 @@ class Remote:
             again = time.monotonic() + 5
             while not answered() and time.monotonic() < again:
                 self._executor.spin_once(timeout_sec=0.05)
-        return [self.received[output][-1] for output in OUTPUTS]
+        return [messages[-1] for messages in self.received.values()]
 
     def healthy(self, level, text=""):
         """Waits for a status of a level with a text, and returns its values."""
@@ -182,8 +187,11 @@ class Remote:
             self.until(said, f"diagnostics {level} with '{text}'")
         except AssertionError as error:
             raise AssertionError(f"{error}, not {self.health[-1:]}") from None
-        status = next(s for s in reversed(self.health) if s.level == level and text in s.message)
-        return {value.key: value.value for value in status.values}
+        return values_of(next(s for s in reversed(self.health) if s.level == level and text in s.message))
+
+    def values(self):
+        """The values of the latest diagnostics."""
+        return values_of(self.health[-1]) if self.health else {}
 
     def call(self, kind, service, request, tries=6):
         """Calls a service of the node, again where no answer comes: a server may not know yet where to send it."""

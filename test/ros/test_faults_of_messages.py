@@ -117,6 +117,32 @@ def test_05_06_every_layout_of_the_same_points_gives_the_same_boxes(remote, poin
     assert remote.ask(message)[0] == plain
 
 
+def in_float64(points):
+    """A cloud message that keeps all digits, as georeferenced clouds come."""
+    message = PointCloud2(header=HEADER, height=1, width=len(points), point_step=24, row_step=24 * len(points))
+    message.fields = fields(("x", 0, 8, 1), ("y", 8, 8, 1), ("z", 16, 8, 1))
+    message.data = np.ascontiguousarray(points, "<f8").tobytes()
+    return message
+
+
+def corners(array):
+    """(K, 6) of the published boxes."""
+    parts = [(d.bbox.center.position, d.bbox.size) for d in array.detections]
+    return np.array([(c.x, c.y, c.z, s.x, s.y, s.z) for c, s in parts])
+
+
+@pytest.mark.parametrize("away", [50, 1e4])
+def test_08_the_same_room_elsewhere_gives_the_same_boxes_to_a_millimetre(remote, points, away):
+    shift = np.array([away, -away / 3, away / 100])
+    here, there = (remote.ask(in_float64(points.astype(np.float64) + offset))[0] for offset in (0, shift))
+    assert len(here.detections) > 3
+    assert [d.results[0].hypothesis.class_id for d in here.detections] == [
+        d.results[0].hypothesis.class_id for d in there.detections
+    ]
+    moved = corners(there) - [*shift, 0, 0, 0]
+    assert np.abs(moved - corners(here)).max() < 1e-3
+
+
 def test_09_one_point_equal_points_and_a_plane_are_answered(remote):
     plane = np.mgrid[0:1:40j, 0:1:40j, 0:1:1j].reshape(3, -1).T
     for few in (np.zeros((1, 3)), np.ones((50, 3)), plane):

@@ -27,8 +27,9 @@ STATS = DetectionStats(
     total_ms=4.0,
     device="cuda:0",
     backend="torch",
+    not_finite=7,
 )
-BOXES = np.array([[1, 2, 3, 0.5, 0.25, 0.125], [-1, 0, 0, 1, 1, 1]], np.float32)
+BOXES = np.array([[1, 2, 3, 0.5, 0.25, 0.125], [-1, 0, 1e4 + 1 / 3, 1, 1, 1]])
 FOUND = Detections(BOXES, np.float32([0.75, 0.5]), np.int64([1, 0]), ("cup", "book"), STATS)
 
 
@@ -42,6 +43,7 @@ def test_detections_come_back_from_their_messages():
     assert back.stats == STATS
     counts = (stats.clouds_received, stats.clouds_processed, stats.clouds_dropped, stats.clouds_refused)
     assert counts == (9, 5, 3, 1)
+    assert stats.not_finite == 7
 
 
 def test_all_that_a_box_may_be_is_in_its_message_best_first():
