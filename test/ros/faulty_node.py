@@ -15,6 +15,7 @@ from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.ros.detector_node import main
 
 pending = []
+gate = threading.Event()
 real = Detector.__call__
 
 
@@ -45,9 +46,13 @@ def overflown(detector, xyz, settings):
     return found
 
 
-gate = threading.Event()
+def wait():
+    print("waits", file=sys.stderr, flush=True)
+    gate.wait()
+
+
 LEVERS = {
-    "wait": gate.wait,
+    "wait": wait,
     "out_of_memory": out_of_memory,
     "illegal_access": illegal_access,
     "leave": leave,
