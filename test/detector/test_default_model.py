@@ -1,5 +1,6 @@
 """The weights that come with the package, on the scene that comes with it."""
 
+import numpy as np
 import pytest
 
 from dspdet3d_ros.clouds.cloud import LabelledBoxes
