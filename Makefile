@@ -12,7 +12,7 @@ TEST_DOMAIN := $(shell echo $$(( $$$$ % 100 + 1 )))
 TEST_ENVIRONMENT = ROS_DOMAIN_ID=$(TEST_DOMAIN) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST OMP_WAIT_POLICY=PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz load soak lint clean
+.PHONY: help setup demo test fuzz load soak lint coverage clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,9 +39,17 @@ load: setup ## the real node with clouds at 50 Hz, MINUTES=10; report and plot i
 soak: setup ## the real node through clouds and lifecycle cycles, MINUTES=60; report and plot in build/soak
 	@OMP_WAIT_POLICY=PASSIVE scripts/run python -m dspdet3d_ros.ros.endurance.soak $(if $(MINUTES),--minutes $(MINUTES))
 
-lint: setup ## check style and formatting
+lint: setup ## check style, formatting and types
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+coverage: setup ## run all tests and say which lines of the package they run; at least 90 %
+	@rm -rf build/coverage && mkdir -p build/coverage
+	@$(TEST_ENVIRONMENT) scripts/run python -m coverage run -m pytest $(PYTEST)
+	@.venv/bin/coverage combine --quiet
+	@.venv/bin/coverage html --quiet --directory build/coverage/html --skip-covered
+	@.venv/bin/coverage report
 
 clean: ## remove everything that was made here, .venv included
-	rm -rf .venv build install log .pytest_cache .ruff_cache *.egg-info
+	rm -rf .venv build install log .pytest_cache .ruff_cache .mypy_cache *.egg-info

@@ -16,7 +16,15 @@ EXTRAS = {
     "evaluate": ["scipy>=1.7"],
     "files": ["plyfile>=0.9"],
     "train": ["embreex>=2.17.7", "tensorboard>=2.12"],
-    "test": ["hypothesis>=6.80", "pytest>=7.4", "ruff>=0.6", "setuptools>=59.0"],
+    "test": [
+        "coverage>=7.10",
+        "hypothesis>=6.80",
+        "mypy>=1.15",
+        "pytest>=7.4",
+        "ruff>=0.6",
+        "setuptools>=59.0",
+        "types-PyYAML>=6.0",
+    ],
 }
 
 setup(

@@ -62,7 +62,7 @@ def boxes_table(detections: Detections, truth: LabelledBoxes | None = None) -> s
     for i, (name, score, box) in enumerate(zip(detections.names, detections.scores, detections.boxes, strict=True)):
         centre, size = (" ".join(f"{value:7.3f}" for value in part) for part in (box[:3], box[3:6]))
         row = f"{name:{width}}  {score:5.2f}  {centre}  {size}"
-        if iou is not None:
+        if iou is not None and truth is not None:
             best = int(iou[i].argmax()) if iou.shape[1] else -1
             hit = best >= 0 and iou[i, best] > 0
             row += f"    {iou[i, best]:4.2f}  {truth.names[best]}" if hit else "    0.00  -"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
 from dspdet3d_ros.detector.head import LevelOutput
 from dspdet3d_ros.sparse import CoordinateSet, Engine
+from dspdet3d_ros.sparse.convolution import Epilogue
 from dspdet3d_ros.sparse.kernel_map import kernel_map
 
 
@@ -61,16 +63,26 @@ class Recorder:
     convolutions: list[Convolution] = field(default_factory=list)
     _since: list[tuple[CoordinateSet, CoordinateSet, tuple[int, ...]]] = field(default_factory=list)
 
-    def __getattr__(self, name: str) -> object:
+    @property
+    def name(self) -> str:
+        """Name of the engine that computes."""
+        return self.engine.name
+
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.engine, name)
 
     def convolve(
-        self, features: Tensor, weight: Tensor, inputs: CoordinateSet, outputs: CoordinateSet, *others, **named
+        self,
+        features: Tensor,
+        weight: Tensor,
+        inputs: CoordinateSet,
+        outputs: CoordinateSet,
+        epilogue: Epilogue | None = None,
     ) -> Tensor:
         """See `Engine.convolve`."""
         if len(weight) > 1 or inputs is not outputs:
             self._since.append((inputs, outputs, tuple(weight.shape)))
-        return self.engine.convolve(features, weight, inputs, outputs, *others, **named)
+        return self.engine.convolve(features, weight, inputs, outputs, epilogue)
 
     def lap(self, stage: str) -> None:
         """All convolutions since the last lap belong to `stage`."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -45,7 +46,7 @@ def products(channels: int, device: torch.device, dtype: torch.dtype = torch.flo
     return [*found, *(_chunks(rows, _OFFSETS * channels, channels, dtype) for rows in _CHUNK_ROWS)]
 
 
-def ceilings(device: torch.device, dtype: torch.dtype = torch.float32) -> dict[int, dict[str, object]]:
+def ceilings(device: torch.device, dtype: torch.dtype = torch.float32) -> dict[int, dict[str, Any]]:
     """For each channel count all products, and the `gflops` of the fastest: the ceiling."""
     found = {channels: products(channels, device, dtype) for channels in CHANNELS}
     return {

@@ -25,7 +25,9 @@ def measure_cloud_side(subject: Subject, backend: str, rounds: int, warmup: int)
     detector = subject.load(backend)
     whole = building(2)
     rows = np.linspace(0, len(whole.xyz) - 1, POINTS).astype(np.int64)
-    scene = BenchmarkScene(f"{POINTS} points of a {whole.name}", whole.xyz[rows], whole.rgb[rows])
+    scene = BenchmarkScene(
+        f"{POINTS} points of a {whole.name}", whole.xyz[rows], None if whole.rgb is None else whole.rgb[rows]
+    )
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

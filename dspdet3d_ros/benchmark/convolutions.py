@@ -61,7 +61,7 @@ def measure_kinds(
                 "multiply_adds": one.multiply_adds,
                 "count": len(alike),
                 "share_of_run": sum(other.multiply_adds for other in alike) / total,
-                "engines": _on_engines(one, engines, ceiling and ceiling["gflops"], device, rounds),
+                "engines": _on_engines(one, engines, ceiling["gflops"] if ceiling else None, device, rounds),
             }
         )
     return rows

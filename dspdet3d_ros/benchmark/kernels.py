@@ -74,8 +74,9 @@ def _measure(
     # A new set each time: a set keeps its map.
     calls["map"] = lambda: engine.plan(CoordinateSet(inputs.keys, inputs.stride), outputs, 27)
     times = _interleaved(calls)
-    found = {"kind": kind, "c_in": c_in, "c_out": c_out, "rows": len(outputs), "pairs": pairs.pairs(), "ms": times}
-    found["tflops"] = 2 * found["pairs"] * c_in * c_out / times["triton"] / 1e9
+    count = pairs.pairs()
+    found = {"kind": kind, "c_in": c_in, "c_out": c_out, "rows": len(outputs), "pairs": count, "ms": times}
+    found["tflops"] = 2 * count * c_in * c_out / times["triton"] / 1e9
     if callable(public):
         found["speedup"] = times["spconv-triton"] / times["triton"]
     return found

@@ -67,7 +67,7 @@ def benchmark(subject: Subject, scene: BenchmarkScene, plan: Plan) -> dict[str, 
     if plan.memory:
         for name, engine in engines.items():
             engine["memory"] = peak_memory(subject, name, torch.get_num_threads(), scene.xyz)
-    values = {
+    values: dict[str, Any] = {
         "model": detector.model_name,
         "pruning_threshold": settings.pruning_threshold,
         "rounds": plan.rounds,
@@ -84,7 +84,7 @@ def benchmark(subject: Subject, scene: BenchmarkScene, plan: Plan) -> dict[str, 
         best = {channels: values["ceiling"][str(channels)] for channels in before}
         values["convolutions"] = measure_kinds(work.convolutions, kinds, best, device, plan.rounds)
     if plan.against:
-        values |= _comparison(plan, runs)
+        values |= _comparison(plan.against, own, runs[plan.against])
     return values
 
 
@@ -115,11 +115,10 @@ def _rate(multiply_adds: int, ms: float) -> dict[str, float]:
     return {"multiply_adds": multiply_adds, "gflop": gflop, "gflops": gflop / (ms / 1e3)}
 
 
-def _comparison(plan: Plan, runs: dict[str, Runs]) -> dict[str, Any]:
+def _comparison(against: str, ours: Runs, theirs: Runs) -> dict[str, Any]:
     """Their median time over ours, and whether both found the same."""
-    ours, theirs = runs[plan.backend], runs[plan.against]
     return {
-        "against": plan.against,
+        "against": against,
         "speedup": float(np.median(theirs.network_ms) / np.median(ours.network_ms)),
         "speedup_total": float(np.median(theirs.total_ms) / np.median(ours.total_ms)),
         "agreement": {"boxes": len(ours.last), "alike": _alike(ours.last, theirs.last)},

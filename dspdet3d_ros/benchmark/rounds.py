@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from dspdet3d_ros.benchmark.samples import summary
 from dspdet3d_ros.benchmark.scenes import BenchmarkScene
@@ -23,13 +24,17 @@ class Runs:
     Attributes:
         stage_ms: milliseconds of every run by stage, in order of execution; a stage that pruning left out took 0.
         network_ms, total_ms: milliseconds of every run, in the network and in all.
-        last: what the last run found.
     """
 
     stage_ms: dict[str, list[float]] = field(default_factory=dict)
     network_ms: list[float] = field(default_factory=list)
     total_ms: list[float] = field(default_factory=list)
-    last: Detections | None = None
+    _found: list[Detections] = field(default_factory=list)
+
+    @property
+    def last(self) -> Detections:
+        """What the last run found."""
+        return self._found[-1]
 
     def add(self, decode_ms: float, found: Detections) -> None:
         """Takes note of a run."""
@@ -40,9 +45,9 @@ class Runs:
                 earlier.append(stages.get(stage, 0.0))
         self.network_ms.append(sum(stages.get(stage, 0.0) for stage in NETWORK_STAGES))
         self.total_ms.append(decode_ms + found.stats.total_ms)
-        self.last = found
+        self._found[:] = [found]
 
-    def summary(self) -> dict[str, object]:
+    def summary(self) -> dict[str, Any]:
         """Medians and percentiles of the stages, of the network and of all."""
         return {
             "stages": {stage: summary(samples) for stage, samples in self.stage_ms.items()},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -85,7 +86,7 @@ def map_milliseconds(
         key = (id(one.inputs), id(one.outputs), one.volume)
         if key not in seen:
             seen.add(key)
-            spent[one.stage] = spent.get(one.stage, 0.0) + milliseconds(lambda one=one: make(one), device)
+            spent[one.stage] = spent.get(one.stage, 0.0) + milliseconds(partial(make, one), device)
     return spent
 
 

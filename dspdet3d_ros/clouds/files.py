@@ -196,10 +196,10 @@ def _labelled(boxes: np.ndarray, names: np.ndarray | None) -> LabelledBoxes:
 
 def _extents(xyz: np.ndarray, instances: np.ndarray) -> LabelledBoxes:
     """Visible extents of the objects whose points are numbered."""
-    boxes = []
+    extents = []
     for instance in np.unique(instances[instances != BACKGROUND]):
         points = xyz[instances == instance]
         low, high = points.min(axis=0), points.max(axis=0)
-        boxes.append(np.concatenate([(low + high) / 2, high - low]))
-    boxes = np.array(boxes, np.float64).reshape(-1, 6)
+        extents.append(np.concatenate([(low + high) / 2, high - low]))
+    boxes = np.array(extents, np.float64).reshape(-1, 6)
     return LabelledBoxes(boxes, (ANY_CLASS,) * len(boxes))

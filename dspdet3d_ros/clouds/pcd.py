@@ -104,13 +104,13 @@ def _point_count(entries: dict[str, list[str]]) -> int:
 
 
 def _from_ascii(header: PcdHeader, body: bytes) -> np.ndarray:
-    columns = sum(int(np.prod(header.dtype[name].shape)) for name in header.dtype.names)
+    columns = sum(int(np.prod(header.dtype[name].shape)) for name in header.dtype.names or ())
     values = np.loadtxt(io.BytesIO(body), ndmin=2) if body.strip() else np.empty((0, columns))
     if values.shape != (header.points, columns):
         raise InputError(f"has {values.shape} values; its PCD header promises ({header.points}, {columns})")
     table = np.empty(header.points, header.dtype)
     start = 0
-    for name in header.dtype.names:
+    for name in header.dtype.names or ():
         width = int(np.prod(header.dtype[name].shape))
         column = values[:, start : start + width].reshape(table[name].shape)
         start += width
@@ -151,7 +151,7 @@ def _from_compressed(header: PcdHeader, body: bytes) -> np.ndarray:
     data = _lzf_decompress(memoryview(body)[8 : 8 + compressed], size)
     table = np.empty(header.points, header.dtype)
     start = 0
-    for name in header.dtype.names:
+    for name in header.dtype.names or ():
         field = header.dtype[name]
         count = header.points * int(np.prod(field.shape))
         table[name] = np.frombuffer(data, field.base, count, start).reshape(table[name].shape)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dspdet3d_ros.errors import InputError
 
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.datasets.statistics import summaries, table
     from dspdet3d_ros.json_file import write_json
 
-    columns = {}
+    columns: dict[str, Any] = {}
     for path in args.data:
         parts = summaries(_scenes(path, args))
         named = {scan: f"{path.name} {scan.replace('_', ' ')}".strip() for scan in parts}
@@ -56,7 +56,8 @@ def _scenes(path: Path, args: argparse.Namespace) -> SceneSet:
     if path.is_dir() or path.suffix == ".pkl":
         return open_scenes(path, args.split, args.limit)
     cloud = read_cloud(path)
-    boxes, names = np.zeros((0, 6), np.float32), ()
+    boxes = np.zeros((0, 6), np.float32)
+    names: tuple[str, ...] = ()
     if cloud.truth is not None:
         boxes, names = cloud.truth.boxes, cloud.truth.names
     return SceneSet((lambda: LabelledScene(path.stem, "all", cloud.xyz, boxes, names),))

@@ -39,7 +39,7 @@ class SceneInfo:
     def read(self) -> LabelledScene:
         """The scene, aligned."""
         xyz = read_cloud(self.points).xyz @ self.align[:3, :3].T + self.align[:3, 3]
-        return LabelledScene(self.name, "all", xyz.astype(np.float32), self.boxes, self.labels.names)
+        return LabelledScene(self.name, "all", xyz.astype(np.float32), self.boxes, self.labels.names or ())
 
 
 def open_infos(path: Path, classes: Sequence[str] | None = None) -> SceneSet:

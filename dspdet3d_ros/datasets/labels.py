@@ -37,9 +37,9 @@ def dataset_classes(path: Path, metainfo: Mapping[str, Any]) -> ClassList | None
         if not all(isinstance(number, (int, np.integer)) for number in categories.values()):
             raise InputError(f"{path}: metainfo 'categories': expected class names with whole numbers as ids")
         by_id = {number: name for name, number in categories.items()}
-        names = tuple(by_id.get(number) for number in range(len(categories)))
-        if not all(isinstance(name, str) for name in names):
-            raise InputError(f"{path}: metainfo 'categories': expected class names with ids 0 to {len(names) - 1}")
+        names = tuple(name for number in range(len(categories)) if isinstance(name := by_id.get(number), str))
+        if len(names) < len(categories):
+            raise InputError(f"{path}: metainfo 'categories': expected class names with ids 0 to {len(categories) - 1}")
         return _with_known_small("the file", names)
     classes = metainfo.get("classes", metainfo.get("CLASSES"))
     if isinstance(classes, (list, tuple)) and classes and all(isinstance(name, str) for name in classes):

@@ -13,7 +13,7 @@ import pickletools
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -61,7 +61,7 @@ def _check_numbers(data: bytes) -> None:
     """
     for opcode, argument, _ in pickletools.genops(data):
         # The unpickler's memo is a table as long as the greatest number used.
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > len(data):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and (argument or 0) > len(data):
             raise _RefusedError(f"the memo number {argument}")
 
 
@@ -134,7 +134,7 @@ class _Array:
             self.value = _from_bytes(data, dtype, shape, "F" if fortran else "C")
 
 
-def _from_bytes(data: Any, dtype: _DType, shape: tuple[int, ...], order: str) -> np.ndarray:
+def _from_bytes(data: Any, dtype: _DType, shape: tuple[int, ...], order: Literal["C", "F"]) -> np.ndarray:
     if isinstance(data, str):
         data = data.encode("latin1")
     flat = np.frombuffer(bytes(data), dtype.resolved()) if data else np.empty(0, dtype.resolved())

@@ -17,7 +17,9 @@ class Downsample(nn.Sequential):
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         """Only the input cell that lies exactly on an output cell counts."""
-        return conv_norm(self[0], self[1], x)
+        conv, norm = self
+        # nn.Sequential knows its layers as modules only.
+        return conv_norm(conv, norm, x)  # type: ignore[arg-type]
 
 
 class BasicBlock(nn.Module):
@@ -56,7 +58,7 @@ class Backbone(nn.Module):
         """Voxels (stride 1) to the four levels (strides 4, 8, 16, 32), fine to coarse."""
         x = conv_norm(self.conv1, self.norm1, x, relu=True)
         levels = []
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = stage(x)
+        for number in range(1, 5):
+            x = self.get_submodule(f"layer{number}")(x)
             levels.append(x)
         return levels

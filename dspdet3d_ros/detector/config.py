@@ -77,8 +77,9 @@ class ModelConfig:
             raise InputError(f"{sorted(unknown)[0]}: unknown key; known are {', '.join(sorted(known))}")
         if "classes" not in values:
             raise InputError("classes: missing")
+        arguments: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
         try:
-            return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+            return cls(**arguments)
         except TypeError as error:
             raise InputError(f"model values: {error}") from error
 

@@ -101,9 +101,9 @@ class Head(nn.Module):
         for conv in (self.bbox_conv, self.cls_conv, *self.keep_conv):
             nn.init.normal_(conv.kernel, std=0.01)
         prior = torch.tensor(_CLASS_PRIOR)
-        nn.init.constant_(self.cls_conv.bias, float(torch.log(prior / (1 - prior))))
+        nn.init.constant_(self.cls_conv.get_parameter("bias"), float(torch.log(prior / (1 - prior))))
         with torch.no_grad():
-            self.bbox_conv.bias[:, 3:] = torch.log(torch.tensor(initial_size))
+            self.bbox_conv.get_parameter("bias")[:, 3:] = torch.log(torch.tensor(initial_size))
 
     def forward(
         self,
@@ -130,14 +130,14 @@ class Head(nn.Module):
                 x = self.get_submodule(f"up_block_{i + 1}")(x)
                 if self._partial_addition:
                     x = x.add_where_present(levels[i])
-                if limit is not None:
+                if limit is not None and keep is not None:
                     x = limit(x, keep)
             keep = self.keep_conv[i - 1](x) if i > 0 else None
             x = self.get_submodule(f"lateral_block_{i}")(x)
             out = self.get_submodule(f"out_block_{i}")(x)
             rows = None if keep is None else prune(x, keep.features).nonzero()[:, 0]
             wanted = kept = len(x) if rows is None else len(rows)
-            if rows is not None and max_cells is not None:
+            if keep is not None and rows is not None and max_cells is not None:
                 rows = best_rows_within(x.coords, keep.features, rows, max_cells)
                 kept = len(rows)
             outputs.append(

@@ -23,8 +23,8 @@ RESNET_BLOCKS = {14: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 
 @dataclass(frozen=True)
 class _Architecture:
-    widths: tuple[int, ...]
-    blocks: tuple[int, ...]
+    widths: tuple[int, int, int, int]
+    blocks: tuple[int, int, int, int]
     head_width: int
     n_classes: int
 
@@ -120,14 +120,14 @@ def convert(source: Path, target: Path, model: str | None = None) -> Conversion:
 def _architecture(state: Mapping[str, Tensor], source: str) -> _Architecture:
     kernels = {name: tuple(tensor.shape) for name, tensor in state.items() if tensor.ndim >= 2}
     # A misshapen tensor must not decide: the widths are what most tensors of a level say.
-    levels = range(4)
+    fine, middle, coarse, coarsest = (
+        _most_common(
+            kernels, rf"backbone\.layer{i + 1}\.\d+\.conv\d\.kernel|head\.lateral_block_{i}\.0\.kernel", source
+        )
+        for i in range(4)
+    )
     return _Architecture(
-        tuple(
-            _most_common(
-                kernels, rf"backbone\.layer{i + 1}\.\d+\.conv\d\.kernel|head\.lateral_block_{i}\.0\.kernel", source
-            )
-            for i in levels
-        ),
+        (fine, middle, coarse, coarsest),
         _blocks(state),
         _most_common(kernels, r"head\.out_block_\d\.0\.kernel", source),
         _most_common(kernels, r"head\.cls_conv\.(kernel|bias)", source),
@@ -146,7 +146,7 @@ def _most_common(kernels: Mapping[str, tuple[int, ...]], pattern: str, source: s
     return channels.most_common(1)[0][0]
 
 
-def _blocks(state: Mapping[str, Tensor]) -> tuple[int, ...]:
+def _blocks(state: Mapping[str, Tensor]) -> tuple[int, int, int, int]:
     """Blocks of the least deep backbone that has all these tensors, so that a lost block is noticed as missing."""
     found = [0, 0, 0, 0]
     for name in state:

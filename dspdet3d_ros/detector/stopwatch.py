@@ -12,7 +12,7 @@ class Stopwatch:
 
     def __init__(self, device: torch.device) -> None:
         self._cuda = device if device.type == "cuda" else None
-        self._marks: list[tuple[str, float | torch.cuda.Event]] = []
+        self._marks: list[tuple[str, float, torch.cuda.Event | None]] = []
         self.lap("")
         self._start = self._last
 
@@ -20,11 +20,11 @@ class Stopwatch:
         """The time since the last lap belongs to the stage `name`."""
         self._last = time.perf_counter()
         if self._cuda is None:
-            self._marks.append((name, self._last * 1e3))
+            self._marks.append((name, self._last, None))
             return
         event = torch.cuda.Event(enable_timing=True)
         event.record(torch.cuda.current_stream(self._cuda))
-        self._marks.append((name, event))
+        self._marks.append((name, self._last, event))
 
     @property
     def laps_ms(self) -> dict[str, float]:
@@ -32,8 +32,8 @@ class Stopwatch:
         if self._cuda is not None:
             torch.cuda.synchronize(self._cuda)
         laps: dict[str, float] = {}
-        for (_, before), (name, after) in zip(self._marks, self._marks[1:], strict=False):
-            spent = after - before if self._cuda is None else before.elapsed_time(after)
+        for (_, before_s, before), (name, after_s, after) in zip(self._marks, self._marks[1:], strict=False):
+            spent = before.elapsed_time(after) if before and after else (after_s - before_s) * 1e3
             laps[name] = laps.get(name, 0.0) + spent
         return laps
 

@@ -126,17 +126,17 @@ def group_precision(results: Sequence[SceneResult], iou: float, names: Collectio
 
 
 def _pooled(scores: Sequence[np.ndarray], hits: Sequence[np.ndarray], truth: int) -> Precision:
-    scores, hits = np.concatenate([np.empty(0), *scores]), np.concatenate([np.empty(0, bool), *hits])
-    order = np.argsort(-scores, kind="stable")
-    scores, hits = scores[order], hits[order]
-    if not truth or not len(hits):
-        return Precision(0.0, hits, scores, truth)
-    recall = np.cumsum(hits) / truth
-    curve = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    all_scores, all_hits = np.concatenate([np.empty(0), *scores]), np.concatenate([np.empty(0, bool), *hits])
+    order = np.argsort(-all_scores, kind="stable")
+    all_scores, all_hits = all_scores[order], all_hits[order]
+    if not truth or not len(all_hits):
+        return Precision(0.0, all_hits, all_scores, truth)
+    recall = np.cumsum(all_hits) / truth
+    curve = np.cumsum(all_hits) / np.arange(1, len(all_hits) + 1)
     # The area under the curve that never rises: at each recall the best precision from there on.
     curve = np.maximum.accumulate(curve[::-1])[::-1]
     average = float((np.diff(recall, prepend=0.0) * curve).sum())
-    return Precision(average, hits, scores, truth)
+    return Precision(average, all_hits, all_scores, truth)
 
 
 def class_precisions(results: Sequence[SceneResult], iou: float) -> dict[str, Precision]:

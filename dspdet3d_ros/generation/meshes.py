@@ -36,7 +36,7 @@ class Mesh:
         """The mesh turned by a (3, 3) rotation about the origin."""
         return replace(self, vertices=self.vertices @ rotation.T)
 
-    def scaled(self, factors: Sequence[float]) -> Mesh:
+    def scaled(self, factors: Sequence[float] | np.ndarray) -> Mesh:
         """The mesh stretched along x, y, z."""
         return replace(self, vertices=self.vertices * np.asarray(factors, dtype=float))
 
@@ -84,12 +84,12 @@ def turn(axis: str, angle: float) -> np.ndarray:
     return np.array(rows[axis])
 
 
-def box(size: Sequence[float], center: Sequence[float] = (0.0, 0.0, 0.0)) -> Mesh:
+def box(size: Sequence[float] | np.ndarray, center: Sequence[float] = (0.0, 0.0, 0.0)) -> Mesh:
     """An axis-aligned box."""
     return _mesh(_BOX_CORNERS * np.asarray(size, float) + np.asarray(center, float), _BOX_FACES)
 
 
-def block(size: Sequence[float], x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Mesh:
+def block(size: Sequence[float] | np.ndarray, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Mesh:
     """A box that stands on height z with its middle at x, y."""
     return box(size, (x, y, z + size[2] / 2))
 
@@ -121,7 +121,7 @@ def cylinder(radius: float, height: float, sides: int = 24) -> Mesh:
     return revolve([(0, 0), (radius, 0), (radius, height), (0, height)], sides)
 
 
-def ellipsoid(radii: Sequence[float], center: Sequence[float] = (0.0, 0.0, 0.0), sides: int = 18) -> Mesh:
+def ellipsoid(radii: Sequence[float] | np.ndarray, center: Sequence[float] = (0.0, 0.0, 0.0), sides: int = 18) -> Mesh:
     """An ellipsoid about `center`."""
     angles = np.linspace(-np.pi / 2, np.pi / 2, max(6, sides // 2 + 1))
     unit = revolve([(np.cos(a), np.sin(a)) for a in angles], sides)

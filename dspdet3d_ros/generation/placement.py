@@ -65,7 +65,7 @@ def columns_of(mesh: Mesh) -> Columns:
     plan = np.stack(np.meshgrid(x, y, indexing="ij"), -1).reshape(-1, 2)
     caster = RayCaster(mesh)
     under, over = low[2] - 0.1, high[2] + 0.1
-    up = np.tile(np.float32([0, 0, 1]), (len(plan), 1))
+    up = np.tile(np.array([0, 0, 1], np.float32), (len(plan), 1))
     rise, hit = caster.cast(np.column_stack([plan, np.full(len(plan), under)]), up)
     fall, _ = caster.cast(np.column_stack([plan, np.full(len(plan), over)]), -up)
     bottom = np.where(hit >= 0, under + rise, np.inf).reshape(count)
@@ -173,9 +173,9 @@ class Support:
         return self.heights[start[0] : stop[0], start[1] : stop[1]]
 
     def _keep(self, shape: Shape, mesh: Mesh, columns: Columns, start: np.ndarray, base: float, how: str) -> bool:
-        if base + columns.top.max() > self.headroom:
-            return False
         here = self._window(columns, start)
+        if here is None or base + columns.top.max() > self.headroom:
+            return False
         np.maximum(here, base + columns.top, out=here)
         xy = start * CELL - [self.width / 2, self.depth / 2] - columns.low
         moved = mesh.moved((xy[0], xy[1], base + 0.0003))

@@ -67,7 +67,9 @@ def _wall(length: float, height: float, rng: Generator) -> Mesh:
     return join(*parts)
 
 
-def _bearing(world: World, size: np.ndarray, taken: list[np.ndarray], rng: Generator):
+def _bearing(
+    world: World, size: np.ndarray, taken: list[np.ndarray], rng: Generator
+) -> list[tuple[Support, list[Mesh], float, np.ndarray]]:
     """Set furniture that bears things; returns (support, unlabelled extras, yaw, offset) of each board."""
     supports = []
     for number in range(int(rng.integers(3, 7))):
@@ -89,7 +91,9 @@ def _bearing(world: World, size: np.ndarray, taken: list[np.ndarray], rng: Gener
     return supports
 
 
-def _free_place(piece: Piece, size: np.ndarray, taken: list[np.ndarray], rng: Generator):
+def _free_place(
+    piece: Piece, size: np.ndarray, taken: list[np.ndarray], rng: Generator
+) -> tuple[float, np.ndarray] | None:
     """A yaw and an offset (3,) that keep the piece in the room and off what stands there; None if not found."""
     for _ in range(30):
         quarter = int(rng.integers(4))

@@ -126,9 +126,12 @@ def _drifted(pose: Pose, drift: np.ndarray, turned: np.ndarray) -> Pose:
     return Pose(pose.eye + drift, rotation @ pose.axes)
 
 
-def _cropped(seen: tuple[np.ndarray, ...], crop: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, ...]:
+def _cropped(
+    seen: tuple[np.ndarray, ...], crop: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     points, face, true, things = seen
-    inside = ((points > crop[0].astype(np.float32)) & (points < crop[1].astype(np.float32))).all(axis=1)
+    low, high = (corner.astype(np.float32) for corner in crop)
+    inside = np.logical_and.reduce((points > low) & (points < high), axis=1)
     kept = inside[things]
     return points[inside], face[inside], true[kept], (np.cumsum(inside) - 1)[things[kept]]
 

@@ -38,8 +38,15 @@ TRUTH_COLOUR = "#3fd0ff"
 class ScoredBoxes(Protocol):
     """What was found: (K, 6) centre and size in metres, K class names, K scores."""
 
-    boxes: np.ndarray
-    scores: np.ndarray
+    @property
+    def boxes(self) -> np.ndarray:
+        """(K, 6) centre and size, metres."""
+        ...
+
+    @property
+    def scores(self) -> np.ndarray:
+        """(K,) scores."""
+        ...
 
     @property
     def names(self) -> Sequence[str]:
@@ -83,14 +90,15 @@ def draw_detections(
     room = extent(xyz, boxes)
     near = surroundings(boxes, room)
     azimuth = best_azimuth(xyz, inside(xyz, boxes) if len(boxes) else np.ones(len(xyz), bool), near)
-    views = (PlanView.of(room, PANEL, PANEL), PerspectiveView.of(near, azimuth, PANEL, PANEL))
+    plan = PlanView.of(room, PANEL, PANEL)
+    views: tuple[PlanView | PerspectiveView, ...] = (plan, PerspectiveView.of(near, azimuth, PANEL, PANEL))
     captions = ("from above (x right, y up)", "in perspective")
     for i, (view, caption) in enumerate(zip(views, captions, strict=True)):
         left = MARGIN + i * (PANEL + MARGIN)
         axes = figure.add_axes((left / width, MARGIN / height, PANEL / width, PANEL / height))
         _draw_panel(axes, view, xyz, colours, detections, truth)
         axes.set_title(caption, fontsize=10, loc="left", pad=4)
-    _draw_scale(figure.axes[0], views[0])
+    _draw_scale(figure.axes[0], plan)
     figure.text(MARGIN / width, 1 - 22 / height, title or _summary(detections, truth), fontsize=13)
     _draw_key(figure, width, height, truth)
     try:

@@ -131,7 +131,7 @@ class Client:
         self._stats: dict[tuple[int, int], PruningStats] = {}
         self._node.create_subscription(Detection3DArray, f"{name}/output/detections", self._take_array, 10)
         self._node.create_subscription(PruningStats, f"{name}/output/stats", self._take_stats, 10)
-        self._services = {
+        self._services: dict[type, Any] = {
             kind: self._node.create_client(kind, f"{name}/{service}")
             for service, kind in (
                 ("get_state", GetState),

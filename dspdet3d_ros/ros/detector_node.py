@@ -82,9 +82,11 @@ class DetectorNode(LifecycleNode):
         """Starts taking clouds."""
         result = super().on_activate(state)
         self._publish_labels()
-        profile = self._input_profile()
-        self._processing.restart()
-        self._subscription = surroundings.subscribe(self, INPUT, profile, self._processing, self._silence.tell)
+        profile, processing = self._input_profile(), self._processing
+        if processing is None:
+            return FAILURE
+        processing.restart()
+        self._subscription = surroundings.subscribe(self, INPUT, profile, processing, self._silence.tell)
         self.get_logger().info(f"active: taking clouds from {self._subscription.topic_name} ({qos.described(profile)})")
         return result
 

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,7 +90,7 @@ def resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _model_values(detector: "Detector | None") -> Sequence[tuple[str, str]]:
+def _model_values(detector: "Detector | None") -> list[tuple[str, str]]:
     if detector is None:
         return [("model", "none")]
     return [

@@ -182,8 +182,8 @@ def _descriptor(spec: Spec, dynamic: bool = False) -> ParameterDescriptor:
     if not spec.live:
         constraints.append("changes only while the node is unconfigured")
     descriptor.additional_constraints = "; ".join(constraints)
-    if spec.low is not None and spec.kind == "double":
+    if spec.low is not None and spec.high is not None and spec.kind == "double":
         descriptor.floating_point_range = [FloatingPointRange(from_value=float(spec.low), to_value=float(spec.high))]
-    if spec.low is not None and spec.kind == "integer":
+    if spec.low is not None and spec.high is not None and spec.kind == "integer":
         descriptor.integer_range = [IntegerRange(from_value=int(spec.low), to_value=int(spec.high), step=1)]
     return descriptor

@@ -8,6 +8,7 @@ only the pairs that exist are gathered, offset by offset, and their products add
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -156,14 +157,14 @@ def _chunk_rows(row_elements: int, like: Tensor) -> int:
 
 class _Convolution(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, features: Tensor, weight: Tensor, kernel_map: KernelMap, dtype: torch.dtype) -> Tensor:
+    def forward(ctx: Any, features: Tensor, weight: Tensor, kernel_map: KernelMap, dtype: torch.dtype) -> Tensor:
         features, weight = features.to(dtype), weight.to(dtype)
         ctx.save_for_backward(features, weight)
         ctx.kernel_map = kernel_map
         return gather_multiply(features, weight, kernel_map).float()
 
     @staticmethod
-    def backward(ctx, gradient: Tensor):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
         features, weight = ctx.saved_tensors
         gradient = gradient.to(features.dtype).contiguous()
         in_gradient = None

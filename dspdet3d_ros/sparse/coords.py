@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from dspdet3d_ros.errors import InputError
 
+Value = TypeVar("Value")
 AXIS_BITS = 19
 BATCH_BITS = 6
 MAX_BATCH = 1 << BATCH_BITS
@@ -66,7 +69,7 @@ class CoordinateSet:
         """`keys` must be sorted and unique; `from_coordinates` takes any rows."""
         self.keys = keys
         self.stride = stride
-        self._cache: dict[object, object] = {}
+        self._cache: dict[object, Any] = {}
 
     @classmethod
     def from_coordinates(cls, coords: Tensor, stride: int = 1) -> tuple[CoordinateSet, Tensor]:
@@ -108,7 +111,7 @@ class CoordinateSet:
         """(N, 4) int64 rows (batch, x, y, z)."""
         return self.cached("coords", lambda: unpack(self.keys))
 
-    def cached(self, name: object, make):
+    def cached(self, name: object, make: Callable[[], Value]) -> Value:
         """`make()`, computed once per set and name.
 
         A name or value that has to do with another set refers to it weakly, unless that set was made by this one: in a

@@ -20,7 +20,10 @@ class Engine(Protocol):
     stride-2 one, of half the stride a generative transposed one. The weight's first axis says the kernel size.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
 
     def convolve(
         self,

@@ -120,7 +120,9 @@ def _search(inputs: CoordinateSet, out_keys: Tensor, kernel_size: int, step: int
     return result
 
 
-def _search_column(found: Tensor, first: int, padded: Tensor, out_keys: Tensor, step: int, column: tuple[int, int]):
+def _search_column(
+    found: Tensor, first: int, padded: Tensor, out_keys: Tensor, step: int, column: tuple[int, int]
+) -> None:
     """Fills the three offsets of a column (dx, dy) along z, of which `first` is the number of the lowest.
 
     z is the lowest digit of the key and rows are sorted: from the place of the lowest of three z-neighbours the other

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -89,7 +90,7 @@ class MinkowskiBackend:
         )
         return rows.index_select(0, target.its_rows)
 
-    def _new_manager(self, cells: CoordinateSet):
+    def _new_manager(self, cells: CoordinateSet) -> Any:
         types = self._engine.CoordinateMapType
         return self._engine.CoordinateManager(
             D=_DIMENSION,
@@ -98,7 +99,7 @@ class MinkowskiBackend:
             coordinate_map_type=types.CUDA if cells.keys.is_cuda else types.CPU,
         )
 
-    def _insert(self, cells: CoordinateSet, manager) -> _Map:
+    def _insert(self, cells: CoordinateSet, manager: Any) -> _Map:
         coords = cells.coords.int().contiguous()
         key, _ = manager.insert_and_map(coords, [cells.stride] * _DIMENSION, "")
         return _Map(cells.keys, key, manager)
@@ -132,7 +133,7 @@ class _Map:
         manager: the `CoordinateManager` that holds it.
     """
 
-    def __init__(self, keys: Tensor, key, manager) -> None:
+    def __init__(self, keys: Tensor, key: Any, manager: Any) -> None:
         # The set's keys, not the set: the set holds this map, and a circle would outlive its last user.
         self._keys = keys
         self.key = key

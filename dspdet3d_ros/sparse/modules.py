@@ -102,7 +102,9 @@ class ConvNormReLU(nn.Sequential):
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         """Applies the three, in one pass over the rows when no gradient is wanted."""
-        return conv_norm(self[0], self[1], x, relu=True)
+        conv, norm = self
+        # nn.Sequential knows its layers as modules only.
+        return conv_norm(conv, norm, x, relu=True)  # type: ignore[arg-type]
 
 
 def conv_norm(
@@ -123,10 +125,11 @@ def _fold(conv: _Kernel, norm: BatchNorm, dtype: torch.dtype) -> tuple[Tensor, T
     """Weight (of type `dtype`) and float32 bias of the convolution with the batch norm folded in; computed again when
     either changes."""
     bn = norm.bn
-    sources = (conv.kernel, bn.weight, bn.bias, bn.running_mean, bn.running_var)
+    mean, variance = bn.get_buffer("running_mean"), bn.get_buffer("running_var")
+    sources = (conv.kernel, bn.weight, bn.bias, mean, variance)
     state = (dtype, *((id(tensor), tensor._version) for tensor in sources))
     if conv._folded is None or conv._folded[0] != state:
-        scale = bn.weight * torch.rsqrt(bn.running_var + bn.eps)
-        weight, bias = conv.weight * scale, bn.bias - bn.running_mean * scale
+        scale = bn.weight * torch.rsqrt(variance + bn.eps)
+        weight, bias = conv.weight * scale, bn.bias - mean * scale
         conv._folded = (state, weight.detach().to(dtype), bias.detach())
     return conv._folded[1:]

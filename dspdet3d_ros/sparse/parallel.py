@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -20,7 +20,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 @contextmanager
-def _one_thread_each(threads: int):
+def _one_thread_each(threads: int) -> Iterator[None]:
     """Within it every torch operation runs on one thread; the setting is process-wide in MKL, so it is put back."""
     torch.set_num_threads(1)
     try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 
-def _onednn_linear():
+def _onednn_linear() -> Callable[..., Tensor] | None:
     """oneDNN's product for dense float32 rows, or None where it is missing or no faster.
 
     torch.mm uses MKL for float32, which leaves AVX-512 idle on AMD processors: oneDNN is more than twice as fast there

@@ -36,8 +36,9 @@ class LabelledPoints:
 
     def to(self, device: torch.device) -> LabelledPoints:
         """The same on a device."""
-        parts = (part.to(device) for part in (self.points, self.boxes, self.labels))
-        return LabelledPoints(*parts, self.keep_threshold)
+        return LabelledPoints(
+            self.points.to(device), self.boxes.to(device), self.labels.to(device), self.keep_threshold
+        )
 
 
 @dataclass(frozen=True)

@@ -113,8 +113,7 @@ class CropDataset(Dataset):
         origin = training_origin(scene.xyz) + rng.normal(0, 0.1, 3)
         xyz = (scene.xyz - origin).astype(np.float32)
         boxes = scene.boxes - np.concatenate([origin, np.zeros(3)]).astype(np.float32)
-        parts = (torch.from_numpy(part) for part in (xyz, boxes, scene.labels))
-        return LabelledPoints(*parts, threshold)
+        return LabelledPoints(torch.from_numpy(xyz), torch.from_numpy(boxes), torch.from_numpy(scene.labels), threshold)
 
     def _pruning(self, rng: np.random.Generator) -> tuple[float, float]:
         """The τ of a crop and its size in metres; 0 for a whole scene."""
@@ -151,7 +150,7 @@ def crop(scene: TrainingScene, size: float, rng: np.random.Generator, thing: int
     """A disc in plan of the given diameter (metres) about a thing, or any; a disc, so that a turn cannot cut it."""
     if not len(scene.boxes):
         return scene
-    thing = rng.integers(len(scene.boxes)) if thing is None else thing
+    thing = int(rng.integers(len(scene.boxes))) if thing is None else thing
     center = scene.boxes[thing, :2] + rng.uniform(-0.3, 0.3, 2) * size
     inside = np.hypot(*(scene.xyz[:, :2] - center).T) <= size / 2
     count = len(scene.boxes)

@@ -64,7 +64,7 @@ class Trainer:
         if self.config.keep_thresholds[1] > 0:
             # Start by keeping only what is to be kept: the first steps are then no slower than the later ones.
             for conv in self.network.head.keep_conv:
-                torch.nn.init.constant_(conv.bias, 1.5)
+                torch.nn.init.constant_(conv.get_parameter("bias"), 1.5)
         self._optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay
         )
@@ -203,7 +203,7 @@ class Trainer:
         return {"state_dict": state, "model": self.model.to_dict(), "iteration": self.iteration}
 
 
-def _summary_writer(folder: Path):
+def _summary_writer(folder: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

@@ -92,7 +92,7 @@ def measure(args: argparse.Namespace) -> tuple[dict[str, Any], list[Sample], lis
         command += ["--hertz", str(args.hertz), "--points", str(args.points), "--seconds", str(args.minutes * 60)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as publisher:
             samples, calls = ask(client, process, publisher)
-            sent = int(publisher.stdout.read())
+            sent = int(publisher.communicate()[0])
         client.wait_for(lambda: watch.last and _settled(watch.last), QUIET_S)
         client.wait_for(lambda: False, 1.0)
         client.close()

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -72,7 +73,9 @@ def compile_plan_kernels(capability: int) -> list[Resources]:
     return [*results, _compile(kernels.list_offsets, lists, constants, capability)]
 
 
-def _compile(kernel, signature: dict, constants: dict, capability: int, warps: int = 4, stages: int = 3) -> Resources:
+def _compile(
+    kernel: Any, signature: dict, constants: dict, capability: int, warps: int = 4, stages: int = 3
+) -> Resources:
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -92,7 +95,7 @@ def _ask_ptxas(ptx: str) -> tuple[int | None, int | None]:
     import triton
 
     folder = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
-    architecture = re.search(r"^\.target (sm_\w+)", ptx, re.M)[1]
+    architecture = re.findall(r"^\.target (sm_\w+)", ptx, re.M)[0]
     program = folder / ("ptxas-blackwell" if architecture.startswith("sm_12") else "ptxas")
     if not program.is_file():
         return None, None
@@ -102,7 +105,7 @@ def _ask_ptxas(ptx: str) -> tuple[int | None, int | None]:
         command = [str(program), "-v", f"-arch={architecture}", str(path), "-o", str(path.with_suffix(".cubin"))]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     spilled = sum(int(number) for number in re.findall(r"(\d+) bytes spill stores", said))
-    return int(re.search(r"Used (\d+) registers", said)[1]), spilled
+    return int(re.findall(r"Used (\d+) registers", said)[0]), spilled
 
 
 def main() -> int:

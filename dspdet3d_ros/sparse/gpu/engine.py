@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -69,7 +70,8 @@ class TritonEngine:
         self._kernel = kernels.masked_gemm
         self.plan = plan.plan_of
         self._storage = storage
-        measure, unfit = None, ()
+        measure: Callable[[Callable[[], None]], float] | None = None
+        unfit: tuple[type[Exception], ...] = ()
         if not interpreted():
             from triton.runtime.errors import OutOfResources
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -100,19 +101,25 @@ class Tuner:
             RuntimeError: no candidate runs on this device.
         """
         if key not in self._chosen:
-            self._chosen[key] = configurations[0] if self._measure is None else self._fastest(configurations, launch)
+            first = configurations[0]
+            self._chosen[key] = first if self._measure is None else self._fastest(configurations, launch, self._measure)
         return self._chosen[key]
 
-    def _fastest(self, configurations: list[Configuration], launch: Callable[[Configuration], None]) -> Configuration:
+    def _fastest(
+        self,
+        configurations: list[Configuration],
+        launch: Callable[[Configuration], None],
+        measure: Callable[[Callable[[], None]], float],
+    ) -> Configuration:
         times: dict[Configuration, float] = {}
         for configuration in configurations:
             try:
-                times[configuration] = self._measure(lambda c=configuration: launch(c))
+                times[configuration] = measure(partial(launch, configuration))
             except self._unfit:
                 continue
         if not times:
             raise RuntimeError("none of the convolution kernel's configurations fits this GPU; use backend torch")
-        return min(times, key=times.get)
+        return min(times, key=times.__getitem__)
 
 
 def measure_on_cuda(call: Callable[[], None], repeats: int = 5) -> float:
