@@ -80,6 +80,7 @@ def test_only_the_ros_folder_imports_ros():
         ("clouds", ("commands", "datasets", "detector", "evaluation", "generation", "ros", "training")),
         ("detector", ("commands", "datasets", "evaluation", "generation", "ros", "training")),
         ("datasets", ("commands", "evaluation", "ros", "training")),
+        ("page", ("commands", "datasets", "evaluation", "generation", "ros", "training")),
     ],
 )
 def test_a_layer_imports_nothing_from_above(folder: str, above: tuple[str, ...]):

@@ -34,7 +34,7 @@ def program() -> str | None:
 class Browser:
     """One page. `requests` and `complaints` (console errors and warnings, exceptions) are all there were so far."""
 
-    def __init__(self, profile: Path, *flags: str, size: tuple[int, int] = (1000, 640)) -> None:
+    def __init__(self, profile: Path, *flags: str, size: tuple[int, int] = (900, 600)) -> None:
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self._number, self._rest = 0, b""

@@ -48,12 +48,11 @@ def listed(browser):
 
 
 def centre(browser, selector):
-    """Where the middle of an element is in the window."""
-    box = browser.do(
-        f"(() => {{ const r = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
-        " return [r.x + r.width / 2, r.y + r.height / 2]; })()"
+    """Where the middle of an element is in the window, after scrolling to it."""
+    return browser.do(
+        f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{ block: 'nearest' }});"
+        " const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()"
     )
-    return box[0], box[1]
 
 
 def click(browser, selector):
@@ -127,22 +126,45 @@ def test_the_box_under_the_pointer_is_explained(browser, demo):
     assert browser.do("document.querySelector('#list li.hovered') === document.querySelectorAll('#list li')[1]")
     browser.mouse("mouseMoved", 5, 5)
     assert browser.do("document.getElementById('tip').hidden")
+    x, y = centre(browser, "#view")
+    browser.send("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+    browser.send("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+    browser.wait("!document.getElementById('tip').hidden")
+    assert text(browser, "tip") == tip
 
 
-def test_a_million_points_without_colours_turn_and_come_back(browser, tmp_path):
+def differ(one, other):
+    """The share of pixels that are not alike."""
+    return (np.abs(one - other).max(axis=2) > 0.1).mean()
+
+
+def test_wheel_and_keys_move_the_view_and_r_brings_it_back(browser, tmp_path):
+    show(browser, tmp_path / "a.html", scores=())
+    first = picture(browser)
+    browser.mouse("mouseWheel", 200, 200, deltaX=0, deltaY=-200)
+    browser.wait("document.body.dataset.view == 'drawing'")
+    browser.mouse("mouseMoved", 5, 5)
+    near = picture(browser)
+    browser.key("ArrowLeft")
+    turned = picture(browser)
+    assert min(differ(first, near), differ(near, turned)) > 0.01
+    # A slider keeps the keys that move it.
+    browser.do("document.getElementById('score').focus()")
+    browser.key("ArrowLeft")
+    assert differ(picture(browser), turned) < 1e-3
+    browser.key("r")
+    assert differ(picture(browser), first) < 1e-3
+
+
+def test_a_million_points_without_colours_are_shown_and_turned(browser, tmp_path):
     show(browser, tmp_path / "a.html", points=1_000_000)
     assert browser.do("JSON.parse(document.getElementById('contents').textContent).points.count") == MAX_POINTS
     assert (tmp_path / "a.html").stat().st_size < 4_000_000
     before = picture(browser)
-    browser.mouse("mouseMoved", 300, 300)
     browser.mouse("mousePressed", 300, 300, button="left", buttons=1)
     browser.mouse("mouseMoved", 420, 340, button="left", buttons=1)
     browser.mouse("mouseReleased", 420, 340, button="left")
-    browser.mouse("mouseWheel", 420, 340, deltaX=0, deltaY=-200)
-    browser.mouse("mouseMoved", 5, 5)
-    assert (np.abs(picture(browser) - before).max(axis=2) > 0.1).mean() > 0.05
-    browser.key("r")
-    assert (np.abs(picture(browser) - before).max(axis=2) > 0.1).mean() < 1e-3
+    assert differ(picture(browser), before) > 0.05
     assert browser.complaints == []
 
 
@@ -163,7 +185,7 @@ def test_ground_truth_is_shown_where_there_is_one(browser, tmp_path):
     assert browser.do("document.querySelectorAll('#labels span').length") == 0
     without = picture(browser)
     click(browser, "#show-truth")
-    assert (np.abs(picture(browser) - without).max(axis=2) > 0.1).any()
+    assert differ(picture(browser), without) > 0
     show(browser, tmp_path / "b.html")
     assert browser.do("document.getElementById('truth-switch').hidden")
 

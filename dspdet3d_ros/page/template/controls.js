@@ -22,6 +22,8 @@ function control(canvas, camera, on) {
     });
   }
   canvas.addEventListener("pointerleave", () => on.hover(null));
+  // A finger does not hover: it taps.
+  canvas.addEventListener("click", (event) => on.hover(event.offsetX, event.offsetY));
 
   canvas.addEventListener("pointermove", (event) => {
     const now = { x: event.offsetX, y: event.offsetY };
@@ -56,11 +58,13 @@ function control(canvas, camera, on) {
   };
   const zooms = { "+": 0.85, "=": 0.85, "-": 1 / 0.85 };
   document.addEventListener("keydown", (event) => {
-    // Sliders and buttons keep their keys.
-    if (event.ctrlKey || event.altKey || event.metaKey || event.target.tagName === "INPUT") return;
-    if (turns[event.key]) camera.turn(...turns[event.key]);
-    else if (zooms[event.key]) camera.zoom(zooms[event.key]);
-    else return void on.key(event.key.toLowerCase());
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    const moves = turns[event.key] || zooms[event.key];
+    if (!moves) on.key(event.key.toLowerCase());
+    // Sliders keep the keys that move them.
+    if (!moves || event.target.type === "range") return;
+    if (turns[event.key]) camera.turn(...moves);
+    else camera.zoom(moves);
     event.preventDefault();
     on.moved();
   });

@@ -2,6 +2,7 @@
 
 const FLOATS_PER_LINE = 11;
 const FEWEST_POINTS = 20000;
+const FIRST_BUDGET = 150000;
 const SLOW_MS = 45;
 const FAST_MS = 24;
 
@@ -32,7 +33,7 @@ class Drawing {
   constructor(canvas, points) {
     this.canvas = canvas;
     this.points = points;
-    this.budget = points.count;
+    this.budget = Math.min(FIRST_BUDGET, points.count);
     this.slowFrames = 0;
     this.plain = false;
     const gl = canvas.getContext("webgl2", { antialias: true, alpha: false, powerPreference: "high-performance" });
@@ -116,14 +117,14 @@ class Drawing {
   // them is an even sample. A machine that stays slow (no graphics card) moves without shading from then on.
   adapt(milliseconds) {
     if (milliseconds > SLOW_MS) {
-      this.budget = Math.max(FEWEST_POINTS, this.budget * 0.7);
+      this.budget = Math.max(FEWEST_POINTS, this.budget * clamp(SLOW_MS / milliseconds, 0.3, 0.9));
       this.slowFrames++;
     } else if (milliseconds < FAST_MS) {
       this.budget *= 1.1;
       this.slowFrames = 0;
     }
     this.budget = Math.min(Math.round(this.budget), this.points.count);
-    if (this.slowFrames >= 4) this.plain = true;
+    if (this.slowFrames >= 3) this.plain = true;
   }
 
   // look: { background, heights, cut, byHeight, pointSize }; moving: fewer points will do.
@@ -158,8 +159,8 @@ class Drawing {
       gl.uniform2fv(places.heights, look.heights);
       gl.uniform1f(places.cut, look.cut);
       gl.uniform1f(places.byHeight, look.byHeight ? 1 : 0);
-      // So wide that surfaces look closed, also with fewer points.
-      const across = 1.5 * points.spacing * Math.sqrt(points.count / count) * look.pointSize;
+      // So wide that surfaces look closed; with fewer points wider, but painting many pixels takes time too.
+      const across = 1.5 * points.spacing * Math.min(2, Math.sqrt(points.count / count)) * look.pointSize;
       gl.uniform1f(places.spot, (across * this.canvas.height) / (2 * HALF_VIEW));
       gl.uniform1f(places.least, 1.5 * this.ratio);
       gl.drawArrays(gl.POINTS, 0, count);

@@ -101,7 +101,9 @@ function go(box) {
   moved();
 }
 
-let [asked, movedAt, drawnAt] = [false, -Infinity, 0];
+// A view that was moved within this time moves still; longer where frames take long.
+const MOVING_MS = 200;
+let [asked, movedAt, drawnAt, follows, lastMs] = [false, -Infinity, 0, false, 0];
 
 function redraw() {
   if (asked || !state.drawing) return;
@@ -117,10 +119,12 @@ function moved() {
 
 function frame(now) {
   asked = false;
-  const moving = performance.now() - movedAt < 200;
   // Frames that follow each other directly tell how fast this machine draws.
-  if (moving && now - drawnAt < 400) state.drawing.adapt(now - drawnAt);
+  lastMs = follows ? now - drawnAt : 0;
+  if (follows) state.drawing.adapt(lastMs);
   drawnAt = now;
+  const moving = performance.now() - movedAt < Math.max(MOVING_MS, 2 * lastMs);
+  follows = moving;
   state.drawing.resize();
   camera.aspect = canvas.width / canvas.height;
   state.drawing.draw(camera, radius, look, moving);
