@@ -54,7 +54,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def load_weights(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
-    """Loads a state into a network; every name must be there, every shape fit and every value be finite.
+    """Loads a state into a network; every name must be there, every shape fit, every value be finite in its type there.
 
     Raises:
         InputError: lists what is missing, unexpected, misshapen or not finite.
@@ -70,8 +70,9 @@ def load_weights(network: nn.Module, state: dict[str, Tensor], source: str) -> N
     ]
     faults += [
         f"{name} holds values that are not finite"
-        for name in own
-        if name in state and state[name].is_floating_point() and not torch.isfinite(state[name]).all()
+        for name, tensor in own.items()
+        # A float64 may be finite and too large for the network.
+        if name in state and not torch.isfinite(state[name].to(tensor.dtype)).all()
     ]
     if faults:
         more = f" and {len(faults) - _FAULTS_LISTED} more" if len(faults) > _FAULTS_LISTED else ""

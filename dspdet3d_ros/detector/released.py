@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from dspdet3d_ros.detector.checkpoint import load_weights, read_checkpoint, save_checkpoint, sha256
@@ -96,8 +95,8 @@ def convert(source: Path, target: Path, model: str | None = None) -> Conversion:
         model: name or path of a model file, where the checkpoint does not say enough.
 
     Raises:
-        InputError: the file cannot be used (see `read_checkpoint`, `released_config`, `load_weights`), a weight is not
-            finite, it is ours already, or the target cannot be written.
+        InputError: the file cannot be used (see `read_checkpoint`, `released_config`, `load_weights`), it is ours
+            already, or the target cannot be written.
     """
     contents = read_checkpoint(source)
     if "model" in contents:
@@ -107,13 +106,9 @@ def convert(source: Path, target: Path, model: str | None = None) -> Conversion:
     config, model_name = released_config(contents, str(source), model)
     network = DSPDet3D(config)
     load_weights(network, contents["state_dict"], str(source))
-    state = network.state_dict()
-    spoiled = [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]
-    if spoiled:
-        raise InputError(f"checkpoint {source}: {spoiled[0]} holds values that are not finite")
     digest = sha256(source)
     origin = {"model_name": model_name, "source": source.name, "source_sha256": digest}
-    save_checkpoint(target, {"state_dict": state, "model": config.to_dict(), **origin})
+    save_checkpoint(target, {"state_dict": network.state_dict(), "model": config.to_dict(), **origin})
     return Conversion(config, model_name, digest, sum(p.numel() for p in network.parameters()))
 
 

@@ -163,9 +163,10 @@ def test_checkpoints_of_other_networks_are_refused(tmp_path):
         convert(path, tmp_path / "out.pth")
 
 
-def test_weights_that_are_no_numbers_are_refused(tmp_path):
-    state = network().state_dict()
-    state["backbone.layer1.0.conv1.kernel"][0, 0, 0] = float("nan")
+@pytest.mark.parametrize("value", [float("nan"), 1e300])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
+    state = {name: tensor.double() for name, tensor in network().state_dict().items()}
+    state["backbone.layer1.0.conv1.kernel"][0, 0, 0] = value
     with pytest.raises(InputError, match=r"backbone\.layer1\.0\.conv1\.kernel holds values that are not finite"):
         convert(write(tmp_path / "a.pth", state, MD40), tmp_path / "out.pth")
 

@@ -1,7 +1,9 @@
 """One node in a process of its own takes every bad cloud and bad setting there is, and answers the next good one."""
 
 import os
+import shutil
 import signal
+import subprocess
 
 import pytest
 
@@ -9,7 +11,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from node_process import Process, Remote
+from node_process import NODE, Process, Remote
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
@@ -258,4 +260,22 @@ def test_30_where_nothing_can_be_written_the_node_still_works(tiny, points, tmp_
     with node as process, Remote("/bare/dspdet3d") as bare:
         bare.connect()
         assert len(bare.ask(cloud_message(HEADER, points))[0].detections) > 0
+        assert process.end(signal.SIGINT)[0] == 0
+
+
+FULL = 'mount -t tmpfs -o size=4k tmpfs "$0" && head -c 4096 /dev/zero > "$0/fill" && exec "$@"'
+
+
+def test_30_where_the_disk_is_full_the_node_still_works(tiny, points, tmp_path):
+    """A log folder on a file system of 4 kB that is full; mounted for the node's process alone."""
+    mount = ["unshare", "--mount", "sh", "-c", FULL, str(tmp_path)]
+    if shutil.which("unshare") is None or subprocess.run([*mount, "true"], capture_output=True).returncode:
+        pytest.skip("a small file system cannot be mounted here: that needs root")
+    node = Process(
+        tiny, [*mount, *NODE], "/full", {**os.environ, "ROS_LOG_DIR": str(tmp_path)}, input_reliability="reliable"
+    )
+    with node as process, Remote("/full/dspdet3d") as full:
+        process.wait_for("no log file is written")
+        full.connect()
+        assert len(full.ask(cloud_message(HEADER, points))[0].detections) > 0
         assert process.end(signal.SIGINT)[0] == 0

@@ -10,7 +10,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 import numpy as np
 import rclpy
-from node_process import DOMAIN, WAIT_S, Remote
+from node_process import DOMAIN, FAULTY_NODE, WAIT_S, Remote
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -91,3 +91,21 @@ def publish_until_ended(publisher, message, process):
     while process.process.poll() is None:
         publisher.publish(message)
         time.sleep(0.2)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_node_ends_well_while_it_processes_an_error(launch, points, number):
+    process = launch(command=FAULTY_NODE, input_reliability="reliable", watchdog_timeout_s=2.0)
+    process.wait_for("active: taking clouds")
+    process.pull("hang")
+    with Remote() as remote:
+        remote.connect()
+        message = cloud_message(Header(frame_id="map"), points)
+        sender = threading.Thread(target=publish_until_ended, args=(remote.input, message, process), daemon=True)
+        sender.start()
+        # The worker hangs, and the node leaves it to its error processing from here on.
+        process.wait_for("watchdog_timeout_s")
+        status, log = process.end(number)
+        sender.join(WAIT_S)
+    assert status == 0, log
+    assert "Traceback" not in log
