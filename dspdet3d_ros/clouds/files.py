@@ -61,7 +61,7 @@ def _cloud(columns: Columns) -> Cloud:
         xyz = np.ascontiguousarray(columns.xyz, point_type(columns.xyz.dtype))
     finite = usable(xyz)
     if not finite.any():
-        raise InputError(f"holds no finite point (of {len(xyz)})")
+        raise InputError(f"holds no finite point (of {len(xyz)}); expected x, y, z in metres")
     rgb = columns.rgb
     if not finite.all():
         xyz, rgb = xyz[finite], None if rgb is None else rgb[finite]
@@ -159,7 +159,7 @@ def _scale(array: np.ndarray) -> float:
 def _per_point(archive: Any, key: str, points: int) -> np.ndarray:
     array = archive[key]
     if len(array.shape) == 0 or len(array) != points:
-        raise InputError(f"'{key}' has shape {array.shape}, but there are {points} points")
+        raise InputError(f"'{key}' has shape {array.shape}, but there are {points} points; expected a row for each")
     return array
 
 
@@ -185,11 +185,11 @@ def _labelled(boxes: np.ndarray, names: np.ndarray | None) -> LabelledBoxes:
         raise InputError(f"'boxes' has shape {boxes.shape}; expected (K, 6): axis-aligned centre and size in metres")
     boxes = boxes.astype(np.float64)
     if not np.isfinite(boxes).all() or (boxes[:, 3:] <= 0).any():
-        raise InputError("'boxes' has values that are not finite or sizes that are not positive")
+        raise InputError("'boxes' has values that are not finite or sizes that are not positive; expected metres")
     if names is None or names.dtype.kind not in "US":
         return LabelledBoxes(boxes, (ANY_CLASS,) * len(boxes))
     if names.shape != (len(boxes),):
-        raise InputError(f"there are {len(boxes)} boxes, but names of shape {names.shape}")
+        raise InputError(f"there are {len(boxes)} boxes, but names of shape {names.shape}; expected one for each box")
     texts = names.astype(str)
     return LabelledBoxes(boxes, tuple(str(name) for name in texts))
 

@@ -56,12 +56,12 @@ def _read_header(file: io.BufferedReader) -> PcdHeader:
     while "DATA" not in entries:
         line = file.readline(MAX_HEADER_BYTES)
         if not line or file.tell() > MAX_HEADER_BYTES:
-            raise InputError("has no complete PCD header (no line 'DATA')")
+            raise InputError("has no complete PCD header (no line 'DATA'); write it again, or take another format")
         words = line.decode("ascii", "replace").split("#")[0].split()
         if not words:
             continue
         if words[0].upper() not in HEADER_KEYS:
-            raise InputError(f"has the unknown PCD header line '{words[0][:40]}'")
+            raise InputError(f"has the unknown PCD header line '{words[0][:40]}'; expected {', '.join(HEADER_KEYS)}")
         entries[words[0].upper()] = words[1:]
     return PcdHeader(_point_type(entries), _point_count(entries), _encoding(entries))
 
@@ -80,12 +80,17 @@ def _point_type(entries: dict[str, list[str]]) -> np.dtype:
     names, sizes, kinds = entries["FIELDS"], entries["SIZE"], entries["TYPE"]
     counts = entries.get("COUNT", ["1"] * len(names))
     if not len(names) == len(sizes) == len(kinds) == len(counts):
-        raise InputError("has PCD header lines FIELDS, SIZE, TYPE and COUNT of different lengths")
+        raise InputError(
+            "has PCD header lines FIELDS, SIZE, TYPE and COUNT of different lengths; expected an entry for each field"
+        )
     fields = []
     for i, (name, size, kind, count) in enumerate(zip(names, sizes, kinds, counts, strict=True)):
         code = f"<{KINDS.get(kind.upper(), '?')}{size}"
         if code[1:] not in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8") or not count.isdigit():
-            raise InputError(f"has the PCD field '{name}' of unknown type {kind}{size} or count {count}")
+            raise InputError(
+                f"has the PCD field '{name}' of unknown type {kind}{size} or count {count}; "
+                "expected I or U of 1, 2, 4 or 8 bytes or F of 4 or 8, and a whole number"
+            )
         # Padding fields share the name "_", which a structured type cannot.
         unique = f"{name}#{i}" if name == "_" or name in names[:i] else name
         fields.append((unique, code) if int(count) == 1 else (unique, code, (int(count),)))
@@ -97,9 +102,13 @@ def _point_count(entries: dict[str, list[str]]) -> int:
         grid = int(entries["WIDTH"][0]) * int(entries["HEIGHT"][0]) if "WIDTH" in entries else None
         points = int(entries["POINTS"][0]) if "POINTS" in entries else grid
     except (ValueError, KeyError, IndexError):
-        raise InputError("has PCD header lines WIDTH, HEIGHT or POINTS that are no numbers") from None
+        raise InputError(
+            "has PCD header lines WIDTH, HEIGHT or POINTS that are no numbers; expected whole numbers"
+        ) from None
     if points is None or points < 0 or (grid is not None and grid != points):
-        raise InputError(f"has contradicting PCD header lines: POINTS {points}, WIDTH times HEIGHT {grid}")
+        raise InputError(
+            f"has contradicting PCD header lines: POINTS {points}, WIDTH times HEIGHT {grid}; expected the same"
+        )
     return points
 
 
@@ -133,14 +142,14 @@ def _packed_from_text(column: np.ndarray) -> np.ndarray:
 def _from_binary(header: PcdHeader, body: bytes) -> np.ndarray:
     needed = header.points * header.dtype.itemsize
     if len(body) < needed:
-        raise InputError(f"has {len(body)} bytes of points; its PCD header promises {needed}")
+        raise InputError(f"has {len(body)} bytes of points; its PCD header promises {needed}; write or copy it again")
     return np.frombuffer(body, header.dtype, count=header.points)
 
 
 def _from_compressed(header: PcdHeader, body: bytes) -> np.ndarray:
     """Fields lie one after another (all x, all y, ...), then the whole is LZF-compressed behind its two sizes."""
     if len(body) < 8:
-        raise InputError("ends before its compressed points")
+        raise InputError("ends before its compressed points; write or copy it again")
     compressed, size = struct.unpack_from("<II", body)
     needed = header.points * header.dtype.itemsize
     if size != needed or len(body) < 8 + compressed:
@@ -185,7 +194,7 @@ def _lzf_decompress(source: memoryview, size: int) -> bytearray:
     except IndexError:
         at = end + 1
     if len(out) != size or at > end:
-        raise InputError("has damaged compressed points")
+        raise InputError("has damaged compressed points; write or copy it again")
     return out
 
 

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     check_least("--limit", args.limit, 1)
     for folder in args.data:
         if not folder.exists():
-            raise InputError(f"{folder}: no such folder")
+            raise InputError(f"{folder}: no such folder; expected one of labelled scenes, as `dspdet3d generate` makes")
 
     from dataclasses import replace
 

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
         check_share("--taus", tau)
     check_least("--limit", args.limit, 1)
     if not args.data.exists():
-        raise InputError(f"{args.data}: no such folder")
+        raise InputError(f"{args.data}: no such folder; expected one of labelled scenes, as `dspdet3d generate` makes")
 
     from dspdet3d_ros.datasets.folders import open_scenes
     from dspdet3d_ros.detector.predictor import Detector

@@ -45,7 +45,7 @@ def open_scenes(
     if path.suffix == ".pkl":
         scenes = open_infos(path, classes)
     elif not path.is_dir():
-        raise InputError(f"{path}: no such folder")
+        raise InputError(f"{path}: no such folder; expected one of labelled scenes, as `dspdet3d generate` makes")
     elif (path / INDEX).is_file():
         scenes = _open_index(path / INDEX)
     elif infos := sorted(path.glob("*.pkl")):

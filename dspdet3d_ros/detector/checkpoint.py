@@ -33,7 +33,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         InputError: the file is absent, truncated, holds more than plain data, or has no `state_dict`.
     """
     if not path.is_file():
-        raise InputError(f"checkpoint {path}: no such file")
+        raise InputError(f"checkpoint {path}: no such file; name a weight file, or none for the model's own")
     try:
         with warnings.catch_warnings():
             # That a pickle is of an unusual protocol is said in the error, if it is one at all.

@@ -76,7 +76,7 @@ class ModelConfig:
         if unknown:
             raise InputError(f"{sorted(unknown)[0]}: unknown key; known are {', '.join(sorted(known))}")
         if "classes" not in values:
-            raise InputError("classes: missing")
+            raise InputError("classes: missing; expected a list of class names")
         arguments: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
         try:
             return cls(**arguments)

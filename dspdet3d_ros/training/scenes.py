@@ -47,7 +47,9 @@ def training_scene(scene: LabelledScene, classes: Sequence[str]) -> TrainingScen
     names = [ANY_CLASS] * len(scene.names) if tuple(classes) == (ANY_CLASS,) else scene.names
     unknown = sorted(set(names) - set(index))
     if unknown:
-        raise InputError(f"scene {scene.name}: class {unknown[0]!r} is not among the model's {len(index)} classes")
+        raise InputError(
+            f"scene {scene.name}: class {unknown[0]!r} is not among the model's {len(index)} classes; add it there"
+        )
     labels = np.array([index[name] for name in names], np.int64)
     return TrainingScene(scene.xyz, scene.inst, scene.boxes, labels)
 
