@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +26,8 @@ _LARGEST_FILE = 64 << 20
 _MOST_FACES = 40_000
 _SHARE = 0.5
 _GREY = np.full(3, 128, np.float32)
+# What a damaged, encrypted or oddly packed file makes zipfile and the parsers raise.
+_UNREADABLE = (OSError, KeyError, ValueError, IndexError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile)
 
 #: The names, as the catalogues give them, of things of each class.
 NAMES: dict[str, tuple[str, ...]] = {
@@ -122,7 +125,7 @@ def _models(path: Path) -> list[tuple[str, Model]]:
             entries.setdefault(number, {})[key] = value
         named = [(class_, entry) for entry in entries.values() if (class_ := _class_of(entry.get("name", "")))]
         return [(class_, _model(path, entry)) for class_, entry in named if _edge(entry) <= _LONGEST]
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise InputError(f"{path}: expected a furniture catalogue of Sweet Home 3D, cannot read it: {error}") from error
 
 
@@ -153,7 +156,7 @@ def _read(model: Model) -> Mesh | None:
             paints = _paints(_text(archive, beside)) if beside in archive.namelist() else {}
         if faces.min() < 0 or faces.max() >= len(vertices) or not np.isfinite(vertices).all():
             raise ValueError("faces name vertices that are not there, or coordinates are not finite")
-    except (OSError, KeyError, ValueError, IndexError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise InputError(f"{model.archive}: {model.member}: cannot be read as OBJ: {error}") from error
     turned = vertices @ np.array(model.rotation).reshape(3, 3).T
     upright = turned[:, [0, 2, 1]] * [1, -1, 1]
@@ -202,5 +205,6 @@ def _paints(text: str) -> dict[str, np.ndarray]:
         if key == "newmtl":
             name = rest.strip()
         elif key == "Kd":
-            paints[name] = 255 * np.array([float(value) for value in rest.split()[:3]], np.float32)
+            red, green, blue = (float(value) for value in rest.split()[:3])
+            paints[name] = 255 * np.array([red, green, blue], np.float32)
     return paints

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dspdet3d_ros.errors import InputError
+
 _INDEX_BITS = 22
 _LABEL_BITS = 9
 #: The most points that can be fused at once.
 MOST_POINTS = (1 << _INDEX_BITS) - 1
+#: The most voxels in the block of space about them: what is left of 63 bits.
+MOST_VOXELS = 1 << (63 - _INDEX_BITS - _LABEL_BITS)
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,14 @@ def fuse(
         size: edge of a voxel in metres.
         keep_single: share of the voxels seen in one frame only that is kept; 1 keeps all.
         rng: source of chance.
+
+    Raises:
+        InputError: there are more points than `MOST_POINTS`, or they lie too far apart for voxels of that size.
     """
+    if len(xyz) > MOST_POINTS:
+        raise InputError(
+            f"{len(xyz)} points: expected at most {MOST_POINTS} to fuse at once; take fewer frames, or fewer pixels"
+        )
     key = _keys(xyz, size)
     # Voxel, label and point number in one integer: a plain sort is several times faster than sorting an index.
     packed = (key << (_INDEX_BITS + _LABEL_BITS)) | (label.astype(np.int64) << _INDEX_BITS) | np.arange(len(key))
@@ -73,11 +84,19 @@ def fuse(
 def _keys(xyz: np.ndarray, size: float) -> np.ndarray:
     """(M,) int64 number of each point's voxel; one column at a time, as (M, 3) integers would not fit the cache."""
     key = np.zeros(len(xyz), np.int64)
+    voxels = 1
     for axis in range(3):
         cell = np.floor(xyz[:, axis] / np.float32(size)).astype(np.int32)
         cell -= cell.min()
-        key *= int(cell.max()) + 1
+        span = int(cell.max()) + 1
+        voxels *= span
+        key *= span
         key += cell
+    if voxels > MOST_VOXELS:
+        raise InputError(
+            f"the points lie in a block of {voxels} voxels of {size:g} m: expected at most {MOST_VOXELS}; "
+            "leave out what is far away, or take larger voxels"
+        )
     return key
 
 

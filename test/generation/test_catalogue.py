@@ -31,12 +31,12 @@ PAINT = "newmtl side\nKd 1 0 0\nnewmtl lid\nKa 0 0 0\nKd 0 0.5 1\n"
 ENTRY = "name#{n}={name}\nmodel#{n}=/a/wedge.obj\nwidth#{n}=20.0\ndepth#{n}={depth}\nheight#{n}=6\n"
 
 
-def write(folder, names=("Coffee mug",), obj=WEDGE, depth=8, extra="", file="c.sh3f"):
+def write(folder, names=("Coffee mug",), obj=WEDGE, depth=8, extra="", paint=PAINT, file="c.sh3f"):
     text = "id=x\n" + "".join(ENTRY.format(n=n, name=name, depth=depth) for n, name in enumerate(names)) + extra
     with zipfile.ZipFile(folder / file, "w") as archive:
         archive.writestr("PluginFurnitureCatalog.properties", text)
         archive.writestr("a/wedge.obj", obj)
-        archive.writestr("a/wedge.mtl", PAINT)
+        archive.writestr("a/wedge.mtl", paint)
     return folder
 
 
@@ -86,7 +86,13 @@ def test_furniture_and_what_is_too_fine_is_left_out(tmp_path):
 
 @pytest.mark.parametrize(
     "fault",
-    [{"obj": "v 1 2\nf 1 1 1"}, {"obj": "v 0 0 0\nf 1 2 3"}, {"obj": "v a b c"}, {"obj": "v 0 0 nan\nf 1 1 1"}],
+    [
+        {"obj": "v 1 2\nf 1 1 1"},
+        {"obj": "v 0 0 0\nf 1 2 3"},
+        {"obj": "v a b c"},
+        {"obj": "v 0 0 nan\nf 1 1 1"},
+        {"paint": "newmtl side\nKd 1\n"},
+    ],
 )
 def test_a_damaged_model_is_named(tmp_path, fault):
     with pytest.raises(InputError, match=r"c\.sh3f: a/wedge\.obj: cannot be read as OBJ"):
@@ -98,6 +104,13 @@ def test_a_damaged_catalogue_is_named(tmp_path):
         Catalogue.open(tmp_path)
     with pytest.raises(InputError, match=r"c\.sh3f.*modelRotation"):
         Catalogue.open(write(tmp_path, extra="modelRotation#0=1 0\n"))
+    with zipfile.ZipFile(tmp_path / "c.sh3f", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("PluginFurnitureCatalog.properties", "id=x\n" * 100)
+    packed = (tmp_path / "c.sh3f").read_bytes()
+    start = packed.index(b"properties") + len(b"properties")
+    (tmp_path / "c.sh3f").write_bytes(packed[:start] + b"\xff" * 8 + packed[start + 8 :])
+    with pytest.raises(InputError, match=r"c\.sh3f: expected a furniture catalogue"):
+        Catalogue.open(tmp_path)
     (tmp_path / "c.sh3f").write_bytes(b"no zip")
     with pytest.raises(InputError, match=r"c\.sh3f: expected a furniture catalogue"):
         Catalogue.open(tmp_path)

@@ -1,8 +1,10 @@
 """Fusing points into voxels: means, majority labels, and what was seen only once."""
 
 import numpy as np
+import pytest
 
-from dspdet3d_ros.generation.fusion import fuse
+from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.generation.fusion import MOST_POINTS, MOST_VOXELS, fuse
 
 RNG = np.random.default_rng(0)
 
@@ -34,3 +36,21 @@ def test_every_voxel_occurs_once():
     cells = np.floor(xyz / np.float32(0.1)).astype(int)
     assert len(fused.xyz) == len(np.unique(cells, axis=0))
     assert len(np.unique(np.floor(fused.xyz / np.float32(0.1)).astype(int), axis=0)) == len(fused.xyz)
+
+
+def test_more_points_than_can_be_told_apart_are_refused():
+    none = np.zeros(MOST_POINTS + 1, np.int8)
+    with pytest.raises(InputError, match=f"{MOST_POINTS + 1} points: expected at most {MOST_POINTS}"):
+        fuse(np.zeros((MOST_POINTS + 1, 3), np.float32), none, none, 0.01, 1.0, RNG)
+
+
+def test_points_too_far_apart_for_their_voxels_are_refused_and_those_just_within_are_kept_apart():
+    side = round(MOST_VOXELS ** (1 / 3))
+    corners = (np.indices((2, 2, 2)).reshape(3, -1).T * (side - 1) + 0.5).astype(np.float32)
+    number, frame = np.arange(8), np.zeros(8, int)
+    assert side**3 <= MOST_VOXELS
+    fused = fuse(corners, number, frame, 1.0, 1.0, RNG)
+    np.testing.assert_array_equal(fused.label, number)
+    np.testing.assert_array_equal(fused.xyz, corners)
+    with pytest.raises(InputError, match=f"voxels of 1 m: expected at most {MOST_VOXELS}"):
+        fuse(corners * 2, number, frame, 1.0, 1.0, RNG)
