@@ -37,6 +37,7 @@ class Input:
         unheard: why those of the other publishers cannot, with the policies of both sides; empty where there are none.
         others: other topics on which somebody publishes clouds.
         asks: the subscription's policies in words.
+        reliable: whether the subscription is.
         remedy: what to do where large best-effort clouds are lost; empty where they are not lost in this way.
     """
 
@@ -45,6 +46,7 @@ class Input:
     unheard: str = ""
     others: tuple[str, ...] = ()
     asks: str = ""
+    reliable: bool = False
     remedy: str = ""
 
 
@@ -135,7 +137,11 @@ def _no_cloud(seen: Situation) -> Fault | None:
         return Fault("publisher", f"nobody publishes {topic.topic}{any_more}; {_suggestion(topic)}")
     names = ", ".join(topic.publishers)
     if seen.lost:
-        remedy = topic.remedy or "set input_reliability to reliable, which the publisher must offer"
+        remedy = topic.remedy or (
+            "they are more than gets through: publish fewer or smaller ones"
+            if topic.reliable
+            else "set input_reliability to reliable, which the publisher must offer"
+        )
         return Fault("lost", f"clouds of {names} on {topic.topic} are lost on their way, {seen.lost} so far: {remedy}")
     if seen.counts.received:
         return None
@@ -196,7 +202,7 @@ def _no_box(answer: Answer) -> Fault | None:
 
 
 class Silence:
-    """Tells why nothing is published: once, and again only for another reason or after a long while.
+    """Tells why nothing is published: each reason once, and again only after a while without it or a long while.
 
     Args:
         logger: the node's.
@@ -207,8 +213,9 @@ class Silence:
         self._logger, self._clock = logger, clock
         self._candidate: Fault | None = None
         self._since = 0.0
-        self._last_kind = ""
-        self._told_s = self._seen_s = 0.0
+        # By kind: reasons may take turns from one cloud to the next.
+        self._told_s: dict[str, float] = {}
+        self._seen_s: dict[str, float] = {}
 
     @property
     def present(self) -> Fault | None:
@@ -229,9 +236,9 @@ class Silence:
     def tell(self, reason: Fault) -> None:
         """Tells a reason at once, unless it has been told."""
         now = self._clock()
-        gone = now - self._seen_s > FORGET_S
-        self._seen_s = now
-        if reason.kind == self._last_kind and not gone and now - self._told_s < REPEAT_S:
+        gone = now - self._seen_s.get(reason.kind, now) > FORGET_S
+        self._seen_s[reason.kind] = now
+        if reason.kind in self._told_s and not gone and now - self._told_s[reason.kind] < REPEAT_S:
             return
-        self._last_kind, self._told_s = reason.kind, now
+        self._told_s[reason.kind] = now
         tell(self._logger, reason.level, str(reason))

@@ -89,22 +89,29 @@ def input_topic(node: Node, topic: str, own: QoSProfile) -> Input:
     """
     heard, unheard = qos.publishers(node, topic, own)
     others = [] if heard or unheard else _other_clouds(node, topic)
-    lossy = own.reliability == ReliabilityPolicy.BEST_EFFORT and "fastrtps" in get_rmw_implementation_identifier()
+    reliable = own.reliability == ReliabilityPolicy.RELIABLE
+    lossy = not reliable and "fastrtps" in get_rmw_implementation_identifier()
     return Input(
         topic=topic,
         publishers=tuple(heard),
         unheard=qos.unheard_publishers(node, topic, own) if unheard else "",
         others=tuple(others),
         asks=qos.described(own),
+        reliable=reliable,
         remedy=fastdds.remedy() if lossy else "",
     )
 
 
 def _other_clouds(node: Node, topic: str) -> list[str]:
-    """Topics, other than this one and the node's own, on which somebody publishes clouds."""
-    own = f"{node.get_fully_qualified_name()}/"
+    """Topics, other than this one, on which another node publishes clouds."""
     return sorted(
         name
         for name, types in node.get_topic_names_and_types()
-        if CLOUD_TYPE in types and name != topic and not name.startswith(own) and node.count_publishers(name)
+        if CLOUD_TYPE in types and name != topic and _published_by_others(node, name)
     )
+
+
+def _published_by_others(node: Node, topic: str) -> bool:
+    """Whether it has a publisher that is not the node's own, wherever its topics are remapped to."""
+    own = (node.get_namespace(), node.get_name())
+    return any((info.node_namespace, info.node_name) != own for info in node.get_publishers_info_by_topic(topic))

@@ -55,6 +55,7 @@ def answered(boxes=0, **changes):
         (replace(WAITING, input=Input("/map/cloud", unheard="I ask, it offers")), "qos", ["I ask, it offers"]),
         (replace(WAITING, lost=7, input=replace(TOPIC, remedy="mend it")), "lost", ["/mapper", "7 so far: mend it"]),
         (replace(FED, waited_s=9, lost=7), "lost", ["set input_reliability to reliable"]),
+        (replace(FED, waited_s=9, lost=7, input=replace(TOPIC, reliable=True)), "lost", ["7 so far: they are more"]),
         (WAITING, "quiet", ["/mapper is connected to /map/cloud (best_effort, volatile)", "ros2 topic hz /map/cloud"]),
         (replace(FED, wanted=False), "subscriber", ["nobody subscribes to an output of /dspdet3d"]),
         (
@@ -146,6 +147,20 @@ def test_another_reason_is_told_at_once_and_one_that_comes_and_goes_is_not_told_
     recorder.look(None, FORGET_S + HOLD_S)
     recorder.look(inactive, 3)
     assert len(recorder.lines) == 3
+
+
+def test_reasons_that_take_turns_are_told_once_each():
+    recorder = Recorder()
+    score, nothing = (explain(answered(shortlist=Shortlist(50, best, "cup"))) for best in (0.06, 0.04))
+    assert score.kind != nothing.kind
+    for _ in range(5):
+        recorder.look(score, 3)
+        recorder.look(nothing, 3)
+    assert len(recorder.lines) == 2
+    for _ in range(int(REPEAT_S / 6)):
+        recorder.look(score, 3)
+        recorder.look(nothing, 3)
+    assert len(recorder.lines) == 4
 
 
 def test_what_holds_for_a_moment_only_is_not_told():

@@ -22,6 +22,8 @@ from dspdet3d_ros.ros.messages import cloud_message
 
 HEADER = Header(frame_id="camera")
 TOPIC = "/robot/cloud"
+# Where the node itself publishes clouds.
+OWN = "/found/object_points"
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 # Publishes large best-effort clouds until it is ended.
@@ -46,7 +48,7 @@ def environment():
 
 @pytest.fixture(scope="module")
 def process(tiny, environment):
-    remap = [*FAULTY_NODE, "--ros-args", "-r", f"~/input/points:={TOPIC}"]
+    remap = [*FAULTY_NODE, "--ros-args", "-r", f"~/input/points:={TOPIC}", "-r", f"~/output/object_points:={OWN}"]
     process = Process(tiny, remap, environment=environment, autostart=False)
     yield process
     process.close()
@@ -105,6 +107,7 @@ def test_a_topic_without_publisher_is_named_with_those_that_have_clouds(remote, 
     line = told(f"nothing is published: nobody publishes {TOPIC}; remap it", Level.WARN)
     # /dspdet3d/input/points has the remote's publisher, which the remapped node does not hear.
     assert "/other/cloud" in line
+    assert OWN not in line
     remote.node.destroy_publisher(other)
 
 
