@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from dspdet3d_ros.clouds.cloud import point_type
+
 #: The most points that a page shows; more would make the file large and show no more on a screen.
 MAX_POINTS = 400_000
 STEPS = 65535
@@ -18,7 +20,7 @@ class ShownPoints:
     They are in random order, so that the first n are an even sample too, which the page draws while the view moves.
 
     Attributes:
-        xyz: (M, 3) float32, metres.
+        xyz: (M, 3) float32 or float64, metres.
         rgb: (M, 3) uint8, or None.
         total: points of the whole cloud.
     """
@@ -36,7 +38,7 @@ class ShownPoints:
             rgb: (N, 3) uint8, or None.
             most: the most points.
         """
-        xyz = np.asarray(xyz, np.float32).reshape(-1, 3)
+        xyz = np.asarray(xyz, point_type(np.asarray(xyz).dtype)).reshape(-1, 3)
         usable = np.flatnonzero(np.isfinite(xyz).all(axis=1))
         chosen = np.random.default_rng(0).permutation(usable)[:most]
         return cls(xyz[chosen], None if rgb is None else np.asarray(rgb, np.uint8)[chosen], len(xyz))

@@ -83,7 +83,7 @@ def draw_detections(
     except ImportError:
         raise InputError("drawing needs the Python package matplotlib: pip install matplotlib") from None
     boxes = _all_boxes(detections, truth)
-    xyz, colours = _displayed(np.asarray(xyz, np.float32).reshape(-1, 3), rgb, boxes)
+    xyz, colours = _displayed(np.asarray(xyz).reshape(-1, 3), rgb, boxes)
     width, height = 2 * PANEL + 3 * MARGIN, PANEL + HEADER + MARGIN
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
     canvas = FigureCanvasAgg(figure)
@@ -114,7 +114,7 @@ def _summary(detections: ScoredBoxes, truth: LabelledBoxes | None) -> str:
 
 
 def _all_boxes(detections: ScoredBoxes, truth: LabelledBoxes | None) -> np.ndarray:
-    parts = [np.asarray(detections.boxes, np.float32).reshape(-1, 6)]
+    parts = [np.asarray(detections.boxes, np.float64).reshape(-1, 6)]
     if truth is not None:
         parts.append(truth.boxes.reshape(-1, 6))
     return np.concatenate(parts)

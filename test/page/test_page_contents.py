@@ -44,15 +44,16 @@ def numbers(text, kind):
     return np.frombuffer(base64.b64decode(text), kind).reshape(-1, 3)
 
 
-def test_points_and_colours_come_back_as_they_were():
+@pytest.mark.parametrize(("away", "kind"), [(400, np.float32), (4e6, np.float64)])
+def test_points_and_colours_come_back_as_they_were(away, kind):
     rng = np.random.default_rng(1)
-    xyz = rng.uniform((400, -3, 0), (404, 5, 2.5), (1000, 3)).astype(np.float32)
+    xyz = rng.uniform((away, -3, 0), (away + 4, 5, 2.5), (1000, 3)).astype(kind)
     rgb = rng.integers(0, 256, (1000, 3), dtype=np.uint8)
     shown = ShownPoints.of(xyz, rgb).as_json()
     found = shown["low"] + numbers(shown["xyz"], "<u2") / STEPS * shown["size"]
     order = np.lexsort(numbers(shown["rgb"], np.uint8).T)
     expected = np.lexsort(rgb.T)
-    np.testing.assert_allclose(found[order], xyz[expected], atol=8 / STEPS)
+    np.testing.assert_allclose(found[order], xyz[expected], rtol=0, atol=8 / STEPS)
     assert (shown["count"], shown["total"]) == (1000, 1000)
 
 

@@ -141,8 +141,12 @@ def differ(one, other):
 def test_wheel_and_keys_move_the_view_and_r_brings_it_back(browser, tmp_path):
     show(browser, tmp_path / "a.html", scores=())
     first = picture(browser)
+    # The view may have come to rest again before anybody looks.
+    browser.do(
+        "new MutationObserver(() => (window.wheeled = true)).observe(document.body, { attributeFilter: ['data-view'] })"
+    )
     browser.mouse("mouseWheel", 200, 200, deltaX=0, deltaY=-200)
-    browser.wait("document.body.dataset.view == 'drawing'")
+    browser.wait("window.wheeled")
     browser.mouse("mouseMoved", 5, 5)
     near = picture(browser)
     browser.key("ArrowLeft")

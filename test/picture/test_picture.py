@@ -52,6 +52,15 @@ def test_the_picture_shows_floor_boxes_and_truth_but_not_the_ceiling(tmp_path):
         assert share(half[100:], BLUE) > 0.0003
 
 
+def test_a_cloud_in_map_coordinates_is_drawn_as_the_same_one_at_the_origin(tmp_path):
+    (xyz, rgb), pictures = room(), []
+    for number, away in enumerate((0.0, 4e6)):
+        there = Found(TWO.boxes + [away, 0, 0, 0, 0, 0], TWO.scores, TWO.names)
+        draw_detections(tmp_path / f"{number}.png", xyz + [away, 0, 0], rgb, there)
+        pictures.append(image.imread(tmp_path / f"{number}.png")[..., :3])
+    assert (np.abs(pictures[1] - pictures[0]).max(axis=-1) > 0.1).mean() < 0.01
+
+
 def test_without_truth_nothing_is_drawn_in_its_colour(tmp_path):
     draw_detections(tmp_path / "a.png", *room(), TWO)
     assert share(image.imread(tmp_path / "a.png"), BLUE) < 1e-5
