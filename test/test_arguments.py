@@ -21,6 +21,7 @@ def test_shares_within_range_and_those_not_given_are_taken(value):
         (["evaluate", "DIR", "--score", "inf"], "--score: expected a number in 0..1, got inf"),
         (["evaluate", "DIR", "--limit", "0"], "--limit: expected at least 1, got 0"),
         (["evaluate", "DIR", "--yaw", "inf"], "--yaw: expected degrees, got inf"),
+        (["statistics", "DIR", "--limit", "0"], "--limit: expected at least 1, got 0"),
         (["sweep", "DIR", "--taus", "0", "2"], "--taus: expected a number in 0..1, got 2.0"),
         (["sweep", "DIR", "--limit", "0"], "--limit: expected at least 1, got 0"),
         (["baseline", "DIR", "--limit", "-3"], "--limit: expected at least 1, got -3"),

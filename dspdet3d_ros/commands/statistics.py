@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.arguments import check_least
 
 if TYPE_CHECKING:
     from dspdet3d_ros.datasets.scene import SceneSet
@@ -26,8 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints a column for each cloud or folder, two where scenes are told to be accumulated and of a single view."""
-    if args.limit is not None and args.limit < 1:
-        raise InputError(f"--limit: expected at least 1, got {args.limit}")
+    check_least("--limit", args.limit, 1)
 
     from dspdet3d_ros.datasets.statistics import summaries, table
     from dspdet3d_ros.json_file import write_json

@@ -117,8 +117,13 @@ def _instances(cloud: Path, numbers: list[Any], points: int) -> np.ndarray | Non
 
     None also where there is not one number for each point that was read.
     """
-    with np.load(cloud, allow_pickle=False) as archive:
-        of_points = archive.get("inst")
+    try:
+        with np.load(cloud, allow_pickle=False) as archive:
+            of_points = archive.get("inst")
+    except Exception as error:
+        # A damaged entry makes numpy and zipfile raise anything.
+        detail = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{cloud}: 'inst' cannot be read: {detail}; expected a whole number for each point") from error
     if of_points is None or of_points.shape != (points,) or not all(type(number) is int for number in numbers):
         return None
     inst = np.zeros(points, np.int32)

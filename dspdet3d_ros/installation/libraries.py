@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
-from dspdet3d_ros.installation.finding import Check, Finding, ok, problem, warning
+from dspdet3d_ros.installation.finding import Check, Finding, ok, one_line, problem, warning
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
 # Module, name for pip, oldest version that will do; as in setup.py.
@@ -92,9 +92,7 @@ def minkowski() -> Iterable[Finding]:
     try:
         engine = importlib.import_module("MinkowskiEngine")
     except Exception as error:
-        yield warning(
-            "MinkowskiEngine", f"cannot be imported: {_one_line(error)}", "use another backend, or rebuild it"
-        )
+        yield warning("MinkowskiEngine", f"cannot be imported: {one_line(error)}", "use another backend, or rebuild it")
         return
     yield ok("MinkowskiEngine", str(getattr(engine, "__version__", "of unknown version")))
 
@@ -131,7 +129,7 @@ def _no_gpu(library: ModuleType, driver: str | None) -> Finding:
         library.cuda.init()
         reason = "no reason given"
     except Exception as error:
-        reason = _one_line(error)
+        reason = one_line(error)
     mend = f"install or update the NVIDIA driver (it must support CUDA {library.version.cuda}), or a CPU build of torch"
     return warning("gpu", f"torch sees none, driver {driver or 'not loaded'}: {reason}; the CPU is used", mend)
 
@@ -153,7 +151,7 @@ def _library(module: str, package: str, oldest: tuple[int, ...], mend: str) -> t
         library = importlib.import_module(module)
     except Exception as error:
         # A library of the wrong build fails in many ways.
-        return None, problem(package, f"cannot be imported: {_one_line(error)}", mend)
+        return None, problem(package, f"cannot be imported: {one_line(error)}", mend)
     version = str(library.__version__)
     numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
     if numbers < oldest:
@@ -163,10 +161,6 @@ def _library(module: str, package: str, oldest: tuple[int, ...], mend: str) -> t
 
 def _dotted(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 CHECKS: tuple[tuple[str, Check], ...] = (

@@ -13,7 +13,7 @@ import xml.etree.ElementTree
 from collections.abc import Iterable
 from pathlib import Path
 
-from dspdet3d_ros.installation.finding import Check, Finding, ok, problem, warning
+from dspdet3d_ros.installation.finding import Check, Finding, ok, one_line, problem, warning
 from dspdet3d_ros.ros import fastdds
 
 # One message of each package that the node uses: its type support is loaded.
@@ -173,7 +173,7 @@ def messages() -> Iterable[Finding]:
             own = "build this package (colcon build, or make setup) and source its setup.bash"
             apt = f"apt install ros-$ROS_DISTRO-{package.replace('_', '-')}, and source ROS"
             mend = own if package == "dspdet3d_ros" else apt
-            yield problem("messages", f"{package}/{name} cannot be used: {_one_line(error)}", mend)
+            yield problem("messages", f"{package}/{name} cannot be used: {one_line(error)}", mend)
         else:
             good.append(package)
     if good:
@@ -229,10 +229,6 @@ def _size(path: Path) -> int:
         return path.stat().st_blocks * 512
     except OSError:
         return 0
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 CHECKS: tuple[tuple[str, Check], ...] = (

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -46,10 +47,10 @@ def test_without_rclpy_the_node_cannot_run_but_everything_else_is_looked_at(tmp_
 
 
 def test_without_torch_numpy_and_messages_each_is_named(tmp_path):
-    status, _, found = doctor(tmp_path, hidden=["torch", "numpy", "vision_msgs"])
+    status, text, found = doctor(tmp_path, hidden=["torch", "numpy", "vision_msgs"])
     assert status == 1
-    for name in ("torch", "numpy", "messages"):
-        assert found[name]["level"] in ("problem", "ok")
+    assert found["torch"]["level"] == found["numpy"]["level"] == "problem"
+    assert re.search("^problem +messages +vision_msgs/Detection3DArray cannot be used", text, re.M)
     assert "torch is hidden" in found["torch"]["found"]
     assert "numpy is hidden" in found["numpy"]["found"]
     assert found["weights"]["level"] == "ok"

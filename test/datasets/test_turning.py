@@ -57,3 +57,10 @@ def test_points_of_clouds_beside_an_index_belong_to_its_boxes_by_their_numbers(t
     (tmp_path / "boxes.json").write_text(json.dumps([{"scene": "a", "objects": things}]))
     (read,) = open_scenes(tmp_path)
     assert (np.bincount(read.inst) == [100, 5000, 1]).all()
+
+
+def test_numbers_of_points_that_cannot_be_read_are_named(tmp_path):
+    np.savez(tmp_path / "a.npz", xyz=scene().xyz, boxes=np.ones((1, 6)), inst=np.array([{}], object))
+    (tmp_path / "boxes.json").write_text(json.dumps([{"scene": "a", "objects": [{"box": [1] * 6, "inst": 1}]}]))
+    with pytest.raises(InputError, match=r"a\.npz: 'inst' cannot be read"):
+        list(open_scenes(tmp_path))

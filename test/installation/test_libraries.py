@@ -1,5 +1,7 @@
 """What `doctor` says of Python's libraries, the GPU and the weights."""
 
+import hashlib
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,6 +10,9 @@ import pytest
 from dspdet3d_ros.installation import libraries, report
 from dspdet3d_ros.installation.finding import Level, findings, ok, problem, warning
 from dspdet3d_ros.installation.weights import CARD, DATA, weights
+
+HASH = hashlib.sha256((DATA / "small.pth").read_bytes()).hexdigest()
+SETUP = (Path(__file__).resolve().parents[2] / "setup.py").read_text(encoding="utf-8")
 
 
 def no_driver():
@@ -70,6 +75,12 @@ def test_a_library_that_is_missing_or_too_old_is_a_problem(tmp_path, monkeypatch
     assert finding.mend == "pip install abacus"
 
 
+def test_the_oldest_versions_are_those_that_an_installation_asks_for():
+    asked = dict(re.findall(r'"([\w-]+)>=([\d.]+)"', re.search(r"install_requires=\[(.*?)\]", SETUP)[1]))
+    oldest = {package: version for _, package, version in libraries.LIBRARIES} | {"torch": libraries.OLDEST_TORCH}
+    assert asked == {package: libraries._dotted(version) for package, version in oldest.items()}
+
+
 def test_a_check_that_breaks_off_is_a_problem_and_the_others_go_on():
     def broken():
         yield ok("first", "there")
@@ -115,7 +126,7 @@ def replace_weights(path: Path):
     [
         (Path.unlink, Level.PROBLEM, "small.pth is missing"),
         (damage, Level.PROBLEM, "cannot be read"),
-        (replace_weights, Level.WARNING, "the model card says 03cf51ae"),
+        (replace_weights, Level.WARNING, f"the model card says {HASH[:12]}"),
     ],
 )
 def test_weights_that_are_not_those_are_told(data, change, level, text):
