@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dspdet3d_ros.arguments import check_least, check_share
+from dspdet3d_ros.arguments import add_engine_arguments, check_least, check_share
 from dspdet3d_ros.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint", type=Path, help="weight file (default: the model's own, else stand-ins drawn at random)"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
-    parser.add_argument("--backend", default="auto", help="the engine (default: %(default)s)")
-    parser.add_argument("--precision", default="auto", help="auto, fp16 (triton) or fp32 (default: %(default)s)")
+    add_engine_arguments(parser)
     parser.add_argument("--against", help="another engine to run in turn with it, such as minkowski")
     parser.add_argument("--tau", type=float, help="pruning threshold, 0..1 (default: the model's own)")
     parser.add_argument("--threads", type=int, help="CPU threads (default: as many as torch takes)")
@@ -124,7 +122,7 @@ def _node(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], s
         from dspdet3d_ros.ros import benchmark
     except ImportError as error:
         raise InputError(f"--node: needs ROS 2, but {error.name or error} cannot be imported; source ROS 2") from error
-    parameters = {"model": args.model, "device": args.device, "backend": args.backend}
+    parameters = {"model": args.model, "device": args.device, "backend": args.backend, "precision": args.precision}
     if subject.checkpoint is not None:
         parameters["checkpoint"] = str(subject.checkpoint)
     if args.tau is not None:

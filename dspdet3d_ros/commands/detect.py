@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from dspdet3d_ros.arguments import check_share
+from dspdet3d_ros.arguments import add_detector_arguments, check_share
 from dspdet3d_ros.errors import InputError
 
 HELP = "find objects in a cloud file"
@@ -16,10 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tau", type=float, help="pruning threshold, 0..1 (default: the model's own)")
     parser.add_argument("--score", type=float, help="boxes with a lower score are dropped, 0..1 (default: the model's)")
-    parser.add_argument("--model", default="small", help="model file or the name of one (default: %(default)s)")
-    parser.add_argument("--checkpoint", type=Path, help="weight file (default: the model's own)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
-    parser.add_argument("--backend", default="auto", help="auto, torch, triton or minkowski (default: %(default)s)")
+    add_detector_arguments(parser)
     parser.add_argument("--json", type=Path, help="write the boxes to this file")
     parser.add_argument("--png", type=Path, help="draw the cloud with the boxes into this file")
     parser.add_argument("--html", type=Path, help="write a page that shows cloud and boxes in 3D, without a network")
@@ -44,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.detector.predictor import Detector
 
     cloud = read_cloud(args.cloud)
-    detector = Detector.load(args.model, args.checkpoint, args.device, args.backend)
+    detector = Detector.load(args.model, args.checkpoint, args.device, args.backend, precision=args.precision)
     given = {"pruning_threshold": args.tau, "score_threshold": args.score}
     settings = replace(detector.default_settings(), **{name: v for name, v in given.items() if v is not None})
     detections = detector(cloud.xyz, settings)

@@ -6,7 +6,7 @@ import argparse
 import math
 from pathlib import Path
 
-from dspdet3d_ros.arguments import check_least, check_share
+from dspdet3d_ros.arguments import add_detector_arguments, check_least, check_share
 from dspdet3d_ros.errors import InputError
 
 HELP = "measure a model on labelled scenes"
@@ -20,10 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="folders of generated scenes, of mmdet3d infos, or of clouds with a boxes.json; judged as one set",
     )
-    parser.add_argument("--model", default="small", help="model file or the name of one (default: %(default)s)")
-    parser.add_argument("--checkpoint", type=Path, help="weight file (default: the model's own)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
-    parser.add_argument("--backend", default="auto", help="auto, torch, triton or minkowski (default: %(default)s)")
+    add_detector_arguments(parser)
     parser.add_argument("--tau", type=float, help="pruning threshold (default: the model's own)")
     parser.add_argument("--score", type=float, help="score from which a box counts as reported (default: the model's)")
     parser.add_argument(
@@ -62,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.evaluation import report
     from dspdet3d_ros.json_file import write_json
 
-    detector = Detector.load(args.model, args.checkpoint, args.device, args.backend)
+    detector = Detector.load(args.model, args.checkpoint, args.device, args.backend, precision=args.precision)
     if args.overlap:
         detector.config = replace(detector.config, nms_overlap=args.overlap)
     scenes = joined([open_scenes(folder, args.split, args.limit, detector.class_names) for folder in args.data])

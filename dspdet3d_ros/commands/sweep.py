@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dspdet3d_ros.arguments import check_least, check_share
+from dspdet3d_ros.arguments import add_detector_arguments, check_least, check_share
 from dspdet3d_ros.errors import InputError
 
 HELP = "measure a model on labelled scenes at many pruning thresholds"
@@ -15,10 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("data", type=Path, help="folder of labelled scenes, as for evaluate")
     parser.add_argument("--taus", type=float, nargs="+", help="pruning thresholds (default: 0 to 0.95)")
-    parser.add_argument("--model", default="small", help="model file or the name of one (default: %(default)s)")
-    parser.add_argument("--checkpoint", type=Path, help="weight file (default: the model's own)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
-    parser.add_argument("--backend", default="torch", help="sparse engine (default: %(default)s)")
+    add_detector_arguments(parser)
     parser.add_argument("--split", default="val", help="which of the data set's splits (default: %(default)s)")
     parser.add_argument("--limit", type=int, help="the most scenes that are read")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
@@ -38,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.evaluation import sweep
     from dspdet3d_ros.json_file import write_json
 
-    detector = Detector.load(args.model, args.checkpoint, args.device, args.backend)
+    detector = Detector.load(args.model, args.checkpoint, args.device, args.backend, precision=args.precision)
     scenes = open_scenes(args.data, args.split, args.limit, detector.class_names)
     rows = sweep.sweep(detector, scenes, sorted(set(args.taus or sweep.TAUS)))
     print(sweep.table(rows))

@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.verification.operations import verify_operations
 
     device = choose_device(args.device)
-    engine = make_engine(args.backend, device)
+    engine = make_engine(args.backend, device, "fp32")
     kinds = (("ops", verify_operations), ("e2e", verify_forward), ("train", verify_training))
     files = [(path, verify) for prefix, verify in kinds for path in sorted(args.directory.glob(f"{prefix}*.npz"))]
     if not files:
