@@ -5,6 +5,7 @@ CLOUD ?=
 PYTEST ?=
 MINUTES ?=
 CASES ?=
+GUIDED ?=
 
 # A domain of its own for each run of the tests keeps them apart from a robot and from each other.
 TEST_DOMAIN := $(shell echo $$(( $$$$ % 100 + 1 )))
@@ -19,6 +20,7 @@ help: ## this list
 	@echo "  Options:      CLOUD=file      a cloud of your own for the demo (.npz .npy .ply .pcd .bin)"
 	@echo "                TORCH='torch==2.x'  another torch;  PYTHON=python3.12  another Python"
 	@echo "                MINUTES=n       how long load and soak run;  CASES=n  how many cases fuzz tries"
+	@echo "                GUIDED=seconds  fuzz each reader for so long along its branches, with atheris"
 	@echo "                PYTEST='-k name'    arguments for pytest"
 
 setup: ## make or update .venv: torch, ROS 2, the messages, this package
@@ -31,7 +33,7 @@ test: setup ## run all tests
 	@$(TEST_ENVIRONMENT) scripts/run python -m pytest $(PYTEST)
 
 fuzz: setup ## throw broken messages, files and parameters at every reader; CASES=20000; report in build/fuzz
-	@$(TEST_ENVIRONMENT) scripts/run python test/fuzz --out build/fuzz $(if $(CASES),--cases $(CASES))
+	@$(TEST_ENVIRONMENT) scripts/run python test/fuzz --out build/fuzz $(if $(CASES),--cases $(CASES)) $(if $(GUIDED),--guided $(GUIDED))
 
 load: setup ## the real node with clouds at 50 Hz, MINUTES=10; report and plot in build/load
 	@OMP_WAIT_POLICY=PASSIVE scripts/run python -m dspdet3d_ros.ros.endurance.load $(if $(MINUTES),--minutes $(MINUTES))

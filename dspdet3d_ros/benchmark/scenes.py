@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -63,7 +64,7 @@ def read_scene(spec: str) -> BenchmarkScene:
         return _room(*values)
     if kind == "building":
         return building(*_whole_numbers(spec, numbers, least=0, most=1))
-    if not Path(spec).is_file():
+    if not os.path.isfile(spec):
         raise InputError(f"--scene: expected {EXPECTED}, got {spec!r}")
     return _from_file(Path(spec).name, Path(spec))
 

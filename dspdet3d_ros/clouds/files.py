@@ -1,5 +1,6 @@
 """Clouds from files: .npz, .npy, .ply, .pcd and float32 .bin."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,8 @@ def read_cloud(path: str | Path) -> Cloud:
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path}: unknown kind of cloud file '{path.suffix}'; expected {', '.join(_READERS)}")
-    if not path.is_file():
+    # Unlike Path.is_file it answers for any name, one that is too long for a file as well.
+    if not os.path.isfile(path):
         raise InputError(f"{path}: no such file")
     try:
         columns = reader(path)

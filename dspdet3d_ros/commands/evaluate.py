@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from pathlib import Path
 
 from dspdet3d_ros.arguments import add_detector_arguments, check_least, check_share
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--yaw: expected degrees, got {args.yaw}")
     check_least("--limit", args.limit, 1)
     for folder in args.data:
-        if not folder.exists():
+        if not os.path.exists(folder):
             raise InputError(f"{folder}: no such folder; expected one of labelled scenes, as `dspdet3d generate` makes")
 
     from dataclasses import replace

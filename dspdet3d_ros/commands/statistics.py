@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,7 @@ def _scenes(path: Path, args: argparse.Namespace) -> SceneSet:
     from dspdet3d_ros.datasets.folders import open_scenes
     from dspdet3d_ros.datasets.scene import LabelledScene, SceneSet
 
-    if path.is_dir() or path.suffix == ".pkl":
+    if os.path.isdir(path) or path.suffix == ".pkl":
         return open_scenes(path, args.split, args.limit)
     cloud = read_cloud(path)
     boxes = np.zeros((0, 6), np.float32)

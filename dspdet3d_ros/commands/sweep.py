@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from dspdet3d_ros.arguments import add_detector_arguments, check_least, check_share
@@ -27,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     for tau in args.taus or ():
         check_share("--taus", tau)
     check_least("--limit", args.limit, 1)
-    if not args.data.exists():
+    if not os.path.exists(args.data):
         raise InputError(f"{args.data}: no such folder; expected one of labelled scenes, as `dspdet3d generate` makes")
 
     from dspdet3d_ros.datasets.folders import open_scenes

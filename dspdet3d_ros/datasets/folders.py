@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -44,7 +45,7 @@ def open_scenes(
     path = Path(path)
     if path.suffix == ".pkl":
         scenes = open_infos(path, classes)
-    elif not path.is_dir():
+    elif not os.path.isdir(path):
         raise InputError(f"{path}: no such folder; expected one of labelled scenes, as `dspdet3d generate` makes")
     elif (path / INDEX).is_file():
         scenes = _open_index(path / INDEX)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -140,7 +141,7 @@ def _points_file(path: Path, name: Any, what: str) -> Path:
     if not isinstance(name, str) or not name or Path(name).is_absolute() or ".." in Path(name).parts:
         raise InputError(f"{what}: expected the path of a points file inside the folder, got {str(name)[:100]!r}")
     candidates = (path.parent / name, path.parent / POINTS_FOLDER / name)
-    found = next((candidate for candidate in candidates if candidate.is_file()), None)
+    found = next((candidate for candidate in candidates if os.path.isfile(candidate)), None)
     if found is None:
         raise InputError(f"{what}: no such file: {candidates[0]}")
     return found

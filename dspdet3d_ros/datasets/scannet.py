@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def scan_names(folder: Path, listed: Path | None = None) -> list[str]:
             names = listed.read_text(encoding="utf-8").split()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{listed}: cannot be read as a list of scans: {error}") from error
-    absent = [name for name in names if Path(name).name != name or not (folder / name).is_dir()]
+    absent = [name for name in names if Path(name).name != name or not os.path.isdir(folder / name)]
     if absent:
         raise InputError(f"{folder}: has no folder of the scan {absent[0]}")
     if not names:

@@ -73,7 +73,7 @@ def write_dataset(folder: Path, prefix: str, splits: Mapping[str, Iterable[Scan]
 def _whole(folder: Path) -> Iterator[Path]:
     """A folder beside `folder` that takes its place when all went well and goes when not."""
     folder = Path(os.path.abspath(folder))
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    if os.path.exists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
         raise InputError(f"{folder}: exists and is not an empty folder; name a new one")
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:

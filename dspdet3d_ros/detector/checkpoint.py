@@ -32,7 +32,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is absent, truncated, holds more than plain data, or has no `state_dict`.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"checkpoint {path}: no such file; name a weight file, or none for the model's own")
     try:
         with warnings.catch_warnings():

@@ -184,6 +184,7 @@ FAULTS = {
     "no_suffix": (lambda path: path.write_text("1 2 3"), "unknown kind"),
     "absent.npz": (lambda path: None, "no such file"),
     "folder.npz": (lambda path: path.mkdir(), "no such file"),
+    "too_long" * 40 + ".npz": (lambda path: None, "no such file"),
     "empty.npz": (lambda path: path.touch(), "cannot be read as .npz"),
     "empty.npy": (lambda path: path.touch(), "cannot be read as .npy"),
     "empty.ply": (lambda path: path.touch(), "cannot be read as .ply"),

@@ -25,6 +25,22 @@ class Tally:
     seconds: float = 0.0
     most_bytes: int = 0
 
+    def figures(self, seconds: float) -> dict[str, Any]:
+        """What a report says of it.
+
+        Args:
+            seconds: that the run took.
+        """
+        refused = Counter(self.outcomes)
+        accepted = refused.pop(ACCEPTED, 0)
+        return {
+            "cases": self.cases,
+            "accepted": accepted,
+            "refused": dict(refused.most_common()),
+            "seconds": round(seconds, 1),
+            "most_bytes_allocated": self.most_bytes,
+        }
+
 
 def judge(tally: Tally, use: Callable[[], Any], names: str = "") -> Any:
     """Runs one case; its result, or None where it was refused.

@@ -114,10 +114,12 @@ def _seldom(valid: dict[str, bytes]) -> st.SearchStrategy:
     return st.one_of(st.just(data), st.just(data), st.just(data), changed(valid).map(lambda case: case[1]))
 
 
-CHECKPOINTS = changed(_checkpoints())
-PICKLES = changed(
-    {f"{name}{p}.pkl": pickle.dumps(v, p) for p in (2, 4) for name, v in (("old", [_entry()]), ("new", _current()))}
-)
+CHECKPOINT_FILES = _checkpoints()
+CHECKPOINTS = changed(CHECKPOINT_FILES)
+PICKLE_FILES = {
+    f"{name}{p}.pkl": pickle.dumps(v, p) for p in (2, 4) for name, v in (("old", [_entry()]), ("new", _current()))
+}
+PICKLES = changed(PICKLE_FILES)
 SCANS = changed({"scan.npz": _npz(**TOSCENE), "packed.npz": _npz(np.savez_compressed, **TOSCENE)})
 INFOS = st.one_of(replaced([_entry()]), replaced(_current())).map(lambda value: pickle.dumps(value, 4))
 INDEXES = st.one_of(
