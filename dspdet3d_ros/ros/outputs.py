@@ -79,9 +79,11 @@ class Outputs:
     def _publisher(self, name: str, kind: type, profile: QoSProfile) -> Any:
         topic = f"~/output/{name}"
 
-        def tell(_: Any) -> None:
+        def tell() -> None:
+            if name not in self.publishers:
+                return
             full_name = self._node.resolve_topic_name(topic)
             self._node.get_logger().warning(qos.deaf_subscribers(self._node, full_name, profile))
 
-        events = qos.PublisherEventCallbacks(incompatible_qos=tell)
+        events = qos.PublisherEventCallbacks(incompatible_qos=lambda _: qos.when_named(self._node, tell))
         return self._node.create_lifecycle_publisher(kind, topic, profile, event_callbacks=events)

@@ -1,7 +1,9 @@
 """Quality of service of the node's topics, and what to say when that of somebody else does not fit."""
 
+from collections.abc import Callable
 from typing import Any
 
+from rclpy.clock import Clock, ClockType
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -14,6 +16,7 @@ except ImportError:
 
 UnsupportedEventTypeError = rclpy_implementation.UnsupportedEventTypeError
 
+NAMED_S = 1.0
 OUTPUT = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(
     depth=1,
@@ -81,6 +84,16 @@ def unheard_publishers(node: Node, topic: str, own: QoSProfile) -> str:
     return f"no clouds can be received on {topic}: this node asks for {described(own)}, but {listed}"
 
 
+def when_named(node: Node, call: Callable[[], None]) -> None:
+    """Calls a little later: which node the other side belongs to becomes known after what it offers or asks for."""
+
+    def once() -> None:
+        node.destroy_timer(timer)
+        call()
+
+    timer = node.create_timer(NAMED_S, once, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+
 def deaf_subscribers(node: Node, topic: str, own: QoSProfile) -> str:
     """Which subscribers of an output ask for more than the node offers, in one line with both policies."""
     asked = [
@@ -112,4 +125,5 @@ __all__ = [
     "input_qos",
     "publishers",
     "unheard_publishers",
+    "when_named",
 ]

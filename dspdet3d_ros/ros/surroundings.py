@@ -27,21 +27,23 @@ def subscribe(
         topic: the input.
         profile: of the subscription.
         processing: takes the clouds, and is told of those that were lost.
-        tell: told at once where a publisher cannot be heard.
+        tell: told where a publisher cannot be heard, once it is known whose it is.
     """
 
-    def on_incompatible(_: object) -> None:
-        tell(Fault("qos", qos.unheard_publishers(node, node.resolve_topic_name(topic), profile)))
+    def tell_whose() -> None:
+        if any(present is subscription for present in node.subscriptions):
+            tell(Fault("qos", qos.unheard_publishers(node, node.resolve_topic_name(topic), profile)))
 
     events = qos.SubscriptionEventCallbacks(
-        incompatible_qos=on_incompatible,
+        incompatible_qos=lambda _: qos.when_named(node, tell_whose),
         message_lost=lambda event: processing.traffic.lost_more(event.total_count_change),
     )
     try:
-        return node.create_subscription(PointCloud2, topic, processing.take, profile, event_callbacks=events)
+        subscription = node.create_subscription(PointCloud2, topic, processing.take, profile, event_callbacks=events)
     except qos.UnsupportedEventTypeError:
         # Not every middleware has these events; rclpy's own choice of them it has.
-        return node.create_subscription(PointCloud2, topic, processing.take, profile)
+        subscription = node.create_subscription(PointCloud2, topic, processing.take, profile)
+    return subscription
 
 
 def situation(
