@@ -62,4 +62,5 @@ def _policy(style: str, script: str) -> str:
     script_hash, style_hash = (
         base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii") for text in (script, style)
     )
-    return f"default-src 'none'; img-src data:; script-src 'sha256-{script_hash}'; style-src 'sha256-{style_hash}'"
+    allowed = f"img-src data:; script-src 'sha256-{script_hash}'; style-src 'sha256-{style_hash}'"
+    return f"default-src 'none'; base-uri 'none'; form-action 'none'; {allowed}"
