@@ -41,10 +41,11 @@ load: setup ## the real node with clouds at 50 Hz, MINUTES=10; report and plot i
 soak: setup ## the real node through clouds and lifecycle cycles, MINUTES=60; report and plot in build/soak
 	@OMP_WAIT_POLICY=PASSIVE scripts/run python -m dspdet3d_ros.ros.endurance.soak $(if $(MINUTES),--minutes $(MINUTES))
 
-lint: setup ## check style, formatting and types
+lint: setup ## check style, formatting, types, and that Python 3.10 suffices
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@.venv/bin/vermin --quiet --no-tips --violations --eval-annotations --target=3.10- dspdet3d_ros launch scripts test setup.py
 
 coverage: setup ## run all tests and say which lines of the package they run; at least 90 %
 	@rm -rf build/coverage && mkdir -p build/coverage

@@ -24,6 +24,7 @@ EXTRAS = {
         "ruff>=0.6",
         "setuptools>=59.0",
         "types-PyYAML>=6.0",
+        "vermin>=1.6",
     ],
 }
 

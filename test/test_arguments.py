@@ -27,6 +27,12 @@ def test_shares_within_range_and_those_not_given_are_taken(value):
         (["baseline", "DIR", "--limit", "-3"], "--limit: expected at least 1, got -3"),
         (["benchmark", "--tau", "nan"], "--tau: expected a number in 0..1, got nan"),
         (["benchmark", "--rounds", "0"], "--rounds: expected at least 1, got 0"),
+        (["benchmark", "--threads", "0"], "--threads: expected at least 1, got 0"),
+        (["generate", "DIR", "--scenes", "-1"], "--scenes: expected at least 0, got -1"),
+        (["generate", "DIR", "--seed", "-1"], "--seed: expected at least 0, got -1"),
+        (["generate", "DIR", "--workers", "0"], "--workers: expected at least 1, got 0"),
+        (["generate", "DIR", "--max-points", "0"], "--max-points: expected at least 1, got 0"),
+        (["train", "--data", "DIR", "--threads", "0"], "--threads: expected at least 1, got 0"),
         (["dataset", "toscene", "DIR", "OUT", "--seed", "-1"], "--seed: expected at least 0, got -1"),
     ],
 )

@@ -11,18 +11,10 @@ from typing import Any
 
 import torch
 
-from dspdet3d_ros.errors import InputError
-
 
 @contextmanager
 def threads(count: int | None) -> Iterator[int]:
-    """Within it torch uses `count` CPU threads (None: as many as it does already); the setting is put back.
-
-    Raises:
-        InputError: `count` is less than 1.
-    """
-    if count is not None and count < 1:
-        raise InputError(f"--threads: expected at least 1, got {count}")
+    """Within it torch uses `count` CPU threads (None: as many as it does already); the setting is put back."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:

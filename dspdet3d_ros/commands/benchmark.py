@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints the figures and writes them where asked."""
     check_share("--tau", args.tau)
+    check_least("--threads", args.threads, 1)
     check_least("--rounds", args.rounds, 1)
     check_least("--warmup", args.warmup, 0)
 

@@ -6,6 +6,8 @@ import argparse
 import time
 from pathlib import Path
 
+from dspdet3d_ros.arguments import check_least
+
 HELP = "write labelled synthetic scenes"
 
 
@@ -28,6 +30,11 @@ def run(args: argparse.Namespace) -> int:
     Raises InputError for counts below their least, a folder that cannot be made, a catalogue that cannot be read, or a
     missing ray casting library.
     """
+    check_least("--scenes", args.scenes, 0)
+    check_least("--seed", args.seed, 0)
+    check_least("--workers", args.workers, 1)
+    check_least("--max-points", args.max_points, 1)
+
     from dspdet3d_ros.generation.batch import write_scenes
 
     start = time.perf_counter()

@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dspdet3d_ros.arguments import check_least
 from dspdet3d_ros.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains, then writes `last.pth` (to resume from) and `weights.pth` (float16, for the node)."""
+    check_least("--threads", args.threads, 1)
+
     import torch
     from tqdm import tqdm
 

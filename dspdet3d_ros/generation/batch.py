@@ -26,17 +26,9 @@ def write_scenes(
 
     With `most`, a scene with more points is thinned to that number. `catalogue` is a folder for `Catalogue.open`.
 
-    Returns the number written. Raises InputError for a count below 0, a seed below 0, fewer than one worker, a folder
-    that cannot be made, or whatever a scene raises.
+    `count` and `first_seed` are at least 0, `workers` and `most` at least 1. Returns the number written. Raises
+    InputError for a folder that cannot be made, or whatever a scene raises.
     """
-    for name, value, least in (
-        ("scenes", count, 0),
-        ("seed", first_seed, 0),
-        ("workers", workers, 1),
-        ("max-points", 1 if most is None else most, 1),
-    ):
-        if value < least:
-            raise InputError(f"--{name}: expected {least} or more, got {value}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

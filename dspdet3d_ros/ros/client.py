@@ -26,9 +26,9 @@ from vision_msgs.msg import Detection3DArray
 from dspdet3d_ros.clouds.cloud import Cloud
 from dspdet3d_ros.detector.result import Detections
 from dspdet3d_ros.msg import PruningStats
-from dspdet3d_ros.ros.detector_node import NODE_NAME
 from dspdet3d_ros.ros.fastdds import PROFILE_VARIABLES, profile_file
 from dspdet3d_ros.ros.messages import cloud_message, to_detections
+from dspdet3d_ros.ros.parameters import NODE_NAME
 from dspdet3d_ros.ros.qos import OUTPUT
 
 FAILED = "cannot be configured: "

@@ -17,6 +17,7 @@ from dspdet3d_ros.ros.faults import Fault, FaultLog, one_line
 from dspdet3d_ros.ros.frames import TargetFrame
 from dspdet3d_ros.ros.node_parameters import NodeParameters
 from dspdet3d_ros.ros.outputs import OBJECT_POINTS, Outputs
+from dspdet3d_ros.ros.parameters import NODE_NAME
 from dspdet3d_ros.ros.pipeline import Pipeline, free_gpu_memory
 from dspdet3d_ros.ros.process import LAST_CLOUD_S, run
 from dspdet3d_ros.ros.processing import Processing
@@ -24,7 +25,6 @@ from dspdet3d_ros.ros.processing import Processing
 if TYPE_CHECKING:
     from dspdet3d_ros.detector.predictor import Detector
 
-NODE_NAME = "dspdet3d"
 INPUT = "~/input/points"
 WATCH_S = 0.2
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE

@@ -13,9 +13,8 @@ import yaml
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.ros.fastdds import profile_file, profile_variable
-from dspdet3d_ros.ros.parameters import PARAMETERS, Spec, coerce, fault
+from dspdet3d_ros.ros.parameters import NODE_NAME, PARAMETERS, Spec, coerce, fault
 
-NODE_NAME = "dspdet3d"
 INPUT = "input/points"
 OUTPUTS = ("detections", "markers", "object_points", "stats", "label_info")
 BOOLEANS = ("true", "false", "True", "False")

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+NODE_NAME = "dspdet3d"
 # kind -> code in rcl_interfaces/msg/ParameterType
 KINDS = {"bool": 1, "integer": 2, "double": 3, "string": 4, "string[]": 9}
 UNSAFE_PLAIN = ("", "true", "false", "yes", "no", "on", "off", "null", "~")

@@ -7,31 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from dspdet3d_ros.detector.checkpoint import save_checkpoint
-from dspdet3d_ros.detector.config import ModelConfig
-from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.detector.predictor import Detector, choose_device
 from dspdet3d_ros.errors import InputError
 
-CONFIG = ModelConfig(
-    classes=("cup", "bowl", "book"), widths=(8, 8, 8, 8), blocks=(1, 1, 1, 1), head_width=8, score_threshold=0.0
-)
-
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    torch.manual_seed(0)
-    network = DSPDet3D(CONFIG, initial_size=0.15)
-    for conv in (network.head.cls_conv, network.head.bbox_conv, *network.head.keep_conv):
-        torch.nn.init.normal_(conv.kernel, std=0.5)
-    path = tmp_path_factory.mktemp("weights") / "tiny.pth"
-    save_checkpoint(path, {"state_dict": network.state_dict(), "model": CONFIG.to_dict()})
-    return path
-
-
-@pytest.fixture(scope="module")
-def detector(checkpoint):
-    return Detector.load(checkpoint=checkpoint, device="cpu")
+def detector(tiny_checkpoint):
+    return Detector.load(checkpoint=tiny_checkpoint, device="cpu")
 
 
 def cloud(seed=0, count=5000):
@@ -39,13 +21,13 @@ def cloud(seed=0, count=5000):
     return np.column_stack([rng.uniform(-1, 1, (count, 2)), rng.uniform(0, 0.3, count)])
 
 
-def test_boxes_come_sorted_finite_and_with_names(detector):
+def test_boxes_come_sorted_finite_and_with_names(detector, tiny_model):
     found = detector(cloud())
     assert len(found) > 0
     assert (np.diff(found.scores) <= 0).all()
     assert np.isfinite(found.boxes).all()
     assert (found.boxes[:, 3:] > 0).all()
-    assert set(found.names) <= set(CONFIG.classes)
+    assert set(found.names) <= set(tiny_model.classes)
 
 
 def test_stats_say_what_was_done(detector):
@@ -107,15 +89,15 @@ def test_integers_and_doubles_are_taken(detector):
     assert detector(whole).stats.points_used == len(whole)
 
 
-def test_too_many_points_are_thinned(checkpoint):
-    stats = Detector.load(checkpoint=checkpoint, device="cpu", max_points=1000)(cloud()).stats
+def test_too_many_points_are_thinned(tiny_checkpoint):
+    stats = Detector.load(checkpoint=tiny_checkpoint, device="cpu", max_points=1000)(cloud()).stats
     assert (stats.points_in, stats.points_used) == (5000, 1000)
 
 
-def test_too_many_voxels_are_thinned(checkpoint):
-    whole = Detector.load(checkpoint=checkpoint, device="cpu")(cloud()).stats.voxels
+def test_too_many_voxels_are_thinned(tiny_checkpoint):
+    whole = Detector.load(checkpoint=tiny_checkpoint, device="cpu")(cloud()).stats.voxels
     for most in (1, 999, whole - 1, whole, whole + 1):
-        stats = Detector.load(checkpoint=checkpoint, device="cpu", max_voxels=most)(cloud()).stats
+        stats = Detector.load(checkpoint=tiny_checkpoint, device="cpu", max_voxels=most)(cloud()).stats
         assert stats.voxels == min(most, whole)
 
 
@@ -132,8 +114,8 @@ def test_class_filter_and_limit_apply(detector):
     assert set(found.names) <= {"book"}
 
 
-def test_the_checkpoint_brings_its_own_model(detector, checkpoint):
-    assert detector.class_names == CONFIG.classes
+def test_the_checkpoint_brings_its_own_model(detector, tiny_model):
+    assert detector.class_names == tiny_model.classes
     assert len(detector.checkpoint_sha256) == 64
 
 

@@ -117,10 +117,8 @@ def test_topics_are_where_namespace_name_and_remappings_put_them():
 )
 def test_the_real_node_has_the_topics_and_parameters_that_the_arguments_say(bench, tmp_path, given):
     pytest.importorskip("rclpy", reason="ROS 2 is not installed")
-    from dspdet3d_ros.ros.detector_node import NODE_NAME
     from dspdet3d_ros.ros.outputs import LABELS, RESULTS
 
-    assert launch_arguments.NODE_NAME == NODE_NAME
     assert set(launch_arguments.OUTPUTS) == {*RESULTS, LABELS}
     arguments = values(autostart="false", class_filter="[cup]", max_detections="7", device="cpu", **given)
     # As launch_ros does it: a file of parameters, remappings, namespace and name.

@@ -5,20 +5,17 @@ Three processes: the real node, a publisher, and this one, which asks and counts
 
 import argparse
 import os
-import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from lifecycle_msgs.msg import Transition
 
 from dspdet3d_ros.clouds.cloud import Cloud
-from dspdet3d_ros.json_file import write_json
 from dspdet3d_ros.msg import PruningStats
 from dspdet3d_ros.ros.client import Client, ClientError, NodeProcess, isolate
-from dspdet3d_ros.ros.endurance import figures
+from dspdet3d_ros.ros.endurance import command, figures
 from dspdet3d_ros.ros.endurance.process import Sample, sample
 from dspdet3d_ros.ros.endurance.publisher import surfaces
 
@@ -70,7 +67,7 @@ def ask(client: Client, process: NodeProcess, publisher: subprocess.Popen) -> tu
     return samples, calls
 
 
-def measure(args: argparse.Namespace) -> tuple[dict[str, Any], list[Sample], list[tuple[float, float]]]:
+def measure(args: argparse.Namespace) -> command.Outcome:
     """Runs node, publisher and client.
 
     Raises:
@@ -88,9 +85,9 @@ def measure(args: argparse.Namespace) -> tuple[dict[str, Any], list[Sample], lis
         client.change_state(Transition.TRANSITION_ACTIVATE)
         before, watch = sample(process.pid), Watch()
         client.on_stats = watch
-        command = [sys.executable, "-m", "dspdet3d_ros.ros.endurance.publisher", client.cloud_topic]
-        command += ["--hertz", str(args.hertz), "--points", str(args.points), "--seconds", str(args.minutes * 60)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as publisher:
+        publish = [sys.executable, "-m", "dspdet3d_ros.ros.endurance.publisher", client.cloud_topic]
+        publish += ["--hertz", str(args.hertz), "--points", str(args.points), "--seconds", str(args.minutes * 60)]
+        with subprocess.Popen(publish, stdout=subprocess.PIPE, text=True) as publisher:
             samples, calls = ask(client, process, publisher)
             sent = int(publisher.communicate()[0])
         client.wait_for(lambda: watch.last and _settled(watch.last), QUIET_S)
@@ -100,11 +97,9 @@ def measure(args: argparse.Namespace) -> tuple[dict[str, Any], list[Sample], lis
         status = process.stop()
     if watch.last is None:
         raise ClientError("no result came back")
-    return (
-        _values(args, sent, watch, calls, samples, before, status),
-        samples,
-        [c for own in calls.values() for c in own],
-    )
+    values = _values(args, sent, watch, calls, samples, before, status)
+    title = f"{args.points} points at {values['hertz_sent']:.1f} Hz"
+    return command.Outcome(values, samples, [call for own in calls.values() for call in own], title)
 
 
 def _settled(stats: PruningStats) -> bool:
@@ -150,24 +145,10 @@ def _values(
 
 def main(argv: list[str] | None = None) -> int:
     """Runs, writes load.json and load.png; status 1 where a check fails."""
-    parser = argparse.ArgumentParser(description="the real node under load")
-    parser.add_argument("--minutes", type=float, default=10.0)
+    parser = command.arguments("load", "the real node under load", minutes=10.0)
     parser.add_argument("--hertz", type=float, default=50.0)
     parser.add_argument("--points", type=int, default=500_000)
-    parser.add_argument("--out", type=Path, default=Path("build/load"))
-    parser.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME:=VALUE")
-    args = parser.parse_args(argv)
-    # However the run is ended, it takes the node's process with it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    args.out.mkdir(parents=True, exist_ok=True)
-    try:
-        values, samples, latencies = measure(args)
-    except ClientError as error:
-        print(f"load: {error}", file=sys.stderr)
-        return 1
-    write_json(args.out / "load.json", values)
-    figures.plot(args.out / "load.png", samples, latencies, f"{args.points} points at {values['hertz_sent']:.1f} Hz")
-    return figures.tell(values, args.out / "load.json")
+    return command.run(parser, measure, argv)
 
 
 if __name__ == "__main__":

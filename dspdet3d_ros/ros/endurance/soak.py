@@ -9,7 +9,6 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,9 @@ from lifecycle_msgs.msg import Transition
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
-from dspdet3d_ros.json_file import write_json
 from dspdet3d_ros.msg import PruningStats
 from dspdet3d_ros.ros.client import Client, ClientError, NodeProcess, isolate
-from dspdet3d_ros.ros.endurance import figures
+from dspdet3d_ros.ros.endurance import command, figures
 from dspdet3d_ros.ros.endurance.process import Sample, left_over, sample, segments
 from dspdet3d_ros.ros.endurance.publisher import surfaces
 from dspdet3d_ros.ros.messages import cloud_message
@@ -133,7 +131,7 @@ class Soak:
         self.counts["results"] += 1
 
 
-def run(args: argparse.Namespace) -> tuple[dict[str, Any], Soak]:
+def run(args: argparse.Namespace) -> command.Outcome:
     """Soaks one node, then ends others in every state by both signals.
 
     Raises:
@@ -153,7 +151,8 @@ def run(args: argparse.Namespace) -> tuple[dict[str, Any], Soak]:
     finally:
         status = process.stop()
     ends = {f"{state}, {number.name}": _end(args, state, number) for state in args.states for number in SIGNALS}
-    return _values(args, soak, status, left_over(mapped), ends), soak
+    values = _values(args, soak, status, left_over(mapped), ends)
+    return command.Outcome(values, soak.samples, soak.latencies, f"{soak.counts['activated']} cycles")
 
 
 STATES = ("unconfigured", "configuring", "inactive", "active", "working")
@@ -226,24 +225,10 @@ def _values(args: argparse.Namespace, soak: Soak, status: int, left: set[str], e
 
 def main(argv: list[str] | None = None) -> int:
     """Runs, writes soak.json and soak.png; status 1 where a check fails."""
-    parser = argparse.ArgumentParser(description="the real node over many clouds, settings and lifecycle cycles")
-    parser.add_argument("--minutes", type=float, default=60.0)
+    parser = command.arguments("soak", "the real node over many clouds, settings and lifecycle cycles", minutes=60.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--states", nargs="+", choices=STATES, default=STATES, help="in which nodes are ended")
-    parser.add_argument("--out", type=Path, default=Path("build/soak"))
-    parser.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME:=VALUE")
-    args = parser.parse_args(argv)
-    # However the run is ended, it takes the node's process with it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    args.out.mkdir(parents=True, exist_ok=True)
-    try:
-        values, soak = run(args)
-    except ClientError as error:
-        print(f"soak: {error}", file=sys.stderr)
-        return 1
-    write_json(args.out / "soak.json", values)
-    figures.plot(args.out / "soak.png", soak.samples, soak.latencies, f"{values['done'].get('activated', 0)} cycles")
-    return figures.tell(values, args.out / "soak.json")
+    return command.run(parser, run, argv)
 
 
 if __name__ == "__main__":
