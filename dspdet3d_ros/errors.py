@@ -1,4 +1,4 @@
-"""The one error type that a user's input can cause."""
+"""The one error type that a user's input can cause, and the text of others."""
 
 
 class InputError(ValueError):
@@ -11,3 +11,8 @@ class InputError(ValueError):
 
     def __init__(self, text: str) -> None:
         super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))
+
+
+def text_of(error: BaseException) -> str:
+    """The text of any exception as one line, or its type where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__

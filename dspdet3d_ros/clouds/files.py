@@ -11,7 +11,7 @@ from dspdet3d_ros.clouds.arrays import check_archive, read_npy
 from dspdet3d_ros.clouds.cloud import ANY_CLASS, Cloud, LabelledBoxes, point_type, usable
 from dspdet3d_ros.clouds.columns import Columns, to_rgb8
 from dspdet3d_ros.clouds.pcd import read_pcd
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.errors import InputError, text_of
 
 BIN_COLUMNS = 6
 POINT_KEYS = ("xyz", "points", "pos")
@@ -53,7 +53,7 @@ def read_cloud(path: str | Path) -> Cloud:
         raise InputError(f"{path}: {error}") from error
     except Exception as error:
         # A damaged file makes the parsers raise anything: zip, struct, decoding, memory errors.
-        detail = " ".join(str(error).split()) or type(error).__name__
+        detail = text_of(error)
         raise InputError(f"{path}: cannot be read as {path.suffix.lower()}: {detail}") from error
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.datasets.infos import open_infos
 from dspdet3d_ros.datasets.scene import ANY_CLASS, LabelledScene, SceneSet
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.errors import InputError, text_of
 from dspdet3d_ros.generation.classes import SMALL, THIN
 from dspdet3d_ros.generation.files import load_scene
 
@@ -123,7 +123,7 @@ def _instances(cloud: Path, numbers: list[Any], points: int) -> np.ndarray | Non
             of_points = archive.get("inst")
     except Exception as error:
         # A damaged entry makes numpy and zipfile raise anything.
-        detail = " ".join(str(error).split()) or type(error).__name__
+        detail = text_of(error)
         raise InputError(f"{cloud}: 'inst' cannot be read: {detail}; expected a whole number for each point") from error
     if of_points is None or of_points.shape != (points,) or not all(type(number) is int for number in numbers):
         return None

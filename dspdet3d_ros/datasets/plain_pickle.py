@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.errors import InputError, text_of
 
 #: A pickle of a few bytes can stand for billions of values; an honest one repeats whole lists seldom.
 MOST_VALUES_A_BYTE = 16
@@ -47,7 +47,7 @@ def read_plain_pickle(path: str | Path) -> Any:
         raise InputError(f"{path}: expected plain values and numpy arrays, refused {error}") from None
     except Exception as error:
         # A damaged pickle makes the parser raise anything.
-        detail = " ".join(str(error).split()) or type(error).__name__
+        detail = text_of(error)
         raise InputError(f"{path}: cannot be read as a pickle; it is truncated or damaged: {detail}") from None
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.errors import InputError, text_of
 
 _FAULTS_LISTED = 12
 
@@ -41,7 +41,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             # From memory, where a false length in a damaged file cannot ask for more than there is.
             contents = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types; whatever it is, the file cannot be used
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = text_of(error)[:200]
         raise InputError(
             f"checkpoint {path}: expected a torch file of plain tensors and values; "
             f"it is damaged or holds code: {reason}"

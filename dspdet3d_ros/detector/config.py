@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.errors import InputError, text_of
 
 MODEL_DIR = Path(__file__).parent.parent / "models"
 
@@ -105,7 +105,7 @@ def read_model_file(model: str) -> dict[str, Any]:
     except OSError:
         raise InputError(f"model {model!r}: expected one of {', '.join(model_names())} or a .yaml file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"model file {path}: not readable as yaml: {' '.join(str(error).split())}") from error
+        raise InputError(f"model file {path}: not readable as yaml: {text_of(error)}") from error
     if not isinstance(values, dict) or not isinstance(values.get("model"), dict):
         raise InputError(f"model file {path}: expected a mapping with the key 'model'")
     return values

@@ -50,11 +50,6 @@ def problem(name: str, found: str, mend: str) -> Finding:
     return Finding(name, Level.PROBLEM, found, mend)
 
 
-def one_line(error: Exception) -> str:
-    """The text of an exception, or its type where it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 def findings(checks: Iterable[tuple[str, Check]]) -> Iterator[Finding]:
     """Runs named checks, each of which gives any number of findings; one that breaks off is a problem itself."""
     for name, check in checks:

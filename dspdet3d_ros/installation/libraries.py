@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
-from dspdet3d_ros.installation.finding import Check, Finding, ok, one_line, problem, warning
+from dspdet3d_ros.errors import text_of
+from dspdet3d_ros.installation.finding import Check, Finding, ok, problem, warning
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
 # Module, name for pip, oldest version that will do; as in setup.py.
@@ -92,7 +93,7 @@ def minkowski() -> Iterable[Finding]:
     try:
         engine = importlib.import_module("MinkowskiEngine")
     except Exception as error:
-        yield warning("MinkowskiEngine", f"cannot be imported: {one_line(error)}", "use another backend, or rebuild it")
+        yield warning("MinkowskiEngine", f"cannot be imported: {text_of(error)}", "use another backend, or rebuild it")
         return
     yield ok("MinkowskiEngine", str(getattr(engine, "__version__", "of unknown version")))
 
@@ -129,7 +130,7 @@ def _no_gpu(library: ModuleType, driver: str | None) -> Finding:
         library.cuda.init()
         reason = "no reason given"
     except Exception as error:
-        reason = one_line(error)
+        reason = text_of(error)
     mend = f"install or update the NVIDIA driver (it must support CUDA {library.version.cuda}), or a CPU build of torch"
     return warning("gpu", f"torch sees none, driver {driver or 'not loaded'}: {reason}; the CPU is used", mend)
 
@@ -151,7 +152,7 @@ def _library(module: str, package: str, oldest: tuple[int, ...], mend: str) -> t
         library = importlib.import_module(module)
     except Exception as error:
         # A library of the wrong build fails in many ways.
-        return None, problem(package, f"cannot be imported: {one_line(error)}", mend)
+        return None, problem(package, f"cannot be imported: {text_of(error)}", mend)
     version = str(library.__version__)
     numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
     if numbers < oldest:

@@ -13,7 +13,8 @@ import xml.etree.ElementTree
 from collections.abc import Iterable
 from pathlib import Path
 
-from dspdet3d_ros.installation.finding import Check, Finding, ok, one_line, problem, warning
+from dspdet3d_ros.errors import text_of
+from dspdet3d_ros.installation.finding import Check, Finding, ok, problem, warning
 from dspdet3d_ros.ros import fastdds
 
 # One message of each package that the node uses: its type support is loaded.
@@ -173,7 +174,7 @@ def messages() -> Iterable[Finding]:
             own = "build this package (colcon build, or make setup) and source its setup.bash"
             apt = f"apt install ros-$ROS_DISTRO-{package.replace('_', '-')}, and source ROS"
             mend = own if package == "dspdet3d_ros" else apt
-            yield problem("messages", f"{package}/{name} cannot be used: {one_line(error)}", mend)
+            yield problem("messages", f"{package}/{name} cannot be used: {text_of(error)}", mend)
         else:
             good.append(package)
     if good:

@@ -1,12 +1,18 @@
 """Quality of service of the node's topics, and what to say when that of somebody else does not fit."""
 
 from collections.abc import Callable
-from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+)
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
@@ -43,7 +49,7 @@ def input_qos(reliability: str, durability: str) -> QoSProfile:
 
 def described(qos: QoSProfile) -> str:
     """Reliability and durability in words."""
-    return f"{_name(qos.reliability)}, {_name(qos.durability)}"
+    return f"{qos.reliability.short_key}, {qos.durability.short_key}"
 
 
 def publishers(node: Node, topic: str, own: QoSProfile) -> tuple[list[str], list[str]]:
@@ -99,19 +105,10 @@ def deaf_subscribers(node: Node, topic: str, own: QoSProfile) -> str:
     asked = [
         f"{info.node_namespace.rstrip('/')}/{info.node_name} asks for {described(info.qos_profile)}"
         for info in node.get_subscriptions_info_by_topic(topic)
-        if _asks_for_more(info.qos_profile, own)
+        if qos_check_compatible(own, info.qos_profile)[0] == QoSCompatibility.ERROR
     ]
     listed = " | ".join(asked) or "its subscriber has already gone"
     return f"a subscriber of {topic} will receive nothing: this node offers {described(own)}, but {listed}"
-
-
-def _asks_for_more(asked: Any, offered: QoSProfile) -> bool:
-    durable = asked.durability == DurabilityPolicy.TRANSIENT_LOCAL
-    return durable and offered.durability != DurabilityPolicy.TRANSIENT_LOCAL
-
-
-def _name(policy: Any) -> str:
-    return policy.name.lower()
 
 
 __all__ = [

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.errors import InputError, text_of
 
 FORWARD_TOLERANCE = 1e-4
 LOSS_TOLERANCE = 1e-4
@@ -59,7 +59,7 @@ def read_reference(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except Exception as error:  # numpy and zipfile raise many types; whatever it is, the file cannot be used
-        raise InputError(f"{path}: not readable as npz: {' '.join(str(error).split())}") from error
+        raise InputError(f"{path}: not readable as npz: {text_of(error)}") from error
 
 
 def read_description(path: Path) -> dict[str, Any]:
