@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
+from rclpy.time import Time
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import ColorRGBA, Header
 from vision_msgs.msg import (
@@ -186,7 +187,7 @@ def to_detections(array: Detection3DArray, stats: PruningStats) -> Detections:
 
 def age_ms(header: Header, now_ns: int) -> float:
     """Milliseconds from the stamp to `now_ns`; NaN where the stamp is zero, which means that there is none."""
-    stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+    stamp_ns = Time.from_msg(header.stamp).nanoseconds
     return (now_ns - stamp_ns) / 1e6 if stamp_ns else math.nan
 
 

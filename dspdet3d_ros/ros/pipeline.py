@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from rclpy.constants import S_TO_NS
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
@@ -18,8 +19,6 @@ from dspdet3d_ros.ros.messages import publishable
 if TYPE_CHECKING:
     # Only for its name: it imports torch, which takes seconds.
     from dspdet3d_ros.detector.predictor import Detector
-
-NANOSECONDS_PER_SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def check_message(message: PointCloud2) -> None:
         CloudLayoutError: names the field.
     """
     stamp = message.header.stamp
-    if stamp.nanosec >= NANOSECONDS_PER_SECOND:
+    if stamp.nanosec >= S_TO_NS:
         raise CloudLayoutError("stamp", f"header.stamp.nanosec is {stamp.nanosec}; expected less than a second")
     if stamp.sec < 0:
         raise CloudLayoutError("stamp", f"header.stamp.sec is {stamp.sec}; expected no time before 1970")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from rclpy.time import Time
 from sensor_msgs.msg import PointCloud2
 
 from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError
@@ -16,7 +17,7 @@ from dspdet3d_ros.ros.frames import TargetFrame
 from dspdet3d_ros.ros.outputs import Outputs
 from dspdet3d_ros.ros.pipeline import Arrival, Found, Pipeline, check_message, free_gpu_memory
 from dspdet3d_ros.ros.silence import Answer
-from dspdet3d_ros.ros.stamps import NANOSECONDS_PER_SECOND, StampOrder
+from dspdet3d_ros.ros.stamps import StampOrder
 from dspdet3d_ros.ros.worker import Counts, LatestWorker
 
 RATE_WINDOW_S = 10.0
@@ -107,8 +108,7 @@ class Processing:
         self.traffic.arrived(arrival.time_s)
         try:
             check_message(message)
-            stamp = message.header.stamp
-            text = self._order.fault(stamp.sec * NANOSECONDS_PER_SECOND + stamp.nanosec)
+            text = self._order.fault(Time.from_msg(message.header.stamp).nanoseconds)
             if text:
                 raise CloudLayoutError("order", text)
         except Exception as error:

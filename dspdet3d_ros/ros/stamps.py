@@ -1,8 +1,7 @@
 """Which clouds come in the order of their stamps, where time itself may be set back."""
 
-NANOSECONDS_PER_SECOND = 1_000_000_000
 # A step back of more than this is a bag that starts anew or a simulation that was reset, no cloud that came late.
-RESTART_NS = NANOSECONDS_PER_SECOND
+RESTART_NS = 1_000_000_000
 # So many clouds in a row that all come late do not come late: the stamps have started anew.
 RESTART_CLOUDS = 3
 
