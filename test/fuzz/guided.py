@@ -53,15 +53,20 @@ def _files(valid: dict[str, bytes]) -> tuple[list[bytes], Callable[[bytes], Any]
     return [bytes([number]) + valid[name] for number, name in enumerate(names)], case
 
 
-def main() -> None:
-    """Runs one reader until the time is over or a case fails."""
+def arguments() -> argparse.Namespace:
+    """Of the command line."""
     parser = argparse.ArgumentParser(description="fuzz one reader along its branches")
     parser.add_argument("reader", choices=READERS)
     parser.add_argument("--again", type=Path, metavar="FILE", help="one case that failed, instead of a search")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Runs one reader until the time is over or a case fails."""
+    args = arguments()
     import atheris
     from torch._weights_only_unpickler import Unpickler
 
