@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from dspdet3d_ros.errors import text_of
 from dspdet3d_ros.installation.finding import Check, Finding, ok, problem, warning
 from dspdet3d_ros.ros import fastdds
+from dspdet3d_ros.ros.shared_memory import SHARED_MEMORY, in_use
 
 # One message of each package that the node uses: its type support is loaded.
 MESSAGES = {
@@ -29,7 +29,6 @@ MESSAGES = {
     "vision_msgs": "Detection3DArray",
     "dspdet3d_ros": "PruningStats",
 }
-SHM = Path("/dev/shm")
 SHM_FILES = ("fastrtps_*", "fastdds_*")
 RMEM_MAX = Path("/proc/sys/net/core/rmem_max")
 # Two participants, each with the 64 MiB segment of the profile for large clouds, and as much again for others.
@@ -114,7 +113,7 @@ def profile() -> Iterable[Finding]:
         yield from _profile_file(variable, Path(given))
 
 
-def shared_memory(folder: Path = SHM) -> Iterable[Finding]:
+def shared_memory(folder: Path = SHARED_MEMORY) -> Iterable[Finding]:
     """Room for clouds in shared memory, and what ended processes have left there.
 
     Args:
@@ -215,12 +214,7 @@ def _profile_file(variable: str, path: Path) -> Iterable[Finding]:
 
 def _left_over(folder: Path) -> list[Path]:
     """Files of Fast DDS that no process whose memory map can be read has mapped."""
-    used: set[str] = set()
-    for maps in Path("/proc").glob("[0-9]*/maps"):
-        try:
-            used.update(re.findall(rf"{re.escape(str(folder))}/(\S+)", maps.read_text(errors="replace")))
-        except OSError:
-            continue
+    used = in_use(folder)
     files = [path for pattern in SHM_FILES for path in folder.glob(pattern)]
     return [path for path in files if path.name.removesuffix("_el") not in used and path.name not in used]
 

@@ -43,7 +43,13 @@ class Outputs:
     def wants(self, name: str) -> bool:
         """Whether anybody listens to this one; False once the publishers are taken down."""
         publisher = self.publishers.get(name)
-        return publisher is not None and publisher.get_subscription_count() > 0
+        try:
+            return publisher is not None and publisher.get_subscription_count() > 0
+        except RuntimeError:
+            # A signal may shut the context down while a cloud is worked on; nobody listens any more then.
+            if self._node.context.ok():
+                raise
+            return False
 
     def publish(self, found: Found, counts: Counts) -> None:
         """Publishes what was found in a cloud, under the cloud's stamp."""

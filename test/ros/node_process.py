@@ -21,7 +21,7 @@ from sensor_msgs.msg import PointCloud2
 from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
-from dspdet3d_ros.ros.endurance.process import SHARED_MEMORY, left_over, segments
+from dspdet3d_ros.ros.shared_memory import SHARED_MEMORY, left_over, segments
 
 WAIT_S = 60
 DOMAIN = 1 + os.getpid() % 100

@@ -19,9 +19,10 @@ from std_msgs.msg import Header
 from dspdet3d_ros.msg import PruningStats
 from dspdet3d_ros.ros.client import Client, ClientError, NodeProcess, isolate
 from dspdet3d_ros.ros.endurance import command, figures
-from dspdet3d_ros.ros.endurance.process import Sample, left_over, sample, segments
+from dspdet3d_ros.ros.endurance.process import Sample, sample
 from dspdet3d_ros.ros.endurance.publisher import surfaces
 from dspdet3d_ros.ros.messages import cloud_message
+from dspdet3d_ros.ros.shared_memory import left_over, segments
 
 # Long, for machines that do much else at the same time.
 ANSWER_S = 120.0
