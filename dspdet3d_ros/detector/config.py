@@ -31,7 +31,7 @@ class ModelConfig:
         nms_across_classes: one box an object whatever its class, instead of one an object and class.
         nms_pre: number of best-scored cells that become boxes at all.
         partial_addition: the head adds the backbone's features where both have a cell; off only to see what it is for
-            (see `scripts/ablations`).
+            (docs/ablations.md).
         plan_invariant: the network is given where in its voxel a point lies in place of its x and y, so that what it
             finds hangs on height but not on where in a building a thing stands; as published it is given x and y.
         recenter: the network was trained at the origin: clouds are moved there, boxes back.
