@@ -36,5 +36,9 @@ def padded_rows(count: int) -> int:
 def product(rows: Tensor, weight: Tensor) -> Tensor:
     """(M, K) rows times (K, N) weight, both of one type; M is best one of `padded_rows`. No gradients."""
     if _LINEAR is not None and rows.dtype == torch.float32 and rows.device.type == "cpu":
-        return _LINEAR(rows, weight.t(), None, "none", [], "")
+        try:
+            return _LINEAR(rows, weight.t(), None, "none", [], "")
+        except RuntimeError:
+            # Where memory is short oneDNN fails to create its kernel and does not say why; torch.mm needs none.
+            pass
     return torch.mm(rows, weight)

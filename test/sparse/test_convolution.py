@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from dspdet3d_ros.sparse import CoordinateSet, TorchEngine
+from dspdet3d_ros.sparse import product as product_module
 from dspdet3d_ros.sparse.convolution import Epilogue, convolve, gather_multiply
 from dspdet3d_ros.sparse.coords import kernel_offsets
 from dspdet3d_ros.sparse.kernel_map import kernel_map
@@ -152,6 +153,15 @@ def test_pairs_ascend_in_sources_and_targets(kind):
     for sources, targets in kernel_map(inputs, outputs_of(inputs, kind), 3).pair_lists:
         assert (sources.diff() > 0).all()
         assert (targets.diff() > 0).all()
+
+
+def test_where_onednn_finds_no_memory_for_its_kernel_the_product_is_made_all_the_same(monkeypatch):
+    def fail(*_):
+        raise RuntimeError("could not create a primitive")
+
+    monkeypatch.setattr(product_module, "_LINEAR", fail)
+    rows, weight = torch.randn(5, 3), torch.randn(3, 4)
+    torch.testing.assert_close(product(rows, weight), rows @ weight)
 
 
 def test_products_of_rows_are_float32_exact():
