@@ -17,11 +17,16 @@ def point_type(*sources: np.dtype) -> np.dtype:
     return np.dtype(np.float32 if np.result_type(np.float32, *sources) == np.float32 else np.float64)
 
 
+def finite(xyz: np.ndarray) -> np.ndarray:
+    """(N,) bool: points of (N, 3) numbers that are finite."""
+    # Column by column: a reduction over rows of three takes several times as long.
+    return np.isfinite(xyz[:, 0]) & np.isfinite(xyz[:, 1]) & np.isfinite(xyz[:, 2])
+
+
 def usable(xyz: np.ndarray) -> np.ndarray:
     """(N,) bool: points of (N, 3) float32 or float64 that are finite and lie within float32."""
-    # Column by column: a reduction over rows of three takes several times as long.
     if xyz.dtype == np.float32:
-        return np.isfinite(xyz[:, 0]) & np.isfinite(xyz[:, 1]) & np.isfinite(xyz[:, 2])
+        return finite(xyz)
     with np.errstate(invalid="ignore"):
         return (np.abs(xyz[:, 0]) <= FARTHEST) & (np.abs(xyz[:, 1]) <= FARTHEST) & (np.abs(xyz[:, 2]) <= FARTHEST)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dspdet3d_ros.clouds.cloud import finite
 from dspdet3d_ros.errors import InputError
 
 
@@ -29,9 +30,9 @@ def usable_points(xyz: np.ndarray, max_points: int) -> np.ndarray:
     Returns:
         (M, 3) of the same type.
     """
-    finite = np.isfinite(xyz).all(1)
-    if not finite.all():
-        xyz = xyz[finite]
+    good = finite(xyz)
+    if not good.all():
+        xyz = xyz[good]
     if len(xyz) > max_points:
         xyz = xyz[np.linspace(0, len(xyz) - 1, max_points).astype(np.int64)]
     return xyz

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dspdet3d_ros.clouds.cloud import point_type
+from dspdet3d_ros.clouds.cloud import finite, point_type
 
 #: The most points that a page shows; more would make the file large and show no more on a screen.
 MAX_POINTS = 400_000
@@ -39,7 +39,7 @@ class ShownPoints:
             most: the most points.
         """
         xyz = np.asarray(xyz, point_type(np.asarray(xyz).dtype)).reshape(-1, 3)
-        usable = np.flatnonzero(np.isfinite(xyz).all(axis=1))
+        usable = np.flatnonzero(finite(xyz))
         chosen = np.random.default_rng(0).permutation(usable)[:most]
         return cls(xyz[chosen], None if rgb is None else np.asarray(rgb, np.uint8)[chosen], len(xyz))
 
