@@ -10,6 +10,7 @@ import numpy as np
 
 from dspdet3d_ros.datasets.scene import LabelledScene, SceneSet
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.generation.meshes import turn
 
 #: Fewest points of a labelled thing.
 LEAST_POINTS = 12
@@ -38,10 +39,19 @@ def visible_boxes(xyz: np.ndarray, inst: np.ndarray, count: int) -> tuple[np.nda
     return boxes, numbers
 
 
-def yaw_matrix(angle: float) -> np.ndarray:
-    """(3, 3) float64 turn about z by an angle in radians, from x to y."""
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+def measured(xyz: np.ndarray, inst: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The things that can be seen well enough to be labelled: those of at least `LEAST_POINTS` points.
+
+    Args:
+        xyz, inst, count: as for `visible_boxes`.
+
+    Returns:
+        (S, 6) boxes of these, (count,) which of the things they are, and (N,) int32 the points' numbers among them.
+    """
+    boxes, numbers = visible_boxes(xyz, inst, count)
+    seen = numbers >= LEAST_POINTS
+    number = np.concatenate([[0], np.where(seen, np.cumsum(seen), 0)]).astype(np.int32)
+    return boxes[seen], seen, number[inst]
 
 
 def turned(scene: LabelledScene, degrees: float) -> LabelledScene:
@@ -54,12 +64,10 @@ def turned(scene: LabelledScene, degrees: float) -> LabelledScene:
     """
     if scene.inst is None:
         raise InputError(f"scene {scene.name}: cannot be turned: it does not say which points belong to which box")
-    xyz = scene.xyz @ yaw_matrix(np.deg2rad(degrees)).T
-    boxes, numbers = visible_boxes(xyz, scene.inst, len(scene.boxes))
-    seen = numbers >= LEAST_POINTS
-    number = np.concatenate([[0], np.where(seen, np.cumsum(seen), 0)]).astype(np.int32)
+    xyz = scene.xyz @ turn("z", np.deg2rad(degrees)).T
+    boxes, seen, inst = measured(xyz, scene.inst, len(scene.boxes))
     names = tuple(name for name, kept in zip(scene.names, seen, strict=True) if kept)
-    return replace(scene, xyz=xyz, boxes=boxes[seen], names=names, inst=number[scene.inst])
+    return replace(scene, xyz=xyz, boxes=boxes, names=names, inst=inst)
 
 
 def turned_set(scenes: SceneSet, degrees: float) -> SceneSet:

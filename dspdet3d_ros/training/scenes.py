@@ -10,9 +10,10 @@ import torch
 from torch.utils.data import Dataset
 
 from dspdet3d_ros.datasets.scene import ANY_CLASS, LabelledScene
-from dspdet3d_ros.datasets.turning import LEAST_POINTS, visible_boxes, yaw_matrix
+from dspdet3d_ros.datasets.turning import measured
 from dspdet3d_ros.detector.points import training_origin
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.generation import meshes
 from dspdet3d_ros.training.config import TrainingConfig
 from dspdet3d_ros.training.objective import LabelledPoints
 
@@ -170,7 +171,7 @@ def crop(scene: TrainingScene, size: float, rng: np.random.Generator, thing: int
 def turn(scene: TrainingScene, yaw: float, rng: np.random.Generator) -> TrainingScene:
     """A turn about the vertical; the boxes are measured anew where the points say which thing they belong to."""
     angle = rng.uniform(-yaw, yaw) if scene.inst is not None else rng.uniform(-1, 1) * min(yaw, 0.02)
-    matrix = yaw_matrix(angle)
+    matrix = meshes.turn("z", angle)
     xyz = scene.xyz @ matrix.T
     if scene.inst is None:
         center = scene.boxes[:, :3] @ matrix.T
@@ -191,7 +192,5 @@ def _mapped(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def _relabel(xyz: np.ndarray, inst: np.ndarray, scene: TrainingScene) -> TrainingScene:
-    boxes, numbers = visible_boxes(xyz, inst, len(scene.boxes))
-    seen = numbers >= LEAST_POINTS
-    number = np.concatenate([[0], np.where(seen, np.cumsum(seen), 0)]).astype(np.int32)
-    return TrainingScene(xyz, number[inst], boxes[seen], scene.labels[seen])
+    boxes, seen, number = measured(xyz, inst, len(scene.boxes))
+    return TrainingScene(xyz, number, boxes, scene.labels[seen])
