@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 from pathlib import Path
 
 from dspdet3d_ros.arguments import add_detector_arguments, check_least, check_share
@@ -47,19 +46,18 @@ def run(args: argparse.Namespace) -> int:
     if args.yaw is not None and not math.isfinite(args.yaw):
         raise InputError(f"--yaw: expected degrees, got {args.yaw}")
     check_least("--limit", args.limit, 1)
-    for folder in args.data:
-        if not os.path.exists(folder):
-            raise InputError(f"{folder}: no such folder; expected one of labelled scenes, as `dspdet3d generate` makes")
 
     from dataclasses import replace
 
-    from dspdet3d_ros.datasets.folders import open_scenes
+    from dspdet3d_ros.datasets.folders import check_there, open_scenes
     from dspdet3d_ros.datasets.scene import joined
     from dspdet3d_ros.datasets.turning import turned_set
     from dspdet3d_ros.detector.predictor import Detector
     from dspdet3d_ros.evaluation import report
     from dspdet3d_ros.json_file import write_json
 
+    for folder in args.data:
+        check_there(folder)
     detector = Detector.load(args.model, args.checkpoint, args.device, args.backend, precision=args.precision)
     if args.overlap:
         detector.config = replace(detector.config, nms_overlap=args.overlap)

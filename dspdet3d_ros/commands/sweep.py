@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from dspdet3d_ros.arguments import add_detector_arguments, check_least, check_share
-from dspdet3d_ros.errors import InputError
 
 HELP = "measure a model on labelled scenes at many pruning thresholds"
 
@@ -28,14 +26,13 @@ def run(args: argparse.Namespace) -> int:
     for tau in args.taus or ():
         check_share("--taus", tau)
     check_least("--limit", args.limit, 1)
-    if not os.path.exists(args.data):
-        raise InputError(f"{args.data}: no such folder; expected one of labelled scenes, as `dspdet3d generate` makes")
 
-    from dspdet3d_ros.datasets.folders import open_scenes
+    from dspdet3d_ros.datasets.folders import check_there, open_scenes
     from dspdet3d_ros.detector.predictor import Detector
     from dspdet3d_ros.evaluation import sweep
     from dspdet3d_ros.json_file import write_json
 
+    check_there(args.data)
     detector = Detector.load(args.model, args.checkpoint, args.device, args.backend, precision=args.precision)
     scenes = open_scenes(args.data, args.split, args.limit, detector.class_names)
     rows = sweep.sweep(detector, scenes, sorted(set(args.taus or sweep.TAUS)))

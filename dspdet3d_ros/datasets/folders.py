@@ -23,6 +23,20 @@ SPLITS = ("train", "val", "test")
 SCANS = ("accumulated", "single_view")
 
 
+def check_there(path: Path) -> None:
+    """Refuses a place that is not there, before a model is loaded to judge on it.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not os.path.exists(path):
+        raise _no_folder(path)
+
+
+def _no_folder(path: Path) -> InputError:
+    return InputError(f"{path}: no such folder; expected one of labelled scenes, as `dspdet3d generate` makes")
+
+
 def open_scenes(
     path: str | Path, split: str = "val", limit: int | None = None, classes: Sequence[str] | None = None
 ) -> SceneSet:
@@ -46,7 +60,7 @@ def open_scenes(
     if path.suffix == ".pkl":
         scenes = open_infos(path, classes)
     elif not os.path.isdir(path):
-        raise InputError(f"{path}: no such folder; expected one of labelled scenes, as `dspdet3d generate` makes")
+        raise _no_folder(path)
     elif (path / INDEX).is_file():
         scenes = _open_index(path / INDEX)
     elif infos := sorted(path.glob("*.pkl")):
