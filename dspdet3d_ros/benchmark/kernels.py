@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dspdet3d_ros.detector.predictor import synthetic_room
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.errors import InputError, text_of
 from dspdet3d_ros.sparse import CoordinateSet, make_engine
 from dspdet3d_ros.sparse.kernel_map import kernel_map
 
@@ -87,7 +87,7 @@ def _public_kernel() -> Callable | str:
     try:
         from spconv_triton.pytorch._impl.gemm import conv_forward
     except Exception as error:  # whatever it raises, it cannot be used
-        return f"spconv-triton cannot be used ({' '.join(str(error).split())[:120]}); pip install spconv-triton"
+        return f"spconv-triton cannot be used ({text_of(error)[:120]}); pip install spconv-triton"
     return conv_forward
 
 

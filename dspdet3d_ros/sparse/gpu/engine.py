@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.errors import InputError, text_of
 from dspdet3d_ros.sparse.convolution import Epilogue, convolve
 from dspdet3d_ros.sparse.coords import CoordinateSet
 from dspdet3d_ros.sparse.gpu.tuning import Configuration, Tuner, blocks, candidates, measure_on_cuda, tuning_key
@@ -37,7 +37,7 @@ def why_not(device: torch.device | str) -> str | None:
     try:
         installed = _installed_version()
     except Exception as error:  # a broken installation raises anything
-        return f"Triton cannot be imported ({' '.join(str(error).split())[:100]})"
+        return f"Triton cannot be imported ({text_of(error)[:100]})"
     version = tuple(int(part) for part in installed.split(".")[:2])
     if version < OLDEST_TRITON:
         return f"Triton {installed} is older than {'.'.join(map(str, OLDEST_TRITON))}"
