@@ -1,4 +1,6 @@
-"""The one error type that a user's input can cause, and the text of others."""
+"""The one error type that a user's input can cause, the wordings that many places share, and the text of others."""
+
+from pathlib import Path
 
 
 class InputError(ValueError):
@@ -11,6 +13,22 @@ class InputError(ValueError):
 
     def __init__(self, text: str) -> None:
         super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))
+
+
+def no_such_file(path: str | Path, of: str = "") -> InputError:
+    """A file that is not there. `of` says in front of the path what names it."""
+    return InputError(f"{of}{': ' if of else ''}{path}: no such file; check the path")
+
+
+def unwritable(path: str | Path, error: BaseException) -> InputError:
+    """A file or folder that cannot be written, for the reason that `error` gives."""
+    reason = getattr(error, "strerror", None) or text_of(error)
+    return InputError(f"{path}: cannot be written: {reason}; name a place that may be written to and has room")
+
+
+def missing_package(purpose: str, package: str) -> InputError:
+    """An optional Python package that something needs and that is not installed."""
+    return InputError(f"{purpose}: needs the Python package {package}, which is not installed; pip install {package}")
 
 
 def text_of(error: BaseException) -> str:

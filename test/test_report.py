@@ -9,7 +9,7 @@ from dspdet3d_ros import report
 from dspdet3d_ros.clouds.cloud import LabelledBoxes
 from dspdet3d_ros.detector.result import Detections, DetectionStats, LevelCells
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.json_file import write_json
+from dspdet3d_ros.output import write_json
 
 STATS = DetectionStats(
     pruning_threshold=0.3,

@@ -70,7 +70,10 @@ def _measure(
         ours, theirs = calls["triton"]().float(), calls["spconv-triton"]().float()
         error = float((ours - theirs).norm() / theirs.norm())
         if not error < _TOLERANCE:
-            raise InputError(f"{kind}: the kernels differ by {error:.1e}; expected less than {_TOLERANCE:.0e}")
+            raise InputError(
+                f"{kind}: the kernels differ by {error:.1e}, expected less than {_TOLERANCE:.0e}; "
+                "`dspdet3d verify --backend triton` tells whether ours is right"
+            )
     # A new set each time: a set keeps its map.
     calls["map"] = lambda: engine.plan(CoordinateSet(inputs.keys, inputs.stride), outputs, 27)
     times = _interleaved(calls)

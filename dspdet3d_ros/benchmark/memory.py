@@ -45,7 +45,9 @@ def peak_memory(subject: Subject, backend: str, threads: int, xyz: np.ndarray) -
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["it was killed, likely for lack of memory"])[-1]
-        raise InputError(f"peak memory on {backend}: the process ended with status {done.returncode}: {reason}")
+        raise InputError(
+            f"peak memory on {backend}: the process ended with status {done.returncode}: {reason}; try a smaller scene"
+        )
     return json.loads(done.stdout.splitlines()[-1])
 
 

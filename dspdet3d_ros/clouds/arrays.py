@@ -1,17 +1,22 @@
-"""Numpy's .npy and .npz files, read without believing what their headers say of sizes."""
+"""Numpy's .npy and .npz files, read without believing what their headers say."""
 
 import io
 import os
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.errors import InputError, no_such_file, text_of
+
+#: Kinds of numbers, as numpy's letters, and the lengths of the axes, None for any.
+Layout = tuple[str, tuple[int | None, ...]]
 
 # No byte of a deflated entry stands for more.
 DEFLATE_RATIO = 1032
+_KINDS = {"f": "numbers", "i": "whole numbers", "u": "whole numbers", "U": "texts"}
 
 
 def read_npy(path: Path) -> np.ndarray:
@@ -26,6 +31,46 @@ def read_npy(path: Path) -> np.ndarray:
         return np.load(stream, allow_pickle=False)
 
 
+def read_arrays(path: Path, layouts: Mapping[str, Layout], what: str) -> dict[str, np.ndarray]:
+    """The arrays of an .npz that must have them all.
+
+    Args:
+        path: the file.
+        layouts: what is expected of each array, by its name; an empty array may be of any kind.
+        what: the file should be, for messages.
+
+    Raises:
+        InputError: there is no such file, it is damaged, or an array is missing or of another layout.
+    """
+    try:
+        check_archive(path)
+        with np.load(path, allow_pickle=False) as stored:
+            missing = [name for name in layouts if name not in stored]
+            if missing:
+                raise InputError(f"expected {what}, but it has no array '{missing[0]}'; name another file")
+            arrays = {name: stored[name] for name in layouts}
+        for name, (kinds, lengths) in layouts.items():
+            _check_layout(name, arrays[name], kinds, lengths)
+    except FileNotFoundError:
+        raise no_such_file(path) from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except Exception as error:
+        # A damaged file makes the parsers raise anything: zip, tokens of the header, memory errors.
+        raise InputError(f"{path}: expected {what}, cannot read it: {text_of(error)}; copy or make it again") from error
+    return arrays
+
+
+def _check_layout(name: str, array: np.ndarray, kinds: str, lengths: tuple[int | None, ...]) -> None:
+    fits = len(array.shape) == len(lengths) and all(n in (None, m) for n, m in zip(lengths, array.shape, strict=True))
+    if not fits or (array.dtype.kind not in kinds and array.size):
+        shape = "(" + ", ".join("any" if n is None else str(n) for n in lengths) + ")"
+        raise InputError(
+            f"'{name}' has shape {array.shape} and type {array.dtype}; expected shape {shape} of "
+            f"{_KINDS[kinds[0]]}; make the file again"
+        )
+
+
 def check_archive(path: Path) -> None:
     """Refuses an .npz whose arrays promise more than its entries can hold.
 
@@ -36,7 +81,9 @@ def check_archive(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
             if entry.file_size > DEFLATE_RATIO * entry.compress_size:
-                raise InputError(f"'{entry.filename}' promises {entry.file_size} bytes in {entry.compress_size}")
+                raise InputError(
+                    f"'{entry.filename}' promises {entry.file_size} bytes in {entry.compress_size}; copy it again"
+                )
             if entry.filename.endswith(".npy"):
                 with archive.open(entry) as stream:
                     check_size(stream, entry.file_size, entry.filename.removesuffix(".npy"))
@@ -68,5 +115,7 @@ def check_size(stream: IO[bytes], size: int, name: str = "") -> None:
         needed *= int(length)
     if needed > size - head.tell():
         of = f"'{name}' " if name else ""
-        raise InputError(f"{of}has {size - head.tell()} bytes of values, but its header promises {needed}: {shape}")
+        raise InputError(
+            f"{of}has {size - head.tell()} bytes of values, but its header promises {needed}: {shape}; copy it again"
+        )
     stream.seek(0)

@@ -34,9 +34,9 @@ class Columns:
         names = table.dtype.names or ()
         for axis in "xyz":
             if axis not in names:
-                raise InputError(f"has no field '{axis}' (fields: {', '.join(names) or 'none'}); x, y, z are needed")
+                raise InputError(f"has no field '{axis}' (fields: {', '.join(names) or 'none'}); write x, y and z")
             if table.dtype[axis].kind not in "fiu" or table.dtype[axis].shape:
-                raise InputError(f"field '{axis}' has type {table.dtype[axis]}; expected a number")
+                raise InputError(f"field '{axis}' has type {table.dtype[axis]}; write one number a point")
         xyz = np.column_stack([table[axis] for axis in "xyz"])
         return cls(xyz, colours(table))
 

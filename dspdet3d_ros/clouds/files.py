@@ -11,9 +11,10 @@ from dspdet3d_ros.clouds.arrays import check_archive, read_npy
 from dspdet3d_ros.clouds.cloud import ANY_CLASS, Cloud, LabelledBoxes, point_type, usable
 from dspdet3d_ros.clouds.columns import Columns, to_rgb8
 from dspdet3d_ros.clouds.pcd import read_pcd
-from dspdet3d_ros.errors import InputError, text_of
+from dspdet3d_ros.errors import InputError, missing_package, no_such_file, text_of
 
 BIN_COLUMNS = 6
+_BIN_LAYOUT = "write it as float32 x y z r g b per point"
 POINT_KEYS = ("xyz", "points", "pos")
 COLOUR_KEYS = ("rgb", "color", "colors")
 NAME_KEYS = ("names", "labels")
@@ -42,10 +43,10 @@ def read_cloud(path: str | Path) -> Cloud:
     path = Path(path)
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise InputError(f"{path}: unknown kind of cloud file '{path.suffix}'; expected {', '.join(_READERS)}")
+        raise InputError(f"{path}: unknown kind of cloud file '{path.suffix}'; convert it to {', '.join(_READERS)}")
     # Unlike Path.is_file it answers for any name, one that is too long for a file as well.
     if not os.path.isfile(path):
-        raise InputError(f"{path}: no such file")
+        raise no_such_file(path)
     try:
         columns = reader(path)
         return _cloud(columns)
@@ -54,7 +55,9 @@ def read_cloud(path: str | Path) -> Cloud:
     except Exception as error:
         # A damaged file makes the parsers raise anything: zip, struct, decoding, memory errors.
         detail = text_of(error)
-        raise InputError(f"{path}: cannot be read as {path.suffix.lower()}: {detail}") from error
+        raise InputError(
+            f"{path}: cannot be read as {path.suffix.lower()}: {detail}; write or copy it again"
+        ) from error
 
 
 def _cloud(columns: Columns) -> Cloud:
@@ -63,7 +66,7 @@ def _cloud(columns: Columns) -> Cloud:
         xyz = np.ascontiguousarray(columns.xyz, point_type(columns.xyz.dtype))
     finite = usable(xyz)
     if not finite.any():
-        raise InputError(f"holds no finite point (of {len(xyz)}); expected x, y, z in metres")
+        raise InputError(f"holds no finite point (of {len(xyz)}); expected x, y, z in metres; record it again")
     rgb = columns.rgb
     if not finite.all():
         xyz, rgb = xyz[finite], None if rgb is None else rgb[finite]
@@ -98,11 +101,11 @@ def _read_ply(path: Path) -> Columns:
     try:
         from plyfile import PlyData
     except ImportError:
-        raise InputError("reading .ply needs the Python package plyfile: pip install plyfile") from None
+        raise missing_package("reading .ply", "plyfile") from None
     _check_counts(path)
     elements = PlyData.read(str(path))
     if "vertex" not in elements:
-        raise InputError("has no element 'vertex', where the points of a .ply are")
+        raise InputError("has no element 'vertex', where the points of a .ply are; name another file")
     return Columns.from_table(elements["vertex"].data)
 
 
@@ -115,17 +118,17 @@ def _check_counts(path: Path) -> None:
         words = line.split()
         if len(words) == 3 and words[0] == b"element" and words[2].isdigit() and int(words[2][:20]) > size:
             name, count = (word[:20].decode("ascii", "replace") for word in words[1:])
-            raise InputError(f"promises {count} entries of '{name}', but has {size} bytes")
+            raise InputError(f"promises {count} entries of '{name}', but has {size} bytes; write or copy it again")
 
 
 def _read_bin(path: Path) -> Columns:
     size = path.stat().st_size
     if size % (4 * BIN_COLUMNS):
-        raise InputError(f"has {size} bytes, no multiple of {4 * BIN_COLUMNS}; expected float32 x y z r g b per point")
+        raise InputError(f"has {size} bytes, no multiple of {4 * BIN_COLUMNS}; {_BIN_LAYOUT}")
     points = np.fromfile(path, "<f4").reshape(-1, BIN_COLUMNS)
     rgb = to_rgb8(points[:, 3:])
     if rgb is None:
-        raise InputError("columns 4 to 6 are no colours (0..255); expected float32 x y z r g b per point")
+        raise InputError(f"columns 4 to 6 are no colours (0..255); {_BIN_LAYOUT}")
     return Columns(points[:, :3], rgb)
 
 
@@ -143,25 +146,25 @@ def _first_points(archive: Any) -> np.ndarray:
         array = archive[key]
         if array.ndim == 2 and array.shape[1] >= 3 and array.dtype.kind in "fiu":
             return array
-    raise InputError(f"holds no points: no array 'xyz' and no (N, 3 or more) one (arrays: {', '.join(archive.files)})")
+    raise InputError(f"has no points (arrays: {', '.join(archive.files) or 'none'}); save them as 'xyz', (N, 3) metres")
 
 
 def _points(array: np.ndarray) -> np.ndarray:
     if array.ndim != 2 or array.shape[1] < 3 or array.dtype.kind not in "fiu":
-        raise InputError(f"points have shape {array.shape} and type {array.dtype}; expected (N, 3 or more) numbers")
+        raise InputError(f"points have shape {array.shape} and type {array.dtype}; save them as (N, 3 or more) numbers")
     return array
 
 
 def _scale(array: np.ndarray) -> float:
     if array.size != 1 or array.dtype.kind not in "fiu" or not np.isfinite(array).all() or float(array.item()) <= 0:
-        raise InputError(f"'scale' is {array}; expected one positive number, the metres that one unit of 'xyz' is")
+        raise InputError(f"'scale' is {array}; save one positive number, the metres that one unit of 'xyz' is")
     return float(array.item())
 
 
 def _per_point(archive: Any, key: str, points: int) -> np.ndarray:
     array = archive[key]
     if len(array.shape) == 0 or len(array) != points:
-        raise InputError(f"'{key}' has shape {array.shape}, but there are {points} points; expected a row for each")
+        raise InputError(f"'{key}' has shape {array.shape}, but there are {points} points; save a row for each")
     return array
 
 
@@ -184,14 +187,16 @@ def _labelled(boxes: np.ndarray, names: np.ndarray | None) -> LabelledBoxes:
     if boxes.size == 0:
         return LabelledBoxes(np.empty((0, 6)), ())
     if boxes.ndim != 2 or boxes.shape[1] != 6 or boxes.dtype.kind not in "fiu":
-        raise InputError(f"'boxes' has shape {boxes.shape}; expected (K, 6): axis-aligned centre and size in metres")
+        raise InputError(f"'boxes' has shape {boxes.shape}; save (K, 6): axis-aligned centre and size in metres")
     boxes = boxes.astype(np.float64)
     if not np.isfinite(boxes).all() or (boxes[:, 3:] <= 0).any():
-        raise InputError("'boxes' has values that are not finite or sizes that are not positive; expected metres")
+        raise InputError(
+            "'boxes' has values that are not finite or sizes that are not positive; correct them, or save none"
+        )
     if names is None or names.dtype.kind not in "US":
         return LabelledBoxes(boxes, (ANY_CLASS,) * len(boxes))
     if names.shape != (len(boxes),):
-        raise InputError(f"there are {len(boxes)} boxes, but names of shape {names.shape}; expected one for each box")
+        raise InputError(f"there are {len(boxes)} boxes, but names of shape {names.shape}; save one for each box")
     texts = names.astype(str)
     return LabelledBoxes(boxes, tuple(str(name) for name in texts))
 

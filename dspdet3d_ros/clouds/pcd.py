@@ -61,7 +61,8 @@ def _read_header(file: io.BufferedReader) -> PcdHeader:
         if not words:
             continue
         if words[0].upper() not in HEADER_KEYS:
-            raise InputError(f"has the unknown PCD header line '{words[0][:40]}'; expected {', '.join(HEADER_KEYS)}")
+            known = ", ".join(HEADER_KEYS)
+            raise InputError(f"has the unknown PCD header line '{words[0][:40]}'; write it again with {known} only")
         entries[words[0].upper()] = words[1:]
     return PcdHeader(_point_type(entries), _point_count(entries), _encoding(entries))
 
@@ -69,19 +70,19 @@ def _read_header(file: io.BufferedReader) -> PcdHeader:
 def _encoding(entries: dict[str, list[str]]) -> str:
     encoding = " ".join(entries["DATA"]).lower()
     if encoding not in ("ascii", "binary", "binary_compressed"):
-        raise InputError(f"has the unknown PCD encoding '{encoding}'; expected ascii, binary or binary_compressed")
+        raise InputError(f"has the unknown PCD encoding '{encoding}'; write it as ascii, binary or binary_compressed")
     return encoding
 
 
 def _point_type(entries: dict[str, list[str]]) -> np.dtype:
     for key in ("FIELDS", "SIZE", "TYPE"):
         if key not in entries:
-            raise InputError(f"has no PCD header line '{key}'")
+            raise InputError(f"has no PCD header line '{key}'; write it again, or take another format")
     names, sizes, kinds = entries["FIELDS"], entries["SIZE"], entries["TYPE"]
     counts = entries.get("COUNT", ["1"] * len(names))
     if not len(names) == len(sizes) == len(kinds) == len(counts):
         raise InputError(
-            "has PCD header lines FIELDS, SIZE, TYPE and COUNT of different lengths; expected an entry for each field"
+            "has PCD header lines FIELDS, SIZE, TYPE and COUNT of different lengths; give an entry for each field"
         )
     fields = []
     for i, (name, size, kind, count) in enumerate(zip(names, sizes, kinds, counts, strict=True)):
@@ -89,7 +90,7 @@ def _point_type(entries: dict[str, list[str]]) -> np.dtype:
         if code[1:] not in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8") or not count.isdigit():
             raise InputError(
                 f"has the PCD field '{name}' of unknown type {kind}{size} or count {count}; "
-                "expected I or U of 1, 2, 4 or 8 bytes or F of 4 or 8, and a whole number"
+                "write I or U of 1, 2, 4 or 8 bytes or F of 4 or 8, and a whole number"
             )
         # Padding fields share the name "_", which a structured type cannot.
         unique = f"{name}#{i}" if name == "_" or name in names[:i] else name
@@ -103,11 +104,11 @@ def _point_count(entries: dict[str, list[str]]) -> int:
         points = int(entries["POINTS"][0]) if "POINTS" in entries else grid
     except (ValueError, KeyError, IndexError):
         raise InputError(
-            "has PCD header lines WIDTH, HEIGHT or POINTS that are no numbers; expected whole numbers"
+            "has PCD header lines WIDTH, HEIGHT or POINTS that are no numbers; write whole numbers there"
         ) from None
     if points is None or points < 0 or (grid is not None and grid != points):
         raise InputError(
-            f"has contradicting PCD header lines: POINTS {points}, WIDTH times HEIGHT {grid}; expected the same"
+            f"has contradicting PCD header lines: POINTS {points}, WIDTH times HEIGHT {grid}; make them the same"
         )
     return points
 
@@ -116,7 +117,8 @@ def _from_ascii(header: PcdHeader, body: bytes) -> np.ndarray:
     columns = sum(int(np.prod(header.dtype[name].shape)) for name in header.dtype.names or ())
     values = np.loadtxt(io.BytesIO(body), ndmin=2) if body.strip() else np.empty((0, columns))
     if values.shape != (header.points, columns):
-        raise InputError(f"has {values.shape} values; its PCD header promises ({header.points}, {columns})")
+        promised = (header.points, columns)
+        raise InputError(f"has {values.shape} values, its PCD header promises {promised}; write or copy it again")
     table = np.empty(header.points, header.dtype)
     start = 0
     for name in header.dtype.names or ():
@@ -142,7 +144,7 @@ def _packed_from_text(column: np.ndarray) -> np.ndarray:
 def _from_binary(header: PcdHeader, body: bytes) -> np.ndarray:
     needed = header.points * header.dtype.itemsize
     if len(body) < needed:
-        raise InputError(f"has {len(body)} bytes of points; its PCD header promises {needed}; write or copy it again")
+        raise InputError(f"has {len(body)} bytes of points, its PCD header promises {needed}; write or copy it again")
     return np.frombuffer(body, header.dtype, count=header.points)
 
 
@@ -154,8 +156,8 @@ def _from_compressed(header: PcdHeader, body: bytes) -> np.ndarray:
     needed = header.points * header.dtype.itemsize
     if size != needed or len(body) < 8 + compressed:
         raise InputError(
-            f"has {len(body) - 8} of {compressed} compressed bytes for {size} bytes of points; "
-            f"its PCD header promises {needed}"
+            f"has {len(body) - 8} of {compressed} compressed bytes for {size} bytes of points, "
+            f"its PCD header promises {needed}; write or copy it again"
         )
     data = _lzf_decompress(memoryview(body)[8 : 8 + compressed], size)
     table = np.empty(header.points, header.dtype)

@@ -29,17 +29,25 @@ DATATYPES = {
 }
 AXES = ("x", "y", "z")
 COLOUR_FIELDS = ("rgb", "rgba")
+#: What to do about each kind of fault of a message.
+REMEDIES = {
+    "fields": "publish x, y, z as one FLOAT32 each, and colours as one packed FLOAT32 'rgb'",
+    "sizes": "correct the message where it is filled, in the publisher",
+    "stamp": "let the publisher stamp with the clock that this node follows",
+    "order": "let one publisher send the clouds, in the order of their stamps",
+}
 
 
 class CloudLayoutError(InputError):
     """A PointCloud2 whose description cannot be right.
 
     Attributes:
-        kind: "fields" (x, y, z or colours cannot be read), "sizes" (the byte counts contradict each other) or "stamp".
+        kind: "fields" (x, y, z or colours cannot be read), "sizes" (the byte counts contradict each other), "stamp",
+            "order" (of stamps) or another of a subclass, whose texts say themselves what to do.
     """
 
     def __init__(self, kind: str, text: str):
-        super().__init__(text)
+        super().__init__(f"{text}; {REMEDIES[kind]}" if kind in REMEDIES else text)
         self.kind = kind
 
 
@@ -181,16 +189,16 @@ def _coordinate_field(fields: Any, name: str) -> Any:
     found = [field for field in fields if field.name == name]
     if not found:
         present = ", ".join(field.name for field in fields) or "none"
-        raise CloudLayoutError("fields", f"the cloud has no field '{name}' (its fields: {present}); x, y, z are needed")
+        raise CloudLayoutError("fields", f"the cloud has no field '{name}' (its fields: {present})")
     if len(found) > 1:
-        raise CloudLayoutError("fields", f"the cloud has {len(found)} fields named '{name}'; expected one")
+        raise CloudLayoutError("fields", f"the cloud has {len(found)} fields named '{name}', expected one")
     field = found[0]
     if int(field.count) != 1:
-        raise CloudLayoutError("fields", f"field '{name}' has count {field.count}; expected 1")
+        raise CloudLayoutError("fields", f"field '{name}' has count {field.count}, expected 1")
     if field.datatype not in (FLOAT32, FLOAT64):
         known = DATATYPES.get(field.datatype, ("unknown", 0))[0]
         raise CloudLayoutError(
-            "fields", f"field '{name}' has datatype {field.datatype} ({known}); expected FLOAT32 (7) or FLOAT64 (8)"
+            "fields", f"field '{name}' has datatype {field.datatype} ({known}), expected FLOAT32 (7) or FLOAT64 (8)"
         )
     return field
 
@@ -237,7 +245,7 @@ def _decode_rgb(message: Any, data: np.ndarray) -> np.ndarray | None:
     if not has_colours(message):
         raise CloudLayoutError(
             "fields",
-            f"field '{field.name}' has datatype {field.datatype} and count {field.count}; "
+            f"field '{field.name}' has datatype {field.datatype} and count {field.count}, "
             "expected one packed FLOAT32 (7) or UINT32 (6)",
         )
     order = ">" if message.is_bigendian else "<"

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.datasets.folders import open_scenes
     from dspdet3d_ros.evaluation import report
     from dspdet3d_ros.evaluation.baseline import Clustering
-    from dspdet3d_ros.json_file import write_json
+    from dspdet3d_ros.output import write_json
 
     scenes = open_scenes(args.data, args.split, args.limit)
     judged = report.judge(Clustering(table_z=args.table_z), scenes)

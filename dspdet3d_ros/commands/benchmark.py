@@ -55,14 +55,14 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.benchmark.report import machine_line
     from dspdet3d_ros.benchmark.subject import Subject, with_weights
     from dspdet3d_ros.detector.predictor import choose_device
-    from dspdet3d_ros.json_file import write_json
+    from dspdet3d_ros.output import write_json
     from dspdet3d_ros.sparse.engine import choose_backend
 
     device = choose_device(args.device)
     if args.backend == "auto":
         args.backend = choose_backend(device)[0]
     if args.against == args.backend:
-        raise InputError(f"--against: expected another engine than {args.backend}, which is measured")
+        raise InputError(f"--against: {args.backend} is what is measured; name another engine")
     given = Subject(args.model, args.checkpoint, args.device, args.tau, args.precision)
     with threads(args.threads), with_weights(given) as subject:
         values = {"machine": describe(device)}

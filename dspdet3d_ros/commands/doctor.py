@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
         print(report.lines(finding), flush=True)
     print(report.verdict(found))
     if args.json:
-        from dspdet3d_ros.json_file import write_json
+        from dspdet3d_ros.output import write_json
 
         write_json(args.json, report.values(found))
     return 1 if report.count(found, Level.PROBLEM) else 0

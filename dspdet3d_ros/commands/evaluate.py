@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.datasets.turning import turned_set
     from dspdet3d_ros.detector.predictor import Detector
     from dspdet3d_ros.evaluation import report
-    from dspdet3d_ros.json_file import write_json
+    from dspdet3d_ros.output import write_json
 
     for folder in args.data:
         check_there(folder)

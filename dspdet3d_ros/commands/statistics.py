@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     check_least("--limit", args.limit, 1)
 
     from dspdet3d_ros.datasets.statistics import summaries, table
-    from dspdet3d_ros.json_file import write_json
+    from dspdet3d_ros.output import write_json
 
     columns: dict[str, Any] = {}
     for path in args.data:

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.datasets.folders import check_there, open_scenes
     from dspdet3d_ros.detector.predictor import Detector
     from dspdet3d_ros.evaluation import sweep
-    from dspdet3d_ros.json_file import write_json
+    from dspdet3d_ros.output import write_json
 
     check_there(args.data)
     detector = Detector.load(args.model, args.checkpoint, args.device, args.backend, precision=args.precision)

@@ -28,7 +28,9 @@ def run(args: argparse.Namespace) -> int:
     kinds = (("ops", verify_operations), ("e2e", verify_forward), ("train", verify_training))
     files = [(path, verify) for prefix, verify in kinds for path in sorted(args.directory.glob(f"{prefix}*.npz"))]
     if not files:
-        raise InputError(f"{args.directory}: expected reference files ops*.npz, e2e*.npz or train*.npz, found none")
+        raise InputError(
+            f"{args.directory}: no reference files ops*.npz, e2e*.npz or train*.npz; name a folder that has some"
+        )
     failed = passed = 0
     for path, verify in files:
         for check in verify(path, engine, device):

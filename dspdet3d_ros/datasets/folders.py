@@ -34,7 +34,7 @@ def check_there(path: Path) -> None:
 
 
 def _no_folder(path: Path) -> InputError:
-    return InputError(f"{path}: no such folder; expected one of labelled scenes, as `dspdet3d generate` makes")
+    return InputError(f"{path}: no such folder; name one of labelled scenes, as `dspdet3d generate` makes")
 
 
 def open_scenes(
@@ -103,9 +103,9 @@ def _open_index(path: Path) -> SceneSet:
     try:
         entries = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not readable as json: {error}") from error
+        raise InputError(f"{path}: not readable as json: {text_of(error)}; mend it, or copy it again") from error
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise InputError(f"{path}: expected a list of scenes")
+        raise InputError(f"{path}: expected a list of scenes; docs/own_objects.md shows one")
     return SceneSet(tuple(partial(_read_indexed, path, entry) for entry in entries))
 
 
@@ -116,11 +116,15 @@ def _read_indexed(path: Path, entry: dict[str, Any]) -> LabelledScene:
         names = tuple(str(thing.get("name", ANY_CLASS)) for thing in entry["objects"])
         table_z = None if entry.get("table_z") is None else float(entry["table_z"])
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise InputError(f"{path}: a scene lacks 'scene' or 'objects' with 'box' of 6 numbers: {error}") from error
+        raise InputError(
+            f"{path}: each scene needs 'scene' and 'objects' with a 'box' of 6 numbers; one has not: {text_of(error)}"
+        ) from error
     if not np.isfinite(boxes).all() or (boxes[:, 3:] < 0).any():
-        raise InputError(f"{path}: scene {name}: boxes hold values that are not finite or sizes below zero")
+        raise InputError(
+            f"{path}: scene {name}: boxes hold values that are not finite or sizes below zero; label it again"
+        )
     if Path(name).name != name:
-        raise InputError(f"{path}: scene {name}: expected the name of a cloud beside the file, not a path")
+        raise InputError(f"{path}: scene {name}: expected the name of a cloud beside the file, not a path; move it")
     cloud = path.parent / f"{name}.npz"
     xyz = read_cloud(cloud).xyz
     inst = _instances(cloud, [thing.get("inst") for thing in entry["objects"]], len(xyz))

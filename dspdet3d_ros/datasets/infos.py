@@ -14,9 +14,11 @@ from dspdet3d_ros.clouds.files import BIN_COLUMNS, read_cloud
 from dspdet3d_ros.datasets.labels import Labels, dataset_classes, named
 from dspdet3d_ros.datasets.plain_pickle import read_plain_pickle
 from dspdet3d_ros.datasets.scene import LabelledScene, SceneSet
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.errors import InputError, no_such_file, text_of
 
 POINTS_FOLDER = "points"
+_AGAIN = "make the info file again"
+_NAME_ANOTHER = "name another info file"
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,7 @@ def open_infos(path: Path, classes: Sequence[str] | None = None) -> SceneSet:
     infos = []
     for number, entry in enumerate(entries):
         where = f"{path}: scene {number}"
-        if not isinstance(entry, dict):
-            raise InputError(f"{where}: expected a mapping, got {type(entry).__name__}")
-        infos.append(_info(path, where, entry))
+        infos.append(_info(path, where, _mapping(entry, where)))
     known, labels = named(path, [(info.name, info.labels) for info in infos], dataset_classes(path, metainfo), classes)
     infos = [replace(info, labels=own) for info, own in zip(infos, labels, strict=True)]
     return SceneSet(tuple(info.read for info in infos), {"small": known.small} if known and known.small else {})
@@ -73,7 +73,10 @@ def _data_list(contents: Any, path: Path) -> tuple[Mapping[str, Any], list]:
     if isinstance(contents, dict) and isinstance(contents.get("data_list"), list):
         metainfo = contents.get("metainfo")
         return metainfo if isinstance(metainfo, dict) else {}, contents["data_list"]
-    raise InputError(f"{path}: expected a list of infos, or a mapping with 'data_list', got {type(contents).__name__}")
+    raise InputError(
+        f"{path}: expected a list of infos, or a mapping with 'data_list', "
+        f"got {type(contents).__name__}; {_NAME_ANOTHER}"
+    )
 
 
 def _info(path: Path, where: str, entry: Mapping[str, Any]) -> SceneInfo:
@@ -83,7 +86,7 @@ def _info(path: Path, where: str, entry: Mapping[str, Any]) -> SceneInfo:
         raise
     except (TypeError, ValueError, OverflowError, OSError) as error:
         # An array where a number should be, a number of thousands of digits, a name longer than any file's.
-        raise InputError(f"{where}: not an entry of mmdet3d's indoor format: {error}") from error
+        raise InputError(f"{where}: not an entry of mmdet3d's indoor format: {text_of(error)}; {_AGAIN}") from error
 
 
 def _published(path: Path, where: str, entry: Mapping[str, Any]) -> SceneInfo:
@@ -94,7 +97,7 @@ def _published(path: Path, where: str, entry: Mapping[str, Any]) -> SceneInfo:
     name = str(cloud.get("lidar_idx", points.stem))
     where = f"{path}: scene {name}"
     if "annos" not in entry:
-        raise InputError(f"{where}: has no 'annos'; expected labelled scenes, not a test split")
+        raise InputError(f"{where}: has no 'annos'; expected labelled scenes, not a test split; {_NAME_ANOTHER}")
     annos = _mapping(entry["annos"], f"{where}: 'annos'")
     boxes = _boxes(annos.get("gt_boxes_upright_depth", ()), where)
     ids = _ids(annos.get("class", ()), where)
@@ -102,7 +105,7 @@ def _published(path: Path, where: str, entry: Mapping[str, Any]) -> SceneInfo:
     count = annos.get("gt_num", len(boxes))
     for key, found in (("gt_boxes_upright_depth", boxes), ("class", ids), ("name", names)):
         if found is not None and len(found) != count and (count or len(found)):
-            raise InputError(f"{where}: '{key}' has {len(found)} entries, expected {count} ('gt_num')")
+            raise InputError(f"{where}: '{key}' has {len(found)} entries, expected {count} ('gt_num'); {_AGAIN}")
     return SceneInfo(name, points, _matrix(annos.get("axis_align_matrix"), where), boxes, Labels(ids, names))
 
 
@@ -114,13 +117,13 @@ def _current(path: Path, where: str, entry: Mapping[str, Any]) -> SceneInfo:
     where = f"{path}: scene {points.stem}"
     things = entry.get("instances")
     if not isinstance(things, list) or not all(isinstance(thing, dict) for thing in things):
-        raise InputError(f"{where}: expected a list of mappings 'instances'; is it a test split?")
+        raise InputError(f"{where}: expected a list of mappings 'instances', not a test split; {_NAME_ANOTHER}")
     # The format marks things that are not of the data set's classes with the label -1.
     things = [thing for thing in things if thing.get("bbox_label_3d") != -1]
     for thing in things:
         for key in ("bbox_3d", "bbox_label_3d"):
             if key not in thing:
-                raise InputError(f"{where}: an instance has no '{key}'")
+                raise InputError(f"{where}: an instance has no '{key}'; {_AGAIN}")
     boxes = _boxes([thing["bbox_3d"] for thing in things], where)
     ids = _ids([thing["bbox_label_3d"] for thing in things], where)
     return SceneInfo(points.stem, points, _matrix(entry.get("axis_align_matrix"), where), boxes, Labels(ids, None))
@@ -128,22 +131,24 @@ def _current(path: Path, where: str, entry: Mapping[str, Any]) -> SceneInfo:
 
 def _mapping(value: Any, what: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise InputError(f"{what}: expected a mapping, got {type(value).__name__}")
+        raise InputError(f"{what}: expected a mapping, got {type(value).__name__}; {_AGAIN}")
     return value
 
 
 def _check_columns(columns: Any, where: str) -> None:
     if columns != BIN_COLUMNS:
-        raise InputError(f"{where}: points have {columns} columns, expected {BIN_COLUMNS}: x y z r g b")
+        raise InputError(f"{where}: points have {columns} columns, expected {BIN_COLUMNS}: x y z r g b; {_AGAIN}")
 
 
 def _points_file(path: Path, name: Any, what: str) -> Path:
     if not isinstance(name, str) or not name or Path(name).is_absolute() or ".." in Path(name).parts:
-        raise InputError(f"{what}: expected the path of a points file inside the folder, got {str(name)[:100]!r}")
+        raise InputError(
+            f"{what}: expected the path of a points file inside the folder, got {str(name)[:100]!r}; put it there"
+        )
     candidates = (path.parent / name, path.parent / POINTS_FOLDER / name)
     found = next((candidate for candidate in candidates if os.path.isfile(candidate)), None)
     if found is None:
-        raise InputError(f"{what}: no such file: {candidates[0]}")
+        raise no_such_file(candidates[0], what)
     return found
 
 
@@ -151,7 +156,7 @@ def _numbers(values: Any, what: str) -> np.ndarray:
     try:
         return np.asarray(values, np.float64)
     except (TypeError, ValueError):
-        raise InputError(f"{what}: expected numbers") from None
+        raise InputError(f"{what}: expected numbers; {_AGAIN}") from None
 
 
 def _boxes(values: Any, where: str) -> np.ndarray:
@@ -159,9 +164,9 @@ def _boxes(values: Any, where: str) -> np.ndarray:
     if not boxes.size:
         return np.empty((0, 6), np.float32)
     if boxes.ndim != 2 or boxes.shape[1] not in (6, 7):
-        raise InputError(f"{where}: boxes have shape {boxes.shape}, expected (K, 6) or, with a turn, (K, 7)")
+        raise InputError(f"{where}: boxes have shape {boxes.shape}, expected (K, 6) or, with a turn, (K, 7); {_AGAIN}")
     if not np.isfinite(boxes).all() or (boxes[:, 3:6] < 0).any():
-        raise InputError(f"{where}: boxes hold values that are not finite or sizes below zero")
+        raise InputError(f"{where}: boxes hold values that are not finite or sizes below zero; {_AGAIN}")
     return enclosing_boxes(boxes).astype(np.float32)
 
 
@@ -186,14 +191,16 @@ def _ids(values: Any, where: str) -> np.ndarray:
     if not ids.size:
         return np.empty(0, np.int64)
     if ids.ndim != 1 or ids.dtype.kind not in "iu":
-        raise InputError(f"{where}: class ids have shape {ids.shape} and type {ids.dtype}, expected (K,) integers")
+        raise InputError(
+            f"{where}: class ids have shape {ids.shape} and type {ids.dtype}, expected (K,) integers; {_AGAIN}"
+        )
     return ids.astype(np.int64)
 
 
 def _names(values: Any, where: str) -> tuple[str, ...]:
     values = values.tolist() if isinstance(values, np.ndarray) else values
     if not isinstance(values, (list, tuple)) or not all(isinstance(name, str) for name in values):
-        raise InputError(f"{where}: 'name': expected a list of class names")
+        raise InputError(f"{where}: 'name': expected a list of class names; {_AGAIN}")
     return tuple(values)
 
 
@@ -202,5 +209,7 @@ def _matrix(values: Any, where: str) -> np.ndarray:
         return np.eye(4)
     matrix = _numbers(values, f"{where}: 'axis_align_matrix'")
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or not np.allclose(matrix[3], (0, 0, 0, 1)):
-        raise InputError(f"{where}: 'axis_align_matrix': expected 4 rows of 4 finite numbers, the last 0 0 0 1")
+        raise InputError(
+            f"{where}: 'axis_align_matrix': expected 4 rows of 4 finite numbers, the last 0 0 0 1; {_AGAIN}"
+        )
     return matrix

@@ -12,6 +12,8 @@ import numpy as np
 from dspdet3d_ros.datasets.classes import ClassList, class_lists, list_of_dataset
 from dspdet3d_ros.errors import InputError
 
+_AGAIN = "correct the labels"
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -35,11 +37,12 @@ def dataset_classes(path: Path, metainfo: Mapping[str, Any]) -> ClassList | None
     categories = metainfo.get("categories")
     if isinstance(categories, dict):
         if not all(isinstance(number, (int, np.integer)) for number in categories.values()):
-            raise InputError(f"{path}: metainfo 'categories': expected class names with whole numbers as ids")
+            raise InputError(f"{path}: metainfo 'categories': expected class names with whole numbers as ids; {_AGAIN}")
         by_id = {number: name for name, number in categories.items()}
         names = tuple(name for number in range(len(categories)) if isinstance(name := by_id.get(number), str))
         if len(names) < len(categories):
-            raise InputError(f"{path}: metainfo 'categories': expected class names with ids 0 to {len(categories) - 1}")
+            last = len(categories) - 1
+            raise InputError(f"{path}: metainfo 'categories': expected class names with ids 0 to {last}; {_AGAIN}")
         return _with_known_small("the file", names)
     classes = metainfo.get("classes", metainfo.get("CLASSES"))
     if isinstance(classes, (list, tuple)) and classes and all(isinstance(name, str) for name in classes):
@@ -72,7 +75,10 @@ def named(
     known = stated or _list_of_names(scenes)
     if known is None and any(labels.names is None and len(labels.ids) for _, labels in scenes):
         if fallback is None:
-            raise InputError(f"{path}: names no classes; expected 'name' in 'annos', or 'categories' in 'metainfo'")
+            raise InputError(
+                f"{path}: names no classes; add 'name' to 'annos' or 'categories' to 'metainfo', "
+                "or name a model that knows them"
+            )
         known = _with_known_small("the model", tuple(fallback))
     if known is None:
         _check_own_names(path, scenes)
@@ -94,13 +100,13 @@ def _checked(where: str, labels: Labels, known: ClassList) -> Labels:
         if not 0 <= number < len(known.classes):
             raise InputError(
                 f"{where}: class id {number} is out of range: {known.title} has {len(known.classes)} classes, "
-                f"ids 0 to {len(known.classes) - 1}"
+                f"ids 0 to {len(known.classes) - 1}; {_AGAIN}"
             )
     names = tuple(known.classes[number] for number in labels.ids.tolist())
     for number, name, own in zip(labels.ids.tolist(), names, labels.names or names, strict=True):
         if own != name:
             raise InputError(
-                f"{where}: class id {number} is {name!r} in {known.title}, but the object is named {own!r}"
+                f"{where}: class id {number} is {name!r} in {known.title}, but the object is named {own!r}; {_AGAIN}"
             )
     return Labels(labels.ids, names)
 
@@ -111,8 +117,10 @@ def _check_own_names(path: Path, scenes: Sequence[tuple[str, Labels]]) -> None:
     for scene, labels in scenes:
         for number, name in zip(labels.ids.tolist(), labels.names or (), strict=True):
             if number < 0:
-                raise InputError(f"{path}: scene {scene}: class id {number} is out of range: expected 0 or more")
+                raise InputError(
+                    f"{path}: scene {scene}: class id {number} is out of range: expected 0 or more; {_AGAIN}"
+                )
             if name_of.setdefault(number, name) != name or id_of.setdefault(name, number) != number:
                 raise InputError(
-                    f"{path}: scene {scene}: class id {number}, named {name!r}, is named otherwise elsewhere"
+                    f"{path}: scene {scene}: class id {number}, named {name!r}, is named otherwise elsewhere; {_AGAIN}"
                 )

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dspdet3d_ros.errors import InputError, text_of
+from dspdet3d_ros.errors import InputError, no_such_file, text_of
 
 #: A pickle of a few bytes can stand for billions of values; an honest one repeats whole lists seldom.
 MOST_VALUES_A_BYTE = 16
@@ -42,13 +42,14 @@ def read_plain_pickle(path: str | Path) -> Any:
         _expanded(value, MOST_VALUES_A_BYTE * len(data), {})
         return value
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+        raise no_such_file(path) from None
     except _RefusedError as error:
-        raise InputError(f"{path}: expected plain values and numpy arrays, refused {error}") from None
+        raise InputError(
+            f"{path}: expected plain values and numpy arrays, refused {error}; save it anew without anything else"
+        ) from None
     except Exception as error:
         # A damaged pickle makes the parser raise anything.
-        detail = text_of(error)
-        raise InputError(f"{path}: cannot be read as a pickle; it is truncated or damaged: {detail}") from None
+        raise InputError(f"{path}: cannot be read as a pickle: {text_of(error)}; copy or make it again") from None
 
 
 _IN_WORK = object()

@@ -14,11 +14,12 @@ import numpy as np
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.datasets.classes import scannet_md40
 from dspdet3d_ros.datasets.writing import Scan
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.errors import InputError, no_such_file, text_of
 
 #: Class ids of points begin with these; then come the 22 classes, then everything else.
 _SURFACES = ("wall", "floor")
 _LABEL_FROM, _LABEL_TO = "raw_category", "ModelNet40"
+_AGAIN = "download it again"
 
 
 def read_label_map(path: Path) -> dict[str, str]:
@@ -34,10 +35,11 @@ def read_label_map(path: Path) -> dict[str, str]:
         with open(path, newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream, delimiter="\t"))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as a table of labels: {error}") from error
+        raise InputError(f"{path}: cannot be read as a table of labels: {text_of(error)}; {_AGAIN}") from error
     for column in (_LABEL_FROM, _LABEL_TO):
         if not rows or column not in rows[0]:
-            raise InputError(f"{path}: expected a tab-separated table with the columns {_LABEL_FROM} and {_LABEL_TO}")
+            columns = f"{_LABEL_FROM} and {_LABEL_TO}"
+            raise InputError(f"{path}: expected a tab-separated table with the columns {columns}; {_AGAIN}")
     return {row[_LABEL_FROM]: row[_LABEL_TO] or "" for row in rows}
 
 
@@ -54,12 +56,14 @@ def scan_names(folder: Path, listed: Path | None = None) -> list[str]:
         try:
             names = listed.read_text(encoding="utf-8").split()
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{listed}: cannot be read as a list of scans: {error}") from error
+            raise InputError(
+                f"{listed}: cannot be read as a list of scans: {text_of(error)}; name a text file"
+            ) from error
     absent = [name for name in names if Path(name).name != name or not os.path.isdir(folder / name)]
     if absent:
-        raise InputError(f"{folder}: has no folder of the scan {absent[0]}")
+        raise InputError(f"{folder}: has no folder of the scan {absent[0]}; download it, or take it off the list")
     if not names:
-        raise InputError(f"{listed or folder}: no scans; expected folders scene*/ with *.aggregation.json")
+        raise InputError(f"{listed or folder}: no scans; name the folder that holds scene*/ with *.aggregation.json")
     return names
 
 
@@ -80,7 +84,9 @@ def read_scan(folder: Path, label_of: dict[str, str]) -> Scan:
     segments_path = folder / f"{name}_vh_clean_2.0.010000.segs.json"
     segments = _json(segments_path, lambda data: np.array(data["segIndices"], np.int64))
     if segments.shape != (len(cloud.xyz),):
-        raise InputError(f"{segments_path}: has {segments.size} entries, but the mesh has {len(cloud.xyz)} vertices")
+        raise InputError(
+            f"{segments_path}: has {segments.size} entries, but the mesh has {len(cloud.xyz)} vertices; {_AGAIN}"
+        )
     groups_path = folder / f"{name}.aggregation.json"
     groups = _json(groups_path, _groups)
     align = _alignment(folder / f"{name}.txt")
@@ -92,7 +98,7 @@ def read_scan(folder: Path, label_of: dict[str, str]) -> Scan:
     objects = []
     for number, label, parts in groups:
         if label not in label_of:
-            raise InputError(f"{groups_path}: the label {label!r} is not in the label map")
+            raise InputError(f"{groups_path}: the label {label!r} is not in the label map; add it there")
         own_id = own_ids.get(label_of[label], len(own_ids))
         of_object = np.isin(segments, parts)
         instance[of_object], semantic[of_object] = number + 1, own_id
@@ -126,9 +132,10 @@ def _json(path: Path, use: Callable[[Any], Any]) -> Any:
     try:
         return use(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+        raise no_such_file(path) from None
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise InputError(f"{path}: damaged, or not a file of ScanNet: {type(error).__name__} {error}") from error
+        reason = f"{type(error).__name__} {text_of(error)}"
+        raise InputError(f"{path}: damaged, or not a file of ScanNet: {reason}; {_AGAIN}") from error
 
 
 def _alignment(path: Path) -> np.ndarray:
@@ -136,16 +143,16 @@ def _alignment(path: Path) -> np.ndarray:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
+        raise InputError(f"{path}: cannot be read: {text_of(error)}; {_AGAIN}") from error
     line = next((line for line in lines if line.strip().startswith("axisAlignment")), None)
     if line is None:
         return np.eye(4)
     try:
         matrix = np.array(line.partition("=")[2].split(), np.float64).reshape(4, 4)
     except ValueError:
-        raise InputError(f"{path}: axisAlignment: expected 16 numbers") from None
+        raise InputError(f"{path}: axisAlignment: expected 16 numbers; {_AGAIN}") from None
     if not np.isfinite(matrix).all():
-        raise InputError(f"{path}: axisAlignment: expected 16 finite numbers")
+        raise InputError(f"{path}: axisAlignment: expected 16 finite numbers; {_AGAIN}")
     return matrix
 
 

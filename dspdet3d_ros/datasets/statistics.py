@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dspdet3d_ros.datasets.scene import LabelledScene
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.errors import missing_package
 
 VOXEL = 0.01
 #: Planes are looked at in squares of this edge, metres.
@@ -115,7 +115,7 @@ def _neighbour_distances(xyz: np.ndarray) -> np.ndarray:
     try:
         from scipy.spatial import cKDTree
     except ImportError as error:
-        raise InputError("statistics need the Python package scipy: pip install scipy") from error
+        raise missing_package("statistics", "scipy") from error
     chosen = np.random.default_rng(0).permutation(len(xyz))[:_SAMPLE]
     distances = cKDTree(xyz).query(xyz[chosen], 2)[0][:, 1]
     return distances[np.isfinite(distances)]

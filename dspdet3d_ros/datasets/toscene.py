@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dspdet3d_ros.clouds.arrays import check_archive
+from dspdet3d_ros.clouds.arrays import Layout, read_arrays
 from dspdet3d_ros.datasets.classes import TOSCENE_FURNITURE, toscene_down
 from dspdet3d_ros.datasets.writing import Scan
 from dspdet3d_ros.errors import InputError
@@ -18,12 +18,13 @@ SOURCE_IDS = (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33, 34, 36, 39, *
 #: No thing in a room is larger.
 LARGEST_M = 1000.0
 
-_SHAPES = {
-    "xyz": (None, 3),
-    "color": (None, 3),
-    "instance_label": (None,),
-    "semantic_label": (None,),
-    "bbox": (None, 7),
+_AGAIN = "download the scan again, or leave it out"
+_LAYOUTS: dict[str, Layout] = {
+    "xyz": ("fiu", (None, 3)),
+    "color": ("fiu", (None, 3)),
+    "instance_label": ("fiu", (None,)),
+    "semantic_label": ("fiu", (None,)),
+    "bbox": ("fiu", (None, 7)),
 }
 
 
@@ -49,7 +50,9 @@ def scan_files(folder: Path) -> dict[str, list[Path]]:
     found = {split: sorted((folder / split).glob("*.npz")) for split in ("train", "val")}
     found = {split: files for split, files in found.items() if files} or {"": sorted(folder.glob("*.npz"))}
     if not any(found.values()):
-        raise InputError(f"{folder}: no scans; expected .npz files, in train/ and val/ or in the folder itself")
+        raise InputError(
+            f"{folder}: no scans; expected .npz files, in train/ and val/ or in the folder itself; check the path"
+        )
     return found
 
 
@@ -68,9 +71,13 @@ def read_scan(path: Path, seed: int) -> Scan:
     boxes, source_ids = arrays["bbox"][:, :6].astype(np.float64), arrays["bbox"][:, 6]
     unknown = source_ids[~np.isin(source_ids, SOURCE_IDS)]
     if len(unknown):
-        raise InputError(f"{path}: 'bbox': class id {unknown[0]:g} is out of range: expected one of the 70 of TO-SCENE")
+        raise InputError(
+            f"{path}: 'bbox': class id {unknown[0]:g} is out of range: expected one of the 70 of TO-SCENE; {_AGAIN}"
+        )
     if not np.isfinite(boxes).all() or (boxes[:, 3:] < 0).any() or (boxes[:, 3:] > LARGEST_M).any():
-        raise InputError(f"{path}: 'bbox' holds values that are not finite, or sizes not in 0..{LARGEST_M:g} m")
+        raise InputError(
+            f"{path}: 'bbox' holds values that are not finite, or sizes not in 0..{LARGEST_M:g} m; {_AGAIN}"
+        )
     ids = np.array([SOURCE_IDS.index(int(number)) for number in source_ids], np.int64)
     keep = _kept(path, arrays, boxes, ids, np.random.default_rng([seed, zlib.crc32(path.stem.encode())]))
     points = np.column_stack([arrays["xyz"], arrays["color"]])[keep].astype(np.float32)
@@ -96,7 +103,7 @@ def _kept(
     labelled = np.isin(arrays["semantic_label"], SOURCE_IDS)
     instances = np.unique(arrays["instance_label"][labelled])
     if len(instances) > len(boxes):
-        raise InputError(f"{path}: has {len(instances)} labelled instances, but only {len(boxes)} boxes")
+        raise InputError(f"{path}: has {len(instances)} labelled instances, but only {len(boxes)} boxes; {_AGAIN}")
     for instance, box, class_id in zip(instances, boxes, ids, strict=False):
         rows = np.flatnonzero(labelled & (arrays["instance_label"] == instance))
         most = most_points(box[3:])
@@ -106,29 +113,11 @@ def _kept(
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        check_archive(path)
-        with np.load(path, allow_pickle=False) as stored:
-            missing = [key for key in _SHAPES if key not in stored]
-            if missing:
-                raise InputError(f"{path}: expected a scan of TO-SCENE, but it has no '{missing[0]}'")
-            arrays = {key: stored[key] for key in _SHAPES}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except InputError as error:
-        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from error
-    except Exception as error:
-        # A damaged file makes the parsers raise anything: zip, tokens of the header, memory errors.
-        raise InputError(f"{path}: cannot be read as .npz; it is truncated or damaged: {error}") from error
+    arrays = read_arrays(path, _LAYOUTS, "a scan of TO-SCENE")
     for key, array in arrays.items():
-        shape = _SHAPES[key]
-        fits = array.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
-        if not fits or array.dtype.kind not in "fiu":
-            raise InputError(
-                f"{path}: '{key}' has shape {array.shape} and type {array.dtype}, expected numbers {shape}"
-            )
         if key != "bbox" and len(array) != len(arrays["xyz"]):
-            raise InputError(f"{path}: '{key}' has {len(array)} rows, but there are {len(arrays['xyz'])} points")
+            count = len(arrays["xyz"])
+            raise InputError(f"{path}: '{key}' has {len(array)} rows, but there are {count} points; {_AGAIN}")
     if not arrays["xyz"].size or not np.isfinite(arrays["xyz"]).all():
-        raise InputError(f"{path}: 'xyz': expected finite numbers")
+        raise InputError(f"{path}: 'xyz': expected at least one point, all finite; {_AGAIN}")
     return arrays

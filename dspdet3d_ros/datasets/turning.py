@@ -63,7 +63,9 @@ def turned(scene: LabelledScene, degrees: float) -> LabelledScene:
         InputError: the scene does not say which points belong to which box.
     """
     if scene.inst is None:
-        raise InputError(f"scene {scene.name}: cannot be turned: it does not say which points belong to which box")
+        raise InputError(
+            f"scene {scene.name}: cannot be turned: it does not say which points belong to which box; add 'inst' to it"
+        )
     xyz = scene.xyz @ turn("z", np.deg2rad(degrees)).T
     boxes, seen, inst = measured(xyz, scene.inst, len(scene.boxes))
     names = tuple(name for name, kept in zip(scene.names, seen, strict=True) if kept)

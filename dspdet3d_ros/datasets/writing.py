@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dspdet3d_ros.datasets.infos import POINTS_FOLDER
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.errors import InputError, unwritable
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _whole(folder: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written: {error.strerror or error}") from error
+        raise unwritable(folder, error) from error
 
 
 def _write_scan(folder: Path, scan: Scan) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dspdet3d_ros.errors import InputError, text_of
+from dspdet3d_ros.errors import InputError, text_of, unwritable
+from dspdet3d_ros.output import writing_whole
 
 _FAULTS_LISTED = 12
 
@@ -49,7 +50,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     state = contents.get("state_dict") if isinstance(contents, dict) else None
     plain = isinstance(state, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items())
     if not plain:
-        raise InputError(f"checkpoint {path}: expected a mapping with 'state_dict', names to tensors")
+        raise InputError(
+            f"checkpoint {path}: expected a mapping with 'state_dict', names to tensors; name another file"
+        )
     return contents
 
 
@@ -76,7 +79,10 @@ def load_weights(network: nn.Module, state: dict[str, Tensor], source: str) -> N
     ]
     if faults:
         more = f" and {len(faults) - _FAULTS_LISTED} more" if len(faults) > _FAULTS_LISTED else ""
-        raise InputError(f"checkpoint {source} does not fit the model: {'; '.join(faults[:_FAULTS_LISTED])}{more}")
+        raise InputError(
+            f"checkpoint {source} does not fit the model: {', '.join(faults[:_FAULTS_LISTED])}{more}; "
+            "name the model it was trained as, or other weights"
+        )
     network.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in state.items()})
 
 
@@ -86,14 +92,8 @@ def save_checkpoint(path: Path, contents: dict[str, Any]) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    temporary = path.with_name(path.name + ".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(temporary, "wb") as file:
-                torch.save(contents, file)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}") from error
+        with writing_whole(path) as part, open(part, "wb") as file:
+            torch.save(contents, file)
+    except RuntimeError as error:  # so torch reports what its writer could not write
+        raise unwritable(path, error) from error

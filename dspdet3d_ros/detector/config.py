@@ -56,11 +56,12 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         if not self.classes or len(set(self.classes)) != len(self.classes):
-            raise InputError("classes: expected at least one name and no name twice")
+            raise InputError(f"classes: expected at least one name and no name twice, got {list(self.classes)[:20]}")
         if not self.voxel_size > 0:
             raise InputError(f"voxel_size: expected a positive number of metres, got {self.voxel_size}")
         if len(self.widths) != 4 or len(self.blocks) != 4 or min(*self.widths, *self.blocks, self.head_width) < 1:
-            raise InputError("widths, blocks: expected four positive integers each, and a positive head_width")
+            got = f"{list(self.widths)}, {list(self.blocks)} and {self.head_width}"
+            raise InputError(f"widths, blocks, head_width: expected four positive integers, four and one, got {got}")
         if self.nms_overlap not in ("3d", "plan_view"):
             raise InputError(f"nms_overlap: expected '3d' or 'plan_view', got {self.nms_overlap!r}")
 
@@ -76,12 +77,14 @@ class ModelConfig:
         if unknown:
             raise InputError(f"{sorted(unknown)[0]}: unknown key; known are {', '.join(sorted(known))}")
         if "classes" not in values:
-            raise InputError("classes: missing; expected a list of class names")
+            raise InputError("classes: missing; add a list of class names")
         arguments: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
         try:
             return cls(**arguments)
         except TypeError as error:
-            raise InputError(f"model values: {error}") from error
+            raise InputError(
+                f"model values: {text_of(error)}; the models that come with the package show them"
+            ) from error
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `from_dict` takes them."""
@@ -103,11 +106,11 @@ def read_model_file(model: str) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text())
     except OSError:
-        raise InputError(f"model {model!r}: expected one of {', '.join(model_names())} or a .yaml file") from None
+        raise InputError(f"model {model!r}: no such model; name one of {', '.join(model_names())}, or a file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"model file {path}: not readable as yaml: {text_of(error)}") from error
+        raise InputError(f"model file {path}: not readable as yaml: {text_of(error)}; correct it") from error
     if not isinstance(values, dict) or not isinstance(values.get("model"), dict):
-        raise InputError(f"model file {path}: expected a mapping with the key 'model'")
+        raise InputError(f"model file {path}: expected a mapping with the key 'model'; docs/own_objects.md shows one")
     return values
 
 

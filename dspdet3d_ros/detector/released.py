@@ -133,10 +133,10 @@ def _most_common(kernels: Mapping[str, tuple[int, ...]], pattern: str, source: s
     """Output channels that most tensors of a matching name have."""
     channels = Counter(shape[-1] for name, shape in kernels.items() if re.fullmatch(pattern, name))
     if not channels:
-        some = ", ".join(list(kernels)[:3]) or "none"
-        wanted = pattern.replace("\\", "")
+        some = ", ".join([*kernels][:3]) or "none"
+        wanted = pattern.split("|")[0].replace("\\.", ".").replace("\\d+", "*").replace("\\d", "*")
         raise InputError(
-            f"checkpoint {source}: expected tensors of DSPDet3D, missing {wanted}; its tensors: {some} ..."
+            f"checkpoint {source}: expected tensors of DSPDet3D, such as {wanted}, found {some}; name another file"
         )
     return channels.most_common(1)[0][0]
 
@@ -177,7 +177,10 @@ def _base(
     if model is not None:
         config = load_model_config(model)
         if len(config.classes) != count:
-            raise InputError(f"checkpoint {source}: has {count} classes, but model {model} has {len(config.classes)}")
+            raise InputError(
+                f"checkpoint {source}: has {count} classes, but model {model} has {len(config.classes)}; "
+                "name another model"
+            )
         return config, model
     packaged = {name: load_model_config(name) for name in model_names()}
     for name, config in packaged.items():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dspdet3d_ros.datasets.scene import ANY_CLASS, LabelledScene
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.errors import InputError, missing_package
 from dspdet3d_ros.evaluation.report import Found
 
 
@@ -47,7 +47,7 @@ class Clustering:
         start = time.perf_counter()
         table_z = scene.table_z if self.table_z is None else self.table_z
         if table_z is None:
-            raise InputError(f"scene {scene.name}: does not say how high its table is; give the height")
+            raise InputError(f"scene {scene.name}: does not say how high its table is; give the height (--table-z)")
         points = scene.xyz[scene.xyz[:, 2] > table_z + self.table_margin]
         points = points[np.unique(np.floor(points / self.cell).astype(np.int64), axis=0, return_index=True)[1]]
         labels = clusters(points, self.reach, self.least_neighbours)
@@ -93,5 +93,5 @@ def _import_scipy() -> tuple[Any, Any, Any]:
         from scipy.sparse.csgraph import connected_components
         from scipy.spatial import cKDTree
     except ImportError:
-        raise InputError("the clustering baseline needs SciPy: pip install 'dspdet3d_ros[evaluate]'") from None
+        raise missing_package("the clustering baseline", "scipy") from None
     return coo_matrix, connected_components, cKDTree

@@ -14,9 +14,9 @@ from tqdm import tqdm
 from dspdet3d_ros.datasets.scene import SceneSet
 from dspdet3d_ros.detector.head import LEVELS
 from dspdet3d_ros.detector.predictor import Detector
-from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.evaluation.memory import peak_of
 from dspdet3d_ros.evaluation.report import Judged, figures, finder
+from dspdet3d_ros.figure import new_figure, write_figure
 
 TAUS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
@@ -84,13 +84,7 @@ def plot(path: Path, rows: Sequence[dict[str, Any]], title: str) -> None:
     Raises:
         InputError: matplotlib is missing or the file cannot be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise InputError("drawing needs the Python package matplotlib: pip install matplotlib") from None
-    figure = Figure(figsize=(8, 7), dpi=100)
-    canvas = FigureCanvasAgg(figure)
+    figure = new_figure(8, 7, dpi=100)
     above, below = figure.subplots(2, 1, sharex=True)
     taus = [row["tau"] for row in rows]
     for key, label in (("ap25", "AP25"), ("ap50", "AP50")):
@@ -108,8 +102,4 @@ def plot(path: Path, rows: Sequence[dict[str, Any]], title: str) -> None:
         axes.grid(alpha=0.3)
         axes.legend()
     figure.tight_layout()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        canvas.print_png(str(path))
-    except OSError as error:
-        raise InputError(f"{path}: the picture cannot be written: {error.strerror or error}") from error
+    write_figure(path, figure)

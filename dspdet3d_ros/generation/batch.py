@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.errors import missing_package
 from dspdet3d_ros.generation.catalogue import Catalogue
 from dspdet3d_ros.generation.files import save_scene
 from dspdet3d_ros.generation.scene import generate_scene, thinned
+from dspdet3d_ros.output import make_folder
 
 
 def write_scenes(
@@ -29,10 +30,7 @@ def write_scenes(
     `count` and `first_seed` are at least 0, `workers` and `most` at least 1. Returns the number written. Raises
     InputError for a folder that cannot be made, or whatever a scene raises.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot make the folder: {error.strerror}") from error
+    make_folder(folder)
     missing = [seed for seed in range(first_seed, first_seed + count) if not _file(folder, seed).exists()]
     task = partial(
         _write, folder=folder, kind=kind, most=most, catalogue=None if catalogue is None else Catalogue.open(catalogue)
@@ -49,9 +47,7 @@ def _count(done: Iterable[None], total: int) -> int:
     try:
         from tqdm import tqdm
     except ImportError as error:
-        raise InputError(
-            "generating scenes needs the package 'tqdm', which is not installed: pip install dspdet3d_ros[train]"
-        ) from error
+        raise missing_package("generating scenes", "tqdm") from error
     return sum(1 for _ in tqdm(done, total=total, unit="scene"))
 
 

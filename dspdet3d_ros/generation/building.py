@@ -12,6 +12,7 @@ from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.generation.files import load_scene, save_scene
 from dspdet3d_ros.generation.rooms import WALL
 from dspdet3d_ros.generation.scene import Scene, room_scene, thinned
+from dspdet3d_ros.output import make_folder
 
 #: Inside of every room, metres.
 ROOM_SIZE = (4.8, 4.2, 2.6)
@@ -57,10 +58,7 @@ def room_places(rooms: int) -> np.ndarray:
 def _kept_room(seed: int, number: int, folder: Path | None) -> Scene:
     if folder is None:
         return _room(seed, number)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot make the folder: {error.strerror}") from error
+    make_folder(folder)
     path = folder / f"{__version__}-building{seed}-room{number}.npz"
     if not path.exists():
         save_scene(path, _room(seed, number))

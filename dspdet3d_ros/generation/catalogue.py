@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.errors import InputError, text_of
 from dspdet3d_ros.generation.meshes import Mesh
 
 PROPERTIES = "PluginFurnitureCatalog.properties"
@@ -25,6 +25,7 @@ _LARGEST_FILE = 64 << 20
 #: Triangles of a model at the most: one with more would take longer to scan than the rest of the scene.
 _MOST_FACES = 40_000
 _SHARE = 0.5
+_AGAIN = "copy it again, or take it out of the folder"
 _GREY = np.full(3, 128, np.float32)
 # What a damaged, encrypted or oddly packed file makes zipfile and the parsers raise.
 _UNREADABLE = (OSError, KeyError, ValueError, IndexError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile)
@@ -97,7 +98,8 @@ class Catalogue:
                 models.setdefault(name, []).append(model)
         if not models:
             raise InputError(
-                f"{folder}: expected .sh3f catalogues with small things, found {len(files)} files of that kind"
+                f"{folder}: expected .sh3f catalogues with small things, found {len(files)} files of that kind; "
+                "name another folder"
             )
         return cls(models)
 
@@ -126,7 +128,10 @@ def _models(path: Path) -> list[tuple[str, Model]]:
         named = [(class_, entry) for entry in entries.values() if (class_ := _class_of(entry.get("name", "")))]
         return [(class_, _model(path, entry)) for class_, entry in named if _edge(entry) <= _LONGEST]
     except _UNREADABLE as error:
-        raise InputError(f"{path}: expected a furniture catalogue of Sweet Home 3D, cannot read it: {error}") from error
+        reason = text_of(error)
+        raise InputError(
+            f"{path}: expected a furniture catalogue of Sweet Home 3D, cannot read it: {reason}; {_AGAIN}"
+        ) from error
 
 
 def _class_of(name: str) -> str | None:
@@ -157,7 +162,8 @@ def _read(model: Model) -> Mesh | None:
         if faces.min() < 0 or faces.max() >= len(vertices) or not np.isfinite(vertices).all():
             raise ValueError("faces name vertices that are not there, or coordinates are not finite")
     except _UNREADABLE as error:
-        raise InputError(f"{model.archive}: {model.member}: cannot be read as OBJ: {error}") from error
+        reason = text_of(error)
+        raise InputError(f"{model.archive}: {model.member}: cannot be read as OBJ: {reason}; {_AGAIN}") from error
     turned = vertices @ np.array(model.rotation).reshape(3, 3).T
     upright = turned[:, [0, 2, 1]] * [1, -1, 1]
     kept, renumbered = np.unique(faces, return_inverse=True)

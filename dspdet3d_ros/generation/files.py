@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dspdet3d_ros.clouds.arrays import check_archive
+from dspdet3d_ros.clouds.arrays import Layout, read_arrays
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.generation.scene import Scene
+from dspdet3d_ros.output import writing_whole
 
 SCALE = 0.0005  # metres a unit: int16 then reaches 16 m, and half a millimetre is far below any sensor's noise
-_SHAPES = {
+_AGAIN = "make the scene again with `dspdet3d generate`"
+_LAYOUTS: dict[str, Layout] = {
     "xyz": ("iu", (None, 3)),
     "scale": ("f", ()),
     "rgb": ("u", (None, 3)),
@@ -37,27 +39,22 @@ def save_scene(path: str | os.PathLike[str], scene: Scene) -> None:
     units = np.rint(scene.xyz / SCALE)
     if len(units) and not (np.abs(units) < 32767).all():
         raise InputError(
-            f"{path}: expected points within {32767 * SCALE:.1f} m of the origin, got {np.abs(scene.xyz).max():.1f} m"
+            f"{path}: expected points within {32767 * SCALE:.1f} m of the origin, got {np.abs(scene.xyz).max():.1f} m; "
+            "move the scene to the origin"
         )
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(part, "wb") as stream:
-            np.savez_compressed(
-                stream,
-                xyz=units.astype(np.int16),
-                scale=np.float64(SCALE),
-                rgb=scene.rgb,
-                inst=scene.inst,
-                boxes=scene.boxes,
-                full_boxes=scene.full_boxes,
-                names=np.array(scene.names, dtype=np.str_),
-                kind=np.str_(scene.kind),
-                tags=np.array(scene.tags, dtype=np.str_),
-            )
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot write the scene: {error.strerror or error}") from error
+    with writing_whole(path) as part, open(part, "wb") as stream:
+        np.savez_compressed(
+            stream,
+            xyz=units.astype(np.int16),
+            scale=np.float64(SCALE),
+            rgb=scene.rgb,
+            inst=scene.inst,
+            boxes=scene.boxes,
+            full_boxes=scene.full_boxes,
+            names=np.array(scene.names, dtype=np.str_),
+            kind=np.str_(scene.kind),
+            tags=np.array(scene.tags, dtype=np.str_),
+        )
 
 
 def load_scene(path: str | os.PathLike[str]) -> Scene:
@@ -66,20 +63,7 @@ def load_scene(path: str | os.PathLike[str]) -> Scene:
     Raises InputError, naming the file and the fault, if it cannot be read, lacks a key, or its arrays do not fit.
     """
     path = Path(path)
-    try:
-        check_archive(path)
-        with np.load(path, allow_pickle=False) as stored:
-            missing = [key for key in _SHAPES if key not in stored]
-            if missing:
-                raise InputError(f"{path}: expected a generated scene, but it has no '{missing[0]}'")
-            arrays = {key: stored[key] for key in _SHAPES}
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except InputError as error:
-        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from error
-    except Exception as error:
-        # A damaged file makes the parsers raise anything.
-        raise InputError(f"{path}: expected an npz of a generated scene, cannot read it: {error}") from error
+    arrays = read_arrays(path, _LAYOUTS, "a generated scene")
     _check(path, arrays)
     return Scene(
         xyz=(arrays["xyz"] * float(arrays["scale"])).astype(np.float32),
@@ -94,17 +78,13 @@ def load_scene(path: str | os.PathLike[str]) -> Scene:
 
 
 def _check(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    for key, (kinds, shape) in _SHAPES.items():
-        array = arrays[key]
-        fits = array.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
-        # An empty list of names has no type worth checking.
-        if not fits or (array.dtype.kind not in kinds and array.size):
-            raise InputError(f"{path}: '{key}' has shape {array.shape} and type {array.dtype}, expected {shape}")
     count, things = len(arrays["xyz"]), len(arrays["boxes"])
     for key, expected in (("rgb", count), ("inst", count), ("full_boxes", things), ("names", things)):
         if len(arrays[key]) != expected:
-            raise InputError(f"{path}: '{key}' has {len(arrays[key])} rows, expected {expected}")
+            raise InputError(f"{path}: '{key}' has {len(arrays[key])} rows, expected {expected}; {_AGAIN}")
     if count and arrays["inst"].max() > things:
-        raise InputError(f"{path}: 'inst' names thing {arrays['inst'].max()}, but there are {things} boxes")
+        raise InputError(f"{path}: 'inst' names thing {arrays['inst'].max()}, but there are {things} boxes; {_AGAIN}")
     if not (np.isfinite(arrays["boxes"]).all() and np.isfinite(arrays["full_boxes"]).all() and arrays["scale"] > 0):
-        raise InputError(f"{path}: 'boxes', 'full_boxes' or 'scale' hold values that are not finite or not positive")
+        raise InputError(
+            f"{path}: 'boxes', 'full_boxes' or 'scale' hold values that are not finite or not positive; {_AGAIN}"
+        )

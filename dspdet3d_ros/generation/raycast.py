@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.errors import missing_package
 from dspdet3d_ros.generation.meshes import Mesh
 
 
@@ -43,9 +43,7 @@ def _embree() -> tuple[type, type]:
         from embreex.mesh_construction import TriangleMesh
         from embreex.rtcore_scene import EmbreeScene
     except ImportError as error:
-        raise InputError(
-            "generating scenes needs the package 'embreex', which is not installed: pip install dspdet3d_ros[train]"
-        ) from error
+        raise missing_package("generating scenes", "embreex") from error
     return EmbreeScene, TriangleMesh
 
 

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.output import writing
 from dspdet3d_ros.page.contents import Report
 
 TEMPLATE = Path(__file__).parent / "template"
@@ -25,11 +25,8 @@ def write_page(path: str | Path, report: Report) -> None:
         InputError: the file cannot be written.
     """
     text = page_text(report)
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
         Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: the page cannot be written: {error.strerror or error}") from error
 
 
 def page_text(report: Report) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from dspdet3d_ros.clouds.cloud import LabelledBoxes
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.figure import new_figure, write_figure
 from dspdet3d_ros.picture.framing import cut_height, extent, surroundings
 from dspdet3d_ros.picture.labels import place_labels
 from dspdet3d_ros.picture.views import (
@@ -77,16 +77,10 @@ def draw_detections(
     Raises:
         InputError: matplotlib is missing or the file cannot be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise InputError("drawing needs the Python package matplotlib: pip install matplotlib") from None
+    width, height = 2 * PANEL + 3 * MARGIN, PANEL + HEADER + MARGIN
+    figure = new_figure(width / DPI, height / DPI, DPI, facecolor="white")
     boxes = _all_boxes(detections, truth)
     xyz, colours = _displayed(np.asarray(xyz).reshape(-1, 3), rgb, boxes)
-    width, height = 2 * PANEL + 3 * MARGIN, PANEL + HEADER + MARGIN
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
     room = extent(xyz, boxes)
     near = surroundings(boxes, room)
     azimuth = best_azimuth(xyz, inside(xyz, boxes) if len(boxes) else np.ones(len(xyz), bool), near)
@@ -101,11 +95,7 @@ def draw_detections(
     _draw_scale(figure.axes[0], plan)
     figure.text(MARGIN / width, 1 - 22 / height, title or _summary(detections, truth), fontsize=13)
     _draw_key(figure, width, height, truth)
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        canvas.print_png(str(path))
-    except OSError as error:
-        raise InputError(f"{path}: the picture cannot be written: {error.strerror or error}") from error
+    write_figure(path, figure)
 
 
 def _summary(detections: ScoredBoxes, truth: LabelledBoxes | None) -> str:

@@ -15,7 +15,7 @@ from dspdet3d_ros import report
 from dspdet3d_ros.clouds.cloud import Cloud
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.json_file import write_json
+from dspdet3d_ros.output import write_json, writing
 from dspdet3d_ros.ros.client import Client, ClientError, NodeProcess, isolate
 
 DEMO_CLOUD = Path(__file__).resolve().parents[1] / "data" / "demo_scene.npz"
@@ -46,12 +46,9 @@ def run(args: argparse.Namespace) -> None:
     """
     cloud = read_cloud(args.cloud)
     out: Path = args.out
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        log = out / "node.log"
+    log = out / "node.log"
+    with writing(log):
         log.touch()
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written: {error.strerror or error}") from error
     isolate()
     namespace = f"/demo_{os.getpid()}"
     _say(f"starting the detector node; its log is {log}")

@@ -15,6 +15,7 @@ from std_msgs.msg import Header
 from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError
 
 POLL_S = 0.01
+_MEND = "correct it where it is published"
 NO_TF2 = (
     "tf2_ros cannot be imported by this Python; install it (apt install ros-$ROS_DISTRO-tf2-ros-py) and source ROS, "
     "or leave target_frame empty"
@@ -39,7 +40,7 @@ def rotation_matrix(quaternion: Sequence[float]) -> np.ndarray:
     q = np.asarray(quaternion, np.float64)
     length = np.linalg.norm(q)
     if not np.isfinite(length) or length < 1e-6:
-        raise FrameError(f"the transform's rotation is {q.tolist()}; expected a quaternion")
+        raise FrameError(f"the transform's rotation is {q.tolist()}, expected a quaternion; {_MEND}")
     (x, y, z), w = q[:3] / length, q[3] / length
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     return np.eye(3) + 2 * w * cross + 2 * cross @ cross
@@ -61,7 +62,7 @@ def moved(xyz: np.ndarray, translation: Sequence[float], quaternion: Sequence[fl
     """
     shift = np.asarray(translation, np.float64)
     if not np.isfinite(shift).all():
-        raise FrameError(f"the transform's translation is {shift.tolist()}; expected finite numbers")
+        raise FrameError(f"the transform's translation is {shift.tolist()}, expected finite numbers; {_MEND}")
     return xyz.astype(np.float64) @ rotation_matrix(quaternion).T + shift
 
 
@@ -100,12 +101,16 @@ class TargetFrame:
         if source == self._frame:
             return xyz, header
         if not source:
-            raise FrameError(f"header.frame_id is empty; a frame is needed to reach target_frame '{self._frame}'")
+            raise FrameError(
+                f"header.frame_id is empty: a frame is needed to reach target_frame '{self._frame}'; fill it in"
+            )
         if self._tf2 is None:
-            raise FrameError(f"no transform from '{source}' to '{self._frame}': {NO_TF2}")
+            raise FrameError(f"no transform from '{source}' to '{self._frame}'; {NO_TF2}")
         if not (header.stamp.sec or header.stamp.nanosec):
             # For tf2 a time of zero means the latest transform, which is not that of the cloud.
-            raise FrameError(f"header.stamp is zero; a stamp is needed to reach target_frame '{self._frame}'")
+            raise FrameError(
+                f"header.stamp is zero: a stamp is needed to reach target_frame '{self._frame}'; fill it in"
+            )
         transform = self._lookup(source, Time.from_msg(header.stamp))
         shift, turn = transform.translation, transform.rotation
         points = moved(xyz, (shift.x, shift.y, shift.z), (turn.x, turn.y, turn.z, turn.w))
@@ -132,6 +137,6 @@ class TargetFrame:
                     known = " ".join(self._buffer.all_frames_as_yaml().split())[:600]
                     raise FrameError(
                         f"no transform from '{source}' to '{self._frame}' within {self._timeout_s:g} s: {reason}; "
-                        f"the frames there are: {known}"
+                        f"publish it, or name one of the frames there are: {known}"
                     ) from None
             time.sleep(POLL_S)

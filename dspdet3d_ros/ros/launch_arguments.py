@@ -130,7 +130,7 @@ def boolean(values: Mapping[str, str], name: str) -> bool:
         InputError: it is something else.
     """
     if values[name] not in BOOLEANS:
-        raise InputError(f"{name}:={values[name]}: true or false expected")
+        raise InputError(f"{name}:={values[name]}: expected true or false; correct the argument")
     return values[name].lower() == "true"
 
 
@@ -145,7 +145,7 @@ def seconds(values: Mapping[str, str], name: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < float("inf"):
-        raise InputError(f"{name}:={values[name]}: a number of seconds expected")
+        raise InputError(f"{name}:={values[name]}: expected a number of seconds; correct the argument")
     return value
 
 

@@ -61,9 +61,9 @@ def check_message(message: PointCloud2) -> None:
     """
     stamp = message.header.stamp
     if stamp.nanosec >= S_TO_NS:
-        raise CloudLayoutError("stamp", f"header.stamp.nanosec is {stamp.nanosec}; expected less than a second")
+        raise CloudLayoutError("stamp", f"header.stamp.nanosec is {stamp.nanosec}, expected less than a second")
     if stamp.sec < 0:
-        raise CloudLayoutError("stamp", f"header.stamp.sec is {stamp.sec}; expected no time before 1970")
+        raise CloudLayoutError("stamp", f"header.stamp.sec is {stamp.sec}, expected no time before 1970")
     check(message)
 
 

@@ -28,7 +28,7 @@ class StampOrder:
         back_ns = self._last - stamp_ns
         if 0 < back_ns <= RESTART_NS and self._refused_in_a_row + 1 < RESTART_CLOUDS:
             self._refused_in_a_row += 1
-            return f"its stamp is {back_ns / 1e6:.3g} ms older than that of an earlier cloud; expected them in order"
+            return f"its stamp is {back_ns / 1e6:.3g} ms older than that of an earlier cloud"
         self._last, self._refused_in_a_row = stamp_ns, 0
         return None
 

@@ -93,7 +93,7 @@ class CoordinateSet:
                     "recentre the cloud or crop far outliers"
                 )
             if first_batch < 0 or last_batch >= MAX_BATCH:
-                raise InputError(f"batch index: expected 0..{MAX_BATCH - 1}")
+                raise InputError(f"batch index: expected 0..{MAX_BATCH - 1}, got {first_batch}..{last_batch}")
         keys, order = torch.sort(pack(coords), stable=True)
         first = torch.ones_like(keys, dtype=torch.bool)
         first[1:] = keys[1:] != keys[:-1]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from dspdet3d_ros.detector.config import read_model_file
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.errors import InputError, text_of
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,11 @@ class TrainingConfig:
                 f"got {list(self.keep_thresholds)} and {self.unpruned_share}"
             )
         if min(self.epochs, self.repeat, self.batch_size, self.points_per_scene) < 1 or self.iterations < 0:
-            raise InputError("epochs, repeat, batch_size, points_per_scene: expected at least 1; iterations at least 0")
+            least = min(self.epochs, self.repeat, self.batch_size, self.points_per_scene)
+            raise InputError(
+                "epochs, repeat, batch_size, points_per_scene, iterations: expected at least 1, iterations at least 0, "
+                f"got {least} and {self.iterations}"
+            )
 
     def with_iterations(self, scenes: int, processes: int) -> TrainingConfig:
         """The recipe with the number of steps settled for a number of scenes and processes."""
@@ -114,4 +118,4 @@ def load_training_config(model: str, **overrides: Any) -> TrainingConfig:
     try:
         return TrainingConfig(**values)
     except TypeError as error:
-        raise InputError(f"model {model}: training: {error}") from error
+        raise InputError(f"model {model}: training: {text_of(error)}; docs/training.md shows what there is") from error

@@ -82,7 +82,9 @@ class CropDataset(Dataset):
         self._rank, self._processes = rank, processes
         things = np.array([len(scene.boxes) for scene in scenes], np.float64)
         if not things.sum():
-            raise InputError("training scenes: expected at least one labelled thing, found none")
+            raise InputError(
+                "training scenes: expected at least one labelled thing, found none; label some, or generate scenes"
+            )
         self._chance = things / things.sum()
         self._members = _by_class(scenes)
 

@@ -16,7 +16,8 @@ from tqdm import tqdm
 from dspdet3d_ros.detector.checkpoint import load_weights, read_checkpoint, save_checkpoint
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.network import DSPDet3D
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.errors import InputError, missing_package, text_of
+from dspdet3d_ros.output import make_folder
 from dspdet3d_ros.sparse import BatchNorm, TorchEngine
 from dspdet3d_ros.training.config import TrainingConfig
 from dspdet3d_ros.training.objective import LabelledPoints, batch_losses
@@ -88,7 +89,9 @@ class Trainer:
             self._optimiser.load_state_dict(contents["optimizer"])
             self.iteration = int(contents["iteration"])
         except (KeyError, ValueError) as error:
-            raise InputError(f"{self.checkpoint_path}: cannot be resumed: {error}") from error
+            raise InputError(
+                f"{self.checkpoint_path}: cannot be resumed: {text_of(error)}; begin anew without --resume"
+            ) from error
 
     def start_from(self, path: Path) -> None:
         """Takes another run's weights as the start of this one.
@@ -207,5 +210,6 @@ def _summary_writer(folder: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise InputError("training logs need TensorBoard: pip install 'dspdet3d_ros[train]'") from None
+        raise missing_package("training logs", "tensorboard") from None
+    make_folder(folder)
     return SummaryWriter(str(folder))

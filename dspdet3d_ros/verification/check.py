@@ -11,6 +11,7 @@ import numpy as np
 
 from dspdet3d_ros.errors import InputError, text_of
 
+_AGAIN = "restore the reference file"
 FORWARD_TOLERANCE = 1e-4
 LOSS_TOLERANCE = 1e-4
 GRADIENT_TOLERANCE = 3e-3
@@ -59,7 +60,7 @@ def read_reference(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except Exception as error:  # numpy and zipfile raise many types; whatever it is, the file cannot be used
-        raise InputError(f"{path}: not readable as npz: {text_of(error)}") from error
+        raise InputError(f"{path}: not readable as npz: {text_of(error)}; {_AGAIN}") from error
 
 
 def read_description(path: Path) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def read_description(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not readable as json: {error}") from error
+        raise InputError(f"{path}: not readable as json: {text_of(error)}; {_AGAIN}") from error
     if not isinstance(values, dict):
-        raise InputError(f"{path}: expected a mapping")
+        raise InputError(f"{path}: expected a mapping, got {type(values).__name__}; {_AGAIN}")
     return values

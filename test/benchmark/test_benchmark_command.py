@@ -67,7 +67,7 @@ def test_another_engine_is_compared_on_the_same_cells(tmp_path, tiny_checkpoint,
         (["--threads", "0"], "--threads: expected at least 1"),
         (["--scene", "hall:3"], "--scene: expected demo"),
         (["--scene", "room:x"], "--scene: expected demo"),
-        (["--against", "torch"], "--against: expected another engine"),
+        (["--against", "torch"], "--against: torch is what is measured; name another engine"),
         (["--backend", "abacus"], "backend: expected one of"),
     ],
 )

@@ -130,7 +130,7 @@ FAULTS = {
     "points": ({"points": 21}, "POINTS 21, WIDTH times HEIGHT 20"),
     "no number": ({"width": "many"}, "no numbers"),
     "encoding": ({"data": "zip"}, "unknown PCD encoding 'zip'"),
-    "too few bytes": ({"width": 21, "points": 21}, "has 320 bytes of points; its PCD header promises 336"),
+    "too few bytes": ({"width": 21, "points": 21}, "has 320 bytes of points, its PCD header promises 336"),
     "huge": ({"width": 2**40, "height": 2**20, "points": 2**60}, "promises"),
     "huge text": ({"width": 2**40, "points": 2**40, "data": "ascii"}, "a.pcd"),
     "huge compressed": ({"width": 2**40, "points": 2**40, "data": "binary_compressed"}, "promises"),
@@ -167,5 +167,5 @@ def test_damaged_compressed_points_are_refused(tmp_path, damage):
 
 def test_text_that_is_cut_is_refused(tmp_path):
     rows = [(*point.tolist(), 0) for point in XYZ]
-    with pytest.raises(InputError, match=r"a\.pcd: has \(19, 4\) values; .*\(20, 4\)"):
+    with pytest.raises(InputError, match=r"a\.pcd: has \(19, 4\) values, .*\(20, 4\)"):
         read_cloud(write(tmp_path / "a.pcd", as_text(rows[:-1]), data="ascii"))

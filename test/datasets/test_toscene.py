@@ -110,10 +110,10 @@ def bad_columns(values):
         (bad_columns, r"'bbox' has shape \(3, 6\)"),
         (lambda v: v.update(color=v["color"][:5]), "'color' has 5 rows"),
         (lambda v: v.update(bbox=v["bbox"][:2]), "3 labelled instances, but only 2 boxes"),
-        (lambda v: v.pop("instance_label"), "no 'instance_label'"),
+        (lambda v: v.pop("instance_label"), "no array 'instance_label'"),
         (lambda v: v.update(xyz=v["xyz"] * np.nan), "finite"),
         (lambda v: v.update(bbox=-v["bbox"]), "out of range"),
-        (lambda v: v.update(xyz=np.array([None, 3], dtype=object)), "cannot be read"),
+        (lambda v: v.update(xyz=np.array([None, 3], dtype=object)), "cannot read it"),
     ],
 )
 def test_faults_are_named_and_nothing_is_half_written(source, tmp_path, capsys, spoil, message):
@@ -131,7 +131,7 @@ def test_truncated_and_absent_scans_are_named(source, tmp_path, capsys):
     path = source / "val" / "val_0.npz"
     path.write_bytes(path.read_bytes()[:-100])
     assert main(["dataset", "toscene", str(source), str(tmp_path / "out")]) == 1
-    assert "val_0.npz: cannot be read" in capsys.readouterr().err
+    assert "val_0.npz: expected a scan of TO-SCENE, cannot read it" in capsys.readouterr().err
     assert main(["dataset", "toscene", str(tmp_path / "none"), str(tmp_path / "out")]) == 1
     assert "no scans" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

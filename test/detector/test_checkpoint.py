@@ -57,7 +57,7 @@ def test_absent_and_truncated_files_are_refused(tmp_path):
 
 def test_tensors_that_do_not_fit_are_listed_by_name():
     state = {"weight": torch.zeros(2, 4), "extra": torch.zeros(1)}
-    with pytest.raises(InputError, match=r"missing bias; unexpected extra; weight is \(2, 4\), expected \(2, 3\)"):
+    with pytest.raises(InputError, match=r"missing bias, unexpected extra, weight is \(2, 4\), expected \(2, 3\)"):
         load_weights(nn.Linear(3, 2), state, "w.pth")
 
 

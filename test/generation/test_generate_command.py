@@ -78,6 +78,6 @@ def test_a_missing_ray_casting_library_is_named_with_its_remedy(tmp_path: Path, 
     pytest.importorskip("tqdm", reason="the command shows its progress with tqdm")
     for module in ("embreex", "embreex.mesh_construction", "embreex.rtcore_scene"):
         monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(InputError, match=r"embreex.*pip install dspdet3d_ros\[train\]"):
+    with pytest.raises(InputError, match=r"embreex.*pip install embreex"):
         _run(str(tmp_path), "--scenes", "1")
     assert not list(tmp_path.iterdir())

@@ -132,7 +132,7 @@ def test_clouds_of_next_to_nothing_without_boxes_make_a_page(points):
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="page cannot be written"):
+    with pytest.raises(InputError, match="cannot be written"):
         write_page(tmp_path / "file" / "a.html", report())
 
 

@@ -76,7 +76,7 @@ def test_clouds_of_next_to_nothing_are_drawn(tmp_path, points):
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="picture cannot be written"):
+    with pytest.raises(InputError, match="cannot be written"):
         draw_detections(tmp_path / "file" / "a.png", *room(100), NOTHING)
 
 

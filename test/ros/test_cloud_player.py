@@ -103,7 +103,7 @@ def test_who_comes_late_gets_the_cloud_that_was_published_and_the_detector_answe
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["cloud:=/no/such.ply"], "/no/such.ply: no such file"),
+        (["cloud:=/no/such.ply"], "/no/such.ply: no such file; check the path"),
         (["period_s:=0"], "parameter period_s is 0.0; expected 0.01..86400"),
         (["period_s:=soon"], "parameter period_s is 'soon'; expected a number"),
     ],

@@ -95,7 +95,7 @@ def truncated(path, good):
 
 def of_another_model(path, _):
     torch.save({"state_dict": {"backbone.conv.kernel": torch.zeros(3)}}, path)
-    return path, "missing"
+    return path, "expected tensors of DSPDet3D, such as backbone.layer1.*.conv*.kernel, found none"
 
 
 def with_code(path, _):

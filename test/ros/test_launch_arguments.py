@@ -69,7 +69,7 @@ def test_arguments_become_parameters_of_the_declared_types():
         ("autostart", "perhaps", "expected true or false"),
         ("class_filter", "[cup, 3]", "expected a list of texts"),
         ("class_filter", "[cup", "expected a list of texts"),
-        ("use_sim_time", "perhaps", "use_sim_time:=perhaps: true or false expected"),
+        ("use_sim_time", "perhaps", "use_sim_time:=perhaps: expected true or false"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_with_the_argument_named(name, text, expected):
@@ -81,7 +81,7 @@ def test_a_value_that_cannot_be_is_refused_with_the_argument_named(name, text, e
 @pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf"])
 def test_a_delay_is_a_number_of_seconds(text):
     assert launch_arguments.seconds(values(respawn_delay="0.5"), "respawn_delay") == 0.5
-    with pytest.raises(InputError, match=f"respawn_delay:={text}: a number of seconds"):
+    with pytest.raises(InputError, match=f"respawn_delay:={text}: expected a number of seconds"):
         launch_arguments.seconds(values(respawn_delay=text), "respawn_delay")
 
 

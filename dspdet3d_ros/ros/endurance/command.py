@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dspdet3d_ros.json_file import write_json
+from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.output import make_folder, write_json
 from dspdet3d_ros.ros.client import ClientError
 from dspdet3d_ros.ros.endurance import figures
 from dspdet3d_ros.ros.endurance.process import Sample
@@ -53,10 +54,10 @@ def run(
     args = parser.parse_args(argv)
     # However the run is ended, it takes the node's process with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    args.out.mkdir(parents=True, exist_ok=True)
     try:
+        make_folder(args.out)
         outcome = measure(args)
-    except ClientError as error:
+    except (ClientError, InputError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
     report = args.out / f"{parser.prog}.json"

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.figure import new_figure, write_figure
 from dspdet3d_ros.ros.endurance.process import Sample
 
 # The first third of a run fills caches and allocators; memory is judged after it.
@@ -81,24 +81,17 @@ def plot(path: Path, samples: Sequence[Sample], latencies: Sequence[tuple[float,
         title: above the plot.
 
     Raises:
-        InputError: matplotlib is missing.
+        InputError: matplotlib is missing or the file cannot be written.
     """
-    try:
-        import matplotlib
-    except ImportError:
-        raise InputError(f"{path}: drawing it needs the Python package matplotlib: pip install matplotlib") from None
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     start = samples[0].time_s
-    figure, (above, below) = pyplot.subplots(2, 1, sharex=True, figsize=(9, 6), layout="constrained")
+    figure = new_figure(9, 6, dpi=110, layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
     above.plot([(s.time_s - start) / 60 for s in samples], [s.resident_mb for s in samples], linewidth=1)
     above.set(ylabel="resident memory [MB]", title=title)
     above.set_ylim(bottom=0)
     below.plot([(t - start) / 60 for t, _ in latencies], [ms for _, ms in latencies], ".", markersize=2)
     below.set(xlabel="minutes", ylabel="service calls [ms]", yscale="log")
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
+    write_figure(path, figure)
 
 
 def tell(values: dict[str, Any], path: Path) -> int:
