@@ -15,7 +15,8 @@ import torch
 
 from dspdet3d_ros.benchmark.subject import Subject
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.evaluation.memory import reset_peak, resident_bytes
+from dspdet3d_ros.evaluation.memory import reset_peak
+from dspdet3d_ros.process_status import memory_bytes, process_status
 
 _MEGABYTE = 1e6
 
@@ -62,9 +63,9 @@ def _measure(job: dict[str, Any]) -> dict[str, float]:
     if cuda:
         torch.cuda.reset_peak_memory_stats(detector.device)
     reset_peak()
-    before = resident_bytes("VmRSS") / _MEGABYTE
+    before = memory_bytes(process_status(), "VmRSS") / _MEGABYTE
     detector(xyz, subject.settings(detector))
-    found = {"before_mb": before, "peak_mb": resident_bytes("VmHWM") / _MEGABYTE}
+    found = {"before_mb": before, "peak_mb": memory_bytes(process_status(), "VmHWM") / _MEGABYTE}
     if cuda:
         found["peak_gpu_mb"] = torch.cuda.max_memory_allocated(detector.device) / _MEGABYTE
     return found

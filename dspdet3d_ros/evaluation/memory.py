@@ -10,8 +10,9 @@ from typing import TypeVar
 
 import torch
 
+from dspdet3d_ros.process_status import memory_bytes, process_status
+
 Result = TypeVar("Result")
-_STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 #: Written to `clear_refs`: take the present resident set as the peak (proc(5)).
 _RESET_PEAK = "5"
@@ -37,9 +38,9 @@ def peak_of(work: Callable[[], Result], device: str) -> tuple[Result, int | None
         return work(), None
     _give_back()
     reset_peak()
-    before = resident_bytes("VmRSS")
+    before = memory_bytes(process_status(), "VmRSS")
     result = work()
-    return result, max(resident_bytes("VmHWM") - before, 0)
+    return result, max(memory_bytes(process_status(), "VmHWM") - before, 0)
 
 
 def _give_back() -> None:
@@ -52,9 +53,3 @@ def _give_back() -> None:
 def reset_peak() -> None:
     """Lets the kernel take the present resident size of this process for its peak so far (Linux)."""
     _CLEAR.write_text(_RESET_PEAK)
-
-
-def resident_bytes(key: str) -> int:
-    """Resident bytes of this process: "VmRSS" now, "VmHWM" at the peak (Linux)."""
-    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(f"{key}:"))
-    return int(line.split()[1]) * 1024

@@ -30,6 +30,7 @@ from dspdet3d_ros.ros.fastdds import PROFILE_VARIABLES, profile_file
 from dspdet3d_ros.ros.messages import cloud_message, to_detections
 from dspdet3d_ros.ros.parameters import NODE_NAME
 from dspdet3d_ros.ros.qos import OUTPUT
+from dspdet3d_ros.ros.topics import DETECTIONS, INPUT, STATS
 
 FAILED = "cannot be configured: "
 # A cloud that came before the node knew that somebody listens was not worked on: it is sent again.
@@ -125,12 +126,12 @@ class Client:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         name = f"{namespace}/{NODE_NAME}"
-        self.cloud_topic = f"{name}/input/points"
+        self.cloud_topic = f"{name}/{INPUT}"
         self._cloud = self._node.create_publisher(PointCloud2, self.cloud_topic, OUTPUT)
         self._arrays: dict[tuple[int, int], Detection3DArray] = {}
         self._stats: dict[tuple[int, int], PruningStats] = {}
-        self._node.create_subscription(Detection3DArray, f"{name}/output/detections", self._take_array, 10)
-        self._node.create_subscription(PruningStats, f"{name}/output/stats", self._take_stats, 10)
+        self._node.create_subscription(Detection3DArray, f"{name}/{DETECTIONS}", self._take_array, 10)
+        self._node.create_subscription(PruningStats, f"{name}/{STATS}", self._take_stats, 10)
         self._services: dict[type, Any] = {
             kind: self._node.create_client(kind, f"{name}/{service}")
             for service, kind in (

@@ -16,16 +16,16 @@ from dspdet3d_ros.ros.diagnostics import PERIOD_S, Diagnostics, Health
 from dspdet3d_ros.ros.faults import Fault, FaultLog, one_line
 from dspdet3d_ros.ros.frames import TargetFrame
 from dspdet3d_ros.ros.node_parameters import NodeParameters
-from dspdet3d_ros.ros.outputs import OBJECT_POINTS, Outputs
+from dspdet3d_ros.ros.outputs import Outputs
 from dspdet3d_ros.ros.parameters import NODE_NAME
 from dspdet3d_ros.ros.pipeline import Pipeline, free_gpu_memory
 from dspdet3d_ros.ros.process import LAST_CLOUD_S, run
 from dspdet3d_ros.ros.processing import Processing
+from dspdet3d_ros.ros.topics import INPUT, OBJECT_POINTS
 
 if TYPE_CHECKING:
     from dspdet3d_ros.detector.predictor import Detector
 
-INPUT = "~/input/points"
 WATCH_S = 0.2
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 ERROR = TransitionCallbackReturn.ERROR
@@ -86,7 +86,7 @@ class DetectorNode(LifecycleNode):
         if processing is None:
             return FAILURE
         processing.restart()
-        self._subscription = surroundings.subscribe(self, INPUT, profile, processing, self._silence.tell)
+        self._subscription = surroundings.subscribe(self, f"~/{INPUT}", profile, processing, self._silence.tell)
         self.get_logger().info(f"active: taking clouds from {self._subscription.topic_name} ({qos.described(profile)})")
         return result
 
@@ -208,7 +208,7 @@ class DetectorNode(LifecycleNode):
             self._state_label(),
             self._faults.present is not None,
             self._processing,
-            self.resolve_topic_name(INPUT),
+            self.resolve_topic_name(f"~/{INPUT}"),
             self._input_profile(),
             self._detector.device if self._detector else "",
         )

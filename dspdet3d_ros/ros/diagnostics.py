@@ -1,15 +1,14 @@
 """The node's health on /diagnostics, once a second, in every state."""
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
+from dspdet3d_ros.process_status import memory_bytes, process_status
 from dspdet3d_ros.ros.faults import FaultLog, Level
 from dspdet3d_ros.ros.pipeline import gpu_memory_bytes
 from dspdet3d_ros.ros.processing import Processing
@@ -84,10 +83,9 @@ def status_message(name: str, health: Health) -> DiagnosticStatus:
 def resident_bytes() -> int:
     """Main memory that this process occupies; 0 where the system does not tell."""
     try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except (OSError, ValueError, IndexError):
+        return memory_bytes(process_status(), "VmRSS")
+    except (OSError, KeyError):
         return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _model_values(detector: "Detector | None") -> list[tuple[str, str]]:

@@ -14,9 +14,8 @@ import yaml
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.ros.fastdds import profile_file, profile_variable
 from dspdet3d_ros.ros.parameters import NODE_NAME, PARAMETERS, Spec, coerce, fault
+from dspdet3d_ros.ros.topics import INPUT, OUTPUTS
 
-INPUT = "input/points"
-OUTPUTS = ("detections", "markers", "object_points", "stats", "label_info")
 BOOLEANS = ("true", "false", "True", "False")
 
 
@@ -46,12 +45,16 @@ class Argument:
         }
 
 
+def _short(topic: str) -> str:
+    return topic.rpartition("/")[2]
+
+
 #: Who the node is and where its topics are.
 NAMES = (
     Argument("namespace", "", "namespace of the node"),
     Argument("name", NODE_NAME, "name of the node"),
-    Argument("input", "", "topic of the clouds (sensor_msgs/PointCloud2); empty: ~/input/points"),
-    Argument("output", "", f"prefix of the published topics ({', '.join(OUTPUTS)}); empty: ~/output"),
+    Argument("input", "", f"topic of the clouds (sensor_msgs/PointCloud2); empty: ~/{INPUT}"),
+    Argument("output", "", f"prefix of the published topics ({', '.join(map(_short, OUTPUTS))}); empty: ~/output"),
     Argument("use_sim_time", "false", "take the time from /clock, as when a bag is played", BOOLEANS),
     Argument("log_level", "info", "least severity of what is logged", ("debug", "info", "warn", "error", "fatal")),
 )
@@ -102,7 +105,7 @@ def remappings(values: Mapping[str, str]) -> list[tuple[str, str]]:
     """The node's own names of its topics, and those that they are to have."""
     rules = [(f"~/{INPUT}", values["input"])] if values["input"] else []
     if values["output"]:
-        rules += [(f"~/output/{name}", f"{values['output'].rstrip('/')}/{name}") for name in OUTPUTS]
+        rules += [(f"~/{name}", f"{values['output'].rstrip('/')}/{_short(name)}") for name in OUTPUTS]
     return rules
 
 
@@ -153,7 +156,7 @@ def _topics(values: Mapping[str, str]) -> dict[str, str]:
     """The full name of each topic by the node's own name for it."""
     namespace = values["namespace"].strip("/")
     here = f"/{namespace}/" if namespace else "/"
-    names = {name: f"{values['name']}/{name}" for name in (INPUT, *(f"output/{name}" for name in OUTPUTS))}
+    names = {name: f"{values['name']}/{name}" for name in (INPUT, *OUTPUTS)}
     names.update((own[2:], topic) for own, topic in remappings(values))
     return {own: topic if topic.startswith("/") else here + topic for own, topic in names.items()}
 

@@ -13,12 +13,11 @@ from visualization_msgs.msg import MarkerArray
 from dspdet3d_ros.msg import PruningStats
 from dspdet3d_ros.ros import messages, qos
 from dspdet3d_ros.ros.pipeline import Found
+from dspdet3d_ros.ros.topics import DETECTIONS, LABEL_INFO, MARKERS, OBJECT_POINTS, STATS
 from dspdet3d_ros.ros.worker import Counts
 
 # What is found in a cloud; without a subscriber of any of these nothing is looked for.
-OBJECT_POINTS = "object_points"
-RESULTS = {"detections": Detection3DArray, "markers": MarkerArray, "stats": PruningStats, OBJECT_POINTS: PointCloud2}
-LABELS = "label_info"
+RESULTS = {DETECTIONS: Detection3DArray, MARKERS: MarkerArray, STATS: PruningStats, OBJECT_POINTS: PointCloud2}
 
 
 class Outputs:
@@ -33,7 +32,7 @@ class Outputs:
     def __init__(self, node: LifecycleNode, model: str, class_names: tuple[str, ...]) -> None:
         self._node, self._model, self._class_names = node, model, class_names
         self.publishers = {name: self._publisher(name, kind, qos.OUTPUT) for name, kind in RESULTS.items()}
-        self.publishers[LABELS] = self._publisher(LABELS, LabelInfo, qos.LATCHED)
+        self.publishers[LABEL_INFO] = self._publisher(LABEL_INFO, LabelInfo, qos.LATCHED)
 
     @property
     def wanted(self) -> bool:
@@ -60,11 +59,11 @@ class Outputs:
         )
         # All are made before the first is sent, so that an error leaves no part of a result behind.
         results = {
-            "detections": messages.detection_array(header, detections),
-            "stats": messages.stats_message(header, detections, self._model, timing, counts),
+            DETECTIONS: messages.detection_array(header, detections),
+            STATS: messages.stats_message(header, detections, self._model, timing, counts),
         }
-        if self.wants("markers"):
-            results["markers"] = messages.marker_array(header, detections)
+        if self.wants(MARKERS):
+            results[MARKERS] = messages.marker_array(header, detections)
         if found.objects is not None:
             results[OBJECT_POINTS] = messages.object_points(header, found.objects)
         for name, message in results.items():
@@ -74,7 +73,7 @@ class Outputs:
         """Publishes the class names and the threshold, for everybody who comes later too."""
         info = messages.label_info(self._class_names, score_threshold)
         info.header = Header(stamp=self._node.get_clock().now().to_msg())
-        self.publishers[LABELS].publish(info)
+        self.publishers[LABEL_INFO].publish(info)
 
     def destroy(self) -> None:
         """Takes the publishers down."""
@@ -83,7 +82,7 @@ class Outputs:
         self.publishers = {}
 
     def _publisher(self, name: str, kind: type, profile: QoSProfile) -> Any:
-        topic = f"~/output/{name}"
+        topic = f"~/{name}"
 
         def tell() -> None:
             if name not in self.publishers:

@@ -204,3 +204,13 @@ def start(bench, tiny):
         return bench
 
     return start
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """Holds the detector up before each cloud."""
+    from node_topics import Gate
+
+    gate = Gate(monkeypatch)
+    yield gate
+    gate.open(1000)

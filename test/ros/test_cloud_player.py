@@ -17,6 +17,7 @@ from sensor_msgs.msg import PointCloud2
 
 from dspdet3d_ros.clouds.pointcloud2 import decode
 from dspdet3d_ros.ros.qos import LATCHED
+from dspdet3d_ros.ros.topics import STATS
 
 PLAYER = str(Path(__file__).resolve().parents[2] / "scripts" / "executables" / "cloud_player")
 
@@ -88,12 +89,12 @@ def test_who_comes_late_gets_the_cloud_that_was_published_and_the_detector_answe
         for _ in range(10):
             assert remote.change("activate")
             again = time.monotonic() + 3
-            remote.until(lambda again=again: remote.received["stats"] or time.monotonic() > again, "an answer")
-            if remote.received["stats"]:
+            remote.until(lambda again=again: remote.received[STATS] or time.monotonic() > again, "an answer")
+            if remote.received[STATS]:
                 break
             # The cloud came before the detector knew that somebody listens; a new subscription gets it again.
             assert remote.change("deactivate")
-        assert remote.received["stats"][0].points_in == 3000
+        assert remote.received[STATS][0].points_in == 3000
     finally:
         detector.close()
         status, log = end(player)

@@ -18,6 +18,7 @@ from visualization_msgs.msg import Marker
 
 from dspdet3d_ros.ros.faults import Level
 from dspdet3d_ros.ros.messages import cloud_message
+from dspdet3d_ros.ros.topics import STATS
 
 HEADER = Header(stamp=Time(sec=7, nanosec=8), frame_id="map")
 STRANGE = "../../etc/passwd\n%s{}"
@@ -57,12 +58,12 @@ def fields(*rows):
 
 def refused(remote, message, kind):
     """Publishes a bad cloud; returns what the diagnostics say of it."""
-    answers = len(remote.received["stats"])
+    answers = len(remote.received[STATS])
     remote.input.publish(message)
     values = remote.healthy(Level.WARN, "cloud refused")
     assert int(values[f"faults of kind {kind}"]) >= 1
     assert int(values["clouds_refused"]) >= 1
-    assert len(remote.received["stats"]) == answers
+    assert len(remote.received[STATS]) == answers
     return values
 
 
@@ -239,9 +240,9 @@ def test_26_two_nodes_in_two_namespaces_do_not_touch_each_other(remote, tiny, po
     with node as process, Remote("/other/dspdet3d") as other:
         other.connect()
         assert other.set(pruning_threshold=1).successful
-        before = len(remote.received["stats"])
+        before = len(remote.received[STATS])
         assert other.ask(cloud_message(HEADER, points))[2].pruning_threshold == 1
-        assert len(remote.received["stats"]) == before
+        assert len(remote.received[STATS]) == before
         assert remote.ask(cloud_message(HEADER, points))[2].pruning_threshold == 0.125
         shared = {name for name, _ in other.node.get_publisher_names_and_types_by_node("dspdet3d", "/other")}
         ours = {name for name in shared if not name.startswith("/other/dspdet3d/")}

@@ -18,6 +18,7 @@ from std_msgs.msg import Header
 
 from dspdet3d_ros.ros.faults import Level
 from dspdet3d_ros.ros.messages import cloud_message
+from dspdet3d_ros.ros.topics import DETECTIONS, STATS
 
 NO_GPU = "cuda:99"
 
@@ -146,7 +147,7 @@ def test_18_without_a_transform_a_cloud_is_refused_and_one_in_the_target_frame_i
     assert listener.ask(cloud(points, 3))[0].header.frame_id == "map"
     remote.input.publish(cloud(points, 4, ""))
     remote.healthy(Level.WARN, "frame_id is empty")
-    assert {array.header.stamp.sec for array in listener.received["detections"]} == {1, 3}
+    assert {array.header.stamp.sec for array in listener.received[DETECTIONS]} == {1, 3}
 
 
 def test_21_of_a_burst_the_latest_cloud_is_processed_and_the_dropped_ones_are_counted(
@@ -154,7 +155,7 @@ def test_21_of_a_burst_the_latest_cloud_is_processed_and_the_dropped_ones_are_co
 ):
     activate()
     listener.ask(cloud(points))
-    before = listener.received["stats"][-1]
+    before = listener.received[STATS][-1]
     process.pull("wait")
     remote.input.publish(cloud(points, 2))
     process.wait_for("waits")
@@ -162,9 +163,9 @@ def test_21_of_a_burst_the_latest_cloud_is_processed_and_the_dropped_ones_are_co
         remote.input.publish(cloud(points[: 1000 + number], number))
         process.wait_for(f"took a cloud of {1000 + number} points")
     process.pull("go")
-    listener.until(lambda: listener.received["stats"][-1].header.stamp.sec == 9, "the latest cloud's answer")
-    assert [stats.header.stamp.sec for stats in listener.received["stats"]][-3:] == [1, 2, 9]
-    last = listener.received["stats"][-1]
+    listener.until(lambda: listener.received[STATS][-1].header.stamp.sec == 9, "the latest cloud's answer")
+    assert [stats.header.stamp.sec for stats in listener.received[STATS]][-3:] == [1, 2, 9]
+    last = listener.received[STATS][-1]
     assert last.clouds_processed - before.clouds_processed == 2
     assert last.clouds_dropped - before.clouds_dropped == 6
     assert last.clouds_received == last.clouds_processed + last.clouds_dropped + last.clouds_refused

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.ros import launch_arguments
+from dspdet3d_ros.ros import launch_arguments, topics
 from dspdet3d_ros.ros.launch_arguments import demo_arguments, detector_arguments, large_clouds
 from dspdet3d_ros.ros.parameters import BY_NAME, PARAMETERS
 
@@ -117,9 +117,9 @@ def test_topics_are_where_namespace_name_and_remappings_put_them():
 )
 def test_the_real_node_has_the_topics_and_parameters_that_the_arguments_say(bench, tmp_path, given):
     pytest.importorskip("rclpy", reason="ROS 2 is not installed")
-    from dspdet3d_ros.ros.outputs import LABELS, RESULTS
+    from dspdet3d_ros.ros.outputs import RESULTS
 
-    assert set(launch_arguments.OUTPUTS) == {*RESULTS, LABELS}
+    assert set(topics.OUTPUTS) == {*RESULTS, topics.LABEL_INFO}
     arguments = values(autostart="false", class_filter="[cup]", max_detections="7", device="cpu", **given)
     # As launch_ros does it: a file of parameters, remappings, namespace and name.
     file = tmp_path / "parameters.yaml"
@@ -135,6 +135,6 @@ def test_the_real_node_has_the_topics_and_parameters_that_the_arguments_say(benc
     assert list(node.get_parameter("class_filter").value) == ["cup"]
     assert node.get_parameter("input_durability").value == BY_NAME["input_durability"].default
     moved = dict(launch_arguments.viewer_remappings(arguments))
-    for name in (launch_arguments.INPUT, *(f"output/{name}" for name in launch_arguments.OUTPUTS)):
+    for name in (topics.INPUT, *topics.OUTPUTS):
         shown = f"/dspdet3d/{name}"
         assert node.resolve_topic_name(f"~/{name}") == moved.get(shown, shown)

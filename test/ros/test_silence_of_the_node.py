@@ -19,6 +19,7 @@ from vision_msgs.msg import Detection3DArray
 
 from dspdet3d_ros.ros.faults import Level
 from dspdet3d_ros.ros.messages import cloud_message
+from dspdet3d_ros.ros.topics import DETECTIONS
 
 HEADER = Header(frame_id="camera")
 TOPIC = "/robot/cloud"
@@ -156,9 +157,7 @@ def test_clouds_that_nobody_wants_boxes_of_are_told(remote, told, points):
     start_anew(remote)
     with publishing(remote, cloud_message(HEADER, points)):
         told("nothing is published: clouds arrive, but nobody subscribes to an output of /dspdet3d", Level.OK)
-    remote.node.create_subscription(
-        Detection3DArray, "/dspdet3d/output/detections", remote.received["detections"].append, 10
-    )
+    remote.node.create_subscription(Detection3DArray, f"/dspdet3d/{DETECTIONS}", remote.received[DETECTIONS].append, 10)
 
 
 def test_what_leaves_no_box_is_told_with_the_scores(remote, told, points):
@@ -166,7 +165,7 @@ def test_what_leaves_no_box_is_told_with_the_scores(remote, told, points):
     with publishing(remote, cloud_message(HEADER, np.full((9, 3), np.nan))):
         told("no boxes: none of the 9 points of a cloud is finite", Level.WARN)
     with publishing(remote, cloud_message(HEADER, points)):
-        found = remote.received["detections"]
+        found = remote.received[DETECTIONS]
         remote.until(lambda: found and found[-1].detections, "boxes")
         best = found[-1].detections[0].results[0].hypothesis
         assert remote.set(score_threshold=1.0, pruning_threshold=0.0).successful

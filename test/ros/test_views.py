@@ -14,9 +14,9 @@ from std_msgs.msg import Header
 from dspdet3d_ros.detector.object_points import ObjectPoints
 from dspdet3d_ros.ros import messages, qos
 from dspdet3d_ros.ros.cloud_player import PARAMETERS
-from dspdet3d_ros.ros.detector_node import INPUT
 from dspdet3d_ros.ros.launch_arguments import demo_arguments
 from dspdet3d_ros.ros.outputs import RESULTS
+from dspdet3d_ros.ros.topics import INPUT
 
 ROOT = Path(__file__).resolve().parents[2]
 RVIZ = yaml.safe_load((ROOT / "config" / "rviz" / "detections.rviz").read_text(encoding="utf-8"))
@@ -26,7 +26,7 @@ TYPE_OF = {
     "rviz_default_plugins/MarkerArray": "MarkerArray",
     "vision_msgs_rviz_plugins/Detection3DArray": "Detection3DArray",
 }
-TOPICS = {INPUT: "PointCloud2", **{f"~/output/{name}": kind.__name__ for name, kind in RESULTS.items()}}
+TOPICS = {f"~/{INPUT}": "PointCloud2", **{f"~/{name}": kind.__name__ for name, kind in RESULTS.items()}}
 TOPICS = {name.replace("~", "/dspdet3d"): kind for name, kind in TOPICS.items()}
 
 
@@ -63,7 +63,7 @@ def one_detection():
 
 
 def test_the_qos_of_every_display_fits_what_the_node_and_the_player_offer():
-    offered = {topic: qos.LATCHED if topic.endswith("input/points") else qos.OUTPUT for topic in TOPICS}
+    offered = {topic: qos.LATCHED if topic.endswith(INPUT) else qos.OUTPUT for topic in TOPICS}
     for topic, display in displays().items():
         asked = display["Topic"]
         assert asked["Reliability Policy"].replace(" ", "_").lower() in ("best_effort", "reliable")

@@ -3,7 +3,8 @@
 import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
+
+from dspdet3d_ros.process_status import memory_bytes, process_status
 
 
 @dataclass(frozen=True)
@@ -12,7 +13,8 @@ class Sample:
 
     Attributes:
         time_s: `time.monotonic()`.
-        resident_mb: resident memory of its own (anonymous pages), megabytes; shared memory of DDS is not in it.
+        resident_mb: resident memory of its own (anonymous pages), megabytes of 1024² bytes; shared memory of DDS is
+            not in it.
         threads: number of threads.
         files: number of open file descriptors.
     """
@@ -29,7 +31,6 @@ def sample(pid: int) -> Sample:
     Raises:
         OSError: there is no such process.
     """
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    status = dict(line.split(":", 1) for line in lines if ":" in line)
-    resident_mb = int(status["RssAnon"].split()[0]) / 1024
+    status = process_status(pid)
+    resident_mb = memory_bytes(status, "RssAnon") / 2**20
     return Sample(time.monotonic(), resident_mb, int(status["Threads"]), len(os.listdir(f"/proc/{pid}/fd")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,6 +15,9 @@ from dspdet3d_ros.sparse.convolution import Epilogue, convolve
 from dspdet3d_ros.sparse.coords import CoordinateSet
 from dspdet3d_ros.sparse.gpu.tuning import Configuration, Tuner, blocks, candidates, measure_on_cuda, tuning_key
 from dspdet3d_ros.sparse.kernel_map import kernel_map
+
+if TYPE_CHECKING:
+    from dspdet3d_ros.sparse.gpu.plan import Plan
 
 OLDEST_TRITON = (3, 0)
 #: Compute capability of the first GPUs that the kernels are compiled for in the tests (Ampere).
@@ -96,8 +100,19 @@ class TritonEngine:
         out = features.new_empty(len(outputs), c_out, dtype=self._storage)
         if not len(outputs):
             return out
-        plan = self.plan(inputs, outputs, volume)
-        epilogue = epilogue or Epilogue()
+        launch = self._launcher(features, weight, self.plan(inputs, outputs, volume), epilogue or Epilogue(), out)
+        fitting = candidates(c_in, c_out, features.dtype)
+        key = tuning_key(c_in, c_out, volume, len(outputs), features.dtype)
+        # Triton launches on the current device, which need not be the tensors'.
+        with torch.cuda.device_of(features):
+            launch(self._tuner.choose(key, fitting, launch))
+        return out
+
+    def _launcher(
+        self, features: Tensor, weight: Tensor, plan: Plan, epilogue: Epilogue, out: Tensor
+    ) -> Callable[[Configuration], None]:
+        """What computes `out` with the kernel in a configuration, as often as it is called."""
+        _, c_in, c_out = weight.shape
         bias = None if epilogue.bias is None else epilogue.bias.float().contiguous()
         residual = None if epilogue.residual is None else epilogue.residual.contiguous()
         column_tiles = -(-c_out // blocks(Configuration(1, 1, 1, 1), c_in, c_out)["BLOCK_OUT"])
@@ -130,9 +145,4 @@ class TritonEngine:
                 num_stages=configuration.stages,
             )
 
-        fitting = candidates(c_in, c_out, features.dtype)
-        key = tuning_key(c_in, c_out, volume, plan.n_out, features.dtype)
-        # Triton launches on the current device, which need not be the tensors'.
-        with torch.cuda.device_of(features):
-            launch(self._tuner.choose(key, fitting, launch))
-        return out
+        return launch
