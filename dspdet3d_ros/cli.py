@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from dspdet3d_ros import __version__, commands
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.errors import InputError, missing_package
 from dspdet3d_ros.threads import wait_without_spinning
 
 
@@ -34,6 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return args.run(args)
     except InputError as error:
         print(f"dspdet3d {args.command}: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith(f"{__package__}."):
+            raise
+        print(f"dspdet3d {missing_package(args.command, error.name)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

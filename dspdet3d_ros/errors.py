@@ -1,5 +1,6 @@
 """The one error type that a user's input can cause, the wordings that many places share, and the text of others."""
 
+import sys
 from pathlib import Path
 
 
@@ -27,8 +28,12 @@ def unwritable(path: str | Path, error: BaseException) -> InputError:
 
 
 def missing_package(purpose: str, package: str) -> InputError:
-    """An optional Python package that something needs and that is not installed."""
-    return InputError(f"{purpose}: needs the Python package {package}, which is not installed; pip install {package}")
+    """A Python package that something needs and that this Python does not have."""
+    python = sys.executable or "this Python"
+    return InputError(
+        f"{purpose}: needs the Python package {package}, which is not installed for {python}; "
+        f"{python} -m pip install {package}"
+    )
 
 
 def text_of(error: BaseException) -> str:

@@ -1,6 +1,6 @@
 """A cloud that is published again and again, the detector and RViz: `ros2 launch dspdet3d_ros demo.launch.py`.
 
-It takes all arguments of detector.launch.py as well.
+It takes the arguments of detector.launch.py as well; those of the input's quality of service are the player's.
 """
 
 from pathlib import Path
@@ -33,11 +33,11 @@ def generate_launch_description() -> LaunchDescription:
 
 def _player_and_viewer(context: LaunchContext) -> list[Node]:
     values = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}
-    use_sim_time = launch_arguments.boolean(values, "use_sim_time")
+    sim_time = launch_arguments.sim_time(values)
     common = {
         "namespace": values["namespace"],
         "ros_arguments": ["--log-level", values["log_level"]],
-        "additional_env": launch_arguments.large_clouds(),
+        "additional_env": launch_arguments.large_cloud_environment(),
         "output": "screen",
         "emulate_tty": True,
     }
@@ -49,7 +49,7 @@ def _player_and_viewer(context: LaunchContext) -> list[Node]:
                 "cloud": ParameterValue(values["cloud"], value_type=str),
                 "frame_id": ParameterValue(values["frame_id"], value_type=str),
                 "period_s": launch_arguments.seconds(values, "period_s"),
-                "use_sim_time": use_sim_time,
+                **sim_time,
             }
         ],
         remappings=[("~/output/points", launch_arguments.input_topic(values))],
@@ -60,7 +60,7 @@ def _player_and_viewer(context: LaunchContext) -> list[Node]:
         package="rviz2",
         executable="rviz2",
         arguments=["-d", values["rviz_config"], "-f", values["frame_id"]],
-        parameters=[{"use_sim_time": use_sim_time}],
+        parameters=[sim_time] if sim_time else [],
         remappings=launch_arguments.viewer_remappings(values),
         on_exit=Shutdown(reason="RViz was closed"),
         **common,

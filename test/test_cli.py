@@ -37,3 +37,11 @@ def test_help_needs_neither_torch_nor_ros():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_a_python_without_torch_is_named_in_one_line():
+    code = "import sys; sys.modules['torch'] = None; from dspdet3d_ros import cli; sys.exit(cli.main(['detect', 'a']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert f"needs the Python package torch, which is not installed for {sys.executable}; " in done.stderr

@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     for finding in report.all_findings(with_ros=not args.without_ros):
         found.append(finding)
         print(report.lines(finding), flush=True)
-    print(report.verdict(found))
+    print(report.verdict(found, with_ros=not args.without_ros))
     if args.json:
         from dspdet3d_ros.output import write_json
 

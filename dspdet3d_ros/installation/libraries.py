@@ -19,7 +19,7 @@ OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
 # Module, name for pip, oldest version that will do; as in setup.py.
 LIBRARIES = (("numpy", "numpy", (1, 21)), ("yaml", "PyYAML", (5, 4)), ("tqdm", "tqdm", (4, 60)))
 OLDEST_TORCH = (2, 1)
-HOW_TO_TORCH = "apt install python3-torch, or pip install torch, for the Python that runs ROS"
+HOW_TO_TORCH = "pip install 'torch>=2.1', for the Python that runs ROS"
 DRIVER = Path("/proc/driver/nvidia/version")
 
 

@@ -33,12 +33,22 @@ def lines(finding: Finding) -> str:
     return f"{text}\n{'':<8} {'':<{NAME_WIDTH}} -> {finding.mend}" if finding.mend else text
 
 
-def verdict(found: Sequence[Finding]) -> str:
-    """The last line."""
-    problems, warnings = (count(found, level) for level in (Level.PROBLEM, Level.WARNING))
-    if problems:
-        return f"{problems} problems stop the node, {warnings} warnings"
-    return f"the node can run, {warnings} warnings"
+def verdict(found: Sequence[Finding], with_ros: bool) -> str:
+    """The last line.
+
+    Args:
+        found: all findings.
+        with_ros: whether ROS was looked at.
+    """
+    problems, warnings = (_number(count(found, level), level.value) for level in (Level.PROBLEM, Level.WARNING))
+    what = "the node" if with_ros else "the commands"
+    if count(found, Level.PROBLEM):
+        return f"{what} cannot run: {problems}, {warnings}"
+    return f"{what} can run: {warnings}{'' if with_ros else '; ROS was not looked at'}"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def count(found: Iterable[Finding], level: Level) -> int:

@@ -10,7 +10,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.errors import InputError, missing_package
 from dspdet3d_ros.ros import qos, silence, surroundings
 from dspdet3d_ros.ros.diagnostics import PERIOD_S, Diagnostics, Health
 from dspdet3d_ros.ros.faults import Fault, FaultLog, one_line
@@ -34,8 +34,8 @@ ERROR = TransitionCallbackReturn.ERROR
 class DetectorNode(LifecycleNode):
     """Runs the detector on the latest cloud of ~/input/points and publishes what it finds.
 
-    The model is loaded by `configure` and freed by `cleanup`; clouds are only taken while the node is active. Work on
-    clouds is done in a thread of its own, so that parameters and services always answer.
+    The model is loaded by `configure`, during which everything else waits, and freed by `cleanup`; clouds are only taken
+    while the node is active. Work on clouds is done in a thread of its own: parameters and services answer meanwhile.
     """
 
     def __init__(self, **node_arguments: Any) -> None:
@@ -71,23 +71,20 @@ class DetectorNode(LifecycleNode):
         except Exception as error:
             # Drivers and libraries fail in many ways; the node outlives them all.
             self._release()
-            text = str(error) if isinstance(error, InputError) else one_line(error)
-            details = "" if isinstance(error, InputError) else f"\n{traceback.format_exc()}"
-            self._faults.keep(Fault("configuration", text))
-            self.get_logger().error(f"cannot be configured: {text}{details}")
-            return FAILURE
+            return self._refused("configuration", error)
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Starts taking clouds."""
+        self._faults.restart()
         result = super().on_activate(state)
-        self._publish_labels()
-        profile, processing = self._input_profile(), self._processing
-        if processing is None:
-            return FAILURE
-        processing.restart()
-        self._subscription = surroundings.subscribe(self, f"~/{INPUT}", profile, processing, self._silence.tell)
-        self.get_logger().info(f"active: taking clouds from {self._subscription.topic_name} ({qos.described(profile)})")
+        try:
+            self._take_clouds()
+        except Exception as error:
+            # rclpy would keep the reason to itself.
+            self._stop_taking_clouds()
+            super().on_deactivate(state)
+            return self._refused("activation", error)
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -124,10 +121,9 @@ class DetectorNode(LifecycleNode):
 
     def _autostart(self) -> None:
         self.destroy_timer(self._autostart_timer)
-        if self.trigger_configure() == SUCCESS:
-            self.trigger_activate()
-        else:
-            self.get_logger().error("not started; mend it, then `ros2 lifecycle set` configure and activate")
+        if self.trigger_configure() != SUCCESS or self.trigger_activate() != SUCCESS:
+            how = silence.how_to_activate(self.get_fully_qualified_name(), self._state_label())
+            self.get_logger().error(f"not started; mend what is said above: {how}")
 
     def _load(self) -> None:
         # torch takes seconds to import; until here the node has already been answering.
@@ -160,6 +156,25 @@ class DetectorNode(LifecycleNode):
             f"weights {detector.checkpoint_sha256[:12]}, on {detector.device}, backend {detector.backend}"
             f"{_reason(parameters['backend'], detector)}"
         )
+
+    def _refused(self, kind: str, error: Exception) -> TransitionCallbackReturn:
+        """Tells why a transition fails."""
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            error = missing_package("the detector", error.name)
+        known = isinstance(error, InputError)
+        fault = Fault(kind, str(error) if known else one_line(error))
+        self._faults.keep(fault)
+        self.get_logger().error(str(fault) if known else f"{fault}\n{traceback.format_exc()}")
+        return FAILURE
+
+    def _take_clouds(self) -> None:
+        self._publish_labels()
+        profile, processing = self._input_profile(), self._processing
+        if processing is None:
+            raise InputError("no model is loaded; configure the node first")
+        processing.restart()
+        self._subscription = surroundings.subscribe(self, f"~/{INPUT}", profile, processing, self._silence.tell)
+        self.get_logger().info(f"active: taking clouds from {self._subscription.topic_name} ({qos.described(profile)})")
 
     def _stop_taking_clouds(self) -> None:
         if self._subscription is not None:

@@ -49,6 +49,7 @@ KINDS = {
     "device": Kind(Level.ERROR, "the process ends"),
     "worker": Kind(Level.ERROR, "stopped"),
     "configuration": Kind(Level.ERROR, "cannot be configured"),
+    "activation": Kind(Level.ERROR, "cannot be activated"),
     # Why nothing is published or found: see silence.py. OK is what somebody may have meant so.
     "unconfigured": Kind(Level.OK, "nothing is published"),
     "inactive": Kind(Level.OK, "nothing is published"),
@@ -124,7 +125,10 @@ def fault_of(error: Exception) -> Fault:
     # torch.OutOfMemoryError is a RuntimeError too; by name, because torch need not be imported for this.
     by_name = type(error).__name__ == "OutOfMemoryError"
     if isinstance(error, MemoryError) or by_name or any(sign in text for sign in NO_MEMORY):
-        return Fault("memory", f"{text}; lower max_points or max_voxels, or raise pruning_threshold")
+        return Fault(
+            "memory",
+            f"{text}; lower max_cells_per_level or raise pruning_threshold, or lower max_points or max_voxels",
+        )
     return Fault("processing", text)
 
 

@@ -17,6 +17,7 @@ from dspdet3d_ros.ros.parameters import NODE_NAME, PARAMETERS, Spec, coerce, fau
 from dspdet3d_ros.ros.topics import INPUT, OUTPUTS
 
 BOOLEANS = ("true", "false", "True", "False")
+_LEFT_OUT = "[left out: as in params_file]"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ NAMES = (
     Argument("name", NODE_NAME, "name of the node"),
     Argument("input", "", f"topic of the clouds (sensor_msgs/PointCloud2); empty: ~/{INPUT}"),
     Argument("output", "", f"prefix of the published topics ({', '.join(map(_short, OUTPUTS))}); empty: ~/output"),
-    Argument("use_sim_time", "false", "take the time from /clock, as when a bag is played", BOOLEANS),
+    Argument("use_sim_time", "", f"take the time from /clock, as when a bag is played {_LEFT_OUT}", ("", *BOOLEANS)),
     Argument("log_level", "info", "least severity of what is logged", ("debug", "info", "warn", "error", "fatal")),
 )
 
@@ -98,7 +99,16 @@ def parameters(values: Mapping[str, str]) -> dict[str, Any]:
         InputError: names the argument, and what was expected.
     """
     given = {spec.name: _typed(spec, values[spec.name]) for spec in PARAMETERS if values[spec.name]}
-    return {"use_sim_time": boolean(values, "use_sim_time"), **given}
+    return {**sim_time(values), **given}
+
+
+def sim_time(values: Mapping[str, str]) -> dict[str, bool]:
+    """The parameter `use_sim_time` where it was given; else a parameter file or the launch file above decides.
+
+    Raises:
+        InputError: it is neither true nor false.
+    """
+    return {"use_sim_time": boolean(values, "use_sim_time")} if values["use_sim_time"] else {}
 
 
 def remappings(values: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -120,7 +130,7 @@ def viewer_remappings(values: Mapping[str, str]) -> list[tuple[str, str]]:
     return [(shown, topic) for shown, topic in rules if shown != topic]
 
 
-def large_clouds() -> dict[str, str]:
+def large_cloud_environment() -> dict[str, str]:
     """Environment variables without which Fast DDS loses large best-effort clouds; none where the user has set them."""
     variable, file = profile_variable(), profile_file()
     return {} if variable in os.environ or file is None else {variable: str(file)}
@@ -165,7 +175,7 @@ def _of_parameter(spec: Spec) -> Argument:
     choices = BOOLEANS if spec.kind == "bool" else spec.choices
     allowed = f" ({spec.allowed})" if spec.low is not None else ""
     form = "; a list such as '[cup, book]'" if spec.kind == "string[]" else ""
-    description = f"{spec.description}{allowed}{form} [left out: as in params_file]"
+    description = f"{spec.description}{allowed}{form} {_LEFT_OUT}"
     return Argument(spec.name, "", description, ("", *choices) if choices else ())
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import rclpy
 from rclpy.executors import ExternalShutdownException
 
+from dspdet3d_ros.errors import text_of
 from dspdet3d_ros.ros.worker import THREAD_NAME
 from dspdet3d_ros.threads import wait_without_spinning
 
@@ -23,7 +24,8 @@ LAST_CLOUD_S = 3.0
 def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
     """Runs a node until SIGINT, SIGTERM or a shutdown of ROS; that is its proper end, with status 0.
 
-    Where the GPU is lost to this process the status is 1, for a launch file with `respawn` to start it anew.
+    Where the GPU is lost to this process the status is 1, for a launch file with `respawn` to start it anew; also where
+    ROS cannot be initialised with these arguments, which one line says.
 
     Args:
         make_node: makes the node, which has `lost` and `close(timeout_s)`, once ROS is initialised.
@@ -44,9 +46,13 @@ def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
             rclpy.spin(node)
     except ExternalShutdownException:
         pass
-    except Exception:
+    except Exception as error:
+        if not initialised:
+            # Arguments for ROS that cannot be parsed, or a parameter file that is not there.
+            print(f"cannot start: {text_of(error)}; correct the arguments", file=sys.stderr)
+            status = 1
         # A signal may end ROS between any two steps, and then whatever comes next fails in its own way.
-        if not initialised or rclpy.ok():
+        elif rclpy.ok():
             raise
     finally:
         if node is not None:

@@ -101,7 +101,7 @@ def explain(seen: Situation) -> Fault | None:
     if seen.faulty:
         return None
     if seen.state in ("unconfigured", "inactive"):
-        return Fault(seen.state, _how_to_activate(seen.node, seen.state))
+        return Fault(seen.state, how_to_activate(seen.node, seen.state))
     if seen.state != "active":
         return None
     if seen.waited_s >= PATIENCE_S:
@@ -121,7 +121,8 @@ def explain(seen: Situation) -> Fault | None:
     return _no_box(seen.answer) if seen.answer and not seen.answer.boxes else None
 
 
-def _how_to_activate(node: str, state: str) -> str:
+def how_to_activate(node: str, state: str) -> str:
+    """What brings a node from one of the states "unconfigured" and "inactive" to work."""
     steps = [f"`ros2 lifecycle set {node} {step}`" for step in ("configure", "activate")]
     return f"the node is {state}: run {' and '.join(steps if state == 'unconfigured' else steps[1:])}"
 

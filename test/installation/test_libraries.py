@@ -95,8 +95,9 @@ def test_the_report_counts_and_tells_what_to_do():
     found = [ok("a", "1"), warning("b", "2", "do this"), problem("c", "3", "do that")]
     assert "-> do that" in report.lines(found[2])
     assert "->" not in report.lines(found[0])
-    assert report.verdict(found) == "1 problems stop the node, 1 warnings"
-    assert report.verdict(found[:2]) == "the node can run, 1 warnings"
+    assert report.verdict(found, with_ros=True) == "the node cannot run: 1 problem, 1 warning"
+    assert report.verdict(found[:2], with_ros=True) == "the node can run: 1 warning"
+    assert report.verdict(found[:1], with_ros=False) == "the commands can run: 0 warnings; ROS was not looked at"
 
 
 @pytest.fixture

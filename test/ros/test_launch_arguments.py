@@ -7,7 +7,7 @@ import yaml
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.ros import launch_arguments, topics
-from dspdet3d_ros.ros.launch_arguments import demo_arguments, detector_arguments, large_clouds
+from dspdet3d_ros.ros.launch_arguments import demo_arguments, detector_arguments, large_cloud_environment
 from dspdet3d_ros.ros.parameters import BY_NAME, PARAMETERS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +32,8 @@ def test_every_argument_is_described_and_its_default_is_one_of_its_choices():
 
 def test_every_parameter_is_an_argument_that_is_left_as_the_file_has_it():
     assert {spec.name for spec in PARAMETERS} <= set(values())
-    assert launch_arguments.parameters(values()) == {"use_sim_time": False}
+    assert launch_arguments.parameters(values()) == {}
+    assert launch_arguments.parameters(values(use_sim_time="False")) == {"use_sim_time": False}
 
 
 def test_arguments_become_parameters_of_the_declared_types():
@@ -90,11 +91,11 @@ def test_the_profile_for_large_clouds_is_given_where_the_user_has_none(monkeypat
         monkeypatch.delenv(variable, raising=False)
     profile = str(ROOT / "config" / "fastdds_large_clouds.xml")
     monkeypatch.setenv("ROS_DISTRO", "jazzy")
-    assert large_clouds() == {"FASTRTPS_DEFAULT_PROFILES_FILE": profile}
+    assert large_cloud_environment() == {"FASTRTPS_DEFAULT_PROFILES_FILE": profile}
     monkeypatch.setenv("ROS_DISTRO", "kilted")
-    assert large_clouds() == {"FASTDDS_DEFAULT_PROFILES_FILE": profile}
+    assert large_cloud_environment() == {"FASTDDS_DEFAULT_PROFILES_FILE": profile}
     monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", "own.xml")
-    assert large_clouds() == {}
+    assert large_cloud_environment() == {}
 
 
 def test_topics_are_where_namespace_name_and_remappings_put_them():

@@ -10,6 +10,7 @@ from lifecycle_msgs.msg import Transition
 from node_topics import HEADER, Topics
 from std_msgs.msg import Header
 
+from dspdet3d_ros.ros import surroundings
 from dspdet3d_ros.ros.messages import cloud_message
 from dspdet3d_ros.ros.topics import DETECTIONS
 
@@ -103,3 +104,19 @@ def test_without_autostart_the_node_waits(bench, tiny):
     assert bench.state() == "inactive"
     assert bench.change("activate")
     assert bench.state() == "active"
+
+
+def test_an_activation_that_fails_is_explained_and_can_be_repeated(bench, tiny, monkeypatch, capfd):
+    bench.start(model=tiny.model, checkpoint=tiny.checkpoint, device="cpu", autostart=False)
+    assert bench.change("configure")
+
+    def failing(*_):
+        raise RuntimeError("no room for a subscription")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(surroundings, "subscribe", failing)
+        assert not bench.change("activate")
+    assert bench.state() == "inactive"
+    assert "cannot be activated: RuntimeError: no room for a subscription" in capfd.readouterr().err
+    assert bench.change("activate")
+    assert bench.node._faults.present is None

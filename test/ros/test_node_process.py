@@ -1,6 +1,8 @@
 """The node as a process: SIGINT and SIGTERM end it with status 0 in every state, without a traceback."""
 
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -10,7 +12,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 import numpy as np
 import rclpy
-from node_process import DOMAIN, FAULTY_NODE, WAIT_S, Remote
+from node_process import DOMAIN, FAULTY_NODE, NODE, WAIT_S, Remote
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -38,6 +40,31 @@ def test_a_node_whose_configuration_failed_lives_and_ends_well(launch, number):
     assert status == 0, log
     assert "Traceback" not in log
     assert "cuda:99" in log
+
+
+def test_a_python_without_torch_is_named_in_one_line_and_the_node_lives(launch):
+    without = (
+        "import sys; sys.modules['torch'] = None; from dspdet3d_ros.ros.detector_node import main; sys.exit(main())"
+    )
+    process = launch(command=[sys.executable, "-c", without])
+    line = process.wait_for("cannot be configured")
+    assert f"needs the Python package torch, which is not installed for {sys.executable}; " in line
+    process.wait_for("mend what is said above: the node is unconfigured: run `ros2 lifecycle set /dspdet3d")
+    status, log = process.end(signal.SIGINT)
+    assert status == 0
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize(
+    "argument", [("--params-file", "/no/such.yaml"), ("-r", "__node:=7up"), ("-p", "pruning_threshold")]
+)
+def test_arguments_that_ros_cannot_take_are_told_without_a_traceback(argument):
+    done = subprocess.run([*NODE, "--ros-args", *argument], capture_output=True, text=True, timeout=WAIT_S)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("cannot start: ")
+    assert argument[1] in last
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
