@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dspdet3d_ros.detector.bound import best_rows_within
 from dspdet3d_ros.sparse import ConvNormReLU, CoordinateSet, GenerativeUpConv, SparseConv, SparseTensor
+from dspdet3d_ros.sparse.coords import unpack
 
 LEVELS = 4
 LEVEL_OF_STRIDE = {4 * 2**level: level for level in range(LEVELS)}
@@ -38,10 +39,18 @@ class LevelOutput:
     kept: int
     dropped: int = 0
 
-    def boxes(self, voxel_size: float) -> Tensor:
-        """(N, 6) decoded boxes: centre = c·s + reg[:3], size = exp(reg[3:]); metres."""
-        corner = self.coords.coords[:, 1:].to(self.regression.dtype) * voxel_size
-        return torch.cat([corner + self.regression[:, :3], torch.exp(self.regression[:, 3:])], 1)
+    def boxes(self, voxel_size: float, rows: Tensor | None = None) -> Tensor:
+        """(M, 6) decoded boxes: centre = c·s + reg[:3], size = exp(reg[3:]); metres.
+
+        Args:
+            voxel_size: s, metres.
+            rows: (M,) the cells that are asked for, in any order; all where not given.
+        """
+        regression, keys = self.regression, self.coords.keys
+        if rows is not None:
+            regression, keys = regression[rows], keys[rows]
+        corner = unpack(keys)[:, 1:].to(regression.dtype) * voxel_size
+        return torch.cat([corner + regression[:, :3], torch.exp(regression[:, 3:])], 1)
 
 
 #: Chooses the cells of a level that are refined: (lateral features, keep logits) -> (N,) mask.

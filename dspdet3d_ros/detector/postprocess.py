@@ -13,21 +13,42 @@ from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.head import LevelOutput
 from dspdet3d_ros.detector.result import DetectionSettings, Shortlist
 
+#: Boxes with an edge beyond e^±29 m (4e12 m) have overflowed: the volume of larger ones may be infinite in float32.
+_LARGEST_LOG_SIZE = 29.0
+
 
 def best_cells(outputs: Sequence[LevelOutput], config: ModelConfig) -> tuple[Tensor, Tensor, int]:
-    """The `nms_pre` cells with the largest class score over all levels together.
+    """The `nms_pre` cells with the largest class logit over all levels together, largest first.
+
+    Logits order cells as scores do, and where scores round to the same number too.
 
     Returns:
-        (N, 6) boxes in metres, (N, n_classes) scores, and the number of predictions over all levels that were left out
-        because they are not finite.
+        (N, 6) finite boxes in metres, larger than nothing and of finite volume, (N, n_classes) scores, and the number
+        of predictions over all levels that were left out because theirs are not.
     """
-    boxes = torch.cat([output.boxes(config.voxel_size) for output in outputs])
-    logits = torch.cat([output.logits for output in outputs])
-    finite = (torch.isfinite(boxes).all(1) & torch.isfinite(logits).all(1)).nonzero()[:, 0]
-    not_finite = len(boxes) - len(finite)
-    boxes, scores = boxes[finite], torch.sigmoid(logits[finite])
-    best = torch.topk(scores.amax(1), min(config.nms_pre, len(scores))).indices
-    return boxes[best], scores[best], not_finite
+    # Most cells are looked at once: what costs more than that is done for the best few of each level.
+    usable = [_usable(output) for output in outputs]
+    boxes, logits = [], []
+    for output, good in zip(outputs, usable, strict=True):
+        top = torch.where(good, output.logits.amax(1), -torch.inf)
+        rows = torch.topk(top, min(config.nms_pre, len(top))).indices
+        boxes.append(output.boxes(config.voxel_size, rows))
+        logits.append(torch.where(good[rows, None], output.logits[rows], -torch.inf))
+    left_out = sum(torch.stack([(~good).sum() for good in usable]).tolist())
+    found = sum(len(output.coords) for output in outputs) - left_out
+    few_boxes, few_logits = torch.cat(boxes), torch.cat(logits)
+    # Those that are not usable come last.
+    best = torch.topk(few_logits.amax(1), min(config.nms_pre, found)).indices
+    return few_boxes[best], torch.sigmoid(few_logits[best]), left_out
+
+
+def _usable(output: LevelOutput) -> Tensor:
+    """(N,) mask: predictions that are finite, of boxes that are larger than nothing and of finite volume."""
+    # What is not finite shows in the largest or the smallest value of a row.
+    logits, centre, size = output.logits, output.regression[:, :3], output.regression[:, 3:]
+    finite = [torch.isfinite(part.amax(1)) & torch.isfinite(part.amin(1)) for part in (logits, centre)]
+    fits = (size.amax(1) <= _LARGEST_LOG_SIZE) & (size.amin(1) >= -_LARGEST_LOG_SIZE)
+    return finite[0] & finite[1] & fits
 
 
 @dataclass(frozen=True)

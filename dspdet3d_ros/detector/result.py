@@ -80,8 +80,8 @@ class DetectionStats:
         total_ms: wall milliseconds from points to boxes.
         device: "cpu" or "cuda:0".
         backend: name of the sparse engine.
-        not_finite: predictions left out because they were not finite, of all the cells of all levels; the node adds
-            boxes without volume. More than 0 means that weights or features have overflowed.
+        not_finite: predictions left out because they were not finite, or their boxes without volume or too large for
+            float32, of all the cells of all levels. More than 0 means that weights or features have overflowed.
         shortlist: what became of the predictions. Messages do not carry it: the node explains with it why no box is
             found.
     """

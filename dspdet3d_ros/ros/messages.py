@@ -43,12 +43,6 @@ class Timing:
     age_ms: float
 
 
-def publishable(detections: Detections) -> np.ndarray:
-    """(K,) bool: boxes that are finite, larger than nothing and have a score."""
-    boxes, scores = detections.boxes, detections.scores
-    return np.isfinite(boxes).all(axis=1) & (boxes[:, 3:] > 0).all(axis=1) & np.isfinite(scores)
-
-
 def detection_array(header: Header, detections: Detections) -> Detection3DArray:
     """The boxes, best first: class names as `class_id`, identity orientation, no `id` as nothing is tracked.
 

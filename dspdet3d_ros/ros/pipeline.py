@@ -14,7 +14,6 @@ from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError, check, decode, has
 from dspdet3d_ros.detector.object_points import ObjectPoints, points_of_objects
 from dspdet3d_ros.detector.result import Detections, DetectionSettings
 from dspdet3d_ros.ros.frames import TargetFrame
-from dspdet3d_ros.ros.messages import publishable
 
 if TYPE_CHECKING:
     # Only for its name: it imports torch, which takes seconds.
@@ -119,18 +118,15 @@ class Pipeline:
             stage_ms["transform"] = (time.perf_counter() - start) * 1e3
         settings = self._settings()
         found = self._detector(xyz, settings)
-        good = publishable(found)
-        chosen = found.select(good)
         objects, after_ms = None, {}
         if wants_objects:
             start = time.perf_counter()
-            objects = points_of_objects(xyz, cloud.rgb, chosen.boxes, chosen.labels)
+            objects = points_of_objects(xyz, cloud.rgb, found.boxes, found.labels)
             after_ms["object_points"] = (time.perf_counter() - start) * 1e3
         stats = replace(
             found.stats,
             points_in=cloud.points_in,
-            not_finite=found.stats.not_finite + int((~good).sum()),
             stage_ms={**stage_ms, **found.stats.stage_ms, **after_ms},
             total_ms=sum(stage_ms.values()) + found.stats.total_ms + sum(after_ms.values()),
         )
-        return Found(arrival, header, replace(chosen, stats=stats), settings, objects)
+        return Found(arrival, header, replace(found, stats=stats), settings, objects)

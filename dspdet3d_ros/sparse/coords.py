@@ -164,5 +164,6 @@ class CoordinateSet:
 
     def batch_counts(self, batch_size: int) -> list[int]:
         """How many rows each of the first `batch_size` batch entries has (rows are grouped by batch)."""
-        ends = torch.arange(1, batch_size + 1, device=self.keys.device) << 3 * AXIS_BITS
-        return torch.searchsorted(self.keys, ends).diff(prepend=ends.new_zeros(1)).tolist()
+        # Batch indices are compared, not keys: the end of the last batch would be a key of more than 63 bits.
+        batches = torch.arange(1, batch_size + 1, device=self.keys.device)
+        return torch.searchsorted(self.keys >> 3 * AXIS_BITS, batches).diff(prepend=batches.new_zeros(1)).tolist()

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import torch
 
+from dspdet3d_ros.detector.boxes import iou_matrix
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.head import LevelOutput
 from dspdet3d_ros.detector.postprocess import best_cells, select_boxes
@@ -47,15 +48,59 @@ def test_no_score_above_the_threshold_gives_no_boxes():
     assert found(scores=SCORES * 0.1) == []
 
 
+def level(number, regression, logits):
+    stride = 4 * 2**number
+    coords = torch.arange(len(logits))[:, None] * torch.tensor([0, stride, 0, 0])
+    return LevelOutput(number, CoordinateSet.from_coordinates(coords, stride)[0], regression, logits, None, len(logits))
+
+
+def test_the_best_cells_of_all_levels_together_come_best_first():
+    generator = torch.Generator().manual_seed(0)
+    outputs = [
+        level(number, torch.randn(count, 6, generator=generator), torch.randn(count, 2, generator=generator))
+        for number, count in ((3, 5), (2, 40), (1, 0), (0, 300))
+    ]
+    boxes, scores, not_finite = best_cells(outputs, replace(CONFIG, nms_pre=30))
+    every_box = torch.cat([output.boxes(CONFIG.voxel_size) for output in outputs])
+    every_score = torch.sigmoid(torch.cat([output.logits for output in outputs]))
+    best = every_score.amax(1).argsort(descending=True)[:30]
+    assert torch.equal(boxes, every_box[best])
+    torch.testing.assert_close(scores, every_score[best])
+    assert not_finite == 0
+
+
+def test_cells_whose_scores_round_to_one_come_in_the_order_of_their_logits():
+    logits = torch.tensor([[40.0, 0], [0, 80], [60, 0], [30, 20]])
+    boxes, scores, _ = best_cells([level(0, torch.zeros(4, 6), logits)], replace(CONFIG, nms_pre=3))
+    assert scores.amax(1).tolist() == [1, 1, 1]
+    torch.testing.assert_close(boxes[:, 0], torch.tensor([1, 2, 0]) * 4 * CONFIG.voxel_size)
+
+
 def test_predictions_that_are_not_finite_are_left_out_and_counted():
-    cells, _ = CoordinateSet.from_coordinates(torch.tensor([[0, x, 0, 0] for x in range(5)]))
-    regression, logits = torch.zeros(5, 6), torch.arange(10.0).view(5, 2)
+    regression, logits = torch.zeros(6, 6), torch.arange(12.0).view(6, 2)
     # The exponential of 1000 is infinite.
-    regression[0, 1], regression[2, 4], logits[3, 1] = torch.nan, 1000, torch.inf
-    boxes, scores, not_finite = best_cells([LevelOutput(0, cells, regression, logits, None, 5)], CONFIG)
-    assert not_finite == 3
+    regression[0, 1], regression[2, 4], logits[3, 1], logits[5, 0] = torch.nan, 1000, torch.inf, -torch.inf
+    boxes, scores, not_finite = best_cells([level(0, regression, logits)], CONFIG)
+    assert not_finite == 4
     torch.testing.assert_close(scores, torch.sigmoid(logits[[4, 1]]))
-    torch.testing.assert_close(boxes[:, 0], torch.tensor([4.0, 1.0]) * CONFIG.voxel_size)
+    torch.testing.assert_close(boxes[:, 0], torch.tensor([16.0, 4.0]) * CONFIG.voxel_size)
+
+
+def test_boxes_without_extent_or_of_infinite_volume_are_left_out_and_counted():
+    regression, logits = torch.zeros(5, 6), torch.arange(10.0).view(5, 2)
+    regression[1, 3:], regression[2, 5], regression[4, 3:] = 30, -200, 28
+    boxes, _, not_finite = best_cells([level(0, regression, logits)], CONFIG)
+    assert torch.isinf(regression[1, 3:].exp().prod())
+    assert float(regression[2, 5].exp()) == 0
+    assert not_finite == 2
+    assert torch.isfinite(boxes[:, 3:].prod(1)).all()
+    assert torch.isfinite(iou_matrix(boxes, boxes)).all()
+    assert len(boxes) == 3
+
+
+def test_where_no_prediction_is_usable_there_are_no_boxes():
+    boxes, scores, not_finite = best_cells([level(0, torch.full((5, 6), torch.nan), torch.zeros(5, 2))], CONFIG)
+    assert (boxes.shape, scores.shape, not_finite) == ((0, 6), (0, 2), 5)
 
 
 def test_one_box_an_object_says_all_that_it_may_be():

@@ -174,20 +174,3 @@ def test_an_error_in_the_detector_costs_only_its_cloud(start, points, monkeypatc
     _, _, stats = topics.ask(cloud_message(HEADER, points))
     assert stats.clouds_refused == 2
     assert "RuntimeError: out of memory" in capfd.readouterr().err
-
-
-def test_boxes_that_are_not_finite_or_have_no_volume_are_not_published(start, points, monkeypatch):
-    topics = Topics(start())
-    real = Detector.__call__
-
-    def spoiled(detector, xyz, settings):
-        found = real(detector, xyz, settings)
-        found.boxes[0, 1], found.boxes[1, 4], found.scores[2], found.boxes[3, 3] = np.nan, np.inf, np.nan, 0
-        return found
-
-    array, _, _ = topics.ask(cloud_message(HEADER, points))
-    monkeypatch.setattr(Detector, "__call__", spoiled)
-    fewer, markers, stats = topics.ask(cloud_message(HEADER, points))
-    assert len(fewer.detections) == stats.detections == len(array.detections) - 4
-    assert np.isfinite(boxes_of(fewer)).all()
-    assert len(markers.markers) == 1 + 2 * len(fewer.detections)

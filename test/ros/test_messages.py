@@ -53,14 +53,6 @@ def test_all_that_a_box_may_be_is_in_its_message_best_first():
     assert named == [[("book", 0.75), ("cup", 0.4)], [("cup", 0.5)]]
 
 
-def test_what_is_not_finite_or_has_no_volume_is_not_publishable():
-    boxes = np.tile(BOXES[:1], (6, 1))
-    boxes[1, 0], boxes[2, 5], boxes[3, 4], boxes[4, 3] = np.nan, np.inf, 0, -1
-    scores = np.float32([1, 1, 1, 1, 1, np.nan])
-    found = Detections(boxes, scores, np.zeros(6, np.int64), ("cup",), STATS)
-    np.testing.assert_array_equal(messages.publishable(found), [True] + [False] * 5)
-
-
 def test_markers_lie_on_their_boxes_in_the_colour_of_their_class():
     delete, box, text, other, _ = messages.marker_array(HEADER, FOUND).markers
     assert delete.action == delete.DELETEALL

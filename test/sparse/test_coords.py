@@ -92,3 +92,10 @@ def test_batch_counts_add_up():
     cells, _ = CoordinateSet.from_coordinates(random_coords(batches=3))
     counts = cells.batch_counts(4)
     assert counts == [int((cells.coords[:, 0] == b).sum()) for b in range(4)]
+
+
+def test_batch_counts_add_up_to_the_last_batch_that_there_may_be():
+    cells, _ = CoordinateSet.from_coordinates(random_coords(batches=MAX_BATCH))
+    counts = cells.batch_counts(MAX_BATCH)
+    assert counts == [int((cells.coords[:, 0] == b).sum()) for b in range(MAX_BATCH)]
+    assert counts[-1] > 0
