@@ -75,7 +75,7 @@ def summary(detections: Detections, truth: LabelledBoxes | None = None) -> str:
     found = f"{len(detections)} boxes"
     if truth is None:
         return found
-    from dspdet3d_ros.evaluation.metric import SceneResult, match
+    from dspdet3d_ros.evaluation.metric import SceneResult, partners
 
     result = SceneResult(
         np.asarray(detections.boxes),
@@ -84,11 +84,9 @@ def summary(detections: Detections, truth: LabelledBoxes | None = None) -> str:
         np.asarray(truth.boxes),
         truth.names,
     )
-    hits = match(result, FOUND_IOU)
-    partners = overlaps(detections, truth)[hits].argmax(axis=1) if hits.any() else ()
-    right = sum(
-        detections.names[i] == truth.names[partner] for i, partner in zip(np.flatnonzero(hits), partners, strict=True)
-    )
+    partner = partners(result, FOUND_IOU)
+    hits = partner >= 0
+    right = sum(detections.names[i] == truth.names[partner[i]] for i in np.flatnonzero(hits))
     # Where the source does not say what its objects are, no class can be right or wrong.
     classes = "" if set(truth.names) <= {ANY_CLASS} else f" ({right} of them with the right class)"
     return (

@@ -12,6 +12,7 @@ from dspdet3d_ros.clouds.cloud import ANY_CLASS, Cloud, LabelledBoxes, point_typ
 from dspdet3d_ros.clouds.columns import Columns, to_rgb8
 from dspdet3d_ros.clouds.pcd import read_pcd
 from dspdet3d_ros.errors import InputError, missing_package, no_such_file, text_of
+from dspdet3d_ros.extents import box_around
 
 BIN_COLUMNS = 6
 _BIN_LAYOUT = "write it as float32 x y z r g b per point"
@@ -27,7 +28,7 @@ def read_cloud(path: str | Path) -> Cloud:
 
     .npz: `xyz` (N, 3), times `scale` if there is one; `rgb` (N, 3) if there is one; ground truth from `boxes` (K, 6:
         centre and size, metres) with `names` (K strings), or else from `inst` (N; object number of each point, 0 is
-        background) as the extent of each object's points. Without `xyz`, the first (N, 3 or more) array.
+        background) as the extent of each object's points that are kept. Without `xyz`, the first (N, 3 or more) array.
     .npy: (N, 3 or more): x y z, then r g b if there are six columns.
     .ply: the `vertex` element with x y z and red green blue, text or binary.
     .pcd: x y z and rgb; ascii, binary or binary_compressed.
@@ -62,8 +63,7 @@ def read_cloud(path: str | Path) -> Cloud:
 
 def _cloud(columns: Columns) -> Cloud:
     """Drops points that are not finite and brings the arrays into the types of a Cloud."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        xyz = np.ascontiguousarray(columns.xyz, point_type(columns.xyz.dtype))
+    xyz = _coordinates(columns.xyz)
     finite = usable(xyz)
     if not finite.any():
         raise InputError(f"holds no finite point (of {len(xyz)}); expected x, y, z in metres; record it again")
@@ -71,6 +71,12 @@ def _cloud(columns: Columns) -> Cloud:
     if not finite.all():
         xyz, rgb = xyz[finite], None if rgb is None else rgb[finite]
     return Cloud(xyz, rgb, columns.truth)
+
+
+def _coordinates(xyz: np.ndarray) -> np.ndarray:
+    """The same numbers, in the type that a Cloud holds them in."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.ascontiguousarray(xyz, point_type(xyz.dtype))
 
 
 def _read_npz(path: Path) -> Columns:
@@ -202,11 +208,10 @@ def _labelled(boxes: np.ndarray, names: np.ndarray | None) -> LabelledBoxes:
 
 
 def _extents(xyz: np.ndarray, instances: np.ndarray) -> LabelledBoxes:
-    """Visible extents of the objects whose points are numbered."""
-    extents = []
-    for instance in np.unique(instances[instances != BACKGROUND]):
-        points = xyz[instances == instance]
-        low, high = points.min(axis=0), points.max(axis=0)
-        extents.append(np.concatenate([(low + high) / 2, high - low]))
+    """Visible extents of the objects whose points are numbered, of those that have usable points."""
+    xyz = _coordinates(xyz)
+    rows = usable(xyz) & (instances != BACKGROUND)
+    xyz, instances = xyz[rows], instances[rows]
+    extents = [box_around(xyz[instances == instance]) for instance in np.unique(instances)]
     boxes = np.array(extents, np.float64).reshape(-1, 6)
     return LabelledBoxes(boxes, (ANY_CLASS,) * len(boxes))

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from dspdet3d_ros.extents import corners
+
 # The most cells per axis of the grid that sorts out points near no box, and the most cells of it altogether.
 CELLS_PER_AXIS = 256
 CELLS = 1 << 21
@@ -28,8 +30,7 @@ def box_of_points(xyz: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     owner = np.full(len(xyz), -1, np.int32)
     if len(xyz) == 0 or len(boxes) == 0:
         return owner
-    half = boxes[:, 3:].astype(xyz.dtype) / 2
-    low, high = boxes[:, :3].astype(xyz.dtype) - half, boxes[:, :3].astype(xyz.dtype) + half
+    low, high = corners(boxes.astype(xyz.dtype))
     index = _near_boxes(xyz, low, high)
     # In the order of x, the points that a box may hold are neighbours.
     index = index[np.argsort(xyz[index, 0], kind="stable")]

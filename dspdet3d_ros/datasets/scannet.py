@@ -15,6 +15,7 @@ from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.datasets.classes import scannet_md40
 from dspdet3d_ros.datasets.writing import Scan
 from dspdet3d_ros.errors import InputError, no_such_file, text_of
+from dspdet3d_ros.extents import box_around
 
 #: Class ids of points begin with these; then come the 22 classes, then everything else.
 _SURFACES = ("wall", "floor")
@@ -160,7 +161,5 @@ def _boxes(xyz: np.ndarray, instance: np.ndarray, numbers: Sequence[int]) -> np.
     """(K, 6) extents of the points of each object."""
     boxes = np.zeros((len(numbers), 6))
     for row, number in enumerate(numbers):
-        points = xyz[instance == number].astype(np.float64)
-        low, high = points.min(0), points.max(0)
-        boxes[row] = [*(low + high) / 2, *(high - low)]
+        boxes[row] = box_around(xyz[instance == number].astype(np.float64))
     return boxes

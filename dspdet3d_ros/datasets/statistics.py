@@ -13,6 +13,7 @@ import numpy as np
 
 from dspdet3d_ros.datasets.scene import LabelledScene
 from dspdet3d_ros.errors import missing_package
+from dspdet3d_ros.extents import corners
 
 VOXEL = 0.01
 #: Planes are looked at in squares of this edge, metres.
@@ -123,7 +124,7 @@ def _neighbour_distances(xyz: np.ndarray) -> np.ndarray:
 
 def _close(boxes: np.ndarray) -> np.ndarray:
     """(K,) whether a box comes within 1 cm of another one."""
-    low, high = boxes[:, :3] - boxes[:, 3:6] / 2, boxes[:, :3] + boxes[:, 3:6] / 2
+    low, high = corners(boxes)
     gap = np.maximum(low[:, None] - high[None], low[None] - high[:, None]).max(axis=2)
     np.fill_diagonal(gap, np.inf)
     return gap.min(axis=1, initial=np.inf) < _CLOSE

@@ -104,12 +104,33 @@ def _kept(
     instances = np.unique(arrays["instance_label"][labelled])
     if len(instances) > len(boxes):
         raise InputError(f"{path}: has {len(instances)} labelled instances, but only {len(boxes)} boxes; {_AGAIN}")
-    for instance, box, class_id in zip(instances, boxes, ids, strict=False):
+    box = -1
+    for instance in instances:
         rows = np.flatnonzero(labelled & (arrays["instance_label"] == instance))
-        most = most_points(box[3:])
-        if class_id >= TOSCENE_FURNITURE and len(rows) > most:
+        box = _next_of_class(_class_id(arrays["semantic_label"][rows]), ids, box + 1)
+        if box < 0:
+            raise InputError(f"{path}: 'bbox' has no box left that is of the class of instance {instance:g}; {_AGAIN}")
+        most = most_points(boxes[box, 3:])
+        if ids[box] >= TOSCENE_FURNITURE and len(rows) > most:
             keep[rng.choice(rows, len(rows) - most, replace=False)] = False
     return keep
+
+
+def _class_id(labels: np.ndarray) -> int:
+    """The class that most of an instance's labels are of."""
+    values, counts = np.unique(labels, return_counts=True)
+    return SOURCE_IDS.index(int(values[counts.argmax()]))
+
+
+def _next_of_class(class_id: int, ids: np.ndarray, start: int) -> int:
+    """The first box from `start` on that is of the class, -1 where there is none: a box without points has no instance.
+
+    Args:
+        class_id: of the instance.
+        ids: (K,) class ids of the boxes.
+        start: the box after that of the instance before.
+    """
+    return next((box for box in range(start, len(ids)) if ids[box] == class_id), -1)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from dspdet3d_ros.datasets.scene import LabelledScene, SceneSet
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.generation.meshes import turn
+from dspdet3d_ros.extents import box_around
+from dspdet3d_ros.rotation import turn
 
 #: Fewest points of a labelled thing.
 LEAST_POINTS = 12
@@ -34,8 +35,8 @@ def visible_boxes(xyz: np.ndarray, inst: np.ndarray, count: int) -> tuple[np.nda
     rows = rows[np.argsort(inst[rows], kind="stable")]
     for k, part in enumerate(np.split(xyz[rows], np.cumsum(numbers)[:-1])):
         if len(part):
-            low, high = np.percentile(part, (1, 99), axis=0)
-            boxes[k] = [*(low + high) / 2, *np.maximum(high - low, LEAST_SIZE_M)]
+            boxes[k] = box_around(part, left_out=1)
+            boxes[k, 3:] = np.maximum(boxes[k, 3:], LEAST_SIZE_M)
     return boxes, numbers
 
 

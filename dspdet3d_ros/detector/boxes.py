@@ -18,19 +18,18 @@ def iou_matrix(a: Tensor, b: Tensor, overlap: str = "3d") -> Tensor:
         (N, M) in 0..1.
     """
     axes = 3 if overlap == "3d" else 2
-    low = torch.maximum(_low(a, axes)[:, None], _low(b, axes)[None])
-    high = torch.minimum(_high(a, axes)[:, None], _high(b, axes)[None])
+    (low_a, high_a), (low_b, high_b) = corners(a, axes), corners(b, axes)
+    low = torch.maximum(low_a[:, None], low_b[None])
+    high = torch.minimum(high_a[:, None], high_b[None])
     shared = (high - low).clamp(min=0).prod(2)
     volume_a, volume_b = (boxes[:, 3 : 3 + axes].prod(1) for boxes in (a, b))
     return shared / (volume_a[:, None] + volume_b[None] - shared).clamp(min=1e-12)
 
 
-def _low(boxes: Tensor, axes: int) -> Tensor:
-    return boxes[:, :axes] - boxes[:, 3 : 3 + axes] / 2
-
-
-def _high(boxes: Tensor, axes: int) -> Tensor:
-    return boxes[:, :axes] + boxes[:, 3 : 3 + axes] / 2
+def corners(boxes: Tensor, axes: int = 3) -> tuple[Tensor, Tensor]:
+    """(N, axes) lowest and highest corners of (N, 6) boxes, centre and size, along the first axes."""
+    center, half = boxes[:, :axes], boxes[:, 3 : 3 + axes] / 2
+    return center - half, center + half
 
 
 def suppress(iou: Tensor, scores: Tensor, threshold: float, least_score: float = -torch.inf) -> Tensor:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.errors import InputError, text_of, unwritable
 from dspdet3d_ros.output import writing_whole
 
@@ -54,6 +55,21 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"checkpoint {path}: expected a mapping with 'state_dict', names to tensors; name another file"
         )
     return contents
+
+
+def trained_model(contents: dict[str, Any], source: str) -> ModelConfig | None:
+    """The model that a checkpoint was trained as, where it says so; original ones do not.
+
+    Raises:
+        InputError: what it says cannot be used.
+    """
+    values = contents.get("model")
+    if not isinstance(values, dict):
+        return None
+    try:
+        return ModelConfig.from_dict(values)
+    except InputError as error:
+        raise InputError(f"checkpoint {source}: model: {error}; name other weights") from error
 
 
 def load_weights(network: nn.Module, state: dict[str, Tensor], source: str) -> None:

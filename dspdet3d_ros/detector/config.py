@@ -9,8 +9,15 @@ from typing import Any
 import yaml
 
 from dspdet3d_ros.errors import InputError, text_of
+from dspdet3d_ros.settings import AT_LEAST_ONE, POSITIVE, SHARE, check_fields, settings_of
 
 MODEL_DIR = Path(__file__).parent.parent / "models"
+
+_RANGES = {
+    "voxel_size": POSITIVE,
+    **dict.fromkeys(("widths", "blocks", "head_width", "nms_pre"), AT_LEAST_ONE),
+    **dict.fromkeys(("pruning_threshold", "score_threshold", "nms_iou_threshold"), SHARE),
+}
 
 
 @dataclass(frozen=True)
@@ -55,13 +62,9 @@ class ModelConfig:
     weights: str | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self, _RANGES)
         if not self.classes or len(set(self.classes)) != len(self.classes):
             raise InputError(f"classes: expected at least one name and no name twice, got {list(self.classes)[:20]}")
-        if not self.voxel_size > 0:
-            raise InputError(f"voxel_size: expected a positive number of metres, got {self.voxel_size}")
-        if len(self.widths) != 4 or len(self.blocks) != 4 or min(*self.widths, *self.blocks, self.head_width) < 1:
-            got = f"{list(self.widths)}, {list(self.blocks)} and {self.head_width}"
-            raise InputError(f"widths, blocks, head_width: expected four positive integers, four and one, got {got}")
         if self.nms_overlap not in ("3d", "plan_view"):
             raise InputError(f"nms_overlap: expected '3d' or 'plan_view', got {self.nms_overlap!r}")
 
@@ -70,21 +73,9 @@ class ModelConfig:
         """Builds and checks a configuration.
 
         Raises:
-            InputError: a key is unknown or a value cannot be used.
+            InputError: a key is unknown, `classes` is missing or a value cannot be used.
         """
-        known = {field.name for field in fields(cls)}
-        unknown = set(values) - known
-        if unknown:
-            raise InputError(f"{sorted(unknown)[0]}: unknown key; known are {', '.join(sorted(known))}")
-        if "classes" not in values:
-            raise InputError("classes: missing; add a list of class names")
-        arguments: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
-        try:
-            return cls(**arguments)
-        except TypeError as error:
-            raise InputError(
-                f"model values: {text_of(error)}; the models that come with the package show them"
-            ) from error
+        return settings_of(cls, values)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `from_dict` takes them."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dspdet3d_ros.detector.checkpoint import load_weights, read_checkpoint, sha256
+from dspdet3d_ros.detector.checkpoint import load_weights, read_checkpoint, sha256, trained_model
 from dspdet3d_ros.detector.config import MODEL_DIR, ModelConfig, load_model_config
 from dspdet3d_ros.detector.device_points import prepare
 from dspdet3d_ros.detector.head import LEVELS, LevelOutput, threshold_pruner
@@ -104,7 +104,7 @@ class Detector:
         contents = read_checkpoint(path)
         # For a model's own weights the model file has the last word, for thresholds too; other weights bring their own.
         if checkpoint:
-            config, model = _config_of(contents, path, config, model)
+            config, model = _config_of(contents, path, model)
         network = DSPDet3D(config)
         load_weights(network, contents["state_dict"], str(path))
         return cls(config, network, engine, target, model, sha256(path), max_points, max_voxels, recenter)
@@ -261,10 +261,11 @@ def choose_device(device: str) -> torch.device:
     return chosen
 
 
-def _config_of(contents: dict[str, Any], path: Path, config: ModelConfig, model: str) -> tuple[ModelConfig, str]:
+def _config_of(contents: dict[str, Any], path: Path, model: str) -> tuple[ModelConfig, str]:
     """Configuration and name of the model that a checkpoint was trained as."""
-    if isinstance(contents.get("model"), dict):
-        return ModelConfig.from_dict(contents["model"]), str(contents.get("model_name", model))
+    trained = trained_model(contents, str(path))
+    if trained is not None:
+        return trained, str(contents.get("model_name", model))
     return released_config(contents, str(path), None if model == DEFAULT_MODEL else model)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from dspdet3d_ros.datasets.scene import ANY_CLASS, LabelledScene
 from dspdet3d_ros.errors import InputError, missing_package
 from dspdet3d_ros.evaluation.report import Found
+from dspdet3d_ros.extents import box_around
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,7 @@ class Clustering:
         labels = clusters(points, self.reach, self.least_neighbours)
         parts = [points[labels == label] for label in range(labels.max(initial=-1) + 1)]
         parts = [part for part in parts if len(part) >= self.least_points]
-        extents = [(part.min(0), part.max(0)) for part in parts]
-        boxes = np.array([[*(low + high) / 2, *(high - low)] for low, high in extents], np.float32).reshape(-1, 6)
+        boxes = np.array([box_around(part) for part in parts], np.float32).reshape(-1, 6)
         scores = np.array([len(part) for part in parts], np.float64)
         return Found(boxes, scores, (ANY_CLASS,) * len(boxes), (time.perf_counter() - start) * 1000)
 

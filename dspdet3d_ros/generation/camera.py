@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dspdet3d_ros.generation.meshes import turn
 from dspdet3d_ros.generation.world import Focus, World
+from dspdet3d_ros.rotation import turn
 
 Generator = np.random.Generator
 

@@ -17,9 +17,9 @@ from dspdet3d_ros.generation.meshes import (
     rounded_outline,
     tapered,
     tube,
-    turn,
 )
 from dspdet3d_ros.generation.vessels import paint
+from dspdet3d_ros.rotation import turn
 
 Generator = np.random.Generator
 

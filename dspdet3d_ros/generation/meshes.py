@@ -73,17 +73,6 @@ def join(*meshes: Mesh) -> Mesh:
     )
 
 
-def turn(axis: str, angle: float) -> np.ndarray:
-    """(3, 3) rotation by `angle` radians about the axis "x", "y" or "z"."""
-    c, s = np.cos(angle), np.sin(angle)
-    rows = {
-        "x": [[1, 0, 0], [0, c, -s], [0, s, c]],
-        "y": [[c, 0, s], [0, 1, 0], [-s, 0, c]],
-        "z": [[c, -s, 0], [s, c, 0], [0, 0, 1]],
-    }
-    return np.array(rows[axis])
-
-
 def box(size: Sequence[float] | np.ndarray, center: Sequence[float] = (0.0, 0.0, 0.0)) -> Mesh:
     """An axis-aligned box."""
     return _mesh(_BOX_CORNERS * np.asarray(size, float) + np.asarray(center, float), _BOX_FACES)

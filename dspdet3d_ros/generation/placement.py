@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dspdet3d_ros.generation.meshes import Mesh, turn
+from dspdet3d_ros.generation.meshes import Mesh
 from dspdet3d_ros.generation.raycast import RayCaster
 from dspdet3d_ros.generation.shapes import Shape, tilted_slab
+from dspdet3d_ros.rotation import turn
 
 CELL = 0.004
 _TOUCH = 0.003

@@ -7,10 +7,11 @@ import numpy as np
 from dspdet3d_ros.generation.catalogue import Catalogue
 from dspdet3d_ros.generation.crowd import fill, loose_clutter
 from dspdet3d_ros.generation.furniture import BEARING, STANDING, Piece, chair
-from dspdet3d_ros.generation.meshes import Mesh, block, box, join, turn
+from dspdet3d_ros.generation.meshes import Mesh, block, box, join
 from dspdet3d_ros.generation.placement import Support
 from dspdet3d_ros.generation.shapes import ROOM_WEIGHTS
 from dspdet3d_ros.generation.world import World
+from dspdet3d_ros.rotation import turn
 
 Generator = np.random.Generator
 #: Thickness of a wall, metres.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.extents import box_between
 from dspdet3d_ros.generation.camera import room_path, table_path
 from dspdet3d_ros.generation.catalogue import Catalogue
 from dspdet3d_ros.generation.fusion import MOST_POINTS, fuse
@@ -146,8 +147,8 @@ def _label(
         if extent is None or _count_voxels(points, 0.01) < _LEAST_VOXELS[kind]:
             continue
         low, high, shift = extent
-        boxes.append(np.concatenate([(low + high) / 2 + shift + lift, high - low]))
-        full_boxes.append(np.concatenate([(item.low + item.high) / 2 + shift + lift, item.high - item.low]))
+        boxes.append(_moved(box_between(low, high), shift, lift))
+        full_boxes.append(_moved(box_between(item.low, item.high), shift, lift))
         names.append(item.name)
         renumber[number] = len(names)
     return Scene(
@@ -160,6 +161,12 @@ def _label(
         kind=kind,
         tags=tags,
     )
+
+
+def _moved(box: np.ndarray, *offsets: np.ndarray) -> np.ndarray:
+    for offset in offsets:
+        box[:3] += offset
+    return box
 
 
 def _nothing(kind: str, tags: tuple[str, ...]) -> Scene:

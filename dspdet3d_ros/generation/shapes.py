@@ -10,7 +10,8 @@ import numpy as np
 from dspdet3d_ros.generation import devices, vessels
 from dspdet3d_ros.generation.catalogue import Catalogue
 from dspdet3d_ros.generation.classes import CLASS_NAMES
-from dspdet3d_ros.generation.meshes import Mesh, turn
+from dspdet3d_ros.generation.meshes import Mesh
+from dspdet3d_ros.rotation import turn
 
 
 @dataclass(frozen=True)

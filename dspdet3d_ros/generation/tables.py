@@ -7,11 +7,12 @@ import numpy as np
 from dspdet3d_ros.generation.catalogue import Catalogue
 from dspdet3d_ros.generation.crowd import fill, loose_clutter
 from dspdet3d_ros.generation.furniture import Piece, bin_or_case, chair, counter, desk, table
-from dspdet3d_ros.generation.meshes import block, box, turn
+from dspdet3d_ros.generation.meshes import block, box
 from dspdet3d_ros.generation.placement import Support
 from dspdet3d_ros.generation.shapes import TABLE_WEIGHTS
 from dspdet3d_ros.generation.vessels import paint
 from dspdet3d_ros.generation.world import World
+from dspdet3d_ros.rotation import turn
 
 Generator = np.random.Generator
 

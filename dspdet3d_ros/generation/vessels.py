@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dspdet3d_ros.generation.meshes import Mesh, arc, cylinder, ellipsoid, join, revolve, tube, turn
+from dspdet3d_ros.generation.meshes import Mesh, arc, cylinder, ellipsoid, join, revolve, tube
+from dspdet3d_ros.rotation import turn
 
 Generator = np.random.Generator
 

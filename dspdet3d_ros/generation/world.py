@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dspdet3d_ros.generation.meshes import Mesh, join, turn
+from dspdet3d_ros.generation.meshes import Mesh, join
 from dspdet3d_ros.generation.placement import Placed, Support
+from dspdet3d_ros.rotation import turn
 
 
 @dataclass(frozen=True)

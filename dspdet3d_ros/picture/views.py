@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dspdet3d_ros.clouds.membership import box_of_points
+from dspdet3d_ros.extents import box_between
 
 ELEVATION_DEG = 50.0
 # In diagonals of what is looked at.
@@ -31,7 +32,7 @@ class Region:
     @property
     def corners(self) -> np.ndarray:
         """(8, 3); bit 0, 1, 2 of the index chooses the greater x, y, z."""
-        return box_corners(np.concatenate([(self.low + self.high) / 2, self.high - self.low]))
+        return box_corners(box_between(self.low, self.high))
 
 
 @dataclass(frozen=True)

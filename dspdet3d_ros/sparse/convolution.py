@@ -164,14 +164,16 @@ class _Convolution(torch.autograd.Function):
         return gather_multiply(features, weight, kernel_map).float()
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         features, weight = ctx.saved_tensors
         gradient = gradient.to(features.dtype).contiguous()
-        in_gradient = None
+        in_gradient, of_weight = None, None
         if ctx.needs_input_grad[0]:
             back = weight.transpose(1, 2).contiguous()
             in_gradient = gather_multiply(gradient, back, ctx.kernel_map.transposed()).float()
-        return in_gradient, weight_gradient(features, gradient, ctx.kernel_map), None, None
+        if ctx.needs_input_grad[1]:
+            of_weight = weight_gradient(features, gradient, ctx.kernel_map)
+        return in_gradient, of_weight, None, None
 
 
 def convolve(features: Tensor, weight: Tensor, kernel_map: KernelMap, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dspdet3d_ros.detector.config import read_model_file
-from dspdet3d_ros.errors import InputError, text_of
+from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.settings import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SHARE, Range, check_fields, settings_of
+from dspdet3d_ros.sparse.coords import MAX_BATCH
+
+_RANGES = {
+    "batch_size": Range(1, MAX_BATCH),
+    **dict.fromkeys(("epochs", "repeat", "points_per_scene", "positives_per_box", "prune_threshold"), AT_LEAST_ONE),
+    **dict.fromkeys(("learning_rate", "clip_norm", "initial_size", "assignment_cube", "keep_cube"), POSITIVE),
+    **dict.fromkeys(("iterations", "weight_decay", "crop_size", "unpruned_crop", "yaw"), NOT_NEGATIVE),
+    **dict.fromkeys(("name_weight", "keep_weight"), NOT_NEGATIVE),
+    **dict.fromkeys(("keep_thresholds", "unpruned_share"), SHARE),
+}
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,7 @@ class TrainingConfig:
     prune_threshold: int = 100_000
 
     def __post_init__(self) -> None:
+        check_fields(self, _RANGES)
         if self.schedule not in ("steps", "cosine"):
             raise InputError(f"schedule: expected 'steps' or 'cosine', got {self.schedule!r}")
         if self.precision not in ("fp32", "bf16"):
@@ -81,17 +93,8 @@ class TrainingConfig:
         if self.sampling not in ("passes", "things", "classes"):
             raise InputError(f"sampling: expected 'passes', 'things' or 'classes', got {self.sampling!r}")
         low, high = self.keep_thresholds
-        if not 0 <= low <= high <= 1 or not 0 <= self.unpruned_share <= 1:
-            raise InputError(
-                "keep_thresholds, unpruned_share: expected 0 <= least <= largest <= 1 and a share of 0 to 1, "
-                f"got {list(self.keep_thresholds)} and {self.unpruned_share}"
-            )
-        if min(self.epochs, self.repeat, self.batch_size, self.points_per_scene) < 1 or self.iterations < 0:
-            least = min(self.epochs, self.repeat, self.batch_size, self.points_per_scene)
-            raise InputError(
-                "epochs, repeat, batch_size, points_per_scene, iterations: expected at least 1, iterations at least 0, "
-                f"got {least} and {self.iterations}"
-            )
+        if low > high:
+            raise InputError(f"keep_thresholds: expected the least and then the largest, got {[low, high]}")
 
     def with_iterations(self, scenes: int, processes: int) -> TrainingConfig:
         """The recipe with the number of steps settled for a number of scenes and processes."""
@@ -107,15 +110,13 @@ def load_training_config(model: str, **overrides: Any) -> TrainingConfig:
     Raises:
         InputError: the file cannot be used, a key is unknown or a value cannot be used.
     """
-    values = {**read_model_file(model).get("training", {})}
-    values.update({key: value for key, value in overrides.items() if value is not None})
-    known = {field.name for field in fields(TrainingConfig)}
-    unknown = set(values) - known
-    if unknown:
-        raise InputError(
-            f"model {model}: training: {sorted(unknown)[0]}: unknown key; known are {', '.join(sorted(known))}"
-        )
+    values = read_model_file(model).get("training")
+    # A key without anything below it is None in YAML.
+    values = {} if values is None else values
+    if not isinstance(values, dict):
+        raise InputError(f"model {model}: training: expected a mapping, got {values!r}; docs/training.md shows one")
+    values = {**values, **{key: value for key, value in overrides.items() if value is not None}}
     try:
-        return TrainingConfig(**values)
-    except TypeError as error:
-        raise InputError(f"model {model}: training: {text_of(error)}; docs/training.md shows what there is") from error
+        return settings_of(TrainingConfig, values)
+    except InputError as error:
+        raise InputError(f"model {model}: training: {error}; docs/training.md shows what there is") from error

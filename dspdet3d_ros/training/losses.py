@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dspdet3d_ros.detector.boxes import corners
+
 GAMMA = 2.0
 ALPHA = 0.25
 
@@ -30,8 +32,7 @@ def diou_loss(boxes: Tensor, targets: Tensor) -> Tensor:
         boxes: (N, 6) centre and size.
         targets: (N, 6).
     """
-    low_a, high_a = boxes[:, :3] - boxes[:, 3:] / 2, boxes[:, :3] + boxes[:, 3:] / 2
-    low_b, high_b = targets[:, :3] - targets[:, 3:] / 2, targets[:, :3] + targets[:, 3:] / 2
+    (low_a, high_a), (low_b, high_b) = corners(boxes), corners(targets)
     shared = (torch.minimum(high_a, high_b) - torch.maximum(low_a, low_b)).clamp(min=0).prod(1)
     union = boxes[:, 3:].prod(1) + targets[:, 3:].prod(1) - shared
     distance = (boxes[:, :3] - targets[:, :3]).square().sum(1)

@@ -9,16 +9,18 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from dspdet3d_ros import rotation
 from dspdet3d_ros.datasets.scene import ANY_CLASS, LabelledScene
-from dspdet3d_ros.datasets.turning import measured
+from dspdet3d_ros.datasets.turning import LEAST_POINTS, measured
 from dspdet3d_ros.detector.points import training_origin
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.generation import meshes
 from dspdet3d_ros.training.config import TrainingConfig
 from dspdet3d_ros.training.objective import LabelledPoints
 
 #: Of a thing that a crop cuts, at least this part must be inside for it to be labelled; otherwise its points go too.
 LEAST_INSIDE = 0.6
+#: Crops that are looked at for one with a labelled thing, before the scenes are refused.
+MOST_CROPS = 100
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class CropDataset(Dataset):
         scenes: what is trained on.
         config: crop size, augmentation, batch size.
         seed: seed of all choices.
+        recenter: whether the detector is to move clouds to `training_origin`; if so crops are moved there, else they
+            stay where they are in their scene. Both are then shifted a little by chance.
         rank, processes: of how many processes that train one network this is which; each has batches of its own.
 
     Raises:
@@ -75,10 +79,13 @@ class CropDataset(Dataset):
         seed: int,
         rank: int = 0,
         processes: int = 1,
+        *,
+        recenter: bool,
     ) -> None:
         self._scenes = scenes
         self._config = config
         self._seed = seed
+        self._recenter = recenter
         self._rank, self._processes = rank, processes
         things = np.array([len(scene.boxes) for scene in scenes], np.float64)
         if not things.sum():
@@ -112,13 +119,29 @@ class CropDataset(Dataset):
         threshold, size = self._pruning(rng)
         scene, thing = self._choose(number, rng)
         scene = augment(scene, self._config, rng, size, thing)
-        # A scene without things, or a crop that lost them all, is replaced by another that has some.
-        while not len(scene.boxes):
+        # A scene without things, or a crop that lost them or all points, is replaced by another that has some.
+        for _ in range(MOST_CROPS):
+            if len(scene.boxes) and len(scene.xyz):
+                return self._labelled(scene, threshold, rng)
             scene = augment(self._scenes[rng.choice(len(self._scenes), p=self._chance)], self._config, rng, size)
-        origin = training_origin(scene.xyz) + rng.normal(0, 0.1, 3)
+        raise self._nothing_in_crops(size)
+
+    def _labelled(self, scene: TrainingScene, threshold: float, rng: np.random.Generator) -> LabelledPoints:
+        origin = training_origin(scene.xyz) if self._recenter else np.zeros(3)
+        origin += rng.normal(0, 0.1, 3)
         xyz = (scene.xyz - origin).astype(np.float32)
         boxes = scene.boxes - np.concatenate([origin, np.zeros(3)]).astype(np.float32)
         return LabelledPoints(torch.from_numpy(xyz), torch.from_numpy(boxes), torch.from_numpy(scene.labels), threshold)
+
+    def _nothing_in_crops(self, size: float) -> InputError:
+        thing = f"a labelled thing of at least {LEAST_POINTS} points"
+        if not size:
+            return InputError(f"training scenes: none of {MOST_CROPS} tried holds {thing}; label more of their points")
+        key = "crop_size" if size == self._config.crop_size else "unpruned_crop"
+        return InputError(
+            f"{key}: none of {MOST_CROPS} crops of {size:g} m holds {LEAST_INSIDE:.0%} of {thing}; "
+            f"raise {key}, or train on whole scenes with 0"
+        )
 
     def _pruning(self, rng: np.random.Generator) -> tuple[float, float]:
         """The τ of a crop and its size in metres; 0 for a whole scene."""
@@ -173,7 +196,7 @@ def crop(scene: TrainingScene, size: float, rng: np.random.Generator, thing: int
 def turn(scene: TrainingScene, yaw: float, rng: np.random.Generator) -> TrainingScene:
     """A turn about the vertical; the boxes are measured anew where the points say which thing they belong to."""
     angle = rng.uniform(-yaw, yaw) if scene.inst is not None else rng.uniform(-1, 1) * min(yaw, 0.02)
-    matrix = meshes.turn("z", angle)
+    matrix = rotation.turn("z", angle)
     xyz = scene.xyz @ matrix.T
     if scene.inst is None:
         center = scene.boxes[:, :3] @ matrix.T

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, distributed
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from dspdet3d_ros.detector.checkpoint import load_weights, read_checkpoint, save_checkpoint
+from dspdet3d_ros.detector.checkpoint import load_weights, read_checkpoint, save_checkpoint, trained_model
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.errors import InputError, missing_package, text_of
@@ -102,13 +102,12 @@ class Trainer:
             InputError: they do not fit this model in anything else, or cannot be read.
         """
         contents = read_checkpoint(path)
-        state, model = contents["state_dict"], contents.get("model")
-        names = list(model.get("classes", ())) if isinstance(model, dict) else []
-        if names and tuple(names) != self.model.classes:
-            state = state | self._with_classes_of(state, names)
+        state, model = contents["state_dict"], trained_model(contents, str(path))
+        if model is not None and model.classes != self.model.classes:
+            state = state | self._with_classes_of(state, model.classes)
         load_weights(self.network, state, str(path))
 
-    def _with_classes_of(self, state: dict[str, Tensor], names: list[str]) -> dict[str, Tensor]:
+    def _with_classes_of(self, state: dict[str, Tensor], names: tuple[str, ...]) -> dict[str, Tensor]:
         """The class branch for this model's classes: columns of `state` where its `names` have them, else as new."""
         branch = {}
         for key in ("head.cls_conv.kernel", "head.cls_conv.bias"):
@@ -163,11 +162,15 @@ class Trainer:
                 if isinstance(module, (BatchNorm, torch.nn.BatchNorm1d)):
                     module.eval()
 
-    def _batches(self, scenes: list[TrainingScene], last: int) -> DataLoader:
+    def _batches(self, scenes: list[TrainingScene], last: int) -> Iterator[list[LabelledPoints]]:
         processes = distributed.get_world_size() if distributed.is_initialized() else 1
-        data = CropDataset(scenes, self.config, self.seed, self.rank, processes)
+        data = CropDataset(scenes, self.config, self.seed, self.rank, processes, recenter=self.model.recenter)
         # One process prepares the next batches; which they are hangs on the seed and the iteration alone.
-        return DataLoader(data, batch_size=None, sampler=range(self.iteration, last), num_workers=1, prefetch_factor=4)
+        order = range(self.iteration, last)
+        for batch in DataLoader(_Said(data), batch_size=None, sampler=order, num_workers=1, prefetch_factor=4):
+            if isinstance(batch, InputError):
+                raise batch
+            yield batch
 
     def _log(self, log: Any, values: dict[str, float]) -> None:
         for name, value in values.items() if log else ():
@@ -204,6 +207,19 @@ class Trainer:
         if half:
             state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
         return {"state_dict": state, "model": self.model.to_dict(), "iteration": self.iteration}
+
+
+@dataclass
+class _Said(Dataset):
+    """Batches, or the error that one raised in its place: of an exception a loader makes a text with the traceback."""
+
+    batches: CropDataset
+
+    def __getitem__(self, iteration: int) -> list[LabelledPoints] | InputError:
+        try:
+            return self.batches[iteration]
+        except InputError as error:
+            return error
 
 
 def _summary_writer(folder: Path) -> Any:

@@ -152,6 +152,17 @@ def test_numbered_objects_are_the_truth_where_there_are_no_boxes(tmp_path):
     np.testing.assert_allclose(truth.boxes[0], np.hstack([(low + high) / 2, high - low]), atol=1e-6)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e200])
+def test_points_that_are_dropped_count_for_no_object(tmp_path, bad):
+    xyz, inst = XYZ.astype(np.float64), np.repeat([0, 3, 1, 2], [20, 12, 10, 8])
+    xyz[20, 1], xyz[inst == 2, 0] = bad, bad
+    np.savez(tmp_path / "a.npz", xyz=xyz, inst=inst)
+    truth = read_cloud(tmp_path / "a.npz").truth
+    assert len(truth.boxes) == len(truth.names) == 2
+    low, high = XYZ[21:32].min(0), XYZ[21:32].max(0)
+    np.testing.assert_allclose(truth.boxes[1], np.hstack([(low + high) / 2, high - low]), atol=1e-6)
+
+
 class Bomb:
     """Unpickling it writes a file."""
 
@@ -256,5 +267,8 @@ def test_a_real_room_is_the_same_from_both_of_its_files():
     raw, aligned = read_cloud(DATA / "scannet/scene0000_00.bin"), read_cloud(DATA / "scannet/scannet_scene0000_00.npz")
     assert len(raw.xyz) == len(aligned.xyz) == 40684
     np.testing.assert_array_equal(raw.rgb, aligned.rgb)
+    # The alignment of one of them is a rigid motion: from each point it is as far to the next in both.
+    steps = [np.linalg.norm(np.diff(cloud.xyz.astype(np.float64), axis=0), axis=1) for cloud in (raw, aligned)]
+    np.testing.assert_allclose(*steps, atol=1e-4)
     assert len(aligned.truth.names) == 27
     assert {"table", "window"} <= set(aligned.truth.names)

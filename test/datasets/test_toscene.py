@@ -67,6 +67,17 @@ def test_points_of_small_things_are_thinned_and_no_others(source):
     assert {tuple(row) for row in scan.points[:, :3].tolist()} <= rows
 
 
+def test_a_box_without_points_leaves_the_others_their_things(source):
+    values = arrays(0)
+    # Another bottle, larger, of which no point is left: by position the mug's points would be the bottle's.
+    values["bbox"] = np.insert(values["bbox"], 0, [2, 0, 0.9, 0.05, 0.05, 0.1, 39], axis=0)
+    path = source / "train" / "train_0.npz"
+    np.savez(path, **values)
+    scan = read_scan(path, seed=0)
+    assert {label: int((scan.semantic == label).sum()) for label in (7, 42, 57)} == {7: 2000, 42: 87, 57: 10}
+    assert len(scan.boxes) == 4
+
+
 def test_the_choice_is_of_the_seed_and_the_name(source):
     path = source / "train" / "train_0.npz"
     first, again, other = (read_scan(path, seed).points for seed in (0, 0, 1))
@@ -110,6 +121,7 @@ def bad_columns(values):
         (bad_columns, r"'bbox' has shape \(3, 6\)"),
         (lambda v: v.update(color=v["color"][:5]), "'color' has 5 rows"),
         (lambda v: v.update(bbox=v["bbox"][:2]), "3 labelled instances, but only 2 boxes"),
+        (lambda v: v.update(bbox=v["bbox"][[1, 0, 2]]), "no box left that is of the class of instance 9"),
         (lambda v: v.pop("instance_label"), "no array 'instance_label'"),
         (lambda v: v.update(xyz=v["xyz"] * np.nan), "finite"),
         (lambda v: v.update(bbox=-v["bbox"]), "out of range"),

@@ -1,6 +1,8 @@
 """Scenes are turned about the vertical, and their boxes measured anew from their points."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -64,3 +66,8 @@ def test_numbers_of_points_that_cannot_be_read_are_named(tmp_path):
     (tmp_path / "boxes.json").write_text(json.dumps([{"scene": "a", "objects": [{"box": [1] * 6, "inst": 1}]}]))
     with pytest.raises(InputError, match=r"a\.npz: 'inst' cannot be read"):
         list(open_scenes(tmp_path))
+
+
+def test_crops_of_real_scenes_need_no_scene_generator():
+    code = "import sys, dspdet3d_ros.training.scenes; print([m for m in sys.modules if 'generation' in m])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dspdet3d_ros.detector.boxes import iou_matrix, suppress
+from dspdet3d_ros.detector.boxes import corners, iou_matrix, suppress
 
 UNIT = [0.0, 0, 0, 1, 1, 1]
 
@@ -21,6 +21,12 @@ def test_overlap_of_worked_cases(other, in_space, in_plan):
     a, b = torch.tensor([UNIT]), torch.tensor([other]).float()
     assert iou_matrix(a, b).item() == pytest.approx(in_space)
     assert iou_matrix(a, b, "plan_view").item() == pytest.approx(in_plan)
+
+
+def test_corners_are_half_a_size_from_the_centre_along_the_first_axes():
+    boxes = torch.tensor([[1.0, 2, 3, 2, 4, 8]])
+    assert [part.tolist() for part in corners(boxes)] == [[[0, 0, -1]], [[2, 4, 7]]]
+    assert [part.tolist() for part in corners(boxes, 2)] == [[[0, 0]], [[2, 4]]]
 
 
 def test_flat_boxes_give_no_number_that_is_none():

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from dspdet3d_ros.detector.checkpoint import load_weights, read_checkpoint, save_checkpoint, sha256
+from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.errors import InputError
 
 
@@ -66,3 +67,10 @@ def test_weights_that_are_not_finite_are_refused_by_name():
     state["weight"][1, 2] = float("nan")
     with pytest.raises(InputError, match="weight holds values that are not finite"):
         load_weights(nn.Linear(3, 2), state, "w.pth")
+
+
+@pytest.mark.parametrize(("key", "value"), [("classes", "chair"), ("recenter", "no"), ("voxel_size", torch.inf)])
+def test_a_checkpoint_whose_model_cannot_be_used_is_refused_by_name(tmp_path, key, value):
+    save_checkpoint(tmp_path / "odd.pth", {"state_dict": {}, "model": {"classes": ["cup"], key: value}})
+    with pytest.raises(InputError, match=rf"odd\.pth: model: {key}: expected"):
+        Detector.load(checkpoint=tmp_path / "odd.pth", device="cpu")

@@ -40,14 +40,37 @@ def test_a_config_survives_the_round_trip_through_plain_values():
         ({"classes": ["cup", "cup"]}, "classes"),
         ({"classes": ["cup"], "voxel_size": 0}, "voxel_size"),
         ({"classes": ["cup"], "widths": [1, 2]}, "widths"),
-        ({"classes": ["cup"], "widths": 64}, "model values"),
+        ({"classes": ["cup"], "widths": 64}, "widths"),
+        ({"classes": ["cup"], "widths": [64.0, 128, 128, 128]}, "widths"),
+        ({"classes": ["cup"], "widths": [0, 128, 128, 128]}, "widths"),
+        ({"classes": ["cup"], "blocks": [1.5, 1, 1, 1]}, "blocks"),
+        ({"classes": ["cup"], "head_width": True}, "head_width"),
+        ({"classes": "chair"}, "classes"),
+        ({"classes": [1, 2]}, "classes"),
+        ({"classes": ["cup", ""]}, "classes"),
+        ({"classes": None}, "classes"),
+        ({"classes": ["cup"], "nms_pre": 0}, "nms_pre"),
+        ({"classes": ["cup"], "nms_pre": 10.5}, "nms_pre"),
+        ({"classes": ["cup"], "voxel_size": float("inf")}, "voxel_size"),
+        ({"classes": ["cup"], "voxel_size": "1e-2"}, "voxel_size"),
+        ({"classes": ["cup"], "pruning_threshold": 7}, "pruning_threshold"),
+        ({"classes": ["cup"], "score_threshold": "high"}, "score_threshold"),
+        ({"classes": ["cup"], "nms_iou_threshold": -0.1}, "nms_iou_threshold"),
+        ({"classes": ["cup"], "recenter": "no"}, "recenter"),
+        ({"classes": ["cup"], "plan_invariant": 1}, "plan_invariant"),
+        ({"classes": ["cup"], "weights": 3}, "weights"),
+        ({"classes": ["cup"], 3: 4}, "3"),
         ({"classes": ["cup"], "nms_overlap": "2d"}, "nms_overlap"),
         ({"classes": ["cup"], "color": True}, "color"),
     ],
 )
 def test_unusable_values_are_named(values, word):
-    with pytest.raises(InputError, match=word):
+    with pytest.raises(InputError, match=f"^{word}: "):
         ModelConfig.from_dict(values)
+
+
+def test_whole_numbers_do_where_fractions_are_expected():
+    assert ModelConfig.from_dict({"classes": ["cup"], "voxel_size": 1, "score_threshold": 0}).voxel_size == 1
 
 
 @pytest.mark.parametrize("content", ["[1, 2", "just text", "model: 3", None])

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from dspdet3d_ros.generation.meshes import block, turn
+from dspdet3d_ros.generation.meshes import block
 from dspdet3d_ros.generation.placement import CELL, Support, columns_of
 from dspdet3d_ros.generation.shapes import Shape
 from dspdet3d_ros.generation.tables import table_world
+from dspdet3d_ros.rotation import turn
 
 pytest.importorskip("embreex", reason="height maps are ray cast with embreex")
 

@@ -62,6 +62,18 @@ def test_gradients_follow_from_the_definition(kind, volume, stride):
         torch.testing.assert_close(ours, wanted, rtol=1e-4, atol=1e-4)
 
 
+def test_only_gradients_that_are_asked_for_are_computed(monkeypatch):
+    from dspdet3d_ros.sparse import convolution
+
+    inputs = cells_of(80, 1)
+    pairs, features, weight = kernel_map(inputs, inputs, 3), torch.randn(len(inputs), 3), torch.randn(27, 3, 4)
+    features.requires_grad_()
+    (wanted,) = torch.autograd.grad(convolve(features, weight.clone().requires_grad_(), pairs).sum(), features)
+    monkeypatch.setattr(convolution, "weight_gradient", lambda *_: pytest.fail("nobody asked for it"))
+    convolve(features, weight, pairs).sum().backward()
+    torch.testing.assert_close(features.grad, wanted)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("way", ["rows", "pairs"])
 def test_both_ways_in_many_chunks_on_any_number_of_threads_give_the_same(threads, way, monkeypatch):

@@ -88,7 +88,7 @@ def test_augmented_scenes_stay_labelled_scenes(seed):
 
 def test_a_batch_is_a_function_of_seed_iteration_and_rank():
     def numbers(seed, iteration, rank):
-        batch = CropDataset([table(0), table(1)], CONFIG, seed, rank)[iteration]
+        batch = CropDataset([table(0), table(1)], CONFIG, seed, rank, recenter=True)[iteration]
         return [float(part.double().sum()) for scene in batch for part in (scene.points, scene.boxes)]
 
     assert numbers(1, 2, 0) == numbers(1, 2, 0)
@@ -98,7 +98,7 @@ def test_a_batch_is_a_function_of_seed_iteration_and_rank():
 def test_a_pass_takes_every_scene_once_over_all_processes():
     marked = [dataclasses.replace(table(i), labels=np.array([i, i, i])) for i in range(6)]
     whole = TrainingConfig(iterations=2, batch_size=1, points_per_scene=20_000)
-    data = [CropDataset(marked, whole, 5, rank, 3) for rank in range(3)]
+    data = [CropDataset(marked, whole, 5, rank, 3, recenter=True) for rank in range(3)]
     seen = [int(scene.labels[0]) for i in range(2) for part in data for scene in part[i]]
     assert sorted(seen) == list(range(6))
 
@@ -107,8 +107,9 @@ def test_scenes_with_more_things_are_drawn_more_often():
     few, many = table(0), table(1)
     few = dataclasses.replace(few, boxes=few.boxes[:1], labels=np.array([0]), inst=None)
     many = dataclasses.replace(many, labels=np.array([1, 1, 1]), inst=None)
-    config = TrainingConfig(iterations=1, batch_size=400, points_per_scene=10, sampling="things")
-    drawn = [int(scene.labels[0]) for scene in CropDataset([few, many], config, 0)[0]]
+    config = TrainingConfig(iterations=8, batch_size=50, points_per_scene=10, sampling="things")
+    data = CropDataset([few, many], config, 0, recenter=True)
+    drawn = [int(scene.labels[0]) for i in range(8) for scene in data[i]]
     assert 0.65 < np.mean(drawn) < 0.85
 
 
@@ -116,15 +117,16 @@ def test_sampling_by_classes_draws_rare_ones_as_often_and_crops_about_them():
     common, rare = table(0), table(1)
     common = dataclasses.replace(common, labels=np.array([0, 0, 0]))
     rare = dataclasses.replace(rare, boxes=rare.boxes[:1], labels=np.array([1]), inst=np.where(rare.inst == 1, 1, 0))
-    config = TrainingConfig(iterations=1, batch_size=200, crop_size=0.3, points_per_scene=500, sampling="classes")
-    drawn = [scene.labels.tolist() for scene in CropDataset([common] * 9 + [rare], config, 0)[0]]
+    config = TrainingConfig(iterations=4, batch_size=50, crop_size=0.3, points_per_scene=500, sampling="classes")
+    data = CropDataset([common] * 9 + [rare], config, 0, recenter=True)
+    drawn = [scene.labels.tolist() for i in range(4) for scene in data[i]]
     assert 0.4 < np.mean([1 in labels for labels in drawn]) < 0.6
 
 
 def test_without_labelled_things_there_is_nothing_to_train():
     empty = dataclasses.replace(table(), boxes=np.empty((0, 6)), labels=np.empty(0, int), inst=None)
     with pytest.raises(InputError, match="labelled thing"):
-        CropDataset([empty], CONFIG, 0)
+        CropDataset([empty], CONFIG, 0, recenter=True)
 
 
 def test_published_epochs_follow_from_the_number_of_scenes():
@@ -155,16 +157,56 @@ def test_a_class_agnostic_model_learns_everything():
     assert scene.inst is inst
 
 
-@pytest.mark.parametrize("wrong", [{"schedule": "often"}, {"precision": "int8"}, {"iterations": -1}, {"rate": 1}])
-def test_an_unusable_recipe_is_refused(wrong):
-    with pytest.raises(InputError, match=next(iter(wrong))):
-        load_training_config("small", **wrong)
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("schedule", "often"),
+        ("precision", "int8"),
+        ("sampling", "none"),
+        ("rate", 1),
+        ("iterations", -1),
+        ("iterations", 2.5),
+        ("batch_size", 0),
+        ("batch_size", 100),
+        ("learning_rate", -1),
+        ("learning_rate", "1e-3"),
+        ("freeze_norm", "no"),
+        ("crop_size", -1),
+        ("yaw", float("nan")),
+        ("keep_thresholds", [0.2]),
+        ("keep_thresholds", 0.2),
+        ("keep_thresholds", [0.6, 0.2]),
+        ("keep_thresholds", [0.2, 1.2]),
+        ("unpruned_share", 1.5),
+    ],
+)
+def test_an_unusable_recipe_is_refused(key, value):
+    with pytest.raises(InputError, match=rf"model small: training: {key}: .*; docs/training\.md"):
+        load_training_config("small", **{key: value})
+
+
+def model_file(folder, training):
+    path = folder / "mine.yaml"
+    path.write_text(f"model:\n  classes: [cup]\ntraining:{training}\n")
+    return str(path)
+
+
+def test_an_empty_recipe_is_the_published_one_and_lists_are_taken(tmp_path):
+    assert load_training_config(model_file(tmp_path, "  # nothing yet")) == TrainingConfig()
+    part = model_file(tmp_path, "\n  keep_thresholds: [0, 0.5]")
+    assert load_training_config(part).keep_thresholds == (0, 0.5)
+
+
+@pytest.mark.parametrize("training", [" 3", " [1, 2]", " crop_size"])
+def test_a_recipe_that_is_no_mapping_is_refused(tmp_path, training):
+    with pytest.raises(InputError, match=r"mine\.yaml: training: expected a mapping"):
+        load_training_config(model_file(tmp_path, training))
 
 
 def test_crops_draw_their_own_pruning_and_those_without_any_are_smaller():
     pruning = {"keep_thresholds": (0.2, 0.6), "unpruned_share": 0.5, "unpruned_crop": 0.5}
     config = dataclasses.replace(CONFIG, **pruning, iterations=10)
-    crops = [crop for i in range(10) for crop in CropDataset([table()], config, seed=1)[i]]
+    crops = [crop for i in range(10) for crop in CropDataset([table()], config, seed=1, recenter=True)[i]]
     extents = {True: [], False: []}
     for one in crops:
         tau = float(one.keep_threshold)
@@ -174,7 +216,54 @@ def test_crops_draw_their_own_pruning_and_those_without_any_are_smaller():
     assert len({float(one.keep_threshold) for one in crops}) > 2
 
 
-@pytest.mark.parametrize("values", [{"keep_thresholds": (0.6, 0.2)}, {"unpruned_share": 1.5}])
-def test_thresholds_and_shares_out_of_range_are_refused(values):
-    with pytest.raises(InputError, match="keep_thresholds, unpruned_share"):
-        TrainingConfig(**values)
+def long_table(inst=True):
+    """One table of 6 m, in points of its own or not."""
+    rng = np.random.default_rng(0)
+    xyz = (rng.uniform(-0.5, 0.5, (4000, 3)) * (6, 1, 0.02)).astype(np.float32)
+    of = np.ones(4000, np.int32) if inst else None
+    return TrainingScene(xyz, of, np.float32([[0, 0, 0, 6, 1, 0.02]]), np.array([0]))
+
+
+@pytest.mark.parametrize(
+    ("key", "settings"),
+    [
+        ("crop_size", {"crop_size": 2}),
+        ("unpruned_crop", {"crop_size": 0, "unpruned_crop": 2, "unpruned_share": 1}),
+    ],
+)
+def test_crops_too_small_for_anything_are_refused_by_the_key_that_says_their_size(key, settings):
+    data = CropDataset([long_table()], TrainingConfig(iterations=1, **settings), 0, recenter=True)
+    with pytest.raises(InputError, match=f"^{key}: none of 100 crops of 2 m .*; raise {key}"):
+        data[0]
+    assert len(CropDataset([long_table()], TrainingConfig(iterations=1, crop_size=14), 0, recenter=True)[0]) == 4
+
+
+def test_scenes_whose_things_have_too_few_points_are_refused():
+    scene = table()
+    few = dataclasses.replace(scene, xyz=scene.xyz[::100], inst=scene.inst[::100])
+    with pytest.raises(InputError, match=r"training scenes: .* at least 12 points; label"):
+        CropDataset([few], TrainingConfig(iterations=1), 0, recenter=True)[0]
+
+
+def test_a_crop_without_points_is_replaced_by_another():
+    # The box's middle is in every crop, what was seen of the thing in few.
+    seen = long_table(inst=False)
+    seen = dataclasses.replace(seen, xyz=seen.xyz[np.abs(seen.xyz[:, 0]) > 0.7])
+    config = TrainingConfig(iterations=10, batch_size=4, crop_size=1.2)
+    data = CropDataset([seen], config, 0, recenter=True)
+    assert all(len(crop.points) and len(crop.boxes) for i in range(10) for crop in data[i])
+
+
+@pytest.mark.parametrize("recenter", [True, False])
+def test_crops_are_moved_to_the_origin_only_where_the_detector_moves_clouds(recenter):
+    near, offset = table(), np.float32([20, 0, 3, 0, 0, 0])
+    far = dataclasses.replace(near, xyz=near.xyz + offset[:3], boxes=near.boxes + offset)
+    config = TrainingConfig(iterations=1, batch_size=20, points_per_scene=500)
+    crops = CropDataset([far], config, 0, recenter=recenter)[0]
+    lows = np.array([crop.points.amin(0).numpy() for crop in crops])
+    if recenter:
+        assert np.abs(lows[:, 2]).max() < 0.6
+    else:
+        # Scaled by 0.9 to 1.1 about the origin and shifted by some decimetres.
+        assert lows[:, 2].min() > 2
+        assert 16 < abs(float(crops[0].boxes[0, 0])) < 24

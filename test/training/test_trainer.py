@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dspdet3d_ros.datasets.turning import visible_boxes
-from dspdet3d_ros.detector.checkpoint import read_checkpoint
+from dspdet3d_ros.detector.checkpoint import read_checkpoint, save_checkpoint
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.network import voxelise
 from dspdet3d_ros.errors import InputError
@@ -175,3 +175,26 @@ def test_the_row_limit_keeps_the_best_cells_of_each_scene():
     assert limited.coords.batch_counts(2) == [50, 50]
     assert limited.coords.coords[:, 1].float().mean() > fine.coords[:, 1].float().mean()
     assert row_limiter(10_000, 2)(x, keep) is x
+
+
+def test_scenes_that_no_crop_fits_end_the_run_with_one_plain_line(tmp_path):
+    with pytest.raises(InputError, match=r"^crop_size: none of 100 crops of 0\.01 m .* with 0$"):
+        Trainer(MODEL, TrainingConfig(iterations=2, crop_size=0.01), tmp_path, CPU).run(scenes())
+
+
+@pytest.mark.parametrize("recenter", [True, False])
+def test_a_model_is_trained_where_its_detector_will_look(tmp_path, recenter):
+    up = np.float32([0, 0, 9, 0, 0, 0])
+    rooms = [replace(scene, xyz=scene.xyz + up[:3], boxes=scene.boxes + up) for scene in scenes()]
+    trainer = Trainer(replace(MODEL, recenter=recenter), replace(CONFIG, iterations=1), tmp_path, CPU)
+    heights = []
+    trainer.step = lambda batch: heights.extend(float(crop.points[:, 2].mean()) for crop in batch) or {}
+    trainer.run(rooms)
+    assert (max(heights) < 1) == recenter
+
+
+def test_a_start_whose_model_cannot_be_used_is_named(tmp_path):
+    state = Trainer(MODEL, CONFIG, tmp_path, CPU).weights()
+    save_checkpoint(tmp_path / "odd.pth", {**state, "model": {"classes": 3}})
+    with pytest.raises(InputError, match=r"odd\.pth: model: classes: expected a list"):
+        Trainer(MODEL, CONFIG, tmp_path, CPU).start_from(tmp_path / "odd.pth")
