@@ -34,7 +34,7 @@ ERROR = TransitionCallbackReturn.ERROR
 class DetectorNode(LifecycleNode):
     """Runs the detector on the latest cloud of ~/input/points and publishes what it finds.
 
-    The model is loaded by `configure`, during which everything else waits, and freed by `cleanup`; clouds are only taken
+    The model is loaded by `configure`, during which all else waits, and freed by `cleanup`; clouds are only taken
     while the node is active. Work on clouds is done in a thread of its own: parameters and services answer meanwhile.
     """
 

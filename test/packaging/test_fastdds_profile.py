@@ -1,4 +1,4 @@
-"""A best-effort cloud of 8 MB, which Fast DDS loses with its defaults, arrives with the profile of config/."""
+"""A best-effort cloud of 32 MB, which Fast DDS loses with its defaults, arrives with the profile of config/."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PROFILE = Path(__file__).resolve().parents[2] / "config" / "fastdds_large_clouds.xml"
-SIZE = 8_000_000
+SIZE = 32_000_000
 # Publishes until the test ends it; a cloud is an array of bytes to the transport.
 PUBLISHER = f"""
 import array, rclpy
@@ -18,7 +18,7 @@ rclpy.init()
 node = rclpy.create_node("publisher")
 publisher = node.create_publisher(PointCloud2, "cloud", qos_profile_sensor_data)
 message = PointCloud2(data=array.array("B", bytes({SIZE})))
-node.create_timer(0.1, lambda: publisher.publish(message))
+node.create_timer(0.3, lambda: publisher.publish(message))
 rclpy.spin(node)
 """
 SUBSCRIBER = """
