@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from dspdet3d_ros.benchmark.machine import synchronise
+from dspdet3d_ros.sparse.parallel import for_chunks
 
 #: Channels of the convolutions that do nearly all of the arithmetic.
 CHANNELS = (64, 128)
@@ -72,22 +72,17 @@ def _chunks(rows: int, inner: int, columns: int, dtype: torch.dtype) -> Product:
     threads = torch.get_num_threads()
     operands = [(torch.rand(rows, inner, dtype=dtype), torch.rand(rows, columns, dtype=dtype)) for _ in range(threads)]
     b = torch.rand(inner, columns, dtype=dtype)
-    with ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1)) as pool:
 
-        def work(count: int) -> None:
-            def one(worker: int) -> None:
+    def work(count: int) -> None:
+        def multiply(workers: range) -> None:
+            for worker in workers:
                 a, out = operands[worker]
                 for _ in range(count):
                     torch.mm(a, b, out=out)
 
-            list(pool.map(one, range(threads)))
+        for_chunks(threads, 1, multiply, on_cpu=True)
 
-        torch.set_num_threads(1)
-        try:
-            gflops = _gflops(work, 2.0 * rows * inner * columns * threads)
-        finally:
-            torch.set_num_threads(threads)
-    return Product("chunks", rows, inner, columns, gflops)
+    return Product("chunks", rows, inner, columns, _gflops(work, 2.0 * rows * inner * columns * threads))
 
 
 def _gflops(work: Callable[[int], None], operations: float) -> float:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 
 from dspdet3d_ros.benchmark.rounds import measure
 from dspdet3d_ros.benchmark.samples import summary
 from dspdet3d_ros.benchmark.scenes import BenchmarkScene, building
 from dspdet3d_ros.benchmark.subject import Subject
+from dspdet3d_ros.threads import torch_threads
 
 POINTS = 500_000
 STAGES = ("decode", "points", "voxelise")
@@ -28,12 +28,8 @@ def measure_cloud_side(subject: Subject, backend: str, rounds: int, warmup: int)
     scene = BenchmarkScene(
         f"{POINTS} points of a {whole.name}", whole.xyz[rows], None if whole.rgb is None else whole.rgb[rows]
     )
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with torch_threads(1):
         run = measure({backend: detector}, subject.settings(detector), scene, rounds, warmup)[backend]
-    finally:
-        torch.set_num_threads(before)
     stages = {stage: run.stage_ms[stage] for stage in STAGES}
     return {
         "points": run.last.stats.points_in,

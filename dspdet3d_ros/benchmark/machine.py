@@ -4,23 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-
-
-@contextmanager
-def threads(count: int | None) -> Iterator[int]:
-    """Within it torch uses `count` CPU threads (None: as many as it does already); the setting is put back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield torch.get_num_threads()
-    finally:
-        torch.set_num_threads(before)
 
 
 def describe(device: torch.device) -> dict[str, Any]:

@@ -51,12 +51,13 @@ def run(args: argparse.Namespace) -> int:
     check_least("--rounds", args.rounds, 1)
     check_least("--warmup", args.warmup, 0)
 
-    from dspdet3d_ros.benchmark.machine import describe, threads
+    from dspdet3d_ros.benchmark.machine import describe
     from dspdet3d_ros.benchmark.report import machine_line
     from dspdet3d_ros.benchmark.subject import Subject, with_weights
     from dspdet3d_ros.detector.predictor import choose_device
     from dspdet3d_ros.output import write_json
     from dspdet3d_ros.sparse.engine import choose_backend
+    from dspdet3d_ros.threads import torch_threads
 
     device = choose_device(args.device)
     if args.backend == "auto":
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     if args.against == args.backend:
         raise InputError(f"--against: {args.backend} is what is measured; name another engine")
     given = Subject(args.model, args.checkpoint, args.device, args.tau, args.precision)
-    with threads(args.threads), with_weights(given) as subject:
+    with torch_threads(args.threads), with_weights(given) as subject:
         values = {"machine": describe(device)}
         print(machine_line(values["machine"]), flush=True)
         chosen = [measure for name, measure in _OTHERS.items() if getattr(args, name)] or [_overall]

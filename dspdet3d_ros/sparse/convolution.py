@@ -84,7 +84,7 @@ def _multiply_rows(features: Tensor, weight: Tensor, kernel_map: KernelMap, epil
     matrix = weight.reshape(volume * c_in, c_out)
     rows = min(_chunk_rows(volume * c_in, features), max(kernel_map.n_out, 1))
 
-    def work(_: int, starts: range) -> None:
+    def work(starts: range) -> None:
         buffer = features.new_empty(padded_rows(rows), volume * c_in)
         for start in starts:
             part = out[start : start + rows]
@@ -101,10 +101,10 @@ def _multiply_pairs(features: Tensor, weight: Tensor, kernel_map: KernelMap, epi
     """The pairs of a tile of output rows, one product for each offset, added up while the tile is in the cache."""
     sum_type = torch.promote_types(features.dtype, torch.float32)
     out = features.new_empty(kernel_map.n_out, weight.shape[2], dtype=sum_type)
-    rows = min(TILE_ROWS, -(-kernel_map.n_out // worker_count(True)) or 1)
+    rows = min(TILE_ROWS, -(-kernel_map.n_out // worker_count()) or 1)
     bounds = _tile_bounds(kernel_map, rows)
 
-    def work(_: int, starts: range) -> None:
+    def work(starts: range) -> None:
         buffer = features.new_empty(padded_rows(rows), features.shape[1])
         for start in starts:
             part = out[start : start + rows].zero_()
@@ -139,7 +139,7 @@ def weight_gradient(features: Tensor, out_gradient: Tensor, kernel_map: KernelMa
     sums = torch.zeros(volume, c_in, c_out, dtype=torch.float32, device=features.device)
     lists = kernel_map.pair_lists
 
-    def work(_: int, offsets: range) -> None:
+    def work(offsets: range) -> None:
         for k in offsets:
             for sources, targets in zip(*(rows.split(TILE_ROWS) for rows in lists[k]), strict=True):
                 inputs = torch.index_select(features, 0, sources)

@@ -2,55 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import torch
 
 _pools: dict[int, ThreadPoolExecutor] = {}
+_making = threading.Lock()
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:
-    if threads not in _pools:
-        _pools[threads] = ThreadPoolExecutor(
-            threads, thread_name_prefix="sparse", initializer=lambda: torch.set_num_threads(1)
-        )
-    return _pools[threads]
+    """As many workers, each running its torch operations on one thread."""
+    with _making:
+        if threads not in _pools:
+            _pools[threads] = _new_pool(threads)
+        return _pools[threads]
 
 
-@contextmanager
-def _one_thread_each(threads: int) -> Iterator[None]:
-    """Within it every torch operation runs on one thread; the setting is process-wide in MKL, so it is put back."""
-    torch.set_num_threads(1)
+def _new_pool(threads: int) -> ThreadPoolExecutor:
+    # What a worker sets for itself is also what threads that come to torch later start with, and keep. So all workers
+    # start now and that is put back once, not at every use, where it would meet threads of the same moment.
+    before = torch.get_num_threads()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="sparse", initializer=_use_one_thread)
+    all_there = threading.Barrier(threads)
     try:
-        yield
+        list(pool.map(lambda _: all_there.wait(), range(threads)))
+    except RuntimeError:  # no more threads can be had
+        all_there.abort()
+        pool.shutdown(wait=False)
+        raise
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
+    return pool
 
 
-def for_chunks(n_rows: int, chunk_rows: int, work: Callable[[int, range], None], on_cpu: bool) -> None:
-    """Calls `work(worker, starts)` so that all chunk starts in `range(0, n_rows, chunk_rows)` are covered once.
+def _use_one_thread() -> None:
+    # Asked for first: a thread takes over the process's number when it first needs one, even after setting its own.
+    torch.get_num_threads()
+    torch.set_num_threads(1)
+
+
+def worker_count() -> int:
+    """The largest number of workers that `for_chunks` uses on the CPU now."""
+    return torch.get_num_threads()
+
+
+def for_chunks(n_rows: int, chunk_rows: int, work: Callable[[range], None], on_cpu: bool) -> None:
+    """Calls `work(starts)` so that all chunk starts in `range(0, n_rows, chunk_rows)` are covered once.
 
     On the CPU there are as many workers as torch has threads, each running its operations on one thread: chunks that
     stay in a core's cache beat splitting every operation over all cores. `work` may keep one buffer per call.
     """
-    threads = torch.get_num_threads() if on_cpu else 1
-    threads = min(threads, -(-n_rows // chunk_rows))
-    if threads <= 1:
-        work(0, range(0, n_rows, chunk_rows))
+    workers = worker_count() if on_cpu else 1
+    used = min(workers, -(-n_rows // chunk_rows))
+    if used <= 1:
+        work(range(0, n_rows, chunk_rows))
         return
     inference = torch.is_inference_mode_enabled()
 
     def run(worker: int) -> None:
         # Gradient modes belong to a thread: the workers take over the caller's.
         with torch.inference_mode() if inference else torch.no_grad():
-            work(worker, range(worker * chunk_rows, n_rows, threads * chunk_rows))
+            work(range(worker * chunk_rows, n_rows, used * chunk_rows))
 
-    with _one_thread_each(torch.get_num_threads()):
-        list(_pool(threads).map(run, range(threads)))
-
-
-def worker_count(on_cpu: bool) -> int:
-    """The largest number of workers that `for_chunks` uses now."""
-    return torch.get_num_threads() if on_cpu else 1
+    list(_pool(workers).map(run, range(used)))

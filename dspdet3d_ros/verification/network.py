@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from dspdet3d_ros.detector.network import DSPDet3D, voxelise
 from dspdet3d_ros.detector.postprocess import best_cells, select_boxes
 from dspdet3d_ros.detector.result import DetectionSettings
 from dspdet3d_ros.sparse import CoordinateSet, Engine, SparseTensor
+from dspdet3d_ros.threads import torch_threads
 from dspdet3d_ros.training.config import TrainingConfig
 from dspdet3d_ros.training.objective import LabelledPoints, batch_losses
 from dspdet3d_ros.verification.check import (
@@ -197,7 +197,8 @@ def verify_training(path: Path, engine: Engine, device: torch.device) -> Iterato
     ]
     for threshold, reference in description["runs"].items():
         network = _network(description, {}, device).train()
-        with _several_threads():
+        # On one thread float32 batch statistics round so that weak pruning picks other cells.
+        with torch_threads(max(torch.get_num_threads(), 2)):
             losses = batch_losses(network, batch, TrainingConfig(prune_threshold=int(threshold)), engine)
             losses.total.backward()
         title = f"{path.stem} pts_prune_threshold {threshold}"
@@ -210,17 +211,6 @@ def verify_training(path: Path, engine: Engine, device: torch.device) -> Iterato
             if parameter.grad is not None
         }
         yield from _verify_gradients(title, gradients, reference["grad"])
-
-
-@contextmanager
-def _several_threads() -> Iterator[None]:
-    """At least two CPU threads: on one, float32 batch statistics round so that weak pruning picks other cells."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(max(before, 2))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _verify_gradients(title: str, gradients: dict[str, np.ndarray], reference: dict[str, Any]) -> Iterator[Check]:

@@ -9,6 +9,7 @@ from dspdet3d_ros.sparse.convolution import Epilogue, convolve, gather_multiply
 from dspdet3d_ros.sparse.coords import kernel_offsets
 from dspdet3d_ros.sparse.kernel_map import kernel_map
 from dspdet3d_ros.sparse.product import product
+from dspdet3d_ros.threads import torch_threads
 
 
 def cells_of(count, stride, seed=0):
@@ -85,17 +86,13 @@ def test_both_ways_in_many_chunks_on_any_number_of_threads_give_the_same(threads
     features, weight = torch.randn(len(inputs), 8), torch.randn(27, 8, 8)
     whole = gather_multiply(features, weight, pairs)
     gradient = convolution.weight_gradient(features, whole, pairs)
-    before = torch.get_num_threads()
     monkeypatch.setattr(convolution, "CPU_CHUNK_ELEMENTS", 1)
     monkeypatch.setattr(convolution, "TILE_ROWS", 50)
     monkeypatch.setattr(convolution, "PAIR_COST_CHANNELS", 0 if way == "pairs" else 1e9)
-    torch.set_num_threads(threads)
-    try:
+    with torch_threads(threads):
         torch.testing.assert_close(gather_multiply(features, weight, pairs), whole)
         torch.testing.assert_close(convolution.weight_gradient(features, whole, pairs), gradient, rtol=1e-4, atol=1e-3)
         assert torch.get_num_threads() == threads
-    finally:
-        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("inference", [False, True])

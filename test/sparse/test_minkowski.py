@@ -22,6 +22,7 @@ from dspdet3d_ros.detector.network import DSPDet3D, voxelise
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse import CoordinateSet, TorchEngine, make_engine
 from dspdet3d_ros.sparse.convolution import Epilogue
+from dspdet3d_ros.threads import torch_threads
 from dspdet3d_ros.verification.check import relative_error
 from dspdet3d_ros.verification.network import HANGING, verify_forward, verify_training
 from dspdet3d_ros.verification.operations import verify_operations
@@ -144,14 +145,10 @@ def test_its_maps_go_with_the_sets(engine):
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_torch_keeps_its_number_of_threads(engine, threads):
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with torch_threads(threads):
         inputs = cells_of(200, 1)
         engine.convolve(torch.randn(len(inputs), 3), torch.randn(27, 3, 3), inputs, inputs)
         assert torch.get_num_threads() == threads
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_only_its_import_sees_the_old_names_of_collections(engine):
