@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,7 @@ import torch
 
 from dspdet3d_ros.benchmark.subject import Subject
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.evaluation.memory import reset_peak
-from dspdet3d_ros.process_status import memory_bytes, process_status
+from dspdet3d_ros.evaluation.memory import peak_of
 
 _MEGABYTE = 1e6
 
@@ -59,15 +59,13 @@ def _measure(job: dict[str, Any]) -> dict[str, float]:
         subject = replace(subject, checkpoint=Path(subject.checkpoint))
     detector = subject.load(job["backend"])
     xyz = np.load(job["cloud"])
-    cuda = detector.device.startswith("cuda")
-    if cuda:
-        torch.cuda.reset_peak_memory_stats(detector.device)
-    reset_peak()
-    before = memory_bytes(process_status(), "VmRSS") / _MEGABYTE
-    detector(xyz, subject.settings(detector))
-    found = {"before_mb": before, "peak_mb": memory_bytes(process_status(), "VmHWM") / _MEGABYTE}
-    if cuda:
-        found["peak_gpu_mb"] = torch.cuda.max_memory_allocated(detector.device) / _MEGABYTE
+    run = partial(detector, xyz, subject.settings(detector))
+    (_, on_gpu), resident = peak_of(lambda: peak_of(run, detector.device), "cpu")
+    if resident is None:
+        raise InputError("this system does not say what a process took at its peak; measure with --no-memory")
+    found = {"before_mb": resident.before / _MEGABYTE, "peak_mb": resident.most / _MEGABYTE}
+    if detector.device.startswith("cuda") and on_gpu is not None:
+        found["peak_gpu_mb"] = on_gpu.most / _MEGABYTE
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +19,25 @@ _CLEAR = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
 
 
-def peak_of(work: Callable[[], Result], device: str) -> tuple[Result, int | None]:
+@dataclass(frozen=True)
+class Peak:
+    """Memory of a piece of work, in bytes: resident memory of this process, or what torch took on a GPU.
+
+    Attributes:
+        before: in use before it.
+        most: in use at the most during it.
+    """
+
+    before: int
+    most: int
+
+    @property
+    def taken(self) -> int:
+        """What the work took, at the most."""
+        return max(self.most - self.before, 0)
+
+
+def peak_of(work: Callable[[], Result], device: str) -> tuple[Result, Peak | None]:
     """Does the work.
 
     Args:
@@ -26,21 +45,20 @@ def peak_of(work: Callable[[], Result], device: str) -> tuple[Result, int | None
         device: "cpu", or the CUDA device whose memory counts.
 
     Returns:
-        What it gave, and by how many bytes memory at its peak exceeded that before: resident memory of this process, or
-        what torch took on the GPU. None where the system does not say (it does on Linux).
+        What it gave, and its memory; None where the system does not say (it does on Linux).
     """
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
         result = work()
-        return result, torch.cuda.max_memory_allocated(device) - before
+        return result, Peak(before, torch.cuda.max_memory_allocated(device))
     if not os.access(_CLEAR, os.W_OK):
         return work(), None
     _give_back()
-    reset_peak()
+    _CLEAR.write_text(_RESET_PEAK)
     before = memory_bytes(process_status(), "VmRSS")
     result = work()
-    return result, max(memory_bytes(process_status(), "VmHWM") - before, 0)
+    return result, Peak(before, memory_bytes(process_status(), "VmHWM"))
 
 
 def _give_back() -> None:
@@ -48,8 +66,3 @@ def _give_back() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
-
-
-def reset_peak() -> None:
-    """Lets the kernel take the present resident size of this process for its peak so far (Linux)."""
-    _CLEAR.write_text(_RESET_PEAK)
