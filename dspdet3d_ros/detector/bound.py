@@ -16,29 +16,36 @@ _OWN_CHILDREN = 8
 _MOST_CHILDREN = 27
 
 
-def best_rows_within(coords: CoordinateSet, keep_logits: Tensor, rows: Tensor, max_cells: int) -> Tensor:
+def best_cells_within(
+    coords: CoordinateSet, keep_logits: Tensor, rows: Tensor, max_cells: int | None
+) -> tuple[Tensor, CoordinateSet]:
     """Of the rows that are to be refined those of the best keep scores, so that few enough cells come of them.
 
     Args:
         coords: the N cells of a level.
         keep_logits: (N, 1) logits of "prune this cell".
         rows: (M,) rows that pruning left, ascending.
-        max_cells: the most cells that the next finer level may have.
+        max_cells: the most cells that the next finer level may have; None: any number.
 
     Returns:
-        (M',) rows, ascending: all of them where their refinement fits.
+        (M',) rows, ascending, all of them where their refinement fits; and their cells, which know what they expand to
+        where that had to be found out.
     """
-    if len(rows) * _MOST_CHILDREN <= max_cells:
-        return rows
-    rows = _best(keep_logits, rows, max_cells // _OWN_CHILDREN)
-    while len(rows) and (cells := len(coords.subset(rows).expanded())) > max_cells:
+    chosen = _subset(coords, rows)
+    if max_cells is None or len(rows) * _MOST_CHILDREN <= max_cells:
+        return rows, chosen
+    most_rows = max_cells // _OWN_CHILDREN
+    while True:
+        if len(rows) > most_rows:
+            best = torch.topk(keep_logits[rows, 0], most_rows, largest=False, sorted=False).indices
+            rows = rows[best].sort().values
+            chosen = _subset(coords, rows)
+        cells = len(chosen.expanded())
+        if cells <= max_cells:
+            return rows, chosen
         # Fewer cells share fewer children: a little less than in proportion, so that few rounds do.
-        rows = _best(keep_logits, rows, int(len(rows) * max_cells / cells * 0.97))
-    return rows
+        most_rows = int(len(rows) * max_cells / cells * 0.97)
 
 
-def _best(keep_logits: Tensor, rows: Tensor, count: int) -> Tensor:
-    if len(rows) <= count:
-        return rows
-    best = torch.topk(keep_logits[rows, 0], count, largest=False, sorted=False).indices
-    return rows[best].sort().values
+def _subset(coords: CoordinateSet, rows: Tensor) -> CoordinateSet:
+    return coords if len(rows) == len(coords) else coords.subset(rows)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dspdet3d_ros.detector.bound import best_rows_within
+from dspdet3d_ros.detector.bound import best_cells_within
 from dspdet3d_ros.sparse import ConvNormReLU, CoordinateSet, GenerativeUpConv, SparseConv, SparseTensor
 from dspdet3d_ros.sparse.coords import unpack
 
@@ -129,7 +129,7 @@ class Head(nn.Module):
             prune: chooses the cells to refine.
             limit: drops cells after refinement, used in training only.
             lap: called with a stage's name when the stage is done.
-            max_cells: the most cells that refinement may make at a level; see `best_rows_within`.
+            max_cells: the most cells that refinement may make at a level; see `best_cells_within`.
         """
         outputs: list[LevelOutput] = []
         x = levels[-1]
@@ -144,11 +144,12 @@ class Head(nn.Module):
             keep = self.keep_conv[i - 1](x) if i > 0 else None
             x = self.get_submodule(f"lateral_block_{i}")(x)
             out = self.get_submodule(f"out_block_{i}")(x)
-            rows = None if keep is None else prune(x, keep.features).nonzero()[:, 0]
-            wanted = kept = len(x) if rows is None else len(rows)
-            if keep is not None and rows is not None and max_cells is not None:
-                rows = best_rows_within(x.coords, keep.features, rows, max_cells)
-                kept = len(rows)
+            rows, wanted, refined = None, len(x), x.coords
+            if keep is not None:
+                rows = prune(x, keep.features).nonzero()[:, 0]
+                wanted = len(rows)
+                rows, refined = best_cells_within(x.coords, keep.features, rows, max_cells)
+            kept = len(refined)
             outputs.append(
                 LevelOutput(
                     level=i,
@@ -164,5 +165,5 @@ class Head(nn.Module):
             if kept == 0:
                 break
             if rows is not None and kept < len(x):
-                x = x.select(rows)
+                x = SparseTensor(x.features[rows], refined, x.engine)
         return outputs

@@ -26,7 +26,7 @@ def sweep(detector: Detector, scenes: SceneSet, taus: Sequence[float] = TAUS) ->
 
     Returns:
         One mapping for each τ: `tau`; the `figures` of `report.figures`; medians over the scenes of `cells` kept by
-        level, of `backbone_ms`, `head_ms` and `total_ms`, and of `peak_bytes` (see `memory.Peak.taken`; None if unknown).
+        level, of `backbone_ms`, `head_ms` and `total_ms`, and of `peak_bytes` (`memory.Peak.taken`; None if unknown).
 
     Raises:
         InputError: a scene cannot be read.
@@ -39,7 +39,7 @@ def sweep(detector: Detector, scenes: SceneSet, taus: Sequence[float] = TAUS) ->
             found, peak = peak_of(partial(find, scene), detector.device)
             head = sum(found.stage_ms.get(f"level{level}", 0.0) for level in range(LEVELS))
             judged = Judged(found.beside(scene), scene.subset, found.ms, found.levels)
-            row.append((judged, found.stage_ms.get("backbone", 0.0), head, peak and peak.taken))
+            row.append((judged, found.stage_ms.get("backbone", 0.0), head, None if peak is None else peak.taken))
     return [_row(tau, row, detector, scenes) for tau, row in zip(taus, rows, strict=True)]
 
 

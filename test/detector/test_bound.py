@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dspdet3d_ros.detector.bound import best_rows_within
+from dspdet3d_ros.detector.bound import best_cells_within
 from dspdet3d_ros.detector.predictor import Detector, synthetic_room
 from dspdet3d_ros.sparse import CoordinateSet
 
@@ -25,14 +25,15 @@ def logits(cells):
 
 @pytest.mark.parametrize("most", [0, 1, 26, 27, 500, 5000])
 def test_no_more_cells_come_of_the_rows_than_allowed(cells, logits, most):
-    rows = best_rows_within(cells, logits, torch.arange(len(cells)), most)
-    assert len(cells.subset(rows).expanded()) <= most
+    rows, chosen = best_cells_within(cells, logits, torch.arange(len(cells)), most)
+    assert torch.equal(chosen.keys, cells.keys[rows])
+    assert len(chosen.expanded()) <= most
     assert (rows.diff() > 0).all()
 
 
 def test_the_bound_is_nearly_used_up_by_the_best_cells(cells, logits):
-    rows = best_rows_within(cells, logits, torch.arange(len(cells)), 5000)
-    assert len(cells.subset(rows).expanded()) > 4000
+    rows, chosen = best_cells_within(cells, logits, torch.arange(len(cells)), 5000)
+    assert len(chosen.expanded()) > 4000
     left = torch.ones(len(cells), dtype=torch.bool)
     left[rows] = False
     assert logits[rows].max() <= logits[left].min()
@@ -40,9 +41,31 @@ def test_the_bound_is_nearly_used_up_by_the_best_cells(cells, logits):
 
 def test_rows_that_fit_stay_as_they_are(cells, logits):
     rows = torch.arange(0, len(cells), 3)
-    assert best_rows_within(cells, logits, rows, 27 * len(rows)) is rows
+    assert best_cells_within(cells, logits, rows, 27 * len(rows))[0] is rows
+    assert best_cells_within(cells, logits, rows, None)[0] is rows
     exactly = len(cells.subset(rows).expanded())
-    assert torch.equal(best_rows_within(cells, logits, rows, exactly), rows)
+    found, chosen = best_cells_within(cells, logits, rows, exactly)
+    assert torch.equal(found, rows)
+    assert torch.equal(chosen.keys, cells.keys[rows])
+    everything = torch.arange(len(cells))
+    assert best_cells_within(cells, logits, everything, len(cells.expanded()))[1] is cells
+
+
+def test_what_refinement_makes_is_found_out_once(monkeypatch):
+    expand, sets = CoordinateSet._expand, []
+
+    def count(cells):
+        sets.append(len(cells))
+        return expand(cells)
+
+    detector = Detector.load(device="cpu")
+    cloud, settings = synthetic_room(2000) * 0.3, replace(detector.default_settings(), pruning_threshold=0.0)
+    levels = detector(cloud, settings).stats.levels
+    monkeypatch.setattr(CoordinateSet, "_expand", count)
+    # Just enough, which only the expanded cells themselves can show.
+    bounded = detector(cloud, replace(settings, max_cells_per_level=levels[3].before)).stats.levels
+    assert bounded == levels
+    assert sets == [cells.kept for cells in levels[:3]]
 
 
 def test_a_cloud_at_tau_zero_stays_within_the_bound_and_says_what_was_left_out():
@@ -54,7 +77,7 @@ def test_a_cloud_at_tau_zero_stays_within_the_bound_and_says_what_was_left_out()
     assert max(cells.before for cells in free.levels) > 30_000
     bounded = detector(cloud, replace(settings, max_cells_per_level=30_000)).stats
     assert max(cells.before for cells in bounded.levels) <= 30_000
-    for finer, coarser in zip(bounded.levels[1:], bounded.levels[:-1], strict=True):
-        assert coarser.kept + coarser.dropped == coarser.before or finer.before < 30_000
+    for coarser in bounded.levels[:-1]:
+        assert coarser.kept + coarser.dropped == coarser.before
     assert sum(cells.dropped for cells in bounded.levels) > 0
     assert np.isfinite(bounded.total_ms)
