@@ -4,12 +4,13 @@ import argparse
 import math
 from pathlib import Path
 
+from dspdet3d_ros import defaults
 from dspdet3d_ros.errors import InputError
 
 
 def add_detector_arguments(parser: argparse.ArgumentParser) -> None:
     """Which model, with which weights, computed by what."""
-    parser.add_argument("--model", default="small", help="model file or the name of one (default: %(default)s)")
+    parser.add_argument("--model", default=defaults.MODEL, help="model file or the name of one (default: %(default)s)")
     parser.add_argument("--checkpoint", type=Path, help="weight file (default: the model's own)")
     add_engine_arguments(parser)
 
@@ -17,8 +18,15 @@ def add_detector_arguments(parser: argparse.ArgumentParser) -> None:
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     """Where the network is computed, by which engine and in which type."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
-    parser.add_argument("--backend", default="auto", help="auto, torch, triton or minkowski (default: %(default)s)")
-    parser.add_argument("--precision", default="auto", help="auto, fp16 (triton) or fp32 (default: %(default)s)")
+    add_backend_argument(parser)
+    parser.add_argument(
+        "--precision", default="auto", choices=defaults.PRECISIONS, help="fp16 needs triton (default: %(default)s)"
+    )
+
+
+def add_backend_argument(parser: argparse.ArgumentParser) -> None:
+    """Which engine computes the sparse convolutions."""
+    parser.add_argument("--backend", default="auto", choices=defaults.BACKENDS, help="engine (default: %(default)s)")
 
 
 def check_share(name: str, value: float | None) -> None:

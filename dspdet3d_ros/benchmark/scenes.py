@@ -11,9 +11,9 @@ import numpy as np
 
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.clouds.pointcloud2 import encode
+from dspdet3d_ros.defaults import DEMO_CLOUD
 from dspdet3d_ros.errors import InputError
 
-DEMO = Path(__file__).resolve().parents[1] / "data" / "demo_scene.npz"
 EXPECTED = "demo, a cloud file, room:SEED[:POINTS] or building[:ROOMS]"
 #: Rooms of buildings are kept here, below the folder that the command is run in: making sixteen takes a minute.
 KEPT = Path("build/benchmark")
@@ -58,7 +58,7 @@ def read_scene(spec: str) -> BenchmarkScene:
     """
     kind, *numbers = spec.split(":")
     if kind == "demo" and not numbers:
-        return _from_file("demo", DEMO)
+        return _from_file("demo", DEMO_CLOUD)
     if kind == "room":
         values = _whole_numbers(spec, numbers, least=1, most=2)
         return _room(*values)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dspdet3d_ros import defaults
 from dspdet3d_ros.arguments import add_engine_arguments, check_least, check_share
 from dspdet3d_ros.errors import InputError
 
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="demo",
         help="demo, a cloud file, room:SEED[:POINTS] or building[:ROOMS] (default: %(default)s)",
     )
-    parser.add_argument("--model", default="small", help="model file or the name of one (default: %(default)s)")
+    parser.add_argument("--model", default=defaults.MODEL, help="model file or the name of one (default: %(default)s)")
     parser.add_argument(
         "--checkpoint", type=Path, help="weight file (default: the model's own, else stand-ins drawn at random)"
     )

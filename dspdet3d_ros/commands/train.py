@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dspdet3d_ros import defaults
 from dspdet3d_ros.arguments import check_least
 from dspdet3d_ros.errors import InputError
 
@@ -18,7 +19,7 @@ HELP = "train a model on labelled scenes (in several processes: torchrun --nproc
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument("--config", default="small", help="model file or the name of one (default: %(default)s)")
+    parser.add_argument("--config", default=defaults.MODEL, help="model file or the name of one (default: %(default)s)")
     parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR", help="folders of labelled scenes")
     parser.add_argument("--validate", type=Path, metavar="DIR", help="labelled scenes to evaluate on after each epoch")
     parser.add_argument("--out", type=Path, default=Path("runs/train"), help="folder for checkpoints and logs")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from dspdet3d_ros.arguments import add_backend_argument
+
 HELP = "compare with reference numbers of the original code"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("directory", type=Path, help="folder with ops*.npz, e2e*.npz/json, train*.npz/json")
-    parser.add_argument("--backend", default="auto", help="auto, torch, triton or minkowski (default: %(default)s)")
+    add_backend_argument(parser)
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
 
 
@@ -37,5 +39,5 @@ def run(args: argparse.Namespace) -> int:
             print(check, flush=True)
             failed += not check.passed
             passed += check.passed
-    print(f"{passed} passed, {failed} failed on {args.backend}, {device}")
+    print(f"{passed} passed, {failed} failed on {engine.name}, {device}")
     return 1 if failed else 0

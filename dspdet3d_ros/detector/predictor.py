@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from dspdet3d_ros import defaults
 from dspdet3d_ros.detector.checkpoint import load_weights, read_checkpoint, sha256, trained_model
-from dspdet3d_ros.detector.config import MODEL_DIR, ModelConfig, load_model_config
+from dspdet3d_ros.detector.config import ModelConfig, load_model_config
 from dspdet3d_ros.detector.device_points import prepare
 from dspdet3d_ros.detector.head import LEVELS, LevelOutput, threshold_pruner
 from dspdet3d_ros.detector.network import DSPDet3D, voxelise
@@ -22,11 +23,7 @@ from dspdet3d_ros.detector.stopwatch import Stopwatch
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse import Engine, make_engine
 
-DEFAULT_MODEL = "small"
-DEFAULT_MAX_POINTS = 5_000_000
-DEFAULT_MAX_VOXELS = 5_000_000
 WARM_UP_POINTS = 200_000
-DATA_DIR = MODEL_DIR.parent / "data"
 
 
 class Detector:
@@ -52,8 +49,8 @@ class Detector:
         device: torch.device,
         model_name: str,
         checkpoint_sha256: str,
-        max_points: int = DEFAULT_MAX_POINTS,
-        max_voxels: int = DEFAULT_MAX_VOXELS,
+        max_points: int = defaults.MAX_POINTS,
+        max_voxels: int = defaults.MAX_VOXELS,
         recenter: bool | None = None,
     ) -> None:
         self.config = config
@@ -69,12 +66,12 @@ class Detector:
     @classmethod
     def load(
         cls,
-        model: str = DEFAULT_MODEL,
+        model: str = defaults.MODEL,
         checkpoint: str | Path | None = None,
         device: str = "auto",
         backend: str = "auto",
-        max_points: int = DEFAULT_MAX_POINTS,
-        max_voxels: int = DEFAULT_MAX_VOXELS,
+        max_points: int = defaults.MAX_POINTS,
+        max_voxels: int = defaults.MAX_VOXELS,
         recenter: bool | None = None,
         precision: str = "auto",
     ) -> Detector:
@@ -266,7 +263,7 @@ def _config_of(contents: dict[str, Any], path: Path, model: str) -> tuple[ModelC
     trained = trained_model(contents, str(path))
     if trained is not None:
         return trained, str(contents.get("model_name", model))
-    return released_config(contents, str(path), None if model == DEFAULT_MODEL else model)
+    return released_config(contents, str(path), None if model == defaults.MODEL else model)
 
 
 def _weights_path(model: str, config: ModelConfig, checkpoint: str | Path | None) -> Path:
@@ -274,5 +271,5 @@ def _weights_path(model: str, config: ModelConfig, checkpoint: str | Path | None
         return Path(checkpoint)
     if config.weights is None:
         raise InputError(f"model {model}: comes without weights; name a checkpoint file")
-    own = DATA_DIR / config.weights
+    own = defaults.DATA / config.weights
     return own if own.is_file() else Path(config.weights)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from dspdet3d_ros import defaults
+
 
 @dataclass(frozen=True)
 class DetectionSettings:
@@ -25,8 +27,8 @@ class DetectionSettings:
     pruning_threshold: float
     score_threshold: float
     nms_iou_threshold: float
-    max_detections: int = 300
-    max_cells_per_level: int = 2_500_000
+    max_detections: int = defaults.MAX_DETECTIONS
+    max_cells_per_level: int = defaults.MAX_CELLS_PER_LEVEL
     class_filter: tuple[str, ...] = ()
 
 

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from dspdet3d_ros.defaults import DATA
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.installation.finding import Check, Finding, ok, problem, warning
 
-DATA = Path(__file__).resolve().parents[1] / "data"
 CARD = "MODEL_CARD.md"
 # The row of the model card that names the file and its hash.
 ROW = re.compile(r"`([\w.-]+\.pth)`.*`([0-9a-f]{64})`")

@@ -10,8 +10,8 @@ from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
 from dspdet3d_ros.clouds.files import read_cloud
+from dspdet3d_ros.defaults import DEMO_CLOUD
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.ros.demo import DEMO_CLOUD
 from dspdet3d_ros.ros.messages import cloud_message
 from dspdet3d_ros.ros.parameters import Spec, coerce, fault
 from dspdet3d_ros.ros.process import run

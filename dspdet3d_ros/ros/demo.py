@@ -14,11 +14,11 @@ from pathlib import Path
 from dspdet3d_ros import report
 from dspdet3d_ros.clouds.cloud import Cloud
 from dspdet3d_ros.clouds.files import read_cloud
+from dspdet3d_ros.defaults import DEMO_CLOUD
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.output import write_json, writing
 from dspdet3d_ros.ros.client import Client, ClientError, NodeProcess, isolate
 
-DEMO_CLOUD = Path(__file__).resolve().parents[1] / "data" / "demo_scene.npz"
 THRESHOLDS = (0.0, 0.3, 0.6, 0.9)
 
 

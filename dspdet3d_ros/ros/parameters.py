@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from dspdet3d_ros import defaults
+
 NODE_NAME = "dspdet3d"
 # kind -> code in rcl_interfaces/msg/ParameterType
 KINDS = {"bool": 1, "integer": 2, "double": 3, "string": 4, "string[]": 9}
@@ -48,7 +50,12 @@ class Spec:
 
 
 PARAMETERS = (
-    Spec("model", "string", "small", "name of a model that comes with the package, or path of a model file (yaml)"),
+    Spec(
+        "model",
+        "string",
+        defaults.MODEL,
+        "name of a model that comes with the package, or path of a model file (yaml)",
+    ),
     Spec("checkpoint", "string", "", "path of the weights; empty: those that belong to the model"),
     Spec("device", "string", "auto", "where the network runs: auto (CUDA where there is one), cpu, cuda or cuda:N"),
     Spec(
@@ -56,19 +63,19 @@ PARAMETERS = (
         "string",
         "auto",
         "the engine of the sparse convolutions: auto (triton on CUDA where it can run, else torch), or one by name",
-        choices=("auto", "torch", "triton", "minkowski"),
+        choices=defaults.BACKENDS,
     ),
     Spec(
         "precision",
         "string",
         "auto",
         "type of the features between convolutions: fp16 (backend triton only) or fp32; auto: fp16 with triton",
-        choices=("auto", "fp16", "fp32"),
+        choices=defaults.PRECISIONS,
     ),
     Spec(
         "max_points",
         "integer",
-        5_000_000,
+        defaults.MAX_POINTS,
         "a cloud with more points is thinned evenly to this number",
         low=1,
         high=2**31 - 1,
@@ -76,7 +83,7 @@ PARAMETERS = (
     Spec(
         "max_voxels",
         "integer",
-        5_000_000,
+        defaults.MAX_VOXELS,
         "a cloud that fills more voxels has them thinned evenly to this number",
         low=1,
         high=2**31 - 1,
@@ -155,11 +162,19 @@ PARAMETERS = (
         high=1,
         from_model=True,
     ),
-    Spec("max_detections", "integer", 300, "only this many best boxes are published", live=True, low=1, high=100_000),
+    Spec(
+        "max_detections",
+        "integer",
+        defaults.MAX_DETECTIONS,
+        "only this many best boxes are published",
+        live=True,
+        low=1,
+        high=100_000,
+    ),
     Spec(
         "max_cells_per_level",
         "integer",
-        2_500_000,
+        defaults.MAX_CELLS_PER_LEVEL,
         "the most cells that a level is refined to, whatever tau is; the best stay, stats say how many went",
         live=True,
         low=1,

@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from dspdet3d_ros.defaults import BACKENDS, PRECISIONS
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse.convolution import Epilogue, convolve, gather_multiply
 from dspdet3d_ros.sparse.coords import CoordinateSet
@@ -87,8 +88,6 @@ def _minkowski_engine(device: torch.device | str, storage: torch.dtype) -> Engin
 
 
 _ENGINES = {"torch": _torch_engine, "triton": _triton_engine, "minkowski": _minkowski_engine}
-BACKENDS = ("auto", *_ENGINES)
-PRECISIONS = ("auto", "fp16", "fp32")
 
 
 def choose_backend(device: torch.device | str) -> tuple[str, str]:

@@ -68,7 +68,6 @@ def test_another_engine_is_compared_on_the_same_cells(tmp_path, tiny_checkpoint,
         (["--scene", "hall:3"], "--scene: expected demo"),
         (["--scene", "room:x"], "--scene: expected demo"),
         (["--against", "torch"], "--against: torch is what is measured; name another engine"),
-        (["--backend", "abacus"], "backend: expected one of"),
     ],
 )
 def test_bad_arguments_are_refused_in_one_line(arguments, said, capsys):

@@ -7,7 +7,8 @@ from dspdet3d_ros.clouds.cloud import LabelledBoxes
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.datasets.folders import open_scenes
 from dspdet3d_ros.datasets.turning import turned_set
-from dspdet3d_ros.detector.predictor import DATA_DIR, Detector
+from dspdet3d_ros.defaults import DATA, DEMO_CLOUD
+from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.evaluation.metric import SceneResult, precision
 
 # The most recall that a turn costs on this scene; docs/reliability.md, Frames.
@@ -25,14 +26,14 @@ def found_in(detector, xyz, truth):
 
 
 def test_most_things_of_the_demo_scene_are_found_and_most_boxes_are_right(detector):
-    cloud = read_cloud(DATA_DIR / "demo_scene.npz")
+    cloud = read_cloud(DEMO_CLOUD)
     value = found_in(detector, cloud.xyz, cloud.truth)
     assert value.recall >= 0.8
     assert value.hits.mean() >= 0.5
 
 
 def recall_turned(detector, yaw):
-    (scene,) = turned_set(open_scenes(DATA_DIR), yaw)
+    (scene,) = turned_set(open_scenes(DATA), yaw)
     return found_in(detector, scene.xyz, LabelledBoxes(scene.boxes, scene.names)).recall
 
 
@@ -47,7 +48,7 @@ def test_the_demo_scene_turned_by_any_angle_is_found_as_well(detector, upright, 
 
 
 def test_a_thing_is_found_wherever_in_a_building_it_stands(detector):
-    cloud = read_cloud(DATA_DIR / "demo_scene.npz")
+    cloud = read_cloud(DEMO_CLOUD)
     # A multiple of the coarsest cells, so that both rooms are cut into the same cells.
     apart = np.float32([25 * 0.32, 0, 0])
     both = detector(np.concatenate([cloud.xyz, cloud.xyz + apart])).boxes
@@ -60,5 +61,5 @@ def test_a_thing_is_found_wherever_in_a_building_it_stands(detector):
 
 
 def test_weights_and_scene_are_small_enough_to_ship():
-    assert (DATA_DIR / "small.pth").stat().st_size <= 8e6
-    assert (DATA_DIR / "demo_scene.npz").stat().st_size <= 2e6
+    assert (DATA / "small.pth").stat().st_size <= 8e6
+    assert DEMO_CLOUD.stat().st_size <= 2e6

@@ -2,7 +2,6 @@
 
 import io
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,18 +9,18 @@ from browser import Browser
 from made_up_report import report
 
 from dspdet3d_ros.cli import main
+from dspdet3d_ros.defaults import DEMO_CLOUD
 from dspdet3d_ros.page import write_page
 from dspdet3d_ros.page.points import MAX_POINTS
 
 image = pytest.importorskip("matplotlib.image", reason="screenshots are read with matplotlib, which is not installed")
-DEMO = Path(__file__).resolve().parents[2] / "dspdet3d_ros" / "data" / "demo_scene.npz"
 
 
 @pytest.fixture(scope="module")
 def demo(browser, tmp_path_factory):
     """The page of the demo scene, and what the shipped model found in it."""
     path = tmp_path_factory.mktemp("demo") / "report.html"
-    assert main(["detect", str(DEMO), "--device", "cpu", "--html", str(path), "--taus", "0.8"]) == 0
+    assert main(["detect", str(DEMO_CLOUD), "--device", "cpu", "--html", str(path), "--taus", "0.8"]) == 0
     browser.open(path)
     return path, browser.do("JSON.parse(document.getElementById('contents').textContent)")
 
@@ -80,7 +79,7 @@ def test_the_demo_page_loads_without_a_complaint_and_without_a_network(browser, 
     assert browser.complaints == []
     assert browser.requests == [path.as_uri()]
     assert listed(browser) == names_at(contents, 0, contents["score"])
-    assert text(browser, "name") == DEMO.name
+    assert text(browser, "name") == DEMO_CLOUD.name
     assert text(browser, "costs").count("0.8") == 1
     seen = picture(browser)
     assert (np.abs(seen - seen[2, 2]).max(axis=2) > 0.1).mean() > 0.2
