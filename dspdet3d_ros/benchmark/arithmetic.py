@@ -9,10 +9,15 @@ from typing import Any
 
 from torch import Tensor
 
-from dspdet3d_ros.detector.head import LevelOutput
+from dspdet3d_ros.detector.config import ModelConfig
+from dspdet3d_ros.detector.result import LevelCells
 from dspdet3d_ros.sparse import CoordinateSet, Engine
 from dspdet3d_ros.sparse.convolution import Epilogue
+from dspdet3d_ros.sparse.coords import kernel_size
 from dspdet3d_ros.sparse.kernel_map import kernel_map
+
+#: What is predicted of a box: centre and size.
+_BOX_NUMBERS = 6
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class Convolution:
             sort = "submanifold"
         else:
             sort = "stride 2" if self.inputs.stride < self.outputs.stride else "generative"
-        return f"{sort} {round(self.volume ** (1 / 3))}³ {self.c_in}→{self.c_out}"
+        return f"{sort} {kernel_size(self.volume)}³ {self.c_in}→{self.c_out}"
 
     @property
     def multiply_adds(self) -> int:
@@ -93,8 +98,7 @@ class Recorder:
 
 
 def _pairs(inputs: CoordinateSet, outputs: CoordinateSet, volume: int) -> int:
-    size = 1 if volume == 1 else 3
-    return outputs.cached(("pairs", weakref.ref(inputs), volume), lambda: kernel_map(inputs, outputs, size).pairs())
+    return outputs.cached(("pairs", weakref.ref(inputs), volume), lambda: kernel_map(inputs, outputs, volume).pairs())
 
 
 def _bare(cells: CoordinateSet) -> CoordinateSet:
@@ -102,12 +106,12 @@ def _bare(cells: CoordinateSet) -> CoordinateSet:
     return cells.cached("bare", lambda: CoordinateSet(cells.keys, cells.stride))
 
 
-def head_multiply_adds(outputs: Sequence[LevelOutput], widths: Sequence[int], head_width: int) -> dict[str, int]:
+def head_multiply_adds(levels: Sequence[LevelCells], config: ModelConfig) -> dict[str, int]:
     """Multiply-adds of the head's matrix products by stage: boxes, classes, and from level 1 on what to keep."""
     counts = {}
-    for output in outputs:
-        channels = head_width * (output.regression.shape[1] + output.logits.shape[1])
-        if output.keep_logits is not None:
-            channels += widths[output.level]
-        counts[f"level{output.level}"] = len(output.coords) * channels
+    for cells in levels:
+        channels = config.head_width * (_BOX_NUMBERS + len(config.classes))
+        if cells.level:
+            channels += config.widths[cells.level]
+        counts[f"level{cells.level}"] = cells.before * channels
     return counts

@@ -63,7 +63,7 @@ def _measure(
 ) -> dict[str, Any]:
     x = torch.randn(len(inputs), c_in, device=inputs.keys.device, dtype=torch.float16)
     w = torch.randn(27, c_in, c_out, device=x.device, dtype=torch.float16) / (27 * c_in) ** 0.5
-    pairs = kernel_map(inputs, outputs, 3)
+    pairs = kernel_map(inputs, outputs, len(w))
     calls: dict[str, Callable[[], Any]] = {"triton": lambda: engine.convolve(x, w, inputs, outputs)}
     if callable(public):
         calls["spconv-triton"] = _with_tables(public, x, w, pairs.table, len(inputs))

@@ -11,9 +11,6 @@ import torch
 
 from dspdet3d_ros.benchmark.arithmetic import Convolution, Recorder, head_multiply_adds
 from dspdet3d_ros.benchmark.samples import milliseconds
-from dspdet3d_ros.detector.head import threshold_pruner
-from dspdet3d_ros.detector.network import voxelise
-from dspdet3d_ros.detector.points import training_origin, usable_points
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.detector.result import DetectionSettings
 from dspdet3d_ros.sparse import CoordinateSet
@@ -41,23 +38,16 @@ class Work:
 
 
 def work_of(detector: Detector, xyz: np.ndarray, settings: DetectionSettings) -> Work:
-    """Runs the network once, in one piece, and takes note of its work.
+    """Runs the detector once and takes note of its work.
 
     Args:
         detector: the model.
         xyz: (N, 3) metres.
         settings: τ and the bound on cells.
     """
-    config, network = detector.config, detector.network
-    points = usable_points(xyz, detector.max_points)
-    origin = training_origin(points) if detector.recenter else np.zeros(3)
     recorder = Recorder(detector.engine)
-    with torch.inference_mode():
-        local = torch.from_numpy((points - origin).astype(np.float32)).to(detector.device)
-        voxels = voxelise(local, config.voxel_size, recorder, plan_invariant=config.plan_invariant)
-        prune = threshold_pruner(settings.pruning_threshold)
-        outputs = network(voxels, prune, lap=recorder.lap, max_cells=settings.max_cells_per_level)
-    return Work(tuple(recorder.convolutions), head_multiply_adds(outputs, config.widths, config.head_width))
+    found = detector.on(recorder)(xyz, settings, recorder.lap)
+    return Work(tuple(recorder.convolutions), head_multiply_adds(found.stats.levels, detector.config))
 
 
 def map_milliseconds(
@@ -74,11 +64,7 @@ def map_milliseconds(
 
     def make(one: Convolution) -> None:
         inputs = made.setdefault(id(one.inputs), CoordinateSet(one.inputs.keys, one.inputs.stride))
-        outputs = inputs
-        if one.outputs.stride > one.inputs.stride:
-            outputs = inputs.downsampled()
-        elif one.outputs.stride < one.inputs.stride:
-            outputs = inputs.expanded()
+        outputs = inputs.at_stride(one.outputs.stride)
         made.setdefault(id(one.outputs), outputs)
         make_map(inputs, outputs, one.volume)
 
@@ -96,4 +82,4 @@ def _map_maker(backend: str) -> Callable[[CoordinateSet, CoordinateSet, int], ob
         from dspdet3d_ros.sparse.gpu.plan import plan_of
 
         return plan_of
-    return lambda inputs, outputs, volume: kernel_map(inputs, outputs, 1 if volume == 1 else 3)
+    return kernel_map

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -144,12 +144,32 @@ class Detector:
         c = self.config
         return DetectionSettings(c.pruning_threshold, c.score_threshold, c.nms_iou_threshold)
 
-    def __call__(self, xyz: np.ndarray, settings: DetectionSettings | None = None) -> Detections:
+    def on(self, engine: Engine) -> Detector:
+        """The same model, weights and limits, with another engine that computes on the same device."""
+        return Detector(
+            self.config,
+            self._network,
+            engine,
+            self._device,
+            self.model_name,
+            self.checkpoint_sha256,
+            self.max_points,
+            self.max_voxels,
+            self.recenter,
+        )
+
+    def __call__(
+        self,
+        xyz: np.ndarray,
+        settings: DetectionSettings | None = None,
+        lap: Callable[[str], None] = lambda _: None,
+    ) -> Detections:
         """Finds boxes in a cloud.
 
         Args:
             xyz: (N, 3) metres, gravity along -z; points that are not finite are left out.
             settings: thresholds; the model's own when not given.
+            lap: called with a stage's name when the stage is done; the time that it takes counts.
 
         Returns:
             The boxes, in the frame of `xyz`.
@@ -159,7 +179,7 @@ class Detector:
         """
         settings = settings or self.default_settings()
         xyz = as_points(xyz)
-        watch = Stopwatch(self._device)
+        watch = Stopwatch(self._device, lap)
         points, origin = self._local_points(xyz)
         watch.lap("points")
         voxels, outputs, found, not_finite = self._find(points, settings, watch)

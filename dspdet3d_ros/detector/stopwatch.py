@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import torch
 
@@ -10,14 +11,20 @@ import torch
 class Stopwatch:
     """Laps of wall time in milliseconds; on a GPU its own clock takes them, and nothing waits until they are read."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, told: Callable[[str], None] = lambda _: None) -> None:
+        """`told` is called with the name of each stage when it is done."""
+        self._told = told
         self._cuda = device if device.type == "cuda" else None
         self._marks: list[tuple[str, float, torch.cuda.Event | None]] = []
-        self.lap("")
+        self._mark("")
         self._start = self._last
 
     def lap(self, name: str) -> None:
         """The time since the last lap belongs to the stage `name`."""
+        self._mark(name)
+        self._told(name)
+
+    def _mark(self, name: str) -> None:
         self._last = time.perf_counter()
         if self._cuda is None:
             self._marks.append((name, self._last, None))

@@ -52,6 +52,17 @@ def kernel_offsets(kernel_size: int) -> list[tuple[int, int, int]]:
     return [(dx, dy, dz) for dz in reach for dy in reach for dx in reach]
 
 
+def kernel_size(volume: int) -> int:
+    """Edge of a kernel that has so many offsets: 1 of 1, 3 of 27.
+
+    Raises:
+        InputError: there is none.
+    """
+    if volume not in (1, 27):
+        raise InputError(f"weights: expected 1 or 27 kernel offsets, got {volume}; use kernel size 1 or 3")
+    return 1 if volume == 1 else 3
+
+
 def waits_for_sizes(tensor: Tensor) -> bool:
     """Whether an operation whose output size depends on the data stops the host until the device is done."""
     return tensor.is_cuda
@@ -145,6 +156,20 @@ class CoordinateSet:
             if step == steps[-1] or not waits_for_sizes(keys):
                 keys = torch.unique(keys)
         return CoordinateSet(keys, half)
+
+    def at_stride(self, stride: int) -> CoordinateSet:
+        """The set that a convolution leads to from here: this one, the coarser one or the finer one.
+
+        Raises:
+            InputError: the stride is neither this set's own, nor twice or half of it.
+        """
+        if stride == self.stride:
+            return self
+        if stride == 2 * self.stride:
+            return self.downsampled()
+        if 2 * stride == self.stride:
+            return self.expanded()
+        raise InputError(f"stride: expected {self.stride}, its half or its double, got {stride}; go step by step")
 
     def subset(self, rows: Tensor) -> CoordinateSet:
         """The given rows: (M,) row numbers, ascending, or an (N,) boolean mask."""

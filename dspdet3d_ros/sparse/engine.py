@@ -62,7 +62,7 @@ class TorchEngine:
         epilogue: Epilogue | None = None,
     ) -> Tensor:
         """See `Engine.convolve`."""
-        pairs = kernel_map(inputs, outputs, 1 if len(weight) == 1 else 3)
+        pairs = kernel_map(inputs, outputs, len(weight))
         if torch.is_grad_enabled() and (features.requires_grad or weight.requires_grad):
             if epilogue is not None:
                 raise NotImplementedError("an epilogue has no gradient")

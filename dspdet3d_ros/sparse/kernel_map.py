@@ -7,7 +7,7 @@ import weakref
 import torch
 from torch import Tensor
 
-from dspdet3d_ros.sparse.coords import NO_KEY, CoordinateSet, kernel_offsets, key_offset, waits_for_sizes
+from dspdet3d_ros.sparse.coords import NO_KEY, CoordinateSet, kernel_offsets, kernel_size, key_offset, waits_for_sizes
 
 
 class KernelMap:
@@ -73,21 +73,26 @@ def _pairs(rows: Tensor, n_in: int) -> tuple[Tensor, Tensor]:
     return rows[targets], targets.int()
 
 
-def kernel_map(inputs: CoordinateSet, outputs: CoordinateSet, kernel_size: int) -> KernelMap:
-    """The map of the convolution that leads from one set to the other; their strides say which one it is."""
+def kernel_map(inputs: CoordinateSet, outputs: CoordinateSet, volume: int) -> KernelMap:
+    """The map of the convolution that leads from one set to the other; their strides say which one it is.
+
+    Args:
+        inputs, outputs: the two sets.
+        volume: 1 or 27, the number of kernel offsets: the length of the weight.
+    """
     if 2 * outputs.stride == inputs.stride:
         return generative_map(inputs)
-    return convolution_map(inputs, outputs, kernel_size)
+    return convolution_map(inputs, outputs, volume)
 
 
-def convolution_map(inputs: CoordinateSet, outputs: CoordinateSet, kernel_size: int) -> KernelMap:
+def convolution_map(inputs: CoordinateSet, outputs: CoordinateSet, volume: int) -> KernelMap:
     """The map of `out[q] = Σ_k W_kᵀ · in[q + t·offset_k]`, t the *input* stride. Cached on `outputs`.
 
     It serves stride 1 (`outputs` is `inputs`) and stride 2 (`outputs` is `inputs.downsampled()`).
     """
     # By weak reference, as elsewhere: a circle would keep all tensors until the garbage collector comes.
-    name = ("convolution", kernel_size, weakref.ref(inputs))
-    return outputs.cached(name, lambda: _search(inputs, outputs.keys, kernel_size, inputs.stride))
+    name = ("convolution", volume, weakref.ref(inputs))
+    return outputs.cached(name, lambda: _search(inputs, outputs.keys, volume, inputs.stride))
 
 
 def generative_map(inputs: CoordinateSet) -> KernelMap:
@@ -97,21 +102,21 @@ def generative_map(inputs: CoordinateSet) -> KernelMap:
     `out[q] = Σ_k W_kᵀ · in[q − (t/2)·offset_k]`.
     """
     outputs = inputs.expanded()
-    return inputs.cached("generative", lambda: _search(inputs, outputs.keys, 3, -outputs.stride))
+    return inputs.cached("generative", lambda: _search(inputs, outputs.keys, 27, -outputs.stride))
 
 
-def _search(inputs: CoordinateSet, out_keys: Tensor, kernel_size: int, step: int) -> KernelMap:
+def _search(inputs: CoordinateSet, out_keys: Tensor, volume: int, step: int) -> KernelMap:
     """For every output key q and offset k the input row that holds `q + step·offset_k`."""
-    n_in = len(inputs)
-    if kernel_size == 1:
+    n_in, size = len(inputs), kernel_size(volume)
+    if size == 1:
         rows = inputs.find(out_keys)
         return KernelMap(torch.where(rows < 0, n_in, rows).int()[None], n_in)
-    found = torch.empty(kernel_size**3, len(out_keys), dtype=torch.int32, device=out_keys.device)
+    found = torch.empty(volume, len(out_keys), dtype=torch.int32, device=out_keys.device)
     # Of a map from a set onto itself half the offsets mirror the others; where reading the pairs out of it means to
     # wait, it is cheaper to search for all.
     mirror = out_keys is inputs.keys and not waits_for_sizes(out_keys)
     padded = torch.cat([inputs.keys, inputs.keys.new_full((3,), NO_KEY)])
-    for k, (dx, dy, dz) in enumerate(kernel_offsets(kernel_size)):
+    for k, (dx, dy, dz) in enumerate(kernel_offsets(size)):
         if dz == -1 and not (mirror and (dy, dx) > (0, 0)):
             _search_column(found, k, padded, out_keys, step, (dx, dy))
     result = KernelMap(found, n_in)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse.convolution import Epilogue
-from dspdet3d_ros.sparse.coords import CoordinateSet, pack
+from dspdet3d_ros.sparse.coords import CoordinateSet, kernel_size, pack
 
 INSTALL = (
     "`apt install libopenblas-dev`, "
@@ -72,8 +72,9 @@ class MinkowskiBackend:
         target = self._target(source, inputs, outputs)
         generative = 2 * outputs.stride == inputs.stride
         stride = 2 if generative else outputs.stride // inputs.stride
-        size = 1 if len(weight) == 1 else 3
-        kernel = self._engine.KernelGenerator(size, stride=stride, expand_coordinates=generative, dimension=_DIMENSION)
+        kernel = self._engine.KernelGenerator(
+            kernel_size(len(weight)), stride=stride, expand_coordinates=generative, dimension=_DIMENSION
+        )
         function = (
             self._engine.MinkowskiConvolutionTransposeFunction
             if generative

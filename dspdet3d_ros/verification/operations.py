@@ -36,11 +36,12 @@ def _verify_convolution(
     features = x.features.requires_grad_()
     weight = torch.from_numpy(part["weight"]).to(device)
     weight = (weight if weight.ndim == 3 else weight[None]).clone().requires_grad_()
-    outputs = x.coords
+    stride = x.coords.stride
     if "generative" in name:
-        outputs = x.coords.expanded()
+        stride //= 2
     elif "_s2" in name:
-        outputs = x.coords.downsampled()
+        stride *= 2
+    outputs = x.coords.at_stride(stride)
     out = engine.convolve(features, weight, x.coords, outputs)
     out_grad = torch.from_numpy(part["out_grad"]).to(device)
     in_grad, weight_grad = torch.autograd.grad(out, (features, weight), out_grad)

@@ -8,7 +8,7 @@ import torch
 
 from dspdet3d_ros.benchmark.work import map_milliseconds, work_of
 from dspdet3d_ros.detector.predictor import Detector
-from dspdet3d_ros.sparse.coords import kernel_offsets
+from dspdet3d_ros.sparse.coords import kernel_offsets, kernel_size
 
 TAU = 0.5
 
@@ -28,7 +28,7 @@ def counted_pairs(convolution):
     there = {tuple(row) for row in convolution.inputs.coords.tolist()}
     fine = min(convolution.inputs.stride, convolution.outputs.stride)
     side = -1 if convolution.outputs.stride < convolution.inputs.stride else 1
-    offsets = kernel_offsets(1 if convolution.volume == 1 else 3)
+    offsets = kernel_offsets(kernel_size(convolution.volume))
     steps = [tuple(side * fine * axis for axis in offset) for offset in offsets]
     return sum(
         (b, x + dx, y + dy, z + dz) in there
@@ -84,3 +84,17 @@ def test_the_bound_on_cells_holds_for_what_is_counted(detector, tiny_cloud):
     assert sum(bounded.by_stage().values()) < whole
     finer = [one for one in bounded.convolutions if one.stage in ("level0", "level1", "level2")]
     assert max((len(one.outputs) for one in finer), default=0) <= 200
+
+
+def test_what_is_counted_is_what_the_detector_computes_when_voxels_are_thinned(detector, tiny_cloud, tiny_checkpoint):
+    thinned = Detector.load(checkpoint=tiny_checkpoint, device="cpu", max_voxels=100)
+    cloud, settings = np.load(tiny_cloud), detector.default_settings()
+    work, whole = work_of(thinned, cloud, settings), work_of(detector, cloud, settings)
+    assert len(work.convolutions[0].inputs) == thinned(cloud).stats.voxels == 100
+    assert sum(work.by_stage().values()) < sum(whole.by_stage().values())
+
+
+def test_no_points_are_no_work(detector):
+    work = work_of(detector, np.full((5, 3), np.nan, np.float32), detector.default_settings())
+    assert work.convolutions == ()
+    assert sum(work.products.values()) == 0

@@ -67,7 +67,7 @@ def test_only_gradients_that_are_asked_for_are_computed(monkeypatch):
     from dspdet3d_ros.sparse import convolution
 
     inputs = cells_of(80, 1)
-    pairs, features, weight = kernel_map(inputs, inputs, 3), torch.randn(len(inputs), 3), torch.randn(27, 3, 4)
+    pairs, features, weight = kernel_map(inputs, inputs, 27), torch.randn(len(inputs), 3), torch.randn(27, 3, 4)
     features.requires_grad_()
     (wanted,) = torch.autograd.grad(convolve(features, weight.clone().requires_grad_(), pairs).sum(), features)
     monkeypatch.setattr(convolution, "weight_gradient", lambda *_: pytest.fail("nobody asked for it"))
@@ -81,7 +81,7 @@ def test_both_ways_in_many_chunks_on_any_number_of_threads_give_the_same(threads
     from dspdet3d_ros.sparse import convolution
 
     inputs = cells_of(800, 1)
-    pairs = kernel_map(inputs, inputs, 3)
+    pairs = kernel_map(inputs, inputs, 27)
     monkeypatch.setattr(convolution, "PAIR_COST_CHANNELS", 1e9 if way == "pairs" else 0)
     features, weight = torch.randn(len(inputs), 8), torch.randn(27, 8, 8)
     whole = gather_multiply(features, weight, pairs)
@@ -99,7 +99,7 @@ def test_both_ways_in_many_chunks_on_any_number_of_threads_give_the_same(threads
 def test_epilogue_adds_bias_and_residual_then_clips(inference):
     with torch.inference_mode(inference):
         inputs = cells_of(300, 1)
-        pairs = kernel_map(inputs, inputs, 3)
+        pairs = kernel_map(inputs, inputs, 27)
         features, weight = torch.randn(len(inputs), 4), torch.randn(27, 4, 6)
         bias, residual = torch.randn(6), torch.randn(len(inputs), 6)
         plain = gather_multiply(features, weight, pairs)
@@ -109,7 +109,7 @@ def test_epilogue_adds_bias_and_residual_then_clips(inference):
 
 def test_bfloat16_operands_give_nearly_the_same_result_and_gradients():
     inputs = cells_of(300, 1)
-    pairs = kernel_map(inputs, inputs, 3)
+    pairs = kernel_map(inputs, inputs, 27)
     results = []
     for dtype in (torch.float32, torch.bfloat16):
         x = torch.linspace(-1, 1, len(inputs) * 4).reshape(-1, 4).sin().requires_grad_()
@@ -124,15 +124,15 @@ def test_bfloat16_operands_give_nearly_the_same_result_and_gradients():
 
 def test_maps_are_built_once_for_each_pair_of_sets():
     inputs = cells_of(100, 1)
-    assert kernel_map(inputs, inputs, 3) is kernel_map(inputs, inputs, 3)
-    assert kernel_map(inputs, inputs.downsampled(), 3) is kernel_map(inputs, inputs.downsampled(), 3)
+    assert kernel_map(inputs, inputs, 27) is kernel_map(inputs, inputs, 27)
+    assert kernel_map(inputs, inputs.downsampled(), 27) is kernel_map(inputs, inputs.downsampled(), 27)
     assert inputs.downsampled() is inputs.downsampled()
 
 
 @pytest.mark.parametrize("kind", ["same", "down", "up"])
 def test_the_transposed_map_leads_back(kind):
     inputs = cells_of(100, 4)
-    pairs = kernel_map(inputs, outputs_of(inputs, kind), 3)
+    pairs = kernel_map(inputs, outputs_of(inputs, kind), 27)
     there = {(k, int(i), q) for q, row in enumerate(pairs.table) for k, i in enumerate(row) if i < pairs.n_in}
     back = pairs.transposed()
     again = {(k, p, int(o)) for p, row in enumerate(back.table) for k, o in enumerate(row) if o < back.n_in}
@@ -149,7 +149,7 @@ def test_an_empty_set_convolves_to_nothing():
 def test_a_map_from_a_set_onto_itself_is_the_same_searched_by_halves():
     inputs = cells_of(300, 4)
     copy = CoordinateSet(inputs.keys.clone(), 4)
-    halves, whole = kernel_map(inputs, inputs, 3), kernel_map(inputs, copy, 3)
+    halves, whole = kernel_map(inputs, inputs, 27), kernel_map(inputs, copy, 27)
     assert torch.equal(halves.by_offset, whole.by_offset)
     for ours, wanted in zip(halves.pair_lists, whole.pair_lists, strict=True):
         assert torch.equal(ours[0], wanted[0])
@@ -159,7 +159,7 @@ def test_a_map_from_a_set_onto_itself_is_the_same_searched_by_halves():
 @pytest.mark.parametrize("kind", ["same", "down", "up"])
 def test_pairs_ascend_in_sources_and_targets(kind):
     inputs = cells_of(300, 4)
-    for sources, targets in kernel_map(inputs, outputs_of(inputs, kind), 3).pair_lists:
+    for sources, targets in kernel_map(inputs, outputs_of(inputs, kind), 27).pair_lists:
         assert (sources.diff() > 0).all()
         assert (targets.diff() > 0).all()
 

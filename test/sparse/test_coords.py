@@ -4,7 +4,16 @@ import pytest
 import torch
 
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.sparse.coords import COORDINATE_LIMIT, MAX_BATCH, CoordinateSet, key_offset, pack, unpack
+from dspdet3d_ros.sparse.coords import (
+    COORDINATE_LIMIT,
+    MAX_BATCH,
+    CoordinateSet,
+    kernel_offsets,
+    kernel_size,
+    key_offset,
+    pack,
+    unpack,
+)
 
 
 def random_coords(count=400, low=-20, high=20, stride=1, batches=2, seed=0):
@@ -80,6 +89,21 @@ def test_expansion_makes_the_27_finer_neighbours():
     assert fine.stride == 2
     assert as_set(fine.coords) == expected
     assert len(fine) == len(expected)
+
+
+def test_a_stride_leads_to_the_set_that_a_convolution_makes():
+    cells, _ = CoordinateSet.from_coordinates(random_coords(60, stride=4), 4)
+    assert cells.at_stride(4) is cells
+    assert cells.at_stride(8) is cells.downsampled()
+    assert cells.at_stride(2) is cells.expanded()
+    with pytest.raises(InputError, match="stride: expected 4, its half or its double, got 16"):
+        cells.at_stride(16)
+
+
+def test_kernels_have_1_or_27_offsets():
+    assert [len(kernel_offsets(kernel_size(volume))) for volume in (1, 27)] == [1, 27]
+    with pytest.raises(InputError, match="1 or 27 kernel offsets, got 8"):
+        kernel_size(8)
 
 
 def test_find_answers_present_and_absent_keys():

@@ -29,9 +29,9 @@ def everything_of(fine):
     coarse = fine.downsampled()
     wide = coarse.expanded()
     maps = [
-        convolution_map(fine, fine, 3),
+        convolution_map(fine, fine, 27),
         convolution_map(fine, fine, 1),
-        convolution_map(fine, coarse, 3),
+        convolution_map(fine, coarse, 27),
         generative_map(coarse),
     ]
     maps += [one.transposed() for one in maps]
@@ -52,7 +52,7 @@ def test_what_a_convolution_was_trained_with_dies_too(without_collector):
     weight = torch.rand(27, 2, 2, requires_grad=True)
     features = torch.rand(len(fine), 2, requires_grad=True)
     engine.convolve(features, weight, fine, fine).sum().backward()
-    map_of_it = weakref.ref(convolution_map(fine, fine, 3))
+    map_of_it = weakref.ref(convolution_map(fine, fine, 27))
     assert map_of_it() is not None
     del fine
     assert map_of_it() is None
@@ -60,7 +60,7 @@ def test_what_a_convolution_was_trained_with_dies_too(without_collector):
 
 def test_a_map_is_made_once_and_never_taken_for_that_of_another_set(without_collector):
     outputs, first = cells(0), cells(1)
-    assert convolution_map(first, outputs, 3) is convolution_map(first, outputs, 3)
+    assert convolution_map(first, outputs, 27) is convolution_map(first, outputs, 27)
     # Sets that take each other's place in memory, and so each other's id.
     for seed in range(2, 12):
         inputs = cells(seed)

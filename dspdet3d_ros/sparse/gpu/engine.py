@@ -94,7 +94,7 @@ class TritonEngine:
         if torch.is_grad_enabled() and (features.requires_grad or weight.requires_grad):
             if epilogue is not None:
                 raise NotImplementedError("an epilogue has no gradient")
-            return convolve(features, weight, kernel_map(inputs, outputs, 1 if len(weight) == 1 else 3))
+            return convolve(features, weight, kernel_map(inputs, outputs, len(weight)))
         volume, c_in, c_out = weight.shape
         features, weight = features.contiguous(), weight.to(features.dtype).contiguous()
         out = features.new_empty(len(outputs), c_out, dtype=self._storage)

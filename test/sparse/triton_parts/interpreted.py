@@ -39,7 +39,7 @@ def test_plans_hold_the_pairs_of_the_kernel_map(kind, volume, stride):
     rows = plan.rows[: len(outputs)].long()
     table = torch.empty(len(outputs), volume, dtype=torch.int32)
     table[rows] = plan.table[:, : len(outputs)].t()
-    assert torch.equal(table, kernel_map(inputs, outputs, 1 if volume == 1 else 3).table)
+    assert torch.equal(table, kernel_map(inputs, outputs, volume).table)
     assert (plan.table[:, len(outputs) :] == len(inputs)).all()
     for height in (32, 128):
         offsets, counts = plan.tiles(height)
