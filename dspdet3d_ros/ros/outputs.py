@@ -1,6 +1,7 @@
 """The topics that the node publishes."""
 
 import time
+from functools import partial
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
@@ -91,4 +92,4 @@ class Outputs:
             self._node.get_logger().warning(qos.deaf_subscribers(self._node, full_name, profile))
 
         events = qos.PublisherEventCallbacks(incompatible_qos=lambda _: qos.when_named(self._node, tell))
-        return self._node.create_lifecycle_publisher(kind, topic, profile, event_callbacks=events)
+        return qos.with_events(partial(self._node.create_lifecycle_publisher, kind, topic, profile), events)

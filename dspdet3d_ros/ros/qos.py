@@ -1,6 +1,7 @@
 """Quality of service of the node's topics, and what to say when that of somebody else does not fit."""
 
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 from rclpy.clock import Clock, ClockType
 from rclpy.impl.implementation_singleton import rclpy_implementation
@@ -21,6 +22,7 @@ except ImportError:
     from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
 
 UnsupportedEventTypeError = rclpy_implementation.UnsupportedEventTypeError
+Made = TypeVar("Made")
 
 NAMED_S = 1.0
 OUTPUT = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
@@ -90,6 +92,19 @@ def unheard_publishers(node: Node, topic: str, own: QoSProfile) -> str:
     return f"no clouds can be received on {topic}: this node asks for {described(own)}, but {listed}"
 
 
+def with_events(make: Callable[..., Made], events: Any) -> Made:
+    """A publisher or subscription with callbacks for its events; with rclpy's own where the middleware lacks some.
+
+    Args:
+        make: makes it, given `event_callbacks` or nothing.
+        events: the callbacks.
+    """
+    try:
+        return make(event_callbacks=events)
+    except UnsupportedEventTypeError:
+        return make()
+
+
 def when_named(node: Node, call: Callable[[], None]) -> None:
     """Calls a little later: which node the other side belongs to becomes known after what it offers or asks for."""
 
@@ -116,11 +131,11 @@ __all__ = [
     "OUTPUT",
     "PublisherEventCallbacks",
     "SubscriptionEventCallbacks",
-    "UnsupportedEventTypeError",
     "deaf_subscribers",
     "described",
     "input_qos",
     "publishers",
     "unheard_publishers",
     "when_named",
+    "with_events",
 ]

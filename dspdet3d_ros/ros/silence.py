@@ -167,34 +167,34 @@ def _suggestion(topic: Input) -> str:
 
 
 def _no_box(answer: Answer) -> Fault | None:
-    stats, settings, list_ = answer.stats, answer.settings, answer.stats.shortlist
+    stats, settings, best = answer.stats, answer.settings, answer.stats.shortlist
     if not stats.points_in:
         return Fault("empty", "the clouds have no points: look at what publishes them")
     if not stats.points_used:
         return Fault(
             "infinite", f"none of the {stats.points_in} points of a cloud is finite: look at what publishes them"
         )
-    if list_.of_wanted_classes:
+    if best.of_wanted_classes:
         return None
-    if list_.over_threshold:
+    if best.over_threshold:
         wanted = ", ".join(settings.class_filter)
         return Fault(
             "class",
-            f"{list_.over_threshold} predictions exceed score_threshold {settings.score_threshold:g}, but none for a "
-            f"class of class_filter ({wanted}); the best one is '{list_.best_class}': extend class_filter or empty it",
+            f"{best.over_threshold} predictions exceed score_threshold {settings.score_threshold:g}, but none for a "
+            f"class of class_filter ({wanted}); the best one is '{best.best_class}': extend class_filter or empty it",
         )
     emptied = next((cells.level for cells in stats.levels if cells.before and not cells.kept), None)
     if emptied and stats.pruning_threshold > 0:
         return Fault(
             "pruned",
             f"pruning_threshold {stats.pruning_threshold:g} leaves no cell of level {emptied} to look into (best score "
-            f"{list_.best_score:.2g}, score_threshold {settings.score_threshold:g}): lower pruning_threshold",
+            f"{best.best_score:.2g}, score_threshold {settings.score_threshold:g}): lower pruning_threshold",
         )
     told = (
-        f"the best of {list_.predictions} predictions is '{list_.best_class}' with a score of {list_.best_score:.2g}, "
+        f"the best of {best.predictions} predictions is '{best.best_class}' with a score of {best.best_score:.2g}, "
         f"score_threshold is {settings.score_threshold:g}"
     )
-    if list_.best_score < NOTHING_ALIKE:
+    if best.best_score < NOTHING_ALIKE:
         return Fault(
             "nothing",
             f"{told}: is the cloud in metres, z up, dense enough (a cup: twenty voxels), of things it knows?",

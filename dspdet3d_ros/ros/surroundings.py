@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -38,11 +39,8 @@ def subscribe(
         incompatible_qos=lambda _: qos.when_named(node, tell_whose),
         message_lost=lambda event: processing.traffic.lost_more(event.total_count_change),
     )
-    try:
-        subscription = node.create_subscription(PointCloud2, topic, processing.take, profile, event_callbacks=events)
-    except qos.UnsupportedEventTypeError:
-        # Not every middleware has these events; rclpy's own choice of them it has.
-        subscription = node.create_subscription(PointCloud2, topic, processing.take, profile)
+    make = partial(node.create_subscription, PointCloud2, topic, processing.take, profile)
+    subscription = qos.with_events(make, events)
     return subscription
 
 
