@@ -54,6 +54,8 @@ class LatestWorker(Generic[Item, Result]):
         self._epoch = 0
         self._stopping = False
         self._busy_since: float | None = None
+        # Epoch of the item that is worked on: where it is the present one, what becomes of the item is still to count.
+        self._working: int | None = None
         self._death: BaseException | None = None
         self._thread: threading.Thread | None = None
 
@@ -111,7 +113,7 @@ class LatestWorker(Generic[Item, Result]):
         When it returns, nothing that was submitted before is delivered any more.
         """
         with self._delivery, self._changed:
-            self._count(dropped=len(self._waiting) + (self._busy_since is not None))
+            self._count(dropped=len(self._waiting) + (self._working == self._epoch))
             self._waiting.clear()
             self._epoch += 1
 
@@ -150,6 +152,7 @@ class LatestWorker(Generic[Item, Result]):
             if self._stopping:
                 return None
             self._busy_since = time.monotonic()
+            self._working = self._epoch
             return self._waiting.pop(), self._epoch
 
     def _run(self) -> None:
@@ -162,13 +165,14 @@ class LatestWorker(Generic[Item, Result]):
             # SystemExit and its like end a thread without a word; whoever watches the worker finds it here.
             self._death = error
             with self._changed:
-                self._count(refused=1)
+                if self._working == self._epoch:
+                    self._count(refused=1)
 
     def _work_on(self, item: Item, epoch: int) -> None:
         try:
             result = self._compute(item)
             with self._delivery:
-                self._busy_since = None
+                self._at_rest()
                 if epoch == self._epoch:
                     self._deliver(result, replace(self.counts, processed=self.counts.processed + 1))
                     with self._changed:
@@ -176,8 +180,11 @@ class LatestWorker(Generic[Item, Result]):
         except Exception as error:
             # Whatever an item does to the computation, the next one gets its chance.
             with self._delivery:
-                self._busy_since = None
+                self._at_rest()
                 if epoch == self._epoch:
                     with self._changed:
                         self._count(refused=1)
                     self._failed(item, error)
+
+    def _at_rest(self) -> None:
+        self._busy_since = self._working = None

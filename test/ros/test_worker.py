@@ -1,5 +1,6 @@
 """The latest item wins, every item is counted once, and nothing is delivered after it was discarded."""
 
+import sys
 import threading
 import time
 
@@ -158,3 +159,39 @@ def test_stop_tells_whether_the_thread_has_ended_and_it_can_start_again(worker, 
     gate.passes.release()
     wait(gate.done)
     assert [result for result, _ in gate.delivered] == [20]
+
+
+def test_each_item_is_dropped_once_however_often_all_are_dropped(worker, gate):
+    worker.submit(1)
+    wait(gate.started)
+    worker.submit(2)
+    worker.drop()
+    worker.drop()
+    assert worker.counts == Counts(received=2, dropped=2)
+    gate.passes.release()
+    worker.submit(3)
+    wait(gate.started)
+    gate.passes.release()
+    wait(gate.done)
+    assert settled(worker, received=3, processed=1, dropped=2) == Counts(received=3, processed=1, dropped=2)
+    assert [result for result, _ in gate.delivered] == [30]
+
+
+def test_an_item_that_was_discarded_is_not_counted_any_more(worker, gate):
+    worker.submit(1)
+    wait(gate.started)
+    worker.discard()
+    worker.drop()
+    assert worker.counts == Counts()
+
+
+def test_a_death_at_a_discarded_item_counts_nothing(gate):
+    worker = LatestWorker(lambda item: gate.compute(item) and sys.exit(), gate.deliver, gate.failed)
+    worker.start()
+    worker.submit(1)
+    wait(gate.started)
+    worker.discard()
+    gate.passes.release()
+    assert worker.stop(WAIT_S)
+    assert isinstance(worker.death, SystemExit)
+    assert worker.counts == Counts()
