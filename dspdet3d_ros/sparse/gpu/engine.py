@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
+import sysconfig
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -47,7 +50,20 @@ def why_not(device: torch.device | str) -> str | None:
         return f"Triton {installed} is older than {'.'.join(map(str, OLDEST_TRITON))}"
     if device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(device) < OLDEST_GPU:
         return f"{torch.cuda.get_device_name(device)} is older than compute capability {OLDEST_GPU[0]}.{OLDEST_GPU[1]}"
-    return None
+    return _no_launcher() if device.type == "cuda" else None
+
+
+def _no_launcher() -> str | None:
+    """Why Triton cannot make the small C extension that launches its kernels (triton/runtime/build.py), or None."""
+    compilers = [os.environ["CC"]] if os.environ.get("CC") else ["gcc", "clang"]
+    if not any(map(shutil.which, compilers)):
+        return f"Triton needs a C compiler, and there is no {' or '.join(compilers)} (apt install gcc)"
+    header = Path(sysconfig.get_path("include")) / "Python.h"
+    return (
+        None
+        if header.is_file()
+        else f"Triton needs Python's headers, and there is no {header} (apt install python3-dev)"
+    )
 
 
 class TritonEngine:
