@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from evil import Evil
 
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.errors import InputError
@@ -163,20 +164,10 @@ def test_points_that_are_dropped_count_for_no_object(tmp_path, bad):
     np.testing.assert_allclose(truth.boxes[1], np.hstack([(low + high) / 2, high - low]), atol=1e-6)
 
 
-class Bomb:
-    """Unpickling it writes a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return (Path.touch, (self.path,))
-
-
 @pytest.mark.parametrize("suffix", [".npz", ".npy"])
 def test_nothing_is_unpickled(tmp_path, suffix):
     witness = tmp_path / "executed"
-    bombs = np.array([Bomb(witness)] * 3, object)
+    bombs = np.array([Evil(Path.touch, witness)] * 3, object)
     path = tmp_path / f"bomb{suffix}"
     if suffix == ".npz":
         np.savez(path, xyz=bombs)
@@ -184,7 +175,7 @@ def test_nothing_is_unpickled(tmp_path, suffix):
         np.save(path, bombs)
     with pytest.raises(InputError, match="bomb"):
         read_cloud(path)
-    (tmp_path / "plain.npy").write_bytes(pickle.dumps(Bomb(witness)))
+    (tmp_path / "plain.npy").write_bytes(pickle.dumps(Evil(Path.touch, witness)))
     with pytest.raises(InputError, match=r"plain\.npy"):
         read_cloud(tmp_path / "plain.npy")
     assert not witness.exists()

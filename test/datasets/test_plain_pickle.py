@@ -8,6 +8,7 @@ from datetime import date
 
 import numpy as np
 import pytest
+from evil import Evil
 
 from dspdet3d_ros.datasets.plain_pickle import read_plain_pickle
 from dspdet3d_ros.errors import InputError
@@ -64,14 +65,6 @@ def test_names_of_older_and_newer_numpy_are_known(tmp_path):
     ours, other = (b"numpy._core", b"numpy.core") if b"numpy._core" in data else (b"numpy.core", b"numpy._core")
     path = write(tmp_path / "a.pkl", data.replace(b"c" + ours, b"c" + other))
     assert np.array_equal(read_plain_pickle(path), np.arange(3.0))
-
-
-class Evil:
-    def __init__(self, function, *args):
-        self.call = function, args
-
-    def __reduce__(self):
-        return self.call
 
 
 @pytest.mark.parametrize(

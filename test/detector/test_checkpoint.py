@@ -2,19 +2,12 @@ import pickle
 
 import pytest
 import torch
+from evil import Evil
 from torch import nn
 
 from dspdet3d_ros.detector.checkpoint import load_weights, read_checkpoint, save_checkpoint, sha256
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.errors import InputError
-
-
-class Evil:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (self.path, "w")
 
 
 def test_saved_weights_load_again_in_half_precision_too(tmp_path):
@@ -30,8 +23,8 @@ def test_saved_weights_load_again_in_half_precision_too(tmp_path):
 
 def test_a_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path):
     trace = tmp_path / "trace"
-    torch.save({"state_dict": Evil(str(trace))}, tmp_path / "evil.pth")
-    (tmp_path / "raw.pth").write_bytes(pickle.dumps(Evil(str(trace))))
+    torch.save({"state_dict": Evil(open, str(trace), "w")}, tmp_path / "evil.pth")
+    (tmp_path / "raw.pth").write_bytes(pickle.dumps(Evil(open, str(trace), "w")))
     for name in ("evil.pth", "raw.pth"):
         with pytest.raises(InputError, match=name):
             read_checkpoint(tmp_path / name)

@@ -6,6 +6,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
+from evil import Evil
 
 from dspdet3d_ros.cli import main
 from dspdet3d_ros.detector.checkpoint import read_checkpoint, save_checkpoint, sha256
@@ -171,18 +172,10 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
         convert(write(tmp_path / "a.pth", state, MD40), tmp_path / "out.pth")
 
 
-class Evil:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (self.path, "w")
-
-
 def test_an_evil_and_a_truncated_file_are_refused_in_one_line_and_nothing_is_written(original, tmp_path, capsys):
     trace = tmp_path / "trace"
-    torch.save({"meta": {"CLASSES": Evil(str(trace))}, "state_dict": {}}, tmp_path / "evil.pth")
-    (tmp_path / "raw.pth").write_bytes(pickle.dumps(Evil(str(trace))))
+    torch.save({"meta": {"CLASSES": Evil(open, str(trace), "w")}, "state_dict": {}}, tmp_path / "evil.pth")
+    (tmp_path / "raw.pth").write_bytes(pickle.dumps(Evil(open, str(trace), "w")))
     (tmp_path / "cut.pth").write_bytes(original.read_bytes()[:20000])
     for name in ("evil.pth", "raw.pth", "cut.pth", "absent.pth"):
         assert main(["convert", str(tmp_path / name), str(tmp_path / "out.pth")]) == 1

@@ -1,6 +1,5 @@
 """What an operator or the robot's other nodes do wrong is told, and mended without a restart of the node's process."""
 
-import os
 import pickle
 import re
 
@@ -11,6 +10,7 @@ pytest.importorskip("torch")
 
 import torch
 from builtin_interfaces.msg import Time
+from evil import Evil
 from node_process import FAULTY_NODE, Process, Remote
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import PointCloud2
@@ -75,16 +75,6 @@ def test_15_a_gpu_that_is_not_there_is_told_and_the_configuration_can_be_repeate
     remote.healthy(Level.OK, "active")
 
 
-class Evil:
-    """Makes a file where it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.open, (self.path, os.O_CREAT)
-
-
 def absent(path, _):
     return path, "no such file"
 
@@ -100,12 +90,12 @@ def of_another_model(path, _):
 
 
 def with_code(path, _):
-    torch.save({"state_dict": Evil(str(path.with_name("trace")))}, path)
+    torch.save({"state_dict": Evil(open, str(path.with_name("trace")), "w")}, path)
     return path, "holds code"
 
 
 def bare_code(path, _):
-    path.write_bytes(pickle.dumps(Evil(str(path.with_name("trace")))))
+    path.write_bytes(pickle.dumps(Evil(open, str(path.with_name("trace")), "w")))
     return path, "holds code"
 
 

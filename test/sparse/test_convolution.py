@@ -2,25 +2,15 @@
 
 import pytest
 import torch
+from random_cells import cells_of, outputs_of
 
 from dspdet3d_ros.sparse import CoordinateSet, TorchEngine
 from dspdet3d_ros.sparse import product as product_module
 from dspdet3d_ros.sparse.convolution import Epilogue, convolve, gather_multiply
-from dspdet3d_ros.sparse.coords import kernel_offsets
+from dspdet3d_ros.sparse.coords import kernel_offsets, kernel_size
 from dspdet3d_ros.sparse.kernel_map import kernel_map
 from dspdet3d_ros.sparse.product import product
 from dspdet3d_ros.threads import torch_threads
-
-
-def cells_of(count, stride, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    coords = torch.randint(-6, 6, (count, 3), generator=generator) * stride
-    batch = torch.randint(0, 2, (count, 1), generator=generator)
-    return CoordinateSet.from_coordinates(torch.cat([batch, coords], 1), stride)[0]
-
-
-def outputs_of(inputs, kind):
-    return {"same": lambda: inputs, "down": inputs.downsampled, "up": inputs.expanded}[kind]()
 
 
 def by_definition(features, weight, inputs, outputs, kind):
@@ -28,7 +18,7 @@ def by_definition(features, weight, inputs, outputs, kind):
     step = -outputs.stride if kind == "up" else inputs.stride
     out = torch.zeros(len(outputs), weight.shape[2], dtype=features.dtype)
     for q, (b, x, y, z) in enumerate(outputs.coords.tolist()):
-        for k, (dx, dy, dz) in enumerate(kernel_offsets(3 if len(weight) == 27 else 1)):
+        for k, (dx, dy, dz) in enumerate(kernel_offsets(kernel_size(len(weight)))):
             row = rows.get((b, x + step * dx, y + step * dy, z + step * dz))
             if row is not None:
                 out[q] += features[row] @ weight[k]
@@ -54,11 +44,10 @@ def test_gradients_follow_from_the_definition(kind, volume, stride):
     leaves = [torch.randn(len(inputs), 3).double(), torch.randn(volume, 3, 4).double()]
     direction = torch.randn(len(outputs), 4).double()
     grads = []
-    for run in (TorchEngine().convolve, lambda *a: by_definition(*a, kind)):
-        x, w = (leaf.float() if run is not by_definition else leaf for leaf in leaves)
-        x, w = x.clone().requires_grad_(), w.clone().requires_grad_()
-        (run(x, w, inputs, outputs) * direction.to(x.dtype)).sum().backward()
-        grads.append((x.grad, w.grad))
+    for run, dtype in ((TorchEngine().convolve, torch.float32), (lambda *a: by_definition(*a, kind), torch.float64)):
+        x, w = (leaf.to(dtype, copy=True).requires_grad_() for leaf in leaves)
+        (run(x, w, inputs, outputs) * direction.to(dtype)).sum().backward()
+        grads.append((x.grad.double(), w.grad.double()))
     for ours, wanted in zip(*grads, strict=True):
         torch.testing.assert_close(ours, wanted, rtol=1e-4, atol=1e-4)
 

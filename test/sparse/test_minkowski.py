@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from random_cells import cells_of, outputs_of
 
 from dspdet3d_ros.cli import main
 from dspdet3d_ros.clouds.files import read_cloud
@@ -54,17 +55,6 @@ def failures(checks):
 )
 def test_it_equals_the_original(engine, verify, name):
     assert failures(verify(FIXTURES / f"{name}.npz", engine, CPU)) == []
-
-
-def cells_of(count, stride, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    coords = torch.randint(-6, 6, (count, 3), generator=generator) * stride
-    batch = torch.randint(0, 2, (count, 1), generator=generator)
-    return CoordinateSet.from_coordinates(torch.cat([batch, coords], 1), stride)[0]
-
-
-def outputs_of(inputs, kind):
-    return {"same": lambda: inputs, "down": inputs.downsampled, "up": inputs.expanded}[kind]()
 
 
 CASES = [("same", 27, 1), ("same", 1, 4), ("down", 27, 4), ("down", 1, 1), ("up", 27, 8)]

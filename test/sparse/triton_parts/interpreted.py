@@ -5,10 +5,11 @@ import weakref
 
 import pytest
 import torch
+from random_cells import cells_of, outputs_of
 
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.network import DSPDet3D, voxelise
-from dspdet3d_ros.sparse import CoordinateSet, TorchEngine
+from dspdet3d_ros.sparse import TorchEngine
 from dspdet3d_ros.sparse.convolution import Epilogue
 from dspdet3d_ros.sparse.gpu.engine import TritonEngine
 from dspdet3d_ros.sparse.gpu.plan import plan_of
@@ -17,23 +18,12 @@ from dspdet3d_ros.sparse.kernel_map import kernel_map
 CPU = torch.device("cpu")
 
 
-def cells_of(count, stride=1, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    coords = torch.randint(-4, 4, (count, 3), generator=generator) * stride
-    batch = torch.randint(0, 2, (count, 1), generator=generator)
-    return CoordinateSet.from_coordinates(torch.cat([batch, coords], 1), stride)[0]
-
-
-def outputs_of(inputs, kind):
-    return {"same": lambda: inputs, "down": inputs.downsampled, "up": inputs.expanded}[kind]()
-
-
 KINDS = [("same", 27, 1), ("same", 1, 4), ("down", 27, 2), ("down", 1, 2), ("up", 27, 8)]
 
 
 @pytest.mark.parametrize(("kind", "volume", "stride"), KINDS)
 def test_plans_hold_the_pairs_of_the_kernel_map(kind, volume, stride):
-    inputs = cells_of(60 if kind == "up" else 200, stride)
+    inputs = cells_of(60 if kind == "up" else 200, stride, reach=4)
     outputs = outputs_of(inputs, kind)
     plan = plan_of(inputs, outputs, volume)
     rows = plan.rows[: len(outputs)].long()
@@ -61,7 +51,7 @@ def test_plans_hold_the_pairs_of_the_kernel_map(kind, volume, stride):
 )
 def test_outputs_equal_the_torch_engine(kind, volume, stride, c_in, c_out, dtype, tolerance):
     torch.manual_seed(1)
-    inputs = cells_of(30 if kind == "up" else 150, stride)
+    inputs = cells_of(30 if kind == "up" else 150, stride, reach=4)
     outputs = outputs_of(inputs, kind)
     x = torch.randn(len(inputs), c_in).to(dtype)
     w = torch.randn(volume, c_in, c_out).to(dtype)
@@ -104,7 +94,7 @@ def test_a_whole_network_in_half_precision_finds_the_boxes_of_the_torch_engine()
 
 
 def test_gradients_are_those_of_the_torch_engine():
-    inputs, gradients = cells_of(50), []
+    inputs, gradients = cells_of(50, reach=4), []
     for engine in (TorchEngine(), TritonEngine(CPU)):
         torch.manual_seed(2)
         x, w = torch.randn(len(inputs), 4).requires_grad_(), torch.randn(27, 4, 5).requires_grad_()
@@ -115,7 +105,7 @@ def test_gradients_are_those_of_the_torch_engine():
 
 
 def test_plans_die_with_their_coordinates():
-    inputs = cells_of(50)
+    inputs = cells_of(50, reach=4)
     plans = [weakref.ref(plan_of(inputs, outputs, 27)) for outputs in (inputs, inputs.downsampled())]
     gc.disable()
     try:
@@ -126,7 +116,7 @@ def test_plans_die_with_their_coordinates():
 
 
 def test_a_plan_that_failed_for_lack_of_memory_is_made_anew(monkeypatch):
-    inputs, outputs = cells_of(50), cells_of(50).downsampled()
+    inputs, outputs = cells_of(50, reach=4), cells_of(50, reach=4).downsampled()
     sort = torch.sort
 
     def fail(*_, **__):
