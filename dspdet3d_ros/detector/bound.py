@@ -31,7 +31,7 @@ def best_cells_within(
         (M',) rows, ascending, all of them where their refinement fits; and their cells, which know what they expand to
         where that had to be found out.
     """
-    chosen = _subset(coords, rows)
+    chosen = coords.subset(rows)
     if max_cells is None or len(rows) * _MOST_CHILDREN <= max_cells:
         return rows, chosen
     most_rows = max_cells // _OWN_CHILDREN
@@ -39,13 +39,9 @@ def best_cells_within(
         if len(rows) > most_rows:
             best = torch.topk(keep_logits[rows, 0], most_rows, largest=False, sorted=False).indices
             rows = rows[best].sort().values
-            chosen = _subset(coords, rows)
+            chosen = coords.subset(rows)
         cells = len(chosen.expanded())
         if cells <= max_cells:
             return rows, chosen
         # Fewer cells share fewer children: a little less than in proportion, so that few rounds do.
         most_rows = int(len(rows) * max_cells / cells * 0.97)
-
-
-def _subset(coords: CoordinateSet, rows: Tensor) -> CoordinateSet:
-    return coords if len(rows) == len(coords) else coords.subset(rows)

@@ -164,6 +164,6 @@ class Head(nn.Module):
             lap(f"level{i}")
             if kept == 0:
                 break
-            if rows is not None and kept < len(x):
-                x = SparseTensor(x.features[rows], refined, x.engine)
+            if rows is not None:
+                x = SparseTensor(x.features[rows] if kept < len(x) else x.features, refined, x.engine)
         return outputs

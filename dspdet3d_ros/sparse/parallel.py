@@ -28,7 +28,7 @@ def _new_pool(threads: int) -> ThreadPoolExecutor:
     all_there = threading.Barrier(threads)
     try:
         list(pool.map(lambda _: all_there.wait(), range(threads)))
-    except RuntimeError:  # no more threads can be had
+    except Exception:  # as many threads or as much memory cannot be had
         all_there.abort()
         pool.shutdown(wait=False)
         raise

@@ -47,8 +47,6 @@ def test_rows_that_fit_stay_as_they_are(cells, logits):
     found, chosen = best_cells_within(cells, logits, rows, exactly)
     assert torch.equal(found, rows)
     assert torch.equal(chosen.keys, cells.keys[rows])
-    everything = torch.arange(len(cells))
-    assert best_cells_within(cells, logits, everything, len(cells.expanded()))[1] is cells
 
 
 def test_what_refinement_makes_is_found_out_once(monkeypatch):
