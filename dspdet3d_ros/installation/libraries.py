@@ -19,6 +19,14 @@ OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
 # Module, name for pip, oldest version that will do; as in setup.py.
 LIBRARIES = (("numpy", "numpy", (1, 21)), ("yaml", "PyYAML", (5, 4)), ("tqdm", "tqdm", (4, 60)))
 OLDEST_TORCH = (2, 1)
+#: Packages that only some commands need, and which.
+OPTIONAL = {
+    "matplotlib": "pictures",
+    "plyfile": ".ply files",
+    "embreex": "generate",
+    "tensorboard": "train",
+    "scipy": "baseline, statistics",
+}
 HOW_TO_TORCH = "pip install 'torch>=2.1', for the Python that runs ROS"
 DRIVER = Path("/proc/driver/nvidia/version")
 
@@ -98,6 +106,16 @@ def minkowski() -> Iterable[Finding]:
     yield ok("MinkowskiEngine", str(getattr(engine, "__version__", "of unknown version")))
 
 
+def optional() -> Iterable[Finding]:
+    """What only some commands need; a missing one is no fault."""
+    there = [package for package in OPTIONAL if importlib.util.find_spec(package) is not None]
+    missing = [f"{package} ({OPTIONAL[package]})" for package in OPTIONAL if package not in there]
+    found = f"installed: {', '.join(there) or 'none'}"
+    if missing:
+        found += f"; not installed: {', '.join(missing)}: pip install those that you need"
+    yield ok("optional packages", found)
+
+
 def threads() -> Iterable[Finding]:
     """How the network shares the cores."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -170,5 +188,6 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("torch", torch),
     ("gpu", gpu),
     ("MinkowskiEngine", minkowski),
+    ("optional packages", optional),
     ("threads", threads),
 )

@@ -81,6 +81,14 @@ def test_the_oldest_versions_are_those_that_an_installation_asks_for():
     assert asked == {package: libraries._dotted(version) for package, version in oldest.items()}
 
 
+def test_optional_packages_are_listed_with_what_needs_them(monkeypatch):
+    monkeypatch.setattr(libraries.importlib.util, "find_spec", lambda name: None if name == "plyfile" else object())
+    (finding,) = libraries.optional()
+    assert finding.level == Level.OK
+    assert "installed: matplotlib, embreex" in finding.found
+    assert "not installed: plyfile (.ply files): pip install" in finding.found
+
+
 def test_a_check_that_breaks_off_is_a_problem_and_the_others_go_on():
     def broken():
         yield ok("first", "there")
