@@ -200,7 +200,7 @@ class DetectorNode(LifecycleNode):
             return
         if self.lost:
             self.get_logger().fatal(str(self.lost))
-            self._diagnostics.publish()
+            self._diagnostics.publish_last()
             self.context.try_shutdown()
             return
         text = self._processing.failure(self._node_parameters["watchdog_timeout_s"])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.duration import Duration
 from rclpy.node import Node
 
 from dspdet3d_ros.process_status import memory_bytes, process_status
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 # The one topic whose name does not follow the node's: that is where every tool looks for it.
 TOPIC = "/diagnostics"
 PERIOD_S = 1.0
+# Fast DDS asks for acknowledgements every 3 seconds.
+LAST_WORDS_S = 4
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,11 @@ class Diagnostics:
         array = DiagnosticArray(status=[status_message(name, self._health())])
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
+
+    def publish_last(self) -> None:
+        """Publishes the present health and waits until it has arrived, as the process is about to end."""
+        self.publish()
+        self._publisher.wait_for_all_acked(Duration(seconds=LAST_WORDS_S))
 
 
 def status_message(name: str, health: Health) -> DiagnosticStatus:
