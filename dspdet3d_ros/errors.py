@@ -39,3 +39,9 @@ def missing_package(purpose: str, package: str) -> InputError:
 def text_of(error: BaseException) -> str:
     """The text of any exception as one line, or its type where it has none."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def one_line(error: BaseException) -> str:
+    """Type and text of any exception."""
+    name = type(error).__name__
+    return f"{name}: {text_of(error)}" if str(error).strip() else name

@@ -60,11 +60,12 @@ def _measure(job: dict[str, Any]) -> dict[str, float]:
     detector = subject.load(job["backend"])
     xyz = np.load(job["cloud"])
     run = partial(detector, xyz, subject.settings(detector))
-    (_, on_gpu), resident = peak_of(lambda: peak_of(run, detector.device), "cpu")
+    cuda = detector.device.startswith("cuda")
+    (_, on_gpu), resident = peak_of(lambda: peak_of(run, detector.device) if cuda else (run(), None), "cpu")
     if resident is None:
         raise InputError("this system does not say what a process took at its peak; measure with --no-memory")
     found = {"before_mb": resident.before / _MEGABYTE, "peak_mb": resident.most / _MEGABYTE}
-    if detector.device.startswith("cuda") and on_gpu is not None:
+    if on_gpu is not None:
         found["peak_gpu_mb"] = on_gpu.most / _MEGABYTE
     return found
 

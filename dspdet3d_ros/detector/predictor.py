@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -146,17 +147,9 @@ class Detector:
 
     def on(self, engine: Engine) -> Detector:
         """The same model, weights and limits, with another engine that computes on the same device."""
-        return Detector(
-            self.config,
-            self._network,
-            engine,
-            self._device,
-            self.model_name,
-            self.checkpoint_sha256,
-            self.max_points,
-            self.max_voxels,
-            self.recenter,
-        )
+        other = copy.copy(self)
+        other._engine = engine
+        return other
 
     def __call__(
         self,

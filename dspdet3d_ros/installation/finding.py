@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from dspdet3d_ros.errors import one_line
+
 
 class Level(str, Enum):
     """How bad it is: a problem stops the node, a warning costs something."""
@@ -56,5 +58,4 @@ def findings(checks: Iterable[tuple[str, Check]]) -> Iterator[Finding]:
         try:
             yield from check()
         except Exception as error:
-            text = " ".join(f"{type(error).__name__}: {error}".split())
-            yield problem(name, f"cannot be looked at: {text}", "reinstall what the text names")
+            yield problem(name, f"cannot be looked at: {one_line(error)}", "reinstall what the text names")

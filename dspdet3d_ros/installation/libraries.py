@@ -27,7 +27,7 @@ OPTIONAL = {
     "tensorboard": "train",
     "scipy": "baseline, statistics",
 }
-HOW_TO_TORCH = "pip install 'torch>=2.1', for the Python that runs ROS"
+HOW_TO_TORCH = f"pip install 'torch>={OLDEST_TORCH[0]}.{OLDEST_TORCH[1]}', for the Python that runs ROS"
 DRIVER = Path("/proc/driver/nvidia/version")
 
 

@@ -10,10 +10,10 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 
-from dspdet3d_ros.errors import InputError, missing_package
+from dspdet3d_ros.errors import InputError, missing_package, one_line
 from dspdet3d_ros.ros import qos, silence, surroundings
 from dspdet3d_ros.ros.diagnostics import PERIOD_S, Diagnostics, Health
-from dspdet3d_ros.ros.faults import Fault, FaultLog, one_line
+from dspdet3d_ros.ros.faults import Fault, FaultLog
 from dspdet3d_ros.ros.frames import TargetFrame
 from dspdet3d_ros.ros.node_parameters import NodeParameters
 from dspdet3d_ros.ros.outputs import Outputs

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.errors import InputError, one_line
 
 REPEAT_S = 5.0
 
@@ -130,12 +130,6 @@ def fault_of(error: Exception) -> Fault:
             f"{text}; lower max_cells_per_level or raise pruning_threshold, or lower max_points or max_voxels",
         )
     return Fault("processing", text)
-
-
-def one_line(error: BaseException) -> str:
-    """Type and text of an exception."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def release_frames(error: BaseException | None) -> None:

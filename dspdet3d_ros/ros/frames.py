@@ -13,6 +13,7 @@ from rclpy.time import Time
 from std_msgs.msg import Header
 
 from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError
+from dspdet3d_ros.errors import text_of
 
 POLL_S = 0.01
 _MEND = "correct it where it is published"
@@ -133,7 +134,7 @@ class TargetFrame:
                 return self._buffer.lookup_transform(self._frame, source, stamp).transform
             except self._tf2.TransformException as error:
                 if time.monotonic() >= end:
-                    reason = " ".join(str(error).split())
+                    reason = text_of(error)
                     known = " ".join(self._buffer.all_frames_as_yaml().split())[:600]
                     raise FrameError(
                         f"no transform from '{source}' to '{self._frame}' within {self._timeout_s:g} s: {reason}; "

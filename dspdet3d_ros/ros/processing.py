@@ -12,7 +12,8 @@ from rclpy.time import Time
 from sensor_msgs.msg import PointCloud2
 
 from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError
-from dspdet3d_ros.ros.faults import Fault, FaultLog, fault_of, one_line, release_frames
+from dspdet3d_ros.errors import one_line
+from dspdet3d_ros.ros.faults import Fault, FaultLog, fault_of, release_frames
 from dspdet3d_ros.ros.frames import TargetFrame
 from dspdet3d_ros.ros.outputs import Outputs
 from dspdet3d_ros.ros.pipeline import Arrival, Found, Pipeline, check_message, free_gpu_memory

@@ -139,7 +139,7 @@ def compare(
         if config.name_weight:
             label = targets[row].argmax(1)
             name_sum = name_sum + functional.cross_entropy(output.logits[row], label, reduction="sum")
-        bbox_sum = bbox_sum + diou_loss(output.boxes(voxel_size)[row], torch.cat(wanted)).sum()
+        bbox_sum = bbox_sum + diou_loss(output.boxes(voxel_size, row), torch.cat(wanted)).sum()
     return Losses(
         cls=cls_sum / max(positives, 1),
         bbox=bbox_sum / max(positives, 1),

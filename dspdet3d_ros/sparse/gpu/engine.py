@@ -59,11 +59,9 @@ def _no_launcher() -> str | None:
     if not any(map(shutil.which, compilers)):
         return f"Triton needs a C compiler, and there is no {' or '.join(compilers)} (apt install gcc)"
     header = Path(sysconfig.get_path("include")) / "Python.h"
-    return (
-        None
-        if header.is_file()
-        else f"Triton needs Python's headers, and there is no {header} (apt install python3-dev)"
-    )
+    if not header.is_file():
+        return f"Triton needs Python's headers, and there is no {header} (apt install python3-dev)"
+    return None
 
 
 class TritonEngine:
