@@ -27,7 +27,7 @@ setup: ## make or update .venv: torch, ROS 2, the messages, this package
 	@$(PYTHON) scripts/environment --torch '$(TORCH)'
 
 demo: setup ## detect objects in the demo cloud, or in CLOUD=file; results in build/demo
-	@scripts/run python -m dspdet3d_ros.ros.demo --out build/demo $(if $(CLOUD),'$(CLOUD)')
+	@scripts/run python -m dspdet3d_ros.ros.tools.demo --out build/demo $(if $(CLOUD),'$(CLOUD)')
 
 test: setup ## run all tests
 	@$(TEST_ENVIRONMENT) scripts/run python -m pytest $(PYTEST)
@@ -36,10 +36,10 @@ fuzz: setup ## throw broken messages, files and parameters at every reader; CASE
 	@$(TEST_ENVIRONMENT) scripts/run python test/fuzz --out build/fuzz $(if $(CASES),--cases $(CASES)) $(if $(GUIDED),--guided $(GUIDED))
 
 load: setup ## the real node with clouds at 50 Hz, MINUTES=10; report and plot in build/load
-	@OMP_WAIT_POLICY=PASSIVE scripts/run python -m dspdet3d_ros.ros.endurance.load $(if $(MINUTES),--minutes $(MINUTES))
+	@OMP_WAIT_POLICY=PASSIVE scripts/run python -m dspdet3d_ros.ros.tools.endurance.load $(if $(MINUTES),--minutes $(MINUTES))
 
 soak: setup ## the real node through clouds and lifecycle cycles, MINUTES=60; report and plot in build/soak
-	@OMP_WAIT_POLICY=PASSIVE scripts/run python -m dspdet3d_ros.ros.endurance.soak $(if $(MINUTES),--minutes $(MINUTES))
+	@OMP_WAIT_POLICY=PASSIVE scripts/run python -m dspdet3d_ros.ros.tools.endurance.soak $(if $(MINUTES),--minutes $(MINUTES))
 
 lint: setup ## check style, formatting, types, and that Python 3.10 suffices
 	@.venv/bin/ruff check .

@@ -38,14 +38,14 @@ setup(
     # Named although it is the default: it makes an editable install put the project folder itself on the path, where
     # the package's extend_path() can merge it with the folder of the generated messages.
     package_dir={"": "."},
-    package_data={NAME: ["models/*.yaml", "data/*", "page/template/*"]},
+    package_data={NAME: ["models/*.yaml", "data/*", "tools/viewer/page/template/*"]},
     # torch is only bounded below: which build fits (CPU, which CUDA) depends on the machine, so it is best installed
     # first, as `make setup` does. rclpy and the messages come with ROS 2 and cannot be named here.
     install_requires=["numpy>=1.21", "PyYAML>=5.4", "torch>=2.1", "tqdm>=4.60"],
     extras_require={**EXTRAS, "all": sorted({requirement for extra in EXTRAS.values() for requirement in extra})},
     entry_points={
         "console_scripts": [
-            "cloud_player = dspdet3d_ros.ros.cloud_player:main",
+            "cloud_player = dspdet3d_ros.ros.tools.cloud_player:main",
             "dspdet3d = dspdet3d_ros.cli:main",
             "detector = dspdet3d_ros.ros.detector_node:main",
         ]

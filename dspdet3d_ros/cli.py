@@ -10,16 +10,18 @@ from collections.abc import Sequence
 
 from dspdet3d_ros import __version__, commands
 from dspdet3d_ros.errors import InputError, missing_package
-from dspdet3d_ros.threads import wait_without_spinning
+from dspdet3d_ros.system import wait_without_spinning
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser with a sub-command for each module in `dspdet3d_ros.commands`."""
+    """The parser with a sub-command for each module in `dspdet3d_ros.commands` that has a `run`."""
     parser = argparse.ArgumentParser(prog="dspdet3d", description="Find small objects in 3D point clouds.")
     parser.add_argument("--version", action="version", version=f"dspdet3d_ros {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in pkgutil.iter_modules(commands.__path__):
         command = importlib.import_module(f"{commands.__name__}.{module.name}")
+        if not hasattr(command, "run"):
+            continue
         sub = subparsers.add_parser(module.name, help=command.HELP, description=command.HELP)
         command.add_arguments(sub)
         sub.set_defaults(run=command.run)

@@ -10,7 +10,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from dspdet3d_ros.ros import launch_arguments
+from dspdet3d_ros.ros.parameters import launch_arguments
 
 PACKAGE = "dspdet3d_ros"
 SHARE = Path(get_package_share_directory(PACKAGE))

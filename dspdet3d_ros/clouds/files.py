@@ -12,7 +12,7 @@ from dspdet3d_ros.clouds.cloud import ANY_CLASS, Cloud, LabelledBoxes, point_typ
 from dspdet3d_ros.clouds.columns import Columns, to_rgb8
 from dspdet3d_ros.clouds.pcd import read_pcd
 from dspdet3d_ros.errors import InputError, missing_package, no_such_file, text_of
-from dspdet3d_ros.extents import box_around
+from dspdet3d_ros.geometry import box_around
 
 BIN_COLUMNS = 6
 _BIN_LAYOUT = "write it as float32 x y z r g b per point"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dspdet3d_ros.arguments import check_least
+from dspdet3d_ros.commands.arguments import check_least
 
 HELP = "measure a baseline without learning (table removed, clusters) on labelled scenes"
 
@@ -23,10 +23,10 @@ def run(args: argparse.Namespace) -> int:
     """Prints the figures and writes them where asked."""
     check_least("--limit", args.limit, 1)
 
-    from dspdet3d_ros.datasets.folders import open_scenes
-    from dspdet3d_ros.evaluation import report
-    from dspdet3d_ros.evaluation.baseline import Clustering
-    from dspdet3d_ros.output import write_json
+    from dspdet3d_ros.files import write_json
+    from dspdet3d_ros.learning.datasets.folders import open_scenes
+    from dspdet3d_ros.learning.evaluation import report
+    from dspdet3d_ros.learning.evaluation.baseline import Clustering
 
     scenes = open_scenes(args.data, args.split, args.limit)
     judged = report.judge(Clustering(table_z=args.table_z), scenes)

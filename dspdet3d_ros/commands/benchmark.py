@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dspdet3d_ros import defaults
-from dspdet3d_ros.arguments import add_engine_arguments, check_least, check_share
+from dspdet3d_ros.commands.arguments import add_engine_arguments, check_least, check_share
 from dspdet3d_ros.errors import InputError
 
 if TYPE_CHECKING:
     # Only for its name: it imports torch, which takes seconds.
-    from dspdet3d_ros.benchmark.subject import Subject
+    from dspdet3d_ros.tools.benchmark.subject import Subject
 
 HELP = "measure speed and memory on this machine"
 
@@ -52,13 +52,13 @@ def run(args: argparse.Namespace) -> int:
     check_least("--rounds", args.rounds, 1)
     check_least("--warmup", args.warmup, 0)
 
-    from dspdet3d_ros.benchmark.machine import describe
-    from dspdet3d_ros.benchmark.report import machine_line
-    from dspdet3d_ros.benchmark.subject import Subject, with_weights
     from dspdet3d_ros.detector.predictor import choose_device
-    from dspdet3d_ros.output import write_json
+    from dspdet3d_ros.files import write_json
     from dspdet3d_ros.sparse.engine import choose_backend
-    from dspdet3d_ros.threads import torch_threads
+    from dspdet3d_ros.system import torch_threads
+    from dspdet3d_ros.tools.benchmark.machine import describe
+    from dspdet3d_ros.tools.benchmark.report import machine_line
+    from dspdet3d_ros.tools.benchmark.subject import Subject, with_weights
 
     device = choose_device(args.device)
     if args.backend == "auto":
@@ -80,9 +80,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _overall(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], str]:
-    from dspdet3d_ros.benchmark import report
-    from dspdet3d_ros.benchmark.overall import Plan, benchmark
-    from dspdet3d_ros.benchmark.scenes import read_scene
+    from dspdet3d_ros.tools.benchmark import report
+    from dspdet3d_ros.tools.benchmark.overall import Plan, benchmark
+    from dspdet3d_ros.tools.benchmark.scenes import read_scene
 
     plan = Plan(args.backend, args.against, args.rounds, args.warmup, not args.no_memory, args.convolutions)
     values = benchmark(subject, read_scene(args.scene), plan)
@@ -90,39 +90,39 @@ def _overall(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any]
 
 
 def _scaling(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], str]:
-    from dspdet3d_ros.benchmark import scaling
+    from dspdet3d_ros.tools.benchmark import scaling
 
     values = scaling.measure_scaling(subject, args.backend, args.rounds, args.warmup, not args.no_memory)
     return values, scaling.table(values)
 
 
 def _train(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], str]:
-    from dspdet3d_ros.benchmark import training
+    from dspdet3d_ros.tools.benchmark import training
 
     values = training.measure_training(subject, args.backend, args.rounds, args.warmup)
     return {"training": values}, training.table(values)
 
 
 def _cloud_side(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], str]:
-    from dspdet3d_ros.benchmark import cloud_side
+    from dspdet3d_ros.tools.benchmark import cloud_side
 
     values = cloud_side.measure_cloud_side(subject, args.backend, args.rounds, args.warmup)
     return {"cloud_side": values}, cloud_side.table(values)
 
 
 def _kernels(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], str]:
-    from dspdet3d_ros.benchmark import kernels
     from dspdet3d_ros.detector.predictor import choose_device
+    from dspdet3d_ros.tools.benchmark import kernels
 
     values = kernels.measure_kernels(choose_device(args.device))
     return values, kernels.table(values)
 
 
 def _node(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], str]:
-    from dspdet3d_ros.benchmark.scenes import read_scene
+    from dspdet3d_ros.tools.benchmark.scenes import read_scene
 
     try:
-        from dspdet3d_ros.ros import benchmark
+        from dspdet3d_ros.ros.tools import node_benchmark
     except ImportError as error:
         raise InputError(f"--node: needs ROS 2, but {error.name or error} cannot be imported; source ROS 2") from error
     parameters = {"model": args.model, "device": args.device, "backend": args.backend, "precision": args.precision}
@@ -130,8 +130,8 @@ def _node(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], s
         parameters["checkpoint"] = str(subject.checkpoint)
     if args.tau is not None:
         parameters["pruning_threshold"] = float(args.tau)
-    values = benchmark.measure_node(parameters, read_scene(args.scene), args.rounds, args.warmup)
-    return {"node": values}, benchmark.table(values)
+    values = node_benchmark.measure_node(parameters, read_scene(args.scene), args.rounds, args.warmup)
+    return {"node": values}, node_benchmark.table(values)
 
 
 _OTHERS = {"scaling": _scaling, "train": _train, "cloud_side": _cloud_side, "node": _node, "kernels": _kernels}

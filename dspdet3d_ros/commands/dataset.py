@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dspdet3d_ros.arguments import check_least
+from dspdet3d_ros.commands.arguments import check_least
 
 if TYPE_CHECKING:
-    from dspdet3d_ros.datasets.writing import Scan
+    from dspdet3d_ros.learning.datasets.writing import Scan
 
 HELP = "convert a downloaded data set (ScanNet, TO-SCENE) for training and evaluation"
 
@@ -43,8 +43,8 @@ def run(args: argparse.Namespace) -> int:
 def _scannet(args: argparse.Namespace) -> dict[str, int]:
     from functools import partial
 
-    from dspdet3d_ros.datasets.scannet import read_label_map, read_scan, scan_names
-    from dspdet3d_ros.datasets.writing import write_dataset
+    from dspdet3d_ros.learning.datasets.scannet import read_label_map, read_scan, scan_names
+    from dspdet3d_ros.learning.datasets.writing import write_dataset
 
     read = partial(read_scan, label_of=read_label_map(args.labels))
     lists = {split: path for split, path in (("train", args.train), ("val", args.val)) if path} or {"": None}
@@ -57,8 +57,8 @@ def _scannet(args: argparse.Namespace) -> dict[str, int]:
 def _toscene(args: argparse.Namespace) -> dict[str, int]:
     from functools import partial
 
-    from dspdet3d_ros.datasets.toscene import read_scan, scan_files
-    from dspdet3d_ros.datasets.writing import write_dataset
+    from dspdet3d_ros.learning.datasets.toscene import read_scan, scan_files
+    from dspdet3d_ros.learning.datasets.writing import write_dataset
 
     check_least("--seed", args.seed, 0)
     read = partial(read_scan, seed=args.seed)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from dspdet3d_ros.arguments import add_detector_arguments, check_share
+from dspdet3d_ros.commands.arguments import add_detector_arguments, check_share
 from dspdet3d_ros.errors import InputError
 
 HELP = "find objects in a cloud file"
@@ -36,9 +36,9 @@ def run(args: argparse.Namespace) -> int:
 
     from dataclasses import replace
 
-    from dspdet3d_ros import report
     from dspdet3d_ros.clouds.files import read_cloud
     from dspdet3d_ros.detector.predictor import Detector
+    from dspdet3d_ros.tools.viewer import summary as report
 
     cloud = read_cloud(args.cloud)
     detector = Detector.load(args.model, args.checkpoint, args.device, args.backend, precision=args.precision)
@@ -49,16 +49,16 @@ def run(args: argparse.Namespace) -> int:
     print(report.summary(detections, cloud.truth))
     print(report.work_line(detections))
     if args.json:
-        from dspdet3d_ros.output import write_json
+        from dspdet3d_ros.files import write_json
 
         write_json(args.json, report.as_json(detections))
     if args.png:
-        from dspdet3d_ros.picture import draw_detections
+        from dspdet3d_ros.tools.viewer.picture import draw_detections
 
         title = f"{args.cloud.name}: {report.summary(detections, cloud.truth)}"
         draw_detections(args.png, cloud.xyz, cloud.rgb, detections, cloud.truth, title)
     if args.html:
-        from dspdet3d_ros.page import SHOWN_TAUS, Report, runs_at, write_page
+        from dspdet3d_ros.tools.viewer.page import SHOWN_TAUS, Report, runs_at, write_page
 
         # After the run above, so that none of these is the first on this machine.
         runs = runs_at(args.taus or SHOWN_TAUS, detector, cloud.xyz, settings)

@@ -16,8 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the findings and writes them where asked; 1 where one of them stops the node."""
-    from dspdet3d_ros.installation import report
-    from dspdet3d_ros.installation.finding import Level
+    from dspdet3d_ros.tools.doctor import report
+    from dspdet3d_ros.tools.doctor.finding import Level
 
     found = []
     for finding in report.all_findings(with_ros=not args.without_ros):
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
         print(report.lines(finding), flush=True)
     print(report.verdict(found, with_ros=not args.without_ros))
     if args.json:
-        from dspdet3d_ros.output import write_json
+        from dspdet3d_ros.files import write_json
 
         write_json(args.json, report.values(found))
     return 1 if report.count(found, Level.PROBLEM) else 0

@@ -6,7 +6,7 @@ import argparse
 import math
 from pathlib import Path
 
-from dspdet3d_ros.arguments import add_detector_arguments, check_least, check_share
+from dspdet3d_ros.commands.arguments import add_detector_arguments, check_least, check_share
 from dspdet3d_ros.errors import InputError
 
 HELP = "measure a model on labelled scenes"
@@ -49,12 +49,12 @@ def run(args: argparse.Namespace) -> int:
 
     from dataclasses import replace
 
-    from dspdet3d_ros.datasets.folders import check_there, open_scenes
-    from dspdet3d_ros.datasets.scene import joined
-    from dspdet3d_ros.datasets.turning import turned_set
     from dspdet3d_ros.detector.predictor import Detector
-    from dspdet3d_ros.evaluation import report
-    from dspdet3d_ros.output import write_json
+    from dspdet3d_ros.files import write_json
+    from dspdet3d_ros.learning.datasets.folders import check_there, open_scenes
+    from dspdet3d_ros.learning.datasets.scene import joined
+    from dspdet3d_ros.learning.datasets.turning import turned_set
+    from dspdet3d_ros.learning.evaluation import report
 
     for folder in args.data:
         check_there(folder)

@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from dspdet3d_ros.arguments import check_least
+from dspdet3d_ros.commands.arguments import check_least
 
 HELP = "write labelled synthetic scenes"
 
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     check_least("--workers", args.workers, 1)
     check_least("--max-points", args.max_points, 1)
 
-    from dspdet3d_ros.generation.batch import write_scenes
+    from dspdet3d_ros.learning.generation.batch import write_scenes
 
     start = time.perf_counter()
     written = write_scenes(

@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dspdet3d_ros.arguments import check_least
+from dspdet3d_ros.commands.arguments import check_least
 
 if TYPE_CHECKING:
-    from dspdet3d_ros.datasets.scene import SceneSet
+    from dspdet3d_ros.learning.datasets.scene import SceneSet
 
 HELP = "tell what scans are like: thickness and density of planes, holes, number and sizes of things"
 
@@ -29,8 +29,8 @@ def run(args: argparse.Namespace) -> int:
     """Prints a column for each cloud or folder, two where scenes are told to be accumulated and of a single view."""
     check_least("--limit", args.limit, 1)
 
-    from dspdet3d_ros.datasets.statistics import summaries, table
-    from dspdet3d_ros.output import write_json
+    from dspdet3d_ros.files import write_json
+    from dspdet3d_ros.learning.datasets.statistics import summaries, table
 
     columns: dict[str, Any] = {}
     for path in args.data:
@@ -50,8 +50,8 @@ def _scenes(path: Path, args: argparse.Namespace) -> SceneSet:
     import numpy as np
 
     from dspdet3d_ros.clouds.files import read_cloud
-    from dspdet3d_ros.datasets.folders import open_scenes
-    from dspdet3d_ros.datasets.scene import LabelledScene, SceneSet
+    from dspdet3d_ros.learning.datasets.folders import open_scenes
+    from dspdet3d_ros.learning.datasets.scene import LabelledScene, SceneSet
 
     if os.path.isdir(path) or path.suffix == ".pkl":
         return open_scenes(path, args.split, args.limit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dspdet3d_ros.arguments import add_detector_arguments, check_least, check_share
+from dspdet3d_ros.commands.arguments import add_detector_arguments, check_least, check_share
 
 HELP = "measure a model on labelled scenes at many pruning thresholds"
 
@@ -27,10 +27,10 @@ def run(args: argparse.Namespace) -> int:
         check_share("--taus", tau)
     check_least("--limit", args.limit, 1)
 
-    from dspdet3d_ros.datasets.folders import check_there, open_scenes
     from dspdet3d_ros.detector.predictor import Detector
-    from dspdet3d_ros.evaluation import sweep
-    from dspdet3d_ros.output import write_json
+    from dspdet3d_ros.files import write_json
+    from dspdet3d_ros.learning.datasets.folders import check_there, open_scenes
+    from dspdet3d_ros.learning.evaluation import sweep
 
     check_there(args.data)
     detector = Detector.load(args.model, args.checkpoint, args.device, args.backend, precision=args.precision)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dspdet3d_ros import defaults
-from dspdet3d_ros.arguments import check_least
+from dspdet3d_ros.commands.arguments import check_least
 from dspdet3d_ros.errors import InputError
 
 if TYPE_CHECKING:
-    from dspdet3d_ros.training.trainer import Trainer
+    from dspdet3d_ros.learning.training.trainer import Trainer
 
 HELP = "train a model on labelled scenes (in several processes: torchrun --nproc-per-node N -m dspdet3d_ros train ...)"
 
@@ -45,14 +45,14 @@ def run(args: argparse.Namespace) -> int:
     import torch
     from tqdm import tqdm
 
-    from dspdet3d_ros.datasets.folders import open_scenes
     from dspdet3d_ros.detector.checkpoint import save_checkpoint
     from dspdet3d_ros.detector.config import load_model_config
     from dspdet3d_ros.detector.predictor import choose_device
-    from dspdet3d_ros.training import parallel
-    from dspdet3d_ros.training.config import load_training_config
-    from dspdet3d_ros.training.scenes import training_scene
-    from dspdet3d_ros.training.trainer import Trainer
+    from dspdet3d_ros.learning.datasets.folders import open_scenes
+    from dspdet3d_ros.learning.training import parallel
+    from dspdet3d_ros.learning.training.config import load_training_config
+    from dspdet3d_ros.learning.training.scenes import training_scene
+    from dspdet3d_ros.learning.training.trainer import Trainer
 
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -79,9 +79,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _evaluate(trainer: Trainer, folder: Path) -> dict[str, float]:
-    from dspdet3d_ros.datasets.folders import open_scenes
     from dspdet3d_ros.detector.predictor import Detector
-    from dspdet3d_ros.evaluation import report
+    from dspdet3d_ros.learning.datasets.folders import open_scenes
+    from dspdet3d_ros.learning.evaluation import report
     from dspdet3d_ros.sparse import TorchEngine
 
     scenes = open_scenes(folder, "val", classes=trainer.model.classes)

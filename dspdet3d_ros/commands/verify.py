@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dspdet3d_ros.arguments import add_backend_argument
+from dspdet3d_ros.commands.arguments import add_backend_argument
 
 HELP = "compare with reference numbers of the original code"
 
@@ -22,8 +22,8 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.detector.predictor import choose_device
     from dspdet3d_ros.errors import InputError
     from dspdet3d_ros.sparse import make_engine
-    from dspdet3d_ros.verification.network import verify_forward, verify_training
-    from dspdet3d_ros.verification.operations import verify_operations
+    from dspdet3d_ros.tools.verification.network import verify_forward, verify_training
+    from dspdet3d_ros.tools.verification.operations import verify_operations
 
     device = choose_device(args.device)
     engine = make_engine(args.backend, device, "fp32")

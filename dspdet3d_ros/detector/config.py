@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from dspdet3d_ros.errors import InputError, text_of
-from dspdet3d_ros.settings import AT_LEAST_ONE, POSITIVE, SHARE, check_fields, settings_of
+from dspdet3d_ros.validation import AT_LEAST_ONE, POSITIVE, SHARE, check_fields, settings_of
 
 MODEL_DIR = Path(__file__).parent.parent / "models"
 

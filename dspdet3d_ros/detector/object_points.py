@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dspdet3d_ros.clouds.membership import box_of_points
+from dspdet3d_ros.geometry import box_of_points
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,19 @@ from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 
 from dspdet3d_ros.errors import InputError, missing_package, one_line
-from dspdet3d_ros.ros import qos, silence, surroundings
-from dspdet3d_ros.ros.diagnostics import PERIOD_S, Diagnostics, Health
-from dspdet3d_ros.ros.faults import Fault, FaultLog
-from dspdet3d_ros.ros.frames import TargetFrame
-from dspdet3d_ros.ros.node_parameters import NodeParameters
-from dspdet3d_ros.ros.outputs import Outputs
-from dspdet3d_ros.ros.parameters import NODE_NAME
-from dspdet3d_ros.ros.pipeline import Pipeline, free_gpu_memory
+from dspdet3d_ros.ros.health import graph as surroundings
+from dspdet3d_ros.ros.health import no_output as silence
+from dspdet3d_ros.ros.health.diagnostics import PERIOD_S, Diagnostics, Health
+from dspdet3d_ros.ros.health.faults import Fault, FaultLog
+from dspdet3d_ros.ros.interface import qos
+from dspdet3d_ros.ros.interface.outputs import Outputs
+from dspdet3d_ros.ros.interface.topics import INPUT, OBJECT_POINTS
+from dspdet3d_ros.ros.parameters.node_parameters import NodeParameters
+from dspdet3d_ros.ros.parameters.table import NODE_NAME
+from dspdet3d_ros.ros.pipeline.frames import TargetFrame
+from dspdet3d_ros.ros.pipeline.pipeline import Pipeline, free_gpu_memory
+from dspdet3d_ros.ros.pipeline.processing import Processing
 from dspdet3d_ros.ros.process import LAST_CLOUD_S, run
-from dspdet3d_ros.ros.processing import Processing
-from dspdet3d_ros.ros.topics import INPUT, OBJECT_POINTS
 
 if TYPE_CHECKING:
     from dspdet3d_ros.detector.predictor import Detector

@@ -14,8 +14,8 @@ import rclpy
 from rclpy.executors import ExternalShutdownException
 
 from dspdet3d_ros.errors import text_of
-from dspdet3d_ros.ros.worker import THREAD_NAME
-from dspdet3d_ros.threads import wait_without_spinning
+from dspdet3d_ros.ros.pipeline.worker import THREAD_NAME
+from dspdet3d_ros.system import wait_without_spinning
 
 # How long the end of the process waits for a cloud that is being worked on; ros2 launch loses patience after 5 s.
 LAST_CLOUD_S = 3.0

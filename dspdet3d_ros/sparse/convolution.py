@@ -15,8 +15,8 @@ from torch import Tensor
 
 from dspdet3d_ros.sparse.coords import waits_for_sizes
 from dspdet3d_ros.sparse.kernel_map import KernelMap
+from dspdet3d_ros.sparse.matmul import padded_rows, product
 from dspdet3d_ros.sparse.parallel import for_chunks, worker_count
-from dspdet3d_ros.sparse.product import padded_rows, product
 
 #: Gathered elements per chunk: 2 MB of float32 on the CPU, near a core's L2 cache; on a GPU as much as keeps it busy.
 CPU_CHUNK_ELEMENTS = 1 << 19

@@ -75,7 +75,7 @@ def _torch_engine(device: torch.device | str, storage: torch.dtype) -> Engine:
 
 
 def _triton_engine(device: torch.device | str, storage: torch.dtype) -> Engine:
-    from dspdet3d_ros.sparse.gpu.engine import TritonEngine
+    from dspdet3d_ros.sparse.triton.engine import TritonEngine
 
     return TritonEngine(device, storage)
 
@@ -92,7 +92,7 @@ _ENGINES = {"torch": _torch_engine, "triton": _triton_engine, "minkowski": _mink
 
 def choose_backend(device: torch.device | str) -> tuple[str, str]:
     """The backend that `auto` means on a device, and why, in a few words."""
-    from dspdet3d_ros.sparse.gpu.engine import why_not
+    from dspdet3d_ros.sparse.triton.engine import why_not
 
     if torch.device(device).type != "cuda":
         return "torch", "no CUDA device"

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from dspdet3d_ros.datasets.classes import scannet_md40
 from dspdet3d_ros.detector.checkpoint import save_checkpoint
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.network import DSPDet3D
+from dspdet3d_ros.learning.datasets.classes import scannet_md40
 
 BOXES = [[0.5, 0.5, 0.1, 0.3, 0.3, 0.2], [-0.5, 0.0, 0.1, 0.1, 0.1, 0.2]]
 

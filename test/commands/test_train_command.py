@@ -11,9 +11,9 @@ pytest.importorskip("tensorboard", reason="training logs need TensorBoard, which
 
 from dspdet3d_ros.cli import main
 from dspdet3d_ros.detector.checkpoint import read_checkpoint
-from dspdet3d_ros.generation.batch import write_scenes
-from dspdet3d_ros.generation.classes import CLASS_NAMES
-from dspdet3d_ros.generation.files import load_scene
+from dspdet3d_ros.learning.datasets.generated_classes import CLASS_NAMES
+from dspdet3d_ros.learning.datasets.scene_files import load_scene
+from dspdet3d_ros.learning.generation.batch import write_scenes
 
 
 @pytest.fixture(scope="module")

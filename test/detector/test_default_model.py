@@ -5,11 +5,11 @@ import pytest
 
 from dspdet3d_ros.clouds.cloud import LabelledBoxes
 from dspdet3d_ros.clouds.files import read_cloud
-from dspdet3d_ros.datasets.folders import open_scenes
-from dspdet3d_ros.datasets.turning import turned_set
 from dspdet3d_ros.defaults import DATA, DEMO_CLOUD
 from dspdet3d_ros.detector.predictor import Detector
-from dspdet3d_ros.evaluation.metric import SceneResult, precision
+from dspdet3d_ros.learning.datasets.folders import open_scenes
+from dspdet3d_ros.learning.datasets.turning import turned_set
+from dspdet3d_ros.learning.evaluation.metric import SceneResult, precision
 
 # The most recall that a turn costs on this scene; docs/reliability.md, Frames.
 YAW_LOSS = 0.12

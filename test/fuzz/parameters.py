@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from outcome import Tally, judge
 
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.ros.parameters import BY_NAME, coerce, fault
+from dspdet3d_ros.ros.parameters.table import BY_NAME, coerce, fault
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 ROW = re.compile(r"^\| `(\w+)` \| ([\w\[\]]+) \| [^|]* \| ([^|]*) \|", re.M)

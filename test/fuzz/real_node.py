@@ -10,8 +10,8 @@ from parameters import VALUES, allowed
 from targets import Target
 
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.ros.client import Client, NodeProcess, isolate
-from dspdet3d_ros.ros.parameters import BY_NAME
+from dspdet3d_ros.ros.parameters.table import BY_NAME
+from dspdet3d_ros.ros.tools.client import Client, NodeProcess, isolate
 
 SHARE = 0.05
 

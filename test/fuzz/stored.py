@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from mutation import changed
 from outcome import Tally, judge
 
-from dspdet3d_ros.datasets.folders import open_scenes
-from dspdet3d_ros.datasets.plain_pickle import read_plain_pickle
-from dspdet3d_ros.datasets.scannet import read_label_map
-from dspdet3d_ros.datasets.scannet import read_scan as read_scannet
-from dspdet3d_ros.datasets.toscene import read_scan as read_toscene
+from dspdet3d_ros.learning.datasets.folders import open_scenes
+from dspdet3d_ros.learning.datasets.plain_pickle import read_plain_pickle
+from dspdet3d_ros.learning.datasets.scannet import read_label_map
+from dspdet3d_ros.learning.datasets.scannet import read_scan as read_scannet
+from dspdet3d_ros.learning.datasets.toscene import read_scan as read_toscene
 
 POINTS = np.column_stack([XYZ, RGB]).astype("<f4").tobytes()
 BOX = [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]

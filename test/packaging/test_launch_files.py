@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dspdet3d_ros.ros.launch_arguments import NAMES, demo_arguments, detector_arguments
-from dspdet3d_ros.ros.parameters import PARAMETERS
+from dspdet3d_ros.ros.parameters.launch_arguments import NAMES, demo_arguments, detector_arguments
+from dspdet3d_ros.ros.parameters.table import PARAMETERS
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "launch").glob("*.launch.py"))
@@ -76,7 +76,7 @@ def test_a_launch_file_uses_only_what_every_distribution_has(source):
 @by_name
 def test_every_declared_argument_is_used_and_every_used_one_declared(path):
     # What the files do not ask for themselves, these functions do.
-    in_functions = subscripts(ROOT / "dspdet3d_ros" / "ros" / "launch_arguments.py")
+    in_functions = subscripts(ROOT / "dspdet3d_ros" / "ros" / "parameters" / "launch_arguments.py")
     in_functions |= {spec.name for spec in PARAMETERS}
     used = subscripts(path)
     assert used <= DECLARED[path.name]

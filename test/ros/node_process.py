@@ -19,8 +19,8 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import PointCloud2
 
-from dspdet3d_ros.ros.shared_memory import SHARED_MEMORY, left_over, segments
-from dspdet3d_ros.ros.topics import INPUT
+from dspdet3d_ros.ros.interface.topics import INPUT
+from dspdet3d_ros.ros.tools.shared_memory import SHARED_MEMORY, left_over, segments
 
 WAIT_S = 60
 # Where the transitions that a test asks for lead.

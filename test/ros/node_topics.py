@@ -11,7 +11,7 @@ from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
 from dspdet3d_ros.detector.predictor import Detector
-from dspdet3d_ros.ros.topics import DETECTIONS, INPUT, MARKERS, STATS
+from dspdet3d_ros.ros.interface.topics import DETECTIONS, INPUT, MARKERS, STATS
 
 OUTPUTS = {DETECTIONS: Detection3DArray, MARKERS: MarkerArray, STATS: PruningStats}
 HEADER = Header(stamp=Time(sec=7, nanosec=8), frame_id="map")

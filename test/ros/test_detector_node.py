@@ -16,9 +16,9 @@ from vision_msgs.msg import LabelInfo
 from visualization_msgs.msg import Marker
 
 from dspdet3d_ros.detector.predictor import Detector
-from dspdet3d_ros.ros.messages import cloud_message
-from dspdet3d_ros.ros.qos import LATCHED
-from dspdet3d_ros.ros.topics import DETECTIONS, LABEL_INFO
+from dspdet3d_ros.ros.interface.messages import cloud_message
+from dspdet3d_ros.ros.interface.qos import LATCHED
+from dspdet3d_ros.ros.interface.topics import DETECTIONS, LABEL_INFO
 
 
 def test_the_boxes_of_a_cloud_are_published_with_its_header(start, tiny, points):

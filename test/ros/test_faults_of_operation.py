@@ -16,9 +16,9 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
-from dspdet3d_ros.ros.faults import Level
-from dspdet3d_ros.ros.messages import cloud_message
-from dspdet3d_ros.ros.topics import DETECTIONS, STATS
+from dspdet3d_ros.ros.health.faults import Level
+from dspdet3d_ros.ros.interface.messages import cloud_message
+from dspdet3d_ros.ros.interface.topics import DETECTIONS, STATS
 
 NO_GPU = "cuda:99"
 

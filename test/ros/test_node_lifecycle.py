@@ -10,9 +10,9 @@ from lifecycle_msgs.msg import Transition
 from node_topics import HEADER, Topics
 from std_msgs.msg import Header
 
-from dspdet3d_ros.ros import surroundings
-from dspdet3d_ros.ros.messages import cloud_message
-from dspdet3d_ros.ros.topics import DETECTIONS
+from dspdet3d_ros.ros.health import surroundings
+from dspdet3d_ros.ros.interface.messages import cloud_message
+from dspdet3d_ros.ros.interface.topics import DETECTIONS
 
 
 def test_nothing_is_published_after_deactivation_and_new_clouds_are_after_activation(start, points, gate):

@@ -20,7 +20,7 @@ from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 
-from dspdet3d_ros.ros.messages import cloud_message
+from dspdet3d_ros.ros.interface.messages import cloud_message
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -13,10 +13,10 @@ from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 
-from dspdet3d_ros.ros.messages import cloud_message
-from dspdet3d_ros.ros.outputs import RESULTS
-from dspdet3d_ros.ros.qos import LATCHED
-from dspdet3d_ros.ros.topics import DETECTIONS, INPUT, STATS
+from dspdet3d_ros.ros.interface.messages import cloud_message
+from dspdet3d_ros.ros.interface.outputs import RESULTS
+from dspdet3d_ros.ros.interface.qos import LATCHED
+from dspdet3d_ros.ros.interface.topics import DETECTIONS, INPUT, STATS
 
 
 class Log:

@@ -15,12 +15,12 @@ from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray, LabelInfo
 
-from dspdet3d_ros.clouds.membership import box_of_points
 from dspdet3d_ros.clouds.pointcloud2 import FLOAT32, UINT32
-from dspdet3d_ros.ros.frames import moved
-from dspdet3d_ros.ros.messages import cloud_message, object_points
-from dspdet3d_ros.ros.pipeline import Arrival, Pipeline
-from dspdet3d_ros.ros.qos import LATCHED
+from dspdet3d_ros.geometry import box_of_points
+from dspdet3d_ros.ros.interface.messages import cloud_message, object_points
+from dspdet3d_ros.ros.interface.qos import LATCHED
+from dspdet3d_ros.ros.pipeline.frames import moved
+from dspdet3d_ros.ros.pipeline.pipeline import Arrival, Pipeline
 
 HAS_TF2 = importlib.util.find_spec("tf2_ros") is not None
 XYZ = [("x", 0, FLOAT32, 1), ("y", 4, FLOAT32, 1), ("z", 8, FLOAT32, 1)]

@@ -5,12 +5,12 @@ import torch
 from random_cells import cells_of, outputs_of
 
 from dspdet3d_ros.sparse import CoordinateSet, TorchEngine
-from dspdet3d_ros.sparse import product as product_module
+from dspdet3d_ros.sparse import matmul as product_module
 from dspdet3d_ros.sparse.convolution import Epilogue, convolve, gather_multiply
 from dspdet3d_ros.sparse.coords import kernel_offsets, kernel_size
 from dspdet3d_ros.sparse.kernel_map import kernel_map
-from dspdet3d_ros.sparse.product import product
-from dspdet3d_ros.threads import torch_threads
+from dspdet3d_ros.sparse.matmul import product
+from dspdet3d_ros.system import torch_threads
 
 
 def by_definition(features, weight, inputs, outputs, kind):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dspdet3d_ros.sparse.parallel import for_chunks
-from dspdet3d_ros.threads import torch_threads
+from dspdet3d_ros.system import torch_threads
 
 LIMIT_S = 60
 

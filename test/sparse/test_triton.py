@@ -14,7 +14,7 @@ import torch
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse import choose_backend, make_engine
-from dspdet3d_ros.sparse.gpu import engine
+from dspdet3d_ros.sparse.triton import engine
 
 PARTS = Path(__file__).parent / "triton_parts"
 needs_triton = pytest.mark.skipif(

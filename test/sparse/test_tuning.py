@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dspdet3d_ros.sparse.gpu.tuning import HALF, SINGLE, Tuner, candidates, tuning_key
+from dspdet3d_ros.sparse.triton.tuning import HALF, SINGLE, Tuner, candidates, tuning_key
 
 
 class TooLarge(Exception):

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from dspdet3d_ros.sparse.gpu.compiling import SHARED_MEMORY, compile_gemm, compile_plan_kernels
-from dspdet3d_ros.sparse.gpu.plan import TABLE_ROWS
-from dspdet3d_ros.sparse.gpu.tuning import HALF, SINGLE, candidates
+from dspdet3d_ros.sparse.triton.compiling import SHARED_MEMORY, compile_gemm, compile_plan_kernels
+from dspdet3d_ros.sparse.triton.plan import TABLE_ROWS
+from dspdet3d_ros.sparse.triton.tuning import HALF, SINGLE, candidates
 
 # The least shared memory, and what `make test` need not try at every width.
 AMPERE, HOPPER = 86, 90

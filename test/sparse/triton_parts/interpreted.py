@@ -11,9 +11,9 @@ from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.network import DSPDet3D, voxelise
 from dspdet3d_ros.sparse import TorchEngine
 from dspdet3d_ros.sparse.convolution import Epilogue
-from dspdet3d_ros.sparse.gpu.engine import TritonEngine
-from dspdet3d_ros.sparse.gpu.plan import plan_of
 from dspdet3d_ros.sparse.kernel_map import kernel_map
+from dspdet3d_ros.sparse.triton.engine import TritonEngine
+from dspdet3d_ros.sparse.triton.plan import plan_of
 
 CPU = torch.device("cpu")
 

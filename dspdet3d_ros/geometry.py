@@ -1,0 +1,115 @@
+"""Axis-aligned boxes, extents of points, membership of points in boxes, and rotations about an axis."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+
+def box_between(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """(..., 6) centre and size of the boxes with these (..., 3) lowest and highest corners."""
+    return np.concatenate([(low + high) / 2, high - low], axis=-1)
+
+
+def box_around(points: np.ndarray, left_out: float = 0.0) -> np.ndarray:
+    """(6,) centre and size of the extent of (N, 3) points, N at least 1.
+
+    Args:
+        points: in any unit, which is that of the box.
+        left_out: percent of the points that may lie beyond each face, along each axis.
+    """
+    if left_out:
+        return box_between(*np.percentile(points, (left_out, 100 - left_out), axis=0))
+    return box_between(points.min(axis=0), points.max(axis=0))
+
+
+def corners(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(..., 3) lowest and highest corners of (..., 6) boxes, centre and size."""
+    half = boxes[..., 3:6] / 2
+    return boxes[..., :3] - half, boxes[..., :3] + half
+
+
+def turn(axis: str, angle: float) -> np.ndarray:
+    """(3, 3) rotation by `angle` radians about the axis "x", "y" or "z"."""
+    c, s = np.cos(angle), np.sin(angle)
+    rows = {
+        "x": [[1, 0, 0], [0, c, -s], [0, s, c]],
+        "y": [[c, 0, s], [0, 1, 0], [-s, 0, c]],
+        "z": [[c, -s, 0], [s, c, 0], [0, 0, 1]],
+    }
+    return np.array(rows[axis])
+
+
+# The most cells per axis of the grid that sorts out points near no box, and the most cells of it altogether.
+CELLS_PER_AXIS = 256
+CELLS = 1 << 21
+LEAST_EXTENT_M = 1e-6
+# Points looked at together: their columns stay in the processor's cache.
+CHUNK = 1 << 15
+
+
+def box_of_points(xyz: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """The box that each point lies in; faces belong to a box.
+
+    A point in several boxes goes to the smallest by volume, of equal ones to the first: a cup's points are the cup's
+    although it stands in the box of its tray, and both keep points of their own whichever has the better score.
+
+    Args:
+        xyz: (N, 3) floats, finite, metres.
+        boxes: (K, 6), centre and size in metres, parallel to the axes of `xyz`.
+
+    Returns:
+        (N,) int32 index into `boxes`, -1 for a point in no box.
+    """
+    owner = np.full(len(xyz), -1, np.int32)
+    if len(xyz) == 0 or len(boxes) == 0:
+        return owner
+    low, high = corners(boxes.astype(xyz.dtype))
+    index = _near_boxes(xyz, low, high)
+    # In the order of x, the points that a box may hold are neighbours.
+    index = index[np.argsort(xyz[index, 0], kind="stable")]
+    x, y, z = (np.ascontiguousarray(xyz[index, axis]) for axis in range(3))
+    free = np.ones(len(index), bool)
+    taken = 0
+    for box in np.argsort(boxes[:, 3:].prod(axis=1, dtype=np.float64), kind="stable"):
+        some = slice(np.searchsorted(x, low[box, 0], "left"), np.searchsorted(x, high[box, 0], "right"))
+        inside = (y[some] >= low[box, 1]) & (y[some] <= high[box, 1])
+        inside &= (z[some] >= low[box, 2]) & (z[some] <= high[box, 2])
+        inside &= free[some]
+        owner[index[some][inside]] = box
+        free[some] &= ~inside
+        taken += np.count_nonzero(inside)
+        if 4 * taken > len(index):
+            index, x, y, z = index[free], x[free], y[free], z[free]
+            free, taken = np.ones(len(index), bool), 0
+    return owner
+
+
+def _near_boxes(xyz: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Indices of the points in cells of a coarse grid that a box touches: all that lie in a box, and few others."""
+    start, end = low.min(axis=0), high.max(axis=0)
+    # Far from the origin the corners of a box may be one number.
+    extent = np.maximum(end.astype(np.float64) - start, LEAST_EXTENT_M)
+    edge = max(extent.max() / CELLS_PER_AXIS, math.pow(extent.prod() / CELLS, 1 / 3))
+    scale = xyz.dtype.type(1 / edge)
+    shape = ((end - start) * scale).astype(np.int64) + 1
+    touched = np.zeros(shape + 2, bool)
+    # A margin of one cell on each side takes the points outside, and untouched cells keep those of no box apart.
+    bottoms, tops = (((corners - start) * scale).astype(np.int64) for corners in (low, high))
+    for bottom, top in zip(bottoms, tops, strict=True):
+        touched[tuple(slice(b + 1, t + 2) for b, t in zip(bottom, top, strict=True))] = True
+    flat = touched.ravel()
+    strides = (int(touched.shape[1] * touched.shape[2]), int(touched.shape[2]), 1)
+    near = np.empty(len(xyz), bool)
+    for begin in range(0, len(xyz), CHUNK):
+        part = slice(begin, begin + CHUNK)
+        cell = np.zeros(len(near[part]), np.int32)
+        for axis in range(3):
+            # What overflows is outside.
+            with np.errstate(over="ignore"):
+                column = (xyz[part, axis] - start[axis]) * scale
+            # Truncation brings (-1, 0) to 0: a few points too many, none too few.
+            cell += (np.clip(column, -1, shape[axis]).astype(np.int32) + 1) * np.int32(strides[axis])
+        near[part] = flat[cell]
+    return np.flatnonzero(near)

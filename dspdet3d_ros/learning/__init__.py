@@ -1,0 +1,1 @@
+"""All that needs labels: data sets, generated scenes, training, evaluation."""

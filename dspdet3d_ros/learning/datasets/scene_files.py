@@ -1,0 +1,90 @@
+"""Scenes in files: one compressed npz each, with the keys that `save_scene` names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from dspdet3d_ros.clouds.arrays import Layout, read_arrays
+from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.files import writing_whole
+from dspdet3d_ros.learning.generation.scene import Scene
+
+SCALE = 0.0005  # metres a unit: int16 then reaches 16 m, and half a millimetre is far below any sensor's noise
+_AGAIN = "make the scene again with `dspdet3d generate`"
+_LAYOUTS: dict[str, Layout] = {
+    "xyz": ("iu", (None, 3)),
+    "scale": ("f", ()),
+    "rgb": ("u", (None, 3)),
+    "inst": ("iu", (None,)),
+    "boxes": ("f", (None, 6)),
+    "full_boxes": ("f", (None, 6)),
+    "names": ("U", (None,)),
+    "kind": ("U", ()),
+    "tags": ("U", (None,)),
+}
+
+
+def save_scene(path: str | os.PathLike[str], scene: Scene) -> None:
+    """Write a scene as a compressed npz, whole or not at all.
+
+    Keys: xyz (N, 3) int16, scale (metres a unit of xyz), rgb (N, 3) uint8, inst (N,) uint16, boxes and full_boxes
+    (K, 6) float32, names (K,) unicode, kind unicode, tags unicode.
+
+    Raises InputError if the scene reaches further than int16 can hold, or the file cannot be written.
+    """
+    path = Path(path)
+    units = np.rint(scene.xyz / SCALE)
+    if len(units) and not (np.abs(units) < 32767).all():
+        raise InputError(
+            f"{path}: expected points within {32767 * SCALE:.1f} m of the origin, got {np.abs(scene.xyz).max():.1f} m; "
+            "move the scene to the origin"
+        )
+    with writing_whole(path) as part, open(part, "wb") as stream:
+        np.savez_compressed(
+            stream,
+            xyz=units.astype(np.int16),
+            scale=np.float64(SCALE),
+            rgb=scene.rgb,
+            inst=scene.inst,
+            boxes=scene.boxes,
+            full_boxes=scene.full_boxes,
+            names=np.array(scene.names, dtype=np.str_),
+            kind=np.str_(scene.kind),
+            tags=np.array(scene.tags, dtype=np.str_),
+        )
+
+
+def load_scene(path: str | os.PathLike[str]) -> Scene:
+    """Read a scene that `save_scene` wrote.
+
+    Raises InputError, naming the file and the fault, if it cannot be read, lacks a key, or its arrays do not fit.
+    """
+    path = Path(path)
+    arrays = read_arrays(path, _LAYOUTS, "a generated scene")
+    _check(path, arrays)
+    return Scene(
+        xyz=(arrays["xyz"] * float(arrays["scale"])).astype(np.float32),
+        rgb=arrays["rgb"].astype(np.uint8),
+        inst=arrays["inst"].astype(np.uint16),
+        boxes=arrays["boxes"].astype(np.float32),
+        full_boxes=arrays["full_boxes"].astype(np.float32),
+        names=tuple(str(name) for name in arrays["names"]),
+        kind=str(arrays["kind"]),
+        tags=tuple(str(tag) for tag in arrays["tags"]),
+    )
+
+
+def _check(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    count, things = len(arrays["xyz"]), len(arrays["boxes"])
+    for key, expected in (("rgb", count), ("inst", count), ("full_boxes", things), ("names", things)):
+        if len(arrays[key]) != expected:
+            raise InputError(f"{path}: '{key}' has {len(arrays[key])} rows, expected {expected}; {_AGAIN}")
+    if count and arrays["inst"].max() > things:
+        raise InputError(f"{path}: 'inst' names thing {arrays['inst'].max()}, but there are {things} boxes; {_AGAIN}")
+    if not (np.isfinite(arrays["boxes"]).all() and np.isfinite(arrays["full_boxes"]).all() and arrays["scale"] > 0):
+        raise InputError(
+            f"{path}: 'boxes', 'full_boxes' or 'scale' hold values that are not finite or not positive; {_AGAIN}"
+        )

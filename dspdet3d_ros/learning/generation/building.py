@@ -1,0 +1,106 @@
+"""A building: furnished rooms side by side in a grid, with a wall between each two."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from dspdet3d_ros import __version__
+from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.files import make_folder
+from dspdet3d_ros.learning.datasets.scene_files import load_scene, save_scene
+from dspdet3d_ros.learning.generation.rooms import WALL
+from dspdet3d_ros.learning.generation.scene import Scene, room_scene, thinned
+
+#: Inside of every room, metres.
+ROOM_SIZE = (4.8, 4.2, 2.6)
+#: What a room takes of the plan with its share of the walls, metres.
+PITCH = (ROOM_SIZE[0] + WALL, ROOM_SIZE[1] + WALL)
+ROOM_AREA = PITCH[0] * PITCH[1]
+STANDARD_ROOMS = 16
+#: Points of a room at the most: sixteen rooms then stay below what the detector takes of a cloud by default.
+ROOM_POINTS = 300_000
+_LEAST_THINGS = 5
+# One walk looks at half of the furniture; a building that is scanned on purpose is seen from more sides.
+_WALKS = 2
+_CHAIN = 5
+
+
+def generate_building(seed: int, rooms: int = STANDARD_ROOMS, folder: Path | None = None) -> Scene:
+    """The building of a seed: the same seed and number give the same arrays.
+
+    The grid has as many columns as the root of the number of rooms, rounded up. Room k is the same in the buildings of
+    any number of rooms that have it. The floor is z = 0, and the middle of the grid the origin.
+
+    Args:
+        seed: 0 or more.
+        rooms: 1 or more.
+        folder: where rooms are kept from one call to the next, rounded to half a millimetre; made if missing.
+
+    Raises InputError for numbers below those, a folder that cannot be used, or a missing ray casting library.
+    """
+    for name, value, least in (("seed", seed, 0), ("rooms", rooms, 1)):
+        if value < least:
+            raise InputError(f"building: {name}: expected {least} or more, got {value}")
+    return _joined([_moved(_kept_room(seed, k, folder), place) for k, place in enumerate(room_places(rooms))])
+
+
+def room_places(rooms: int) -> np.ndarray:
+    """(rooms, 3) middle of each room's floor, metres."""
+    columns = math.ceil(math.sqrt(rooms))
+    column, row = np.arange(rooms) % columns, np.arange(rooms) // columns
+    plan = np.column_stack([column, row]) - np.array([columns - 1, row[-1]]) / 2
+    return np.column_stack([plan * PITCH, np.zeros(rooms)])
+
+
+def _kept_room(seed: int, number: int, folder: Path | None) -> Scene:
+    if folder is None:
+        return _room(seed, number)
+    make_folder(folder)
+    path = folder / f"{__version__}-building{seed}-room{number}.npz"
+    if not path.exists():
+        save_scene(path, _room(seed, number))
+    return load_scene(path)
+
+
+def _room(seed: int, number: int) -> Scene:
+    size = np.array(ROOM_SIZE)
+    # What is seen through doors and windows is left out: there the next room stands. A wall is shared by halves.
+    reach = np.array(PITCH) / 2
+    crop = np.array([*-reach, -0.2]), np.array([*reach, size[2] + 0.2])
+    for attempt in range(20):
+        scene = room_scene(np.random.default_rng([seed, _CHAIN, number, attempt]), size, _WALKS, crop)
+        if len(scene.boxes) >= _LEAST_THINGS:
+            break
+    return thinned(scene, ROOM_POINTS, seed)
+
+
+def _moved(scene: Scene, place: np.ndarray) -> Scene:
+    shift = np.concatenate([place, np.zeros(3)]).astype(np.float32)
+    return Scene(
+        xyz=scene.xyz + shift[:3],
+        rgb=scene.rgb,
+        inst=scene.inst,
+        boxes=scene.boxes + shift,
+        full_boxes=scene.full_boxes + shift,
+        names=scene.names,
+        kind=scene.kind,
+        tags=scene.tags,
+    )
+
+
+def _joined(scenes: list[Scene]) -> Scene:
+    before = np.cumsum([0, *(len(scene.boxes) for scene in scenes[:-1])])
+    inst = [np.where(s.inst > 0, s.inst + n, 0) for s, n in zip(scenes, before, strict=True)]
+    return Scene(
+        xyz=np.concatenate([scene.xyz for scene in scenes]),
+        rgb=np.concatenate([scene.rgb for scene in scenes]),
+        inst=np.concatenate(inst).astype(np.uint16),
+        boxes=np.concatenate([scene.boxes for scene in scenes]),
+        full_boxes=np.concatenate([scene.full_boxes for scene in scenes]),
+        names=tuple(name for scene in scenes for name in scene.names),
+        kind="building",
+        tags=("accumulated",),
+    )

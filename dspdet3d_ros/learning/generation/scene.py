@@ -1,0 +1,179 @@
+"""Labelled synthetic scenes: a random room or table, scanned by a random depth camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.geometry import box_between
+from dspdet3d_ros.learning.generation.camera import room_path, table_path
+from dspdet3d_ros.learning.generation.catalogue import Catalogue
+from dspdet3d_ros.learning.generation.fusion import MOST_POINTS, fuse
+from dspdet3d_ros.learning.generation.rooms import room_world
+from dspdet3d_ros.learning.generation.scan import Scan, scan
+from dspdet3d_ros.learning.generation.sensor import random_sensor
+from dspdet3d_ros.learning.generation.tables import table_world
+from dspdet3d_ros.learning.generation.world import World
+
+KINDS = ("room", "table", "mixed")
+STYLES = ("sparse", "crowded", "stacked")
+_LEAST_VOXELS = {"room": 20, "table": 12}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A labelled cloud. Metres, z up; K things are labelled.
+
+    Args:
+        xyz: (N, 3) float32 points.
+        rgb: (N, 3) uint8 colours.
+        inst: (N,) uint16: k + 1 for points of thing k, 0 for everything else.
+        boxes: (K, 6) float32 centre and size of the visible extent, axis-aligned.
+        full_boxes: (K, 6) float32 centre and size of the whole thing, seen or not.
+        names: K class names of CLASS_NAMES.
+        kind: "room", "table" or "building".
+        tags: how it was set ("sparse", "crowded", "stacked"), how it was scanned ("accumulated", "single_view"), the
+            camera ("kinect", "realsense"), and for a table where z = 0 is ("table_zero", "floor_zero") and "top_only"
+            if everything below its face was cut away.
+    """
+
+    xyz: np.ndarray
+    rgb: np.ndarray
+    inst: np.ndarray
+    boxes: np.ndarray
+    full_boxes: np.ndarray
+    names: tuple[str, ...]
+    kind: str
+    tags: tuple[str, ...]
+
+
+def generate_scene(seed: int, kind: str = "mixed", catalogue: Catalogue | None = None) -> Scene:
+    """The scene of a seed: the same seed, kind and catalogue give the same arrays.
+
+    A room has its floor at z = 0. A table scene has, chosen by the seed, the table's face or the floor at z = 0, and
+    reaches 0.5 to 1.2 m about its things. "mixed" is a table for three seeds of four, else a room.
+
+    Raises InputError for an unknown kind, a negative seed, or if the ray casting library is not installed.
+    """
+    if kind not in KINDS:
+        raise InputError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
+    if seed < 0:
+        raise InputError(f"seed: expected 0 or more, got {seed}")
+    if kind == "mixed":
+        kind = "table" if np.random.default_rng([seed, 2]).random() < 0.75 else "room"
+    # A camera that looks the wrong way can leave nothing to label; the next attempt has a chain of its own.
+    for attempt in range(20):
+        rng = np.random.default_rng([seed, KINDS.index(kind), attempt])
+        scene = room_scene(rng, catalogue=catalogue) if kind == "room" else _table(rng, catalogue)
+        if len(scene.boxes) >= (5 if kind == "room" else 1):
+            break
+    return scene
+
+
+def thinned(scene: Scene, most: int, seed: int) -> Scene:
+    """The scene with at most `most` points, chosen at random by the seed; its boxes stay as they are."""
+    if len(scene.xyz) <= most:
+        return scene
+    rows = np.sort(np.random.default_rng([seed, 3]).permutation(len(scene.xyz))[:most])
+    return replace(scene, xyz=scene.xyz[rows], rgb=scene.rgb[rows], inst=scene.inst[rows])
+
+
+def room_scene(
+    rng: np.random.Generator,
+    size: np.ndarray | None = None,
+    walks: int = 1,
+    crop: tuple[np.ndarray, np.ndarray] | None = None,
+    catalogue: Catalogue | None = None,
+) -> Scene:
+    """A furnished room, scanned.
+
+    Args:
+        rng: source of chance.
+        size: see `room_world`.
+        walks: how often the camera goes round the room.
+        crop: lowest and highest corner of what is kept, metres.
+        catalogue: where half of the things come from; None makes all of them by formula.
+    """
+    style = str(rng.choice(STYLES, p=(0.3, 0.4, 0.3)))
+    world = room_world(rng, style, size, catalogue)
+    sensor = random_sensor(rng, single_view=False)
+    poses = [pose for _ in range(walks) for pose in room_path(world, rng)]
+    most = MOST_POINTS // (sensor.width * sensor.height)
+    result = scan(world, poses[:most], sensor, rng, crop)
+    return _label("room", world, result, 0.01, (style, "accumulated", sensor.axial), rng)
+
+
+def _table(rng: np.random.Generator, catalogue: Catalogue | None) -> Scene:
+    style = str(rng.choice(STYLES, p=(0.25, 0.4, 0.35)))
+    world, height = table_world(rng, style, catalogue)
+    single = rng.random() < 0.6
+    frames = int(rng.integers(8, 19)) if not single else 1 if rng.random() < 0.65 else int(rng.integers(2, 5))
+    sensor = random_sensor(rng, single)
+    top_only, floor_zero = rng.random() < (0.6 if single else 0.3), rng.random() < 0.4
+    lowest = -0.03 if top_only else -height - 0.1
+    middle = np.mean([(item.low + item.high)[:2] / 2 for item in world.items] or [np.zeros(2)], axis=0)
+    reach = rng.uniform(0.5, 0.9) if single else rng.uniform(0.6, 1.2)
+    low, high = np.array([*(middle - reach), lowest]), np.array([*(middle + reach), 1.0])
+    result = scan(world, table_path(world, frames, rng), sensor, rng, (low, high))
+    tags = [style, "single_view" if single else "accumulated", sensor.axial]
+    tags += ["floor_zero" if floor_zero else "table_zero"] + ["top_only"] * top_only
+    lift = np.array([0, 0, height if floor_zero else 0.0])
+    return _label("table", world, result, 0.005 if single else 0.01, tuple(tags), rng, lift)
+
+
+def _label(
+    kind: str,
+    world: World,
+    result: Scan,
+    voxel: float,
+    tags: tuple[str, ...],
+    rng: np.random.Generator,
+    lift: np.ndarray | None = None,
+) -> Scene:
+    """Fuse a scan and box the things that enough of is seen."""
+    lift = np.zeros(3) if lift is None else lift
+    if not len(result.xyz):
+        return _nothing(kind, tags)
+    keep_single = 0.15 if "accumulated" in tags else 1.0
+    fused = fuse(result.xyz, result.number, result.frame, voxel, keep_single, rng)
+    seen = result.survivors(fused.survives)
+    boxes, full_boxes, names = [], [], []
+    renumber = np.zeros(len(world.items) + 1, np.uint16)
+    for number, item in enumerate(world.items, start=1):
+        points = fused.xyz[fused.label == number]
+        extent = seen.get(number)
+        if extent is None or _count_voxels(points, 0.01) < _LEAST_VOXELS[kind]:
+            continue
+        low, high, shift = extent
+        boxes.append(_moved(box_between(low, high), shift, lift))
+        full_boxes.append(_moved(box_between(item.low, item.high), shift, lift))
+        names.append(item.name)
+        renumber[number] = len(names)
+    return Scene(
+        xyz=(fused.xyz + lift).astype(np.float32),
+        rgb=result.colors(fused.sample, rng),
+        inst=renumber[fused.label],
+        boxes=np.array(boxes, np.float32).reshape(-1, 6),
+        full_boxes=np.array(full_boxes, np.float32).reshape(-1, 6),
+        names=tuple(names),
+        kind=kind,
+        tags=tags,
+    )
+
+
+def _moved(box: np.ndarray, *offsets: np.ndarray) -> np.ndarray:
+    for offset in offsets:
+        box[:3] += offset
+    return box
+
+
+def _nothing(kind: str, tags: tuple[str, ...]) -> Scene:
+    none = np.zeros((0, 3))
+    boxes = np.zeros((0, 6), np.float32)
+    return Scene(none.astype(np.float32), none.astype(np.uint8), np.zeros(0, np.uint16), boxes, boxes, (), kind, tags)
+
+
+def _count_voxels(points: np.ndarray, size: float) -> int:
+    return len(np.unique(np.floor(points / size).astype(np.int32), axis=0)) if len(points) else 0

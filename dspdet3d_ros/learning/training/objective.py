@@ -1,0 +1,148 @@
+"""From a batch of labelled clouds to the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from dspdet3d_ros.detector.head import LEVEL_OF_STRIDE, LevelOutput, Limiter, Pruner, keep_probability
+from dspdet3d_ros.detector.network import DSPDet3D, voxelise
+from dspdet3d_ros.learning.training.config import TrainingConfig
+from dspdet3d_ros.learning.training.losses import diou_loss, focal_loss
+from dspdet3d_ros.learning.training.targets import assign_boxes, box_levels, cell_size, keep_mask, positions
+from dspdet3d_ros.sparse import Engine, SparseTensor
+
+
+@dataclass(frozen=True)
+class LabelledPoints:
+    """One training scene.
+
+    Attributes:
+        points: (N, 3) float32, metres.
+        boxes: (K, 6) float32, centre and size, metres.
+        labels: (K,) int64 class indices.
+        keep_threshold: above 0, cells are pruned as the detector in use does at this τ, but never a cell that is to be
+            kept.
+    """
+
+    points: Tensor
+    boxes: Tensor
+    labels: Tensor
+    keep_threshold: float = 0.0
+
+    def to(self, device: torch.device) -> LabelledPoints:
+        """The same on a device."""
+        return LabelledPoints(
+            self.points.to(device), self.boxes.to(device), self.labels.to(device), self.keep_threshold
+        )
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Scalars: classification, boxes, pruning, names (already weighted)."""
+
+    cls: Tensor
+    bbox: Tensor
+    keep: Tensor
+    names: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """Their plain sum."""
+        return self.cls + self.bbox + self.keep + self.names
+
+
+def batch_losses(network: DSPDet3D, batch: Sequence[LabelledPoints], config: TrainingConfig, engine: Engine) -> Losses:
+    """Runs the network on a batch and compares with the targets."""
+    scene = torch.cat([torch.full((len(s.points),), i, dtype=torch.int64) for i, s in enumerate(batch)])
+    points = torch.cat([s.points for s in batch])
+    model = network.config
+    voxels = voxelise(points, model.voxel_size, engine, scene.to(points.device), model.plan_invariant)
+    limit = row_limiter(config.prune_threshold, len(batch))
+    outputs = network(voxels, training_pruner(batch, config, model.voxel_size), limit)
+    return compare(outputs, batch, config, model.voxel_size)
+
+
+def training_pruner(batch: Sequence[LabelledPoints], config: TrainingConfig, voxel_size: float) -> Pruner:
+    """Prunes each scene as the detector in use does at the scene's own τ, but never a cell that is to be kept."""
+
+    def prune_unless_wanted(x: SparseTensor, keep_logits: Tensor) -> Tensor:
+        probability = keep_probability(keep_logits.detach())
+        mask = torch.ones(len(x), dtype=torch.bool, device=probability.device)
+        cells, start = positions(x.coords, voxel_size), 0
+        level = LEVEL_OF_STRIDE[x.coords.stride]
+        edge = config.keep_cube * cell_size(level, voxel_size)
+        for count, scene in zip(x.coords.batch_counts(len(batch)), batch, strict=True):
+            if scene.keep_threshold > 0:
+                part = slice(start, start + count)
+                wanted = keep_mask(cells[part], scene.boxes, box_levels(scene.boxes, voxel_size), level, edge)
+                mask[part] = wanted | (probability[part] > scene.keep_threshold)
+            start += count
+        return mask
+
+    return prune_unless_wanted
+
+
+def row_limiter(max_rows: int, batch_size: int) -> Limiter:
+    """Weak pruning: a scene with more than `max_rows` cells keeps those of the best interpolated keep score."""
+
+    def limit(x: SparseTensor, keep: SparseTensor) -> SparseTensor:
+        counts = x.coords.batch_counts(batch_size)
+        if max(counts) <= max_rows:
+            return x
+        with torch.no_grad():
+            score = -keep.interpolate(x.coords.coords.float())[:, 0]
+            mask = torch.zeros(len(x), dtype=torch.bool, device=score.device)
+            start = 0
+            for count in counts:
+                best = torch.topk(score[start : start + count], min(count, max_rows), sorted=False).indices
+                mask[start + best] = True
+                start += count
+        return x.select(mask)
+
+    return limit
+
+
+def compare(
+    outputs: Sequence[LevelOutput], batch: Sequence[LabelledPoints], config: TrainingConfig, voxel_size: float
+) -> Losses:
+    """The losses of the head's outputs, all levels and scenes."""
+    levels = [box_levels(scene.boxes, voxel_size) for scene in batch]
+    zero = outputs[0].logits.sum() * 0
+    cls_sum, bbox_sum, keep_sum, name_sum, positives = zero, zero, zero, zero, 0
+    for output in outputs:
+        cells, start = positions(output.coords, voxel_size), 0
+        edge = cell_size(output.level, voxel_size)
+        targets = torch.zeros_like(output.logits)
+        rows, wanted = [], []
+        for count, scene, level in zip(output.coords.batch_counts(len(batch)), batch, levels, strict=True):
+            part = cells[start : start + count]
+            box = assign_boxes(
+                part, scene.boxes, level == output.level, config.assignment_cube * edge, config.positives_per_box
+            )
+            row = (box >= 0).nonzero()[:, 0]
+            targets[start + row, scene.labels[box[row]]] = 1
+            rows.append(start + row)
+            wanted.append(scene.boxes[box[row]])
+            if output.keep_logits is not None:
+                keep = keep_mask(part, scene.boxes, level, output.level, config.keep_cube * edge)
+                losses = focal_loss(output.keep_logits[start : start + count, 0], (~keep).float())
+                keep_sum = keep_sum + losses.sum() / (int(keep.sum()) or max(count, 1))
+            start += count
+        cls_sum = cls_sum + focal_loss(output.logits, targets).sum()
+        row = torch.cat(rows)
+        positives += len(row)
+        if config.name_weight:
+            label = targets[row].argmax(1)
+            name_sum = name_sum + functional.cross_entropy(output.logits[row], label, reduction="sum")
+        bbox_sum = bbox_sum + diou_loss(output.boxes(voxel_size, row), torch.cat(wanted)).sum()
+    return Losses(
+        cls=cls_sum / max(positives, 1),
+        bbox=bbox_sum / max(positives, 1),
+        keep=keep_sum / (3 * len(batch)) * config.keep_weight,
+        names=name_sum / max(positives, 1) * config.name_weight,
+    )

@@ -1,0 +1,231 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, distributed
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from dspdet3d_ros.detector.checkpoint import load_weights, read_checkpoint, save_checkpoint, trained_model
+from dspdet3d_ros.detector.config import ModelConfig
+from dspdet3d_ros.detector.network import DSPDet3D
+from dspdet3d_ros.errors import InputError, missing_package, text_of
+from dspdet3d_ros.files import make_folder
+from dspdet3d_ros.learning.training.config import TrainingConfig
+from dspdet3d_ros.learning.training.objective import LabelledPoints, batch_losses
+from dspdet3d_ros.learning.training.parallel import average_gradients
+from dspdet3d_ros.learning.training.scenes import CropDataset, TrainingScene
+from dspdet3d_ros.sparse import BatchNorm, TorchEngine
+
+_SAVE_EVERY = 200
+_LOG_EVERY = 10
+
+
+def learning_rate_factor(iteration: int, config: TrainingConfig) -> float:
+    """What the base learning rate is multiplied by at an iteration."""
+    progress = iteration / config.iterations
+    if config.schedule == "steps":
+        return 0.1 ** ((progress >= 8 / 12) + (progress >= 11 / 12))
+    warm_up = 0.03
+    if progress < warm_up:
+        return (progress / warm_up) * 0.95 + 0.05
+    return 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))
+
+
+@dataclass
+class Trainer:
+    """A network in training, with everything that a later process needs to go on exactly where this one stopped.
+
+    Attributes:
+        model: the network's configuration.
+        config: the recipe.
+        folder: where checkpoints and logs go.
+        device: where it trains.
+        seed: seed of the weights and of all choices of data.
+        rank: of several processes that train one network, which this is; rank 0 writes the files.
+    """
+
+    model: ModelConfig
+    config: TrainingConfig
+    folder: Path
+    device: torch.device
+    seed: int = 0
+    rank: int = 0
+
+    def __post_init__(self) -> None:
+        torch.manual_seed(self.seed)
+        self.network = DSPDet3D(self.model, self.config.initial_size).to(self.device)
+        if self.config.keep_thresholds[1] > 0:
+            # Start by keeping only what is to be kept: the first steps are then no slower than the later ones.
+            for conv in self.network.head.keep_conv:
+                torch.nn.init.constant_(conv.get_parameter("bias"), 1.5)
+        self._optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay
+        )
+        self._engine = TorchEngine(torch.bfloat16 if self.config.precision == "bf16" else torch.float32)
+        self.iteration = 0
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """The file that a run is resumed from."""
+        return self.folder / "last.pth"
+
+    def resume(self) -> None:
+        """Takes up the folder's last checkpoint.
+
+        Raises:
+            InputError: it does not fit this model or cannot be read.
+        """
+        contents = read_checkpoint(self.checkpoint_path)
+        load_weights(self.network, contents["state_dict"], str(self.checkpoint_path))
+        try:
+            self._optimiser.load_state_dict(contents["optimizer"])
+            self.iteration = int(contents["iteration"])
+        except (KeyError, ValueError) as error:
+            raise InputError(
+                f"{self.checkpoint_path}: cannot be resumed: {text_of(error)}; begin anew without --resume"
+            ) from error
+
+    def start_from(self, path: Path) -> None:
+        """Takes another run's weights as the start of this one.
+
+        Where they know other classes, those of the same name are taken over and the others start anew.
+
+        Raises:
+            InputError: they do not fit this model in anything else, or cannot be read.
+        """
+        contents = read_checkpoint(path)
+        state, model = contents["state_dict"], trained_model(contents, str(path))
+        if model is not None and model.classes != self.model.classes:
+            state = state | self._with_classes_of(state, model.classes)
+        load_weights(self.network, state, str(path))
+
+    def _with_classes_of(self, state: dict[str, Tensor], names: tuple[str, ...]) -> dict[str, Tensor]:
+        """The class branch for this model's classes: columns of `state` where its `names` have them, else as new."""
+        branch = {}
+        for key in ("head.cls_conv.kernel", "head.cls_conv.bias"):
+            own = self.network.state_dict()[key].clone()
+            if key in state and state[key].shape[-1] == len(names):
+                for i, name in enumerate(self.model.classes):
+                    if name in names:
+                        own[..., i] = state[key][..., names.index(name)].to(own)
+            branch[key] = own
+        return branch
+
+    def run(
+        self,
+        scenes: list[TrainingScene],
+        stop_at: int | None = None,
+        after_epoch: Callable[[], dict[str, float]] | None = None,
+    ) -> None:
+        """Trains up to the recipe's end, or to iteration `stop_at`; saves on the way and at the end.
+
+        Args:
+            scenes: what is trained on.
+            stop_at: where to pause; `resume` goes on later.
+            after_epoch: called after each epoch, in the process of rank 0; what it returns is logged.
+        """
+        last = min(self.config.iterations, stop_at or self.config.iterations)
+        epoch = math.ceil(self.config.iterations / self.config.epochs)
+        log = _summary_writer(self.folder) if self.rank == 0 else None
+        self._train_mode()
+        try:
+            bar = tqdm(
+                self._batches(scenes, last), initial=self.iteration, total=last, unit="step", disable=self.rank > 0
+            )
+            for batch in bar:
+                values = self.step(batch)
+                if self.iteration % _LOG_EVERY == 0:
+                    bar.set_postfix({name: f"{value:.3f}" for name, value in values.items()})
+                    self._log(log, values)
+                if self.iteration % _SAVE_EVERY == 0 or self.iteration % epoch == 0:
+                    self.save()
+                if after_epoch and self.rank == 0 and (self.iteration % epoch == 0 or self.iteration == last):
+                    self._log(log, after_epoch())
+                    self._train_mode()
+        finally:
+            if log:
+                log.close()
+        self.save()
+
+    def _train_mode(self) -> None:
+        self.network.train()
+        if self.config.freeze_norm:
+            for module in self.network.modules():
+                if isinstance(module, (BatchNorm, torch.nn.BatchNorm1d)):
+                    module.eval()
+
+    def _batches(self, scenes: list[TrainingScene], last: int) -> Iterator[list[LabelledPoints]]:
+        processes = distributed.get_world_size() if distributed.is_initialized() else 1
+        data = CropDataset(scenes, self.config, self.seed, self.rank, processes, recenter=self.model.recenter)
+        # One process prepares the next batches; which they are hangs on the seed and the iteration alone.
+        order = range(self.iteration, last)
+        for batch in DataLoader(_Said(data), batch_size=None, sampler=order, num_workers=1, prefetch_factor=4):
+            if isinstance(batch, InputError):
+                raise batch
+            yield batch
+
+    def _log(self, log: Any, values: dict[str, float]) -> None:
+        for name, value in values.items() if log else ():
+            log.add_scalar(name, value, self.iteration)
+
+    def step(self, batch: list[LabelledPoints]) -> dict[str, float]:
+        """One optimiser step; returns the losses, the gradient norm and the learning rate."""
+        batch = [scene.to(self.device) for scene in batch]
+        rate = self.config.learning_rate * learning_rate_factor(self.iteration, self.config)
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        losses = batch_losses(self.network, batch, self.config, self._engine)
+        self._optimiser.zero_grad()
+        losses.total.backward()
+        average_gradients(self.network)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
+        # A step on numbers that are no numbers would destroy the weights; the batch is left out instead.
+        if torch.isfinite(norm):
+            self._optimiser.step()
+        self.iteration += 1
+        values = {name: float(value.detach()) for name, value in vars(losses).items()}
+        return {**values, "gradient_norm": float(norm), "learning_rate": rate}
+
+    def save(self) -> None:
+        """Writes the checkpoint that `resume` reads."""
+        if self.rank > 0:
+            return
+        contents = {**self.weights(), "optimizer": self._optimiser.state_dict()}
+        save_checkpoint(self.checkpoint_path, contents)
+
+    def weights(self, half: bool = False) -> dict[str, Any]:
+        """What a detector needs; with `half` in float16, half the size."""
+        state = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
+        if half:
+            state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+        return {"state_dict": state, "model": self.model.to_dict(), "iteration": self.iteration}
+
+
+@dataclass
+class _Said(Dataset):
+    """Batches, or the error that one raised in its place: of an exception a loader makes a text with the traceback."""
+
+    batches: CropDataset
+
+    def __getitem__(self, iteration: int) -> list[LabelledPoints] | InputError:
+        try:
+            return self.batches[iteration]
+        except InputError as error:
+            return error
+
+
+def _summary_writer(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise missing_package("training logs", "tensorboard") from None
+    make_folder(folder)
+    return SummaryWriter(str(folder))

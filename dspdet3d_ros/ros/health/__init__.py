@@ -1,0 +1,1 @@
+"""Faults, diagnostics, and reasons why there is no output."""

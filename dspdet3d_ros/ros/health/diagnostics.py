@@ -1,0 +1,130 @@
+"""The node's health on /diagnostics, once a second, in every state."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.duration import Duration
+from rclpy.node import Node
+
+from dspdet3d_ros.ros.health.faults import FaultLog, Level
+from dspdet3d_ros.ros.health.no_output import Silence
+from dspdet3d_ros.ros.pipeline.pipeline import gpu_memory_bytes
+from dspdet3d_ros.ros.pipeline.processing import Processing
+from dspdet3d_ros.system import memory_bytes, process_status
+
+if TYPE_CHECKING:
+    from dspdet3d_ros.detector.predictor import Detector
+
+# The one topic whose name does not follow the node's: that is where every tool looks for it.
+TOPIC = "/diagnostics"
+PERIOD_S = 1.0
+# Fast DDS asks for acknowledgements every 3 seconds.
+LAST_WORDS_S = 4
+
+
+@dataclass(frozen=True)
+class Health:
+    """What the diagnostics are made of.
+
+    Attributes:
+        state: the node's lifecycle state.
+        faults: what went wrong.
+        silence: why nothing is published.
+        pruning_threshold: τ for the next cloud.
+        detector: the loaded model, if any.
+        processing: what works on clouds, if the node is configured.
+    """
+
+    state: str
+    faults: FaultLog
+    silence: Silence
+    pruning_threshold: float
+    detector: "Detector | None"
+    processing: Processing | None
+
+
+class Diagnostics:
+    """Publishes a node's health.
+
+    Args:
+        node: the node.
+        health: gives its present health.
+    """
+
+    def __init__(self, node: Node, health: Callable[[], Health]) -> None:
+        self._node, self._health = node, health
+        self._publisher = node.create_publisher(DiagnosticArray, TOPIC, 10)
+
+    def publish(self) -> None:
+        """Publishes the present health."""
+        name = self._node.get_fully_qualified_name()
+        array = DiagnosticArray(status=[status_message(name, self._health())])
+        array.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(array)
+
+    def publish_last(self) -> None:
+        """Publishes the present health and waits until it has arrived, as the process is about to end."""
+        self.publish()
+        self._publisher.wait_for_all_acked(Duration(seconds=LAST_WORDS_S))
+
+
+def status_message(name: str, health: Health) -> DiagnosticStatus:
+    """One status: the latest fault, else why nothing is published, as level and message, and all figures as text."""
+    fault = health.faults.present or health.silence.present
+    level, message = (Level.OK, health.state) if fault is None else (fault.level, f"{health.state}; {fault}")
+    values = [("state", health.state), ("pruning_threshold", f"{health.pruning_threshold:g}")]
+    values += _model_values(health.detector) + _cloud_values(health.processing)
+    values += [(f"faults of kind {kind}", str(number)) for kind, number in sorted(health.faults.counts.items())]
+    values += [("memory_mb", f"{resident_bytes() / 1e6:.1f}"), ("gpu_memory_mb", f"{gpu_memory_bytes() / 1e6:.1f}")]
+    return DiagnosticStatus(
+        level=bytes([level]),
+        name=f"{name}: detector",
+        message=message,
+        hardware_id=health.detector.device if health.detector else "",
+        values=[KeyValue(key=key, value=value) for key, value in values],
+    )
+
+
+def resident_bytes() -> int:
+    """Main memory that this process occupies; 0 where the system does not tell."""
+    try:
+        return memory_bytes(process_status(), "VmRSS")
+    except (OSError, KeyError):
+        return 0
+
+
+def _model_values(detector: "Detector | None") -> list[tuple[str, str]]:
+    if detector is None:
+        return [("model", "none")]
+    return [
+        ("model", detector.model_name),
+        ("weights_sha256", detector.checkpoint_sha256),
+        ("device", detector.device),
+        ("backend", detector.backend),
+    ]
+
+
+def _cloud_values(processing: Processing | None) -> list[tuple[str, str]]:
+    if processing is None:
+        return []
+    now, traffic, counts = time.monotonic(), processing.traffic, processing.worker.counts
+    last = traffic.last_arrival_s
+    return [
+        ("last_cloud_age_s", "none yet" if last is None else f"{now - last:.1f}"),
+        ("rate_hz", f"{traffic.rate_hz(now):.2f}"),
+        ("latency_p50_ms", _number(traffic.latency_ms(50))),
+        ("latency_p95_ms", _number(traffic.latency_ms(95))),
+        ("clouds_received", str(counts.received)),
+        ("clouds_processed", str(counts.processed)),
+        ("clouds_lost", str(traffic.lost)),
+        ("clouds_dropped", str(counts.dropped)),
+        ("clouds_refused", str(counts.refused)),
+        ("clouds_ignored", str(counts.ignored)),
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "none yet" if value is None else f"{value:.1f}"

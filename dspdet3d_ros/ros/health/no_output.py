@@ -1,0 +1,245 @@
+"""Why nothing is published, or nothing is found, in one line: judged from what a node sees of itself and its topics.
+
+Imports no ROS.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from dspdet3d_ros.detector.result import DetectionSettings, DetectionStats
+from dspdet3d_ros.ros.health.faults import Fault, tell
+from dspdet3d_ros.ros.pipeline.worker import Counts
+
+# Discovery takes a while, and so may the first cloud: what is younger is no silence yet. Together with the time that a
+# reason must hold and the period of looking it stays below 5 s.
+PATIENCE_S = 2.0
+HOLD_S = 1.5
+PERIOD_S = 0.5
+# A reason that stays is told again after so long; one that went away for a moment is not news when it is back.
+REPEAT_S = 300.0
+FORGET_S = 10.0
+# Below this best score the network has seen nothing like what it learned.
+NOTHING_ALIKE = 0.05
+SUGGESTIONS = 5
+
+
+@dataclass(frozen=True)
+class Input:
+    """The input topic as discovery shows it.
+
+    Attributes:
+        topic: full name, remapped.
+        publishers: names of the nodes whose clouds can be received.
+        unheard: why those of the other publishers cannot, with the policies of both sides; empty where there are none.
+        others: other topics on which somebody publishes clouds.
+        asks: the subscription's policies in words.
+        reliable: whether the subscription is.
+        remedy: what to do where large best-effort clouds are lost; empty where they are not lost in this way.
+    """
+
+    topic: str
+    publishers: tuple[str, ...] = ()
+    unheard: str = ""
+    others: tuple[str, ...] = ()
+    asks: str = ""
+    reliable: bool = False
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to the latest cloud.
+
+    Attributes:
+        boxes: number of boxes published.
+        stats: how they came about.
+        settings: the thresholds that applied.
+    """
+
+    boxes: int
+    stats: DetectionStats
+    settings: DetectionSettings
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a node sees.
+
+    Attributes:
+        node: its full name.
+        state: its lifecycle state.
+        faulty: whether the latest cloud, or the node itself, has a fault, which is told elsewhere.
+        input: the input topic; None where it is not looked at.
+        waited_s: since the latest cloud, or since the subscription was made.
+        lost: clouds that DDS says were lost since the latest one arrived.
+        wanted: whether anybody subscribes to an output.
+        counts: what has become of the clouds.
+        busy_s: for how long one cloud has been worked on.
+        device: where the network runs.
+        answer: to the latest cloud, if any.
+    """
+
+    node: str
+    state: str
+    faulty: bool = False
+    input: Input | None = None
+    waited_s: float = 0.0
+    lost: int = 0
+    wanted: bool = False
+    counts: Counts = field(default_factory=Counts)
+    busy_s: float = 0.0
+    device: str = ""
+    answer: Answer | None = None
+
+
+def explain(seen: Situation) -> Fault | None:
+    """Why nothing is published or found; None where something is, or where it is too early to say."""
+    if seen.faulty:
+        return None
+    if seen.state in ("unconfigured", "inactive"):
+        return Fault(seen.state, how_to_activate(seen.node, seen.state))
+    if seen.state != "active":
+        return None
+    if seen.waited_s >= PATIENCE_S:
+        reason = _no_cloud(seen)
+        if reason or not seen.counts.received:
+            return reason
+    if not seen.counts.received:
+        return None
+    if not seen.wanted:
+        return Fault(
+            "subscriber", f"clouds arrive, but nobody subscribes to an output of {seen.node}: none is worked on"
+        )
+    if seen.busy_s >= PATIENCE_S and not seen.counts.processed:
+        return Fault(
+            "slow", f"the first cloud is being worked on, on {seen.device}; a higher pruning_threshold makes it faster"
+        )
+    return _no_box(seen.answer) if seen.answer and not seen.answer.boxes else None
+
+
+def how_to_activate(node: str, state: str) -> str:
+    """What brings a node from one of the states "unconfigured" and "inactive" to work."""
+    steps = [f"`ros2 lifecycle set {node} {step}`" for step in ("configure", "activate")]
+    return f"the node is {state}: run {' and '.join(steps if state == 'unconfigured' else steps[1:])}"
+
+
+def _no_cloud(seen: Situation) -> Fault | None:
+    topic = seen.input
+    if topic is None:
+        return None
+    if not topic.publishers:
+        if topic.unheard:
+            return Fault("qos", topic.unheard)
+        any_more = " any more" if seen.counts.received else ""
+        return Fault("publisher", f"nobody publishes {topic.topic}{any_more}; {_suggestion(topic)}")
+    names = ", ".join(topic.publishers)
+    if seen.lost:
+        remedy = topic.remedy or (
+            "they are more than gets through: publish fewer or smaller ones"
+            if topic.reliable
+            else "set input_reliability to reliable, which the publisher must offer"
+        )
+        return Fault("lost", f"clouds of {names} on {topic.topic} are lost on their way, {seen.lost} so far: {remedy}")
+    if seen.counts.received:
+        return None
+    remedy = f"; if it does: {topic.remedy}" if topic.remedy else ""
+    also = f" | {topic.unheard}" if topic.unheard else ""
+    return Fault(
+        "quiet",
+        f"{names} is connected to {topic.topic} ({topic.asks}), but no cloud has come: see with "
+        f"`ros2 topic hz {topic.topic}` whether it publishes{remedy}{also}",
+    )
+
+
+def _suggestion(topic: Input) -> str:
+    if not topic.others:
+        return (
+            "no other topic has clouds (sensor_msgs/PointCloud2) either: is the publisher running, in this ROS domain?"
+        )
+    listed = ", ".join(topic.others[:SUGGESTIONS])
+    more = len(topic.others) - SUGGESTIONS
+    listed += f" and {more} more" if more > 0 else ""
+    return f"remap it (launch argument input:={topic.others[0]}) to one that has clouds: {listed}"
+
+
+def _no_box(answer: Answer) -> Fault | None:
+    stats, settings, best = answer.stats, answer.settings, answer.stats.shortlist
+    if not stats.points_in:
+        return Fault("empty", "the clouds have no points: look at what publishes them")
+    if not stats.points_used:
+        return Fault(
+            "infinite", f"none of the {stats.points_in} points of a cloud is finite: look at what publishes them"
+        )
+    if best.of_wanted_classes:
+        return None
+    if best.over_threshold:
+        wanted = ", ".join(settings.class_filter)
+        return Fault(
+            "class",
+            f"{best.over_threshold} predictions exceed score_threshold {settings.score_threshold:g}, but none for a "
+            f"class of class_filter ({wanted}); the best one is '{best.best_class}': extend class_filter or empty it",
+        )
+    emptied = next((cells.level for cells in stats.levels if cells.before and not cells.kept), None)
+    if emptied and stats.pruning_threshold > 0:
+        return Fault(
+            "pruned",
+            f"pruning_threshold {stats.pruning_threshold:g} leaves no cell of level {emptied} to look into (best score "
+            f"{best.best_score:.2g}, score_threshold {settings.score_threshold:g}): lower pruning_threshold",
+        )
+    told = (
+        f"the best of {best.predictions} predictions is '{best.best_class}' with a score of {best.best_score:.2g}, "
+        f"score_threshold is {settings.score_threshold:g}"
+    )
+    if best.best_score < NOTHING_ALIKE:
+        return Fault(
+            "nothing",
+            f"{told}: is the cloud in metres, z up, dense enough (a cup: twenty voxels), of things it knows?",
+        )
+    return Fault("score", f"{told}: lower score_threshold")
+
+
+class Silence:
+    """Tells why nothing is published: each reason once, and again only after a while without it or a long while.
+
+    Args:
+        logger: the node's.
+        clock: seconds that only grow.
+    """
+
+    def __init__(self, logger: Any, clock: Callable[[], float] = time.monotonic) -> None:
+        self._logger, self._clock = logger, clock
+        self._candidate: Fault | None = None
+        self._since = 0.0
+        # By kind: reasons may take turns from one cloud to the next.
+        self._told_s: dict[str, float] = {}
+        self._seen_s: dict[str, float] = {}
+
+    @property
+    def present(self) -> Fault | None:
+        """The reason that holds now, once it has held for a moment."""
+        held = self._clock() - self._since >= HOLD_S
+        return self._candidate if self._candidate and held else None
+
+    def look(self, reason: Fault | None) -> None:
+        """Takes the reason of this moment, which `explain` gives; to be called every `PERIOD_S`."""
+        now = self._clock()
+        kind = reason.kind if reason else None
+        if kind != (self._candidate.kind if self._candidate else None):
+            self._since = now
+        self._candidate = reason
+        if self.present:
+            self.tell(self.present)
+
+    def tell(self, reason: Fault) -> None:
+        """Tells a reason at once, unless it has been told."""
+        now = self._clock()
+        gone = now - self._seen_s.get(reason.kind, now) > FORGET_S
+        self._seen_s[reason.kind] = now
+        if reason.kind in self._told_s and not gone and now - self._told_s[reason.kind] < REPEAT_S:
+            return
+        self._told_s[reason.kind] = now
+        tell(self._logger, reason.level, str(reason))

@@ -1,0 +1,95 @@
+"""The topics that the node publishes."""
+
+import time
+from functools import partial
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import PointCloud2
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection3DArray, LabelInfo
+from visualization_msgs.msg import MarkerArray
+
+from dspdet3d_ros.msg import PruningStats
+from dspdet3d_ros.ros.interface import messages, qos
+from dspdet3d_ros.ros.interface.topics import DETECTIONS, LABEL_INFO, MARKERS, OBJECT_POINTS, STATS
+from dspdet3d_ros.ros.pipeline.pipeline import Found
+from dspdet3d_ros.ros.pipeline.worker import Counts
+
+# What is found in a cloud; without a subscriber of any of these nothing is looked for.
+RESULTS = {DETECTIONS: Detection3DArray, MARKERS: MarkerArray, STATS: PruningStats, OBJECT_POINTS: PointCloud2}
+
+
+class Outputs:
+    """Publishers of a lifecycle node, which send only while it is active.
+
+    Args:
+        node: the node.
+        model: name of its model.
+        class_names: all classes that the model knows.
+    """
+
+    def __init__(self, node: LifecycleNode, model: str, class_names: tuple[str, ...]) -> None:
+        self._node, self._model, self._class_names = node, model, class_names
+        self.publishers = {name: self._publisher(name, kind, qos.OUTPUT) for name, kind in RESULTS.items()}
+        self.publishers[LABEL_INFO] = self._publisher(LABEL_INFO, LabelInfo, qos.LATCHED)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody listens to what is found."""
+        return any(self.wants(name) for name in RESULTS)
+
+    def wants(self, name: str) -> bool:
+        """Whether anybody listens to this one; False once the publishers are taken down."""
+        publisher = self.publishers.get(name)
+        try:
+            return publisher is not None and publisher.get_subscription_count() > 0
+        except RuntimeError:
+            # A signal may shut the context down while a cloud is worked on; nobody listens any more then.
+            if self._node.context.ok():
+                raise
+            return False
+
+    def publish(self, found: Found, counts: Counts) -> None:
+        """Publishes what was found in a cloud, under the cloud's stamp."""
+        header, detections = found.header, found.detections
+        now_ns = self._node.get_clock().now().nanoseconds
+        timing = messages.Timing(
+            latency_ms=(time.monotonic() - found.arrival.time_s) * 1e3, age_ms=messages.age_ms(header, now_ns)
+        )
+        # All are made before the first is sent, so that an error leaves no part of a result behind.
+        results = {
+            DETECTIONS: messages.detection_array(header, detections),
+            STATS: messages.stats_message(header, detections, self._model, timing, counts),
+        }
+        if self.wants(MARKERS):
+            results[MARKERS] = messages.marker_array(header, detections)
+        if found.objects is not None:
+            results[OBJECT_POINTS] = messages.object_points(header, found.objects)
+        for name, message in results.items():
+            self.publishers[name].publish(message)
+
+    def publish_labels(self, score_threshold: float) -> None:
+        """Publishes the class names and the threshold, for everybody who comes later too."""
+        info = messages.label_info(self._class_names, score_threshold)
+        info.header = Header(stamp=self._node.get_clock().now().to_msg())
+        self.publishers[LABEL_INFO].publish(info)
+
+    def destroy(self) -> None:
+        """Takes the publishers down."""
+        for publisher in self.publishers.values():
+            self._node.destroy_lifecycle_publisher(publisher)
+        self.publishers = {}
+
+    def _publisher(self, name: str, kind: type, profile: QoSProfile) -> Any:
+        topic = f"~/{name}"
+
+        def tell() -> None:
+            if name not in self.publishers:
+                return
+            full_name = self._node.resolve_topic_name(topic)
+            self._node.get_logger().warning(qos.deaf_subscribers(self._node, full_name, profile))
+
+        events = qos.PublisherEventCallbacks(incompatible_qos=lambda _: qos.when_named(self._node, tell))
+        return qos.with_events(partial(self._node.create_lifecycle_publisher, kind, topic, profile), events)

@@ -1,0 +1,189 @@
+"""Keeps a node's parameters: declares them, refuses bad values with a reason, and gives the worker one snapshot."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.lifecycle import LifecycleNode
+from rclpy.parameter import Parameter
+
+from dspdet3d_ros.detector.result import DetectionSettings
+from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.ros.parameters.table import BY_NAME, KINDS, PARAMETERS, Spec, coerce, fault, unknown_classes
+
+# Declared by rclpy itself or by users of other tools; not typing errors.
+FOREIGN_PREFIXES = ("use_sim_time", "qos_overrides", "start_type_description_service", "diagnostic")
+
+
+class NodeParameters:
+    """The parameters of one node.
+
+    A parameter file or command line with a value that cannot be used does not end the node: `check` reports it when
+    the node is configured, and setting the parameter to a good value mends it.
+
+    Args:
+        node: the node to declare them on.
+        may_change_startup: whether the node is unconfigured, so that start-up parameters may change.
+        on_live_change: called in the executor's thread after live parameters changed.
+    """
+
+    def __init__(
+        self, node: LifecycleNode, may_change_startup: Callable[[], bool], on_live_change: Callable[[], None]
+    ) -> None:
+        self._node = node
+        self._may_change_startup = may_change_startup
+        self._on_live_change = on_live_change
+        self._faults: dict[str, str] = {}
+        self._chosen: set[str] = set()
+        self._class_names: tuple[str, ...] = ()
+        self._following_model = False
+        # Without a callback before the type check (Humble) only an untyped parameter takes 1 for 1.0.
+        self._can_coerce = hasattr(node, "add_pre_set_parameters_callback")
+        for spec in PARAMETERS:
+            self._declare(spec)
+        self._warn_of_unknown()
+        self.settings = self._snapshot()
+        if self._can_coerce:
+            node.add_pre_set_parameters_callback(self._coerced)
+        node.add_on_set_parameters_callback(self._validate)
+        if hasattr(node, "add_post_set_parameters_callback"):
+            node.add_post_set_parameters_callback(self._apply)
+
+    def __getitem__(self, name: str) -> Any:
+        """The present value of a parameter."""
+        return coerce(BY_NAME[name], self._node.get_parameter(name).value)
+
+    def chosen(self, name: str) -> Any:
+        """The value of a `from_model` parameter where somebody set it, or None."""
+        return self[name] if name in self._chosen else None
+
+    def check(self) -> None:
+        """Refuses values that came with the start of the node and cannot be used.
+
+        Raises:
+            InputError: names the parameter.
+        """
+        for text in self._faults.values():
+            raise InputError(f"parameter {text}")
+
+    def follow_model(self, values: dict[str, Any], class_names: Sequence[str]) -> None:
+        """Takes a loaded model's values for all `from_model` parameters that nobody set, and its class names.
+
+        Raises:
+            InputError: the class filter has a name that the model does not know.
+        """
+        text = unknown_classes(self["class_filter"], class_names)
+        if text:
+            raise InputError(f"parameter {text}")
+        self._class_names = tuple(class_names)
+        new = [_parameter(BY_NAME[name], value) for name, value in values.items() if name not in self._chosen]
+        self._following_model = True
+        try:
+            result = self._node.set_parameters_atomically(new) if new else SetParametersResult(successful=True)
+        finally:
+            self._following_model = False
+        if not result.successful:
+            raise InputError(f"the model's own {result.reason}")
+
+    def forget_model(self) -> None:
+        """No model is loaded any more: any class filter may be set."""
+        self._class_names = ()
+
+    def _declare(self, spec: Spec) -> None:
+        """Declares a parameter with the value that a file or command line has for it, if that can be used."""
+        node = self._node
+        given = node.declare_parameter(spec.name, None, ParameterDescriptor(dynamic_typing=True)).value
+        node.undeclare_parameter(spec.name)
+        value = spec.default
+        if given is not None:
+            self._chosen.add(spec.name)
+            given = coerce(spec, given)
+            text = fault(spec, given)
+            if text:
+                self._faults[spec.name] = text
+            else:
+                value = given
+        if self._can_coerce:
+            node.declare_parameter(spec.name, Parameter.Type(KINDS[spec.kind]), _descriptor(spec), ignore_override=True)
+        else:
+            node.declare_parameter(spec.name, None, _descriptor(spec, dynamic=True), ignore_override=True)
+        node.set_parameters([_parameter(spec, value)])
+
+    def _warn_of_unknown(self) -> None:
+        given = getattr(self._node, "_parameter_overrides", {})
+        for name in given:
+            if name not in BY_NAME and not name.startswith(FOREIGN_PREFIXES):
+                self._node.get_logger().warning(
+                    f"there is no parameter '{name}'; it is ignored (there are {', '.join(BY_NAME)})"
+                )
+
+    def _coerced(self, parameters: list[Parameter]) -> list[Parameter]:
+        return [_coerced(parameter) for parameter in parameters]
+
+    def _validate(self, parameters: list[Parameter]) -> SetParametersResult:
+        for parameter in parameters:
+            text = self._fault(parameter) if parameter.name in BY_NAME else None
+            if text:
+                return SetParametersResult(successful=False, reason=text)
+        if not hasattr(self._node, "add_post_set_parameters_callback"):
+            self._apply(parameters)
+        return SetParametersResult(successful=True)
+
+    def _fault(self, parameter: Parameter) -> str | None:
+        spec = BY_NAME[parameter.name]
+        value = coerce(spec, parameter.value)
+        text = fault(spec, value)
+        if text or self._following_model:
+            return text
+        if not spec.live and not self._may_change_startup() and value != self[spec.name]:
+            return (
+                f"{spec.name} can only change while the node is unconfigured: "
+                "deactivate it, clean it up, then set it and configure it again"
+            )
+        if spec.name == "class_filter" and self._class_names:
+            return unknown_classes(value, self._class_names)
+        return None
+
+    def _apply(self, parameters: list[Parameter]) -> None:
+        ours = {parameter.name: parameter for parameter in parameters if parameter.name in BY_NAME}
+        for name in ours:
+            self._faults.pop(name, None)
+        if not self._following_model:
+            self._chosen.update(ours)
+        if any(BY_NAME[name].live for name in ours):
+            self.settings = self._snapshot({name: parameter.value for name, parameter in ours.items()})
+            self._on_live_change()
+
+    def _snapshot(self, new: dict[str, Any] | None = None) -> DetectionSettings:
+        """All live values as one object, which the worker reads once for each cloud."""
+        new = new or {}
+        value = {s.name: coerce(s, new[s.name]) if s.name in new else self[s.name] for s in PARAMETERS if s.live}
+        value["class_filter"] = tuple(value["class_filter"])
+        return DetectionSettings(**value)
+
+
+def _parameter(spec: Spec, value: Any) -> Parameter:
+    kind = Parameter.Type(KINDS[spec.kind])
+    return Parameter(spec.name, kind, list(value) if spec.kind == "string[]" else value)
+
+
+def _coerced(parameter: Parameter) -> Parameter:
+    """The parameter in its declared type where its value fits; as it is otherwise, for rclpy to refuse."""
+    spec = BY_NAME.get(parameter.name)
+    if spec is None or parameter.value is None:
+        return parameter
+    value = coerce(spec, parameter.value)
+    return parameter if fault(spec, value) else _parameter(spec, value)
+
+
+def _descriptor(spec: Spec, dynamic: bool = False) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(name=spec.name, description=spec.description, dynamic_typing=dynamic)
+    constraints = [f"one of {spec.allowed}"] if spec.choices else []
+    if not spec.live:
+        constraints.append("changes only while the node is unconfigured")
+    descriptor.additional_constraints = "; ".join(constraints)
+    if spec.low is not None and spec.high is not None and spec.kind == "double":
+        descriptor.floating_point_range = [FloatingPointRange(from_value=float(spec.low), to_value=float(spec.high))]
+    if spec.low is not None and spec.high is not None and spec.kind == "integer":
+        descriptor.integer_range = [IntegerRange(from_value=int(spec.low), to_value=int(spec.high), step=1)]
+    return descriptor

@@ -1,0 +1,286 @@
+"""The node's parameters as one table; descriptors, checks, the README's table and config/detector.yaml follow from it.
+
+This module needs no ROS, so that documents can be made anywhere.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from dspdet3d_ros import defaults
+
+NODE_NAME = "dspdet3d"
+# kind -> code in rcl_interfaces/msg/ParameterType
+KINDS = {"bool": 1, "integer": 2, "double": 3, "string": 4, "string[]": 9}
+UNSAFE_PLAIN = ("", "true", "false", "yes", "no", "on", "off", "null", "~")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One parameter.
+
+    Attributes:
+        name: as in `ros2 param get`.
+        kind: one of `KINDS`.
+        default: its value where nobody sets it; for one that is `from_model`, until a model is loaded.
+        description: one sentence.
+        live: may change at any time; otherwise only while the node is unconfigured.
+        low: least value of a number.
+        high: greatest value of a number.
+        choices: the only strings allowed; empty: any.
+        from_model: where nobody sets it, it follows the model that is loaded.
+    """
+
+    name: str
+    kind: str
+    default: Any
+    description: str
+    live: bool = False
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    from_model: bool = False
+
+    @property
+    def allowed(self) -> str:
+        """The values that may be given, in words; empty for any of the kind."""
+        if self.choices:
+            return ", ".join(self.choices)
+        return "" if self.low is None else f"{self.low:g}..{self.high:.15g}"
+
+
+PARAMETERS = (
+    Spec(
+        "model",
+        "string",
+        defaults.MODEL,
+        "name of a model that comes with the package, or path of a model file (yaml)",
+    ),
+    Spec("checkpoint", "string", "", "path of the weights; empty: those that belong to the model"),
+    Spec("device", "string", "auto", "where the network runs: auto (CUDA where there is one), cpu, cuda or cuda:N"),
+    Spec(
+        "backend",
+        "string",
+        "auto",
+        "the engine of the sparse convolutions: auto (triton on CUDA where it can run, else torch), or one by name",
+        choices=defaults.BACKENDS,
+    ),
+    Spec(
+        "precision",
+        "string",
+        "auto",
+        "type of the features between convolutions: fp16 (backend triton only) or fp32; auto: fp16 with triton",
+        choices=defaults.PRECISIONS,
+    ),
+    Spec(
+        "max_points",
+        "integer",
+        defaults.MAX_POINTS,
+        "a cloud with more points is thinned evenly to this number",
+        low=1,
+        high=2**31 - 1,
+    ),
+    Spec(
+        "max_voxels",
+        "integer",
+        defaults.MAX_VOXELS,
+        "a cloud that fills more voxels has them thinned evenly to this number",
+        low=1,
+        high=2**31 - 1,
+    ),
+    Spec(
+        "recenter",
+        "bool",
+        True,
+        "move each cloud to the origin that the network was trained at, and its boxes back",
+        from_model=True,
+    ),
+    Spec("autostart", "bool", True, "the node configures and activates itself when it starts"),
+    Spec(
+        "input_reliability",
+        "string",
+        "best_effort",
+        "reliability of the subscription; best_effort takes clouds from publishers of both kinds",
+        choices=("best_effort", "reliable"),
+    ),
+    Spec(
+        "input_durability",
+        "string",
+        "volatile",
+        "durability of the subscription; transient_local also takes a cloud that was published (latched) earlier",
+        choices=("volatile", "transient_local"),
+    ),
+    Spec(
+        "target_frame",
+        "string",
+        "",
+        "gravity-aligned frame, such as map, to which clouds are brought (needs tf2); empty: each cloud's own",
+    ),
+    Spec(
+        "tf_timeout_s",
+        "double",
+        0.2,
+        "how long a cloud waits for the transform to target_frame at its stamp",
+        low=0,
+        high=60,
+    ),
+    Spec(
+        "watchdog_timeout_s",
+        "double",
+        300.0,
+        "the node stops itself with an error where one cloud takes longer than this; 0: never",
+        low=0,
+        high=86_400,
+    ),
+    Spec(
+        "pruning_threshold",
+        "double",
+        0.4,
+        "tau: cells less likely than this to hold an object are not refined; more is faster, 0 prunes nothing",
+        live=True,
+        low=0,
+        high=1,
+        from_model=True,
+    ),
+    Spec(
+        "score_threshold",
+        "double",
+        0.25,
+        "boxes with a lower class score are dropped",
+        live=True,
+        low=0,
+        high=1,
+        from_model=True,
+    ),
+    Spec(
+        "nms_iou_threshold",
+        "double",
+        0.25,
+        "of two boxes that overlap more than this the one with the lower score is dropped",
+        live=True,
+        low=0,
+        high=1,
+        from_model=True,
+    ),
+    Spec(
+        "max_detections",
+        "integer",
+        defaults.MAX_DETECTIONS,
+        "only this many best boxes are published",
+        live=True,
+        low=1,
+        high=100_000,
+    ),
+    Spec(
+        "max_cells_per_level",
+        "integer",
+        defaults.MAX_CELLS_PER_LEVEL,
+        "the most cells that a level is refined to, whatever tau is; the best stay, stats say how many went",
+        live=True,
+        low=1,
+        high=2**31 - 1,
+    ),
+    Spec("class_filter", "string[]", (), "names of the classes to publish; empty: all of the model", live=True),
+)
+BY_NAME = {spec.name: spec for spec in PARAMETERS}
+
+
+def coerce(spec: Spec, value: Any) -> Any:
+    """The value in the type of the parameter where it means the same: 1 for 1.0, "cup" for ["cup"], [""] for [].
+
+    `ros2 param set` and yaml files send what looks like an integer as one, and have no way to write an empty list of
+    strings: they send an empty list of something else, or a list of one empty string.
+    """
+    if spec.kind == "double" and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if spec.kind == "string[]":
+        if isinstance(value, str):
+            value = [value]
+        if not isinstance(value, bytes) and hasattr(value, "__len__"):
+            return [] if len(value) == 0 or list(value) == [""] else list(value)
+    return value
+
+
+def fault(spec: Spec, value: Any) -> str | None:
+    """Why a coerced value cannot be taken, in one line, or None."""
+    if not _has_kind(spec.kind, value):
+        return f"{spec.name} is {value!r}; expected {_article(spec.kind)}"
+    if spec.choices and value not in spec.choices:
+        return f"{spec.name} is '{value}'; expected {' or '.join(spec.choices)}"
+    if spec.low is not None and not (math.isfinite(value) and spec.low <= value <= spec.high):
+        return f"{spec.name} is {value}; expected {spec.allowed}"
+    return None
+
+
+def unknown_classes(wanted: Any, class_names: Any) -> str | None:
+    """Why a class filter cannot be used with a model, in one line that lists what can, or None."""
+    unknown = [name for name in wanted if name not in class_names]
+    if not unknown:
+        return None
+    listed = ", ".join(f"'{name}'" for name in unknown)
+    return f"class_filter has {listed}, which the model does not know; it knows {', '.join(class_names)}"
+
+
+def default_text(spec: Spec) -> str:
+    """The default as the README shows it."""
+    if spec.from_model:
+        return "the model's"
+    return f"`{_yaml(spec.default)}`"
+
+
+def readme_table() -> str:
+    """The parameters as a Markdown table."""
+    rows = ["| Parameter | Type | Default | Allowed | When | Meaning |", "|---|---|---|---|---|---|"]
+    for spec in PARAMETERS:
+        when = "any time" if spec.live else "start-up"
+        cells = (f"`{spec.name}`", spec.kind, default_text(spec), spec.allowed, when, spec.description)
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows) + "\n"
+
+
+def config_yaml() -> str:
+    """The text of config/detector.yaml: every parameter with its default; those of the model are commented out."""
+    lines = [
+        "# Parameters of the detector node; made from dspdet3d_ros/ros/parameters/table.py.",
+        "/**:",
+        "  ros__parameters:",
+    ]
+    for live, title in ((False, "Start-up: read when the node is configured."), (True, "Live: changes at any time.")):
+        lines.append(f"    # {title}")
+        for spec in (spec for spec in PARAMETERS if spec.live == live):
+            allowed = f" ({spec.allowed})" if spec.allowed else ""
+            lines.append(f"    # {spec.description}{allowed}")
+            if spec.from_model:
+                lines.append(f"    # {spec.name}: {_yaml(spec.default)}    # left out: as the model has it")
+            else:
+                lines.append(f"    {spec.name}: {_yaml(spec.default)}")
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _has_kind(kind: str, value: Any) -> bool:
+    if kind == "bool":
+        return isinstance(value, bool)
+    if kind == "integer":
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind == "double":
+        return isinstance(value, float)
+    if kind == "string":
+        return isinstance(value, str)
+    return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
+
+
+def _article(kind: str) -> str:
+    names = {"bool": "true or false", "integer": "an integer", "double": "a number", "string": "a text"}
+    return names.get(kind, "a list of texts")
+
+
+def _yaml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        # ROS reads `[]` as no value at all, which the node takes as empty too; this form is clear to both.
+        return '[""]' if not value else "[" + ", ".join(value) + "]"
+    if isinstance(value, str):
+        return f'"{value}"' if value in UNSAFE_PLAIN else value
+    return str(value)

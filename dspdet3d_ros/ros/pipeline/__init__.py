@@ -1,0 +1,1 @@
+"""From a cloud message to its answer."""

@@ -1,0 +1,184 @@
+"""Clouds in, results out: what happens between a message's arrival and its answer."""
+
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from rclpy.time import Time
+from sensor_msgs.msg import PointCloud2
+
+from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError
+from dspdet3d_ros.errors import one_line
+from dspdet3d_ros.ros.health.faults import Fault, FaultLog, fault_of, release_frames
+from dspdet3d_ros.ros.health.no_output import Answer
+from dspdet3d_ros.ros.interface.outputs import Outputs
+from dspdet3d_ros.ros.pipeline.frames import TargetFrame
+from dspdet3d_ros.ros.pipeline.pipeline import Arrival, Found, Pipeline, check_message, free_gpu_memory
+from dspdet3d_ros.ros.pipeline.stamps import StampOrder
+from dspdet3d_ros.ros.pipeline.worker import Counts, LatestWorker
+
+RATE_WINDOW_S = 10.0
+LATENCIES_KEPT = 200
+
+
+class Traffic:
+    """When clouds came and how long their answers took."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._arrivals: deque[float] = deque()
+        self._latencies_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
+        self.last_arrival_s: float | None = None
+        self.started_s = time.monotonic()
+        self.lost = self.lost_since_arrival = 0
+
+    def arrived(self, time_s: float) -> None:
+        """A cloud came at this `time.monotonic()`."""
+        with self._lock:
+            self.last_arrival_s = time_s
+            self.lost_since_arrival = 0
+            self._arrivals.append(time_s)
+            self._forget_before(time_s - RATE_WINDOW_S)
+
+    def lost_more(self, number: int) -> None:
+        """DDS says that so many clouds were lost on their way."""
+        with self._lock:
+            self.lost += number
+            self.lost_since_arrival += number
+
+    def waited_s(self, now_s: float) -> float:
+        """Since the latest cloud; before the first one, since the beginning."""
+        return now_s - (self.started_s if self.last_arrival_s is None else self.last_arrival_s)
+
+    def answered(self, latency_ms: float) -> None:
+        """A cloud was answered, so long after its arrival."""
+        with self._lock:
+            self._latencies_ms.append(latency_ms)
+
+    def rate_hz(self, now_s: float) -> float:
+        """Clouds that came per second, over the last ten."""
+        with self._lock:
+            self._forget_before(now_s - RATE_WINDOW_S)
+            return len(self._arrivals) / RATE_WINDOW_S
+
+    def latency_ms(self, percent: float) -> float | None:
+        """A percentile of the latest latencies; None before the first answer."""
+        with self._lock:
+            return float(np.percentile(self._latencies_ms, percent)) if self._latencies_ms else None
+
+    def _forget_before(self, time_s: float) -> None:
+        while self._arrivals and self._arrivals[0] < time_s:
+            self._arrivals.popleft()
+
+
+class Processing:
+    """Takes clouds, has them worked on in a thread, and publishes what is found.
+
+    Args:
+        pipeline: from cloud to boxes.
+        outputs: the node's publishers.
+        faults: told of everything that goes wrong.
+        target: the frame to which the pipeline brings clouds, if any.
+        logger: the node's.
+    """
+
+    def __init__(
+        self,
+        pipeline: Callable[[Arrival], Found] | Pipeline,
+        outputs: Outputs,
+        faults: FaultLog,
+        target: TargetFrame | None,
+        logger: Any,
+    ) -> None:
+        self.outputs, self.traffic = outputs, Traffic()
+        self.worker = LatestWorker(pipeline, self._publish, self._on_failure)
+        self.worker.start()
+        # The device is lost: nothing can be computed in this process any more.
+        self.lost: Fault | None = None
+        self.answer: Answer | None = None
+        self._faults, self._target, self._logger = faults, target, logger
+        self._order = StampOrder()
+
+    def take(self, message: PointCloud2) -> None:
+        """Gives a cloud to the worker, or refuses it with a reason; takes microseconds and never raises."""
+        arrival = Arrival(message, time.monotonic())
+        self.traffic.arrived(arrival.time_s)
+        try:
+            check_message(message)
+            text = self._order.fault(Time.from_msg(message.header.stamp).nanoseconds)
+            if text:
+                raise CloudLayoutError("order", text)
+        except Exception as error:
+            self.worker.count_refused()
+            self._faults.report(fault_of(error))
+            return
+        if self.outputs.wanted and not self.lost:
+            self._logger.debug(f"took a cloud of {message.width * message.height} points")
+            self.worker.submit(arrival)
+        else:
+            self.worker.count_ignored()
+
+    def restart(self) -> None:
+        """Forgets all clouds and counts anew; nothing taken before is published any more."""
+        self.worker.discard()
+        self._order.forget()
+        self.traffic, self.answer = Traffic(), None
+
+    def time_set_back(self) -> None:
+        """Forgets what belongs to a time that has not come yet: clouds, their order, transforms."""
+        self.worker.drop()
+        self._order.forget()
+        if self._target is not None:
+            self._target.forget()
+        self._logger.warning("time was set back: clouds and transforms of before are forgotten")
+
+    def failure(self, watchdog_timeout_s: float) -> str | None:
+        """Why nothing will come of the worker any more, in one line, or None.
+
+        Args:
+            watchdog_timeout_s: one cloud may take so long; 0 for ever.
+        """
+        if not self.worker.alive:
+            death = self.worker.death
+            reason = one_line(death) if death else "no reason is known"
+            return f"the thread that works on clouds has ended ({reason}); configure the node again"
+        if 0 < watchdog_timeout_s < self.worker.busy_s:
+            return (
+                f"a cloud has been worked on for more than watchdog_timeout_s = {watchdog_timeout_s:g} s; "
+                "configure the node again"
+            )
+        return None
+
+    def close(self, timeout_s: float) -> bool:
+        """Stops; False where a cloud is still being worked on after `timeout_s`."""
+        finished = self.worker.stop(timeout_s)
+        self.outputs.destroy()
+        if self._target is not None:
+            self._target.close()
+        return finished
+
+    def _publish(self, found: Found, counts: Counts) -> None:
+        """Runs in the worker's thread, never while or after the node is deactivated."""
+        self.outputs.publish(found, counts)
+        self.answer = Answer(len(found.detections), found.detections.stats, found.settings)
+        self.traffic.answered((time.monotonic() - found.arrival.time_s) * 1e3)
+        if not_finite := found.detections.stats.not_finite:
+            self._faults.report(Fault("boxes", f"{not_finite} boxes are not finite or without volume"))
+        else:
+            self._faults.good()
+
+    def _on_failure(self, arrival: Arrival, error: Exception) -> None:
+        fault = fault_of(error)
+        if fault.kind in ("processing", "device"):
+            self._logger.error("".join(traceback.format_exception(error)), once=True)
+        # The traceback's frames hold the tensors of the network: without this nothing could be given back.
+        release_frames(error)
+        if fault.kind == "device":
+            self.lost = fault
+        else:
+            free_gpu_memory()
+        self._faults.report(fault)

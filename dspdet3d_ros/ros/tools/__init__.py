@@ -1,0 +1,1 @@
+"""Programs around the node: player, demo, endurance runs."""

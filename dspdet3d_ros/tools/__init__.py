@@ -1,0 +1,1 @@
+"""Tools for developers and for looking at results; the node imports nothing of this."""

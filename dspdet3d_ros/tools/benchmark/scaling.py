@@ -1,0 +1,69 @@
+"""How time and memory grow with the building."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from dspdet3d_ros.tools.benchmark.memory import peak_memory
+from dspdet3d_ros.tools.benchmark.rounds import measure
+from dspdet3d_ros.tools.benchmark.scenes import building
+from dspdet3d_ros.tools.benchmark.subject import Subject
+
+ROOMS = (1, 2, 4, 8, 16)
+
+
+def measure_scaling(
+    subject: Subject, backend: str, rounds: int, warmup: int, memory: bool, sizes: tuple[int, ...] = ROOMS
+) -> dict[str, Any]:
+    """Median time of buildings of several sizes, and the exponents e of time ~ area^e and of time ~ cells^e.
+
+    Raises:
+        InputError: model, weights, device or engine cannot be used, or the building cannot be made.
+    """
+    from dspdet3d_ros.learning.generation.building import ROOM_AREA
+
+    detector = subject.load(backend)
+    runs = []
+    for count in sizes:
+        scene = building(count)
+        run = measure({backend: detector}, subject.settings(detector), scene, rounds, warmup)[backend]
+        stats = run.last.stats
+        values = {
+            "rooms": count,
+            "area_m2": count * ROOM_AREA,
+            "points": stats.points_in,
+            "voxels": stats.voxels,
+            "cells": sum(level.before for level in stats.levels),
+            "boxes": len(run.last),
+            **run.summary(),
+        }
+        if memory:
+            values["memory"] = peak_memory(subject, backend, torch.get_num_threads(), scene.xyz)
+        runs.append(values)
+    times = [values["total_ms"]["median"] for values in runs]
+    return {
+        "exponent": exponent([values["area_m2"] for values in runs], times),
+        "exponent_of_cells": exponent([values["cells"] for values in runs], times),
+        "scaling": runs,
+    }
+
+
+def exponent(sizes: list[float], times: list[float]) -> float:
+    """e of `time = c · size^e`, by least squares of the logarithms."""
+    return float(np.polyfit(np.log(sizes), np.log(times), 1)[0])
+
+
+def table(values: dict[str, Any]) -> str:
+    """The buildings by row, then the exponents."""
+    lines = [f"{'rooms':>5}{'m²':>8}{'points':>10}{'voxels':>10}{'cells':>10}{'ms':>10}{'p90':>10}{'peak MB':>9}"]
+    for run in values["scaling"]:
+        peak = f"{run['memory']['peak_mb']:9.0f}" if "memory" in run else f"{'-':>9}"
+        lines.append(
+            f"{run['rooms']:5d}{run['area_m2']:8.0f}{run['points']:10d}{run['voxels']:10d}{run['cells']:10d}"
+            f"{run['total_ms']['median']:10.0f}{run['total_ms']['p90']:10.0f}{peak}"
+        )
+    lines.append(f"time ~ area^{values['exponent']:.2f}, ~ cells^{values['exponent_of_cells']:.2f}")
+    return "\n".join(lines)

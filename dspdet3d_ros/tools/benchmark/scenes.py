@@ -1,0 +1,102 @@
+"""The clouds that are measured on, named by a short text."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from dspdet3d_ros.clouds.files import read_cloud
+from dspdet3d_ros.clouds.pointcloud2 import encode
+from dspdet3d_ros.defaults import DEMO_CLOUD
+from dspdet3d_ros.errors import InputError
+
+EXPECTED = "demo, a cloud file, room:SEED[:POINTS] or building[:ROOMS]"
+#: Rooms of buildings are kept here, below the folder that the command is run in: making sixteen takes a minute.
+KEPT = Path("build/benchmark")
+_BUILDING_SEED = 0
+
+
+@dataclass(frozen=True)
+class BenchmarkScene:
+    """A cloud with a name.
+
+    Attributes:
+        name: what it is called in the report.
+        xyz: (N, 3) float32, metres, z up.
+        rgb: (N, 3) uint8 or None.
+    """
+
+    name: str
+    xyz: np.ndarray
+    rgb: np.ndarray | None = None
+
+    def message(self) -> SimpleNamespace:
+        """The cloud as a node gets it: the attributes of a sensor_msgs/msg/PointCloud2, without ROS."""
+        packed = encode(self.xyz, self.rgb)
+        fields = [SimpleNamespace(name=n, offset=o, datatype=t, count=c) for n, o, t, c in packed.fields]
+        return SimpleNamespace(
+            height=1,
+            width=packed.width,
+            fields=fields,
+            is_bigendian=False,
+            point_step=packed.point_step,
+            row_step=packed.point_step * packed.width,
+            data=packed.data,
+            is_dense=False,
+        )
+
+
+def read_scene(spec: str) -> BenchmarkScene:
+    """The scene that a text names: `demo`, the path of a cloud file, `room:SEED[:POINTS]`, `building[:ROOMS]`.
+
+    Raises:
+        InputError: the text names no scene, the file cannot be read, or generating needs a library that is missing.
+    """
+    kind, *numbers = spec.split(":")
+    if kind == "demo" and not numbers:
+        return _from_file("demo", DEMO_CLOUD)
+    if kind == "room":
+        values = _whole_numbers(spec, numbers, least=1, most=2)
+        return _room(*values)
+    if kind == "building":
+        return building(*_whole_numbers(spec, numbers, least=0, most=1))
+    if not os.path.isfile(spec):
+        raise InputError(f"--scene: expected {EXPECTED}, got {spec!r}")
+    return _from_file(Path(spec).name, Path(spec))
+
+
+def building(rooms: int | None = None) -> BenchmarkScene:
+    """The benchmark's building; the standard number of rooms if not given.
+
+    Raises:
+        InputError: there is no such building, its rooms cannot be kept, or a library to make them is missing.
+    """
+    from dspdet3d_ros.learning.generation.building import STANDARD_ROOMS, generate_building
+
+    count = STANDARD_ROOMS if rooms is None else rooms
+    scene = generate_building(_BUILDING_SEED, count, KEPT)
+    return BenchmarkScene(f"building of {count} rooms", scene.xyz, scene.rgb)
+
+
+def _from_file(name: str, path: Path) -> BenchmarkScene:
+    cloud = read_cloud(path)
+    return BenchmarkScene(name, cloud.xyz, cloud.rgb)
+
+
+def _room(seed: int, points: int | None = None) -> BenchmarkScene:
+    from dspdet3d_ros.learning.generation.scene import generate_scene, thinned
+
+    scene = generate_scene(seed, "room")
+    if points is not None:
+        scene = thinned(scene, points, seed)
+    return BenchmarkScene(f"room {seed}", scene.xyz, scene.rgb)
+
+
+def _whole_numbers(spec: str, texts: list[str], least: int, most: int) -> list[int]:
+    if not least <= len(texts) <= most or not all(text.isascii() and text.isdigit() for text in texts):
+        raise InputError(f"--scene: expected {EXPECTED}, got {spec!r}")
+    return [int(text) for text in texts]

@@ -1,0 +1,96 @@
+"""What is measured: a model with its weights, on each of the engines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from dspdet3d_ros.detector.checkpoint import save_checkpoint
+from dspdet3d_ros.detector.config import ModelConfig, load_model_config
+from dspdet3d_ros.detector.network import DSPDet3D
+from dspdet3d_ros.detector.predictor import Detector
+from dspdet3d_ros.detector.result import DetectionSettings
+from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.tools.verification.check import read_reference
+from dspdet3d_ros.tools.verification.recipe import reference_weights
+
+#: The batch norm statistics of the reference network, which the reference files keep; in the source tree only.
+REFERENCE = Path(__file__).resolve().parents[3] / "test" / "fixtures" / "oracle" / "e2e.npz"
+_REFERENCE_SEED = 1
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What to measure.
+
+    Attributes:
+        model: name of a model or path of a model file.
+        checkpoint: weight file, or None for the model's own.
+        device: as `Detector.load` takes it.
+        pruning_threshold: τ, or None for the model's own.
+        precision: as `Detector.load` takes it; an engine that has no fp16 takes its own.
+    """
+
+    model: str
+    checkpoint: Path | None
+    device: str
+    pruning_threshold: float | None
+    precision: str = "auto"
+
+    def load(self, backend: str) -> Detector:
+        """The detector on an engine.
+
+        Raises:
+            InputError: model, weights, device or engine cannot be used.
+        """
+        precision = "auto" if self.precision == "fp16" and backend != "triton" else self.precision
+        return Detector.load(self.model, self.checkpoint, self.device, backend, precision=precision)
+
+    def settings(self, detector: Detector) -> DetectionSettings:
+        """The thresholds that are measured at."""
+        own = detector.default_settings()
+        return own if self.pruning_threshold is None else replace(own, pruning_threshold=self.pruning_threshold)
+
+
+@contextmanager
+def with_weights(subject: Subject) -> Iterator[Subject]:
+    """The subject with a weight file, where its model comes without: that of the reference network.
+
+    Those weights are seeded random ones whose activations are as large as those of a trained network, and which prune
+    about half of the cells at τ = 0.3.
+
+    Raises:
+        InputError: the model has other widths than the reference network, or its statistics are not there.
+    """
+    config = load_model_config(subject.model)
+    if subject.checkpoint is not None or config.weights is not None:
+        yield subject
+        return
+    with TemporaryDirectory(prefix="dspdet3d_benchmark_") as folder:
+        path = Path(folder) / "reference.pth"
+        contents = {"state_dict": _reference_state(config), "model": config.to_dict(), "model_name": subject.model}
+        save_checkpoint(path, contents)
+        yield replace(subject, checkpoint=path)
+
+
+def _reference_state(config: ModelConfig) -> dict[str, torch.Tensor]:
+    if not REFERENCE.is_file():
+        raise InputError(
+            f"--checkpoint: the model comes without weights, and {REFERENCE.name} of the source tree, from which "
+            "stand-ins are made, is not there; name a weight file"
+        )
+    arrays = read_reference(REFERENCE)
+    statistics = {name.removeprefix("bn/"): array for name, array in arrays.items() if name.startswith("bn/")}
+    network = DSPDet3D(config)
+    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    if any(shapes.get(name) != array.shape for name, array in statistics.items()):
+        raise InputError(
+            "--checkpoint: the model comes without weights and has other widths than the published network, for which "
+            "stand-ins can be made; name a weight file"
+        )
+    return reference_weights(network, _REFERENCE_SEED, statistics)

@@ -1,0 +1,78 @@
+"""Forward and backward pass of a training step on one scene."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+
+from dspdet3d_ros.learning.training.config import load_training_config
+from dspdet3d_ros.learning.training.objective import LabelledPoints, Losses, batch_losses
+from dspdet3d_ros.tools.benchmark.samples import milliseconds, summary
+from dspdet3d_ros.tools.benchmark.subject import Subject
+
+POINTS = 100_000
+_SEED = 0
+Result = TypeVar("Result")
+
+
+def measure_training(subject: Subject, backend: str, rounds: int, warmup: int, points: int = POINTS) -> dict[str, Any]:
+    """Milliseconds of forward pass (losses included) and backward pass of a generated room, in float32.
+
+    Returns:
+        `forward_ms`, `backward_ms`, and `ratio`, the medians' sum over the forward pass.
+
+    Raises:
+        InputError: model, weights, device or engine cannot be used, or generating needs a library that is missing.
+    """
+    detector = subject.load(backend)
+    device = torch.device(detector.device)
+    scene = _scene(detector.class_names, points, device)
+    config = load_training_config(subject.model)
+    network = detector.network.train()
+
+    def forward() -> Losses:
+        network.zero_grad(set_to_none=True)
+        return batch_losses(network, [scene], config, detector.engine)
+
+    spent: dict[str, list[float]] = {"forward": [], "backward": []}
+    for number in range(warmup + rounds):
+        ms, losses = _timed(forward, device)
+        backward_ms, _ = _timed(losses.total.backward, device)
+        if number >= warmup:
+            spent["forward"].append(ms)
+            spent["backward"].append(backward_ms)
+    found = {name: summary(samples) for name, samples in spent.items()}
+    return {
+        "points": len(scene.points),
+        "forward_ms": found["forward"],
+        "backward_ms": found["backward"],
+        "ratio": 1 + found["backward"]["median"] / found["forward"]["median"],
+    }
+
+
+def _timed(work: Callable[[], Result], device: torch.device) -> tuple[float, Result]:
+    results: list[Result] = []
+    ms = milliseconds(lambda: results.append(work()), device)
+    return ms, results[0]
+
+
+def _scene(class_names: tuple[str, ...], points: int, device: torch.device) -> LabelledPoints:
+    from dspdet3d_ros.learning.generation.scene import generate_scene, thinned
+
+    scene = thinned(generate_scene(_SEED, "room"), points, _SEED)
+    known = [k for k, name in enumerate(scene.names) if name in class_names]
+    labels = [class_names.index(scene.names[k]) for k in known]
+    boxes = torch.from_numpy(scene.boxes[known])
+    return LabelledPoints(
+        torch.from_numpy(scene.xyz).to(device), boxes.to(device), torch.tensor(labels, dtype=torch.int64).to(device)
+    )
+
+
+def table(values: dict[str, Any]) -> str:
+    """One line."""
+    return (
+        f"training on {values['points']} points: forward {values['forward_ms']['median']:.0f} ms, "
+        f"backward {values['backward_ms']['median']:.0f} ms; both take {values['ratio']:.2f} times the forward pass"
+    )

@@ -1,0 +1,49 @@
+"""The weights that come with the package."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from dspdet3d_ros.defaults import DATA
+from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.tools.doctor.finding import Check, Finding, ok, problem, warning
+
+CARD = "MODEL_CARD.md"
+# The row of the model card that names the file and its hash.
+ROW = re.compile(r"`([\w.-]+\.pth)`.*`([0-9a-f]{64})`")
+
+
+def weights(data: Path = DATA) -> Iterable[Finding]:
+    """Whether the default model's weights are there, whole, and those of the model card.
+
+    Args:
+        data: folder of the weights and the model card.
+    """
+    card = data / CARD
+    match = ROW.search(card.read_text(encoding="utf-8")) if card.is_file() else None
+    if match is None:
+        yield problem("weights", f"{card} is missing or names no weights", "install the package again")
+        return
+    path, wanted = data / match[1], match[2]
+    if not path.is_file():
+        yield problem("weights", f"{path} is missing", "install the package again, or name others with checkpoint")
+        return
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found == wanted:
+        yield ok("weights", f"{path.name}, SHA-256 {found[:12]} as in the model card")
+        return
+    text = f"{path} has SHA-256 {found[:12]}, the model card says {wanted[:12]}"
+    from dspdet3d_ros.detector.checkpoint import read_checkpoint
+
+    try:
+        read_checkpoint(path)
+    except InputError as error:
+        yield problem("weights", f"{text}; it cannot be read: {error}", "install the package again")
+    else:
+        yield warning("weights", text, "install the package again, unless you have put your own there")
+
+
+CHECKS: tuple[tuple[str, Check], ...] = (("weights", weights),)

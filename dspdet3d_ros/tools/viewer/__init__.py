@@ -1,0 +1,1 @@
+"""Results to look at: a page, a picture, tables."""

@@ -1,0 +1,47 @@
+"""Which part of a cloud is shown."""
+
+import numpy as np
+
+from dspdet3d_ros.tools.viewer.picture.views import Region, box_corners
+
+# A cloud that is higher than this is a room whose upper part would hide what is in it.
+ROOM_HEIGHT_M = 1.8
+
+
+def cut_height(z: np.ndarray, boxes: np.ndarray) -> float:
+    """The height below which a cloud is shown, so that one looks into rooms; infinite where nothing is to be cut.
+
+    Args:
+        z: (N,) heights of the points, metres.
+        boxes: (K, 6) centre and size of the boxes, which are not cut.
+    """
+    if len(z) == 0:
+        return float("inf")
+    floor, top = np.percentile(z, (1, 99.5))
+    if top - floor <= ROOM_HEIGHT_M:
+        return float("inf")
+    highest_box = (boxes[:, 2] + boxes[:, 5] / 2).max() if len(boxes) else floor
+    return float(max(floor + 0.65 * (top - floor), min(highest_box + 0.05, top - 0.3)))
+
+
+def extent(xyz: np.ndarray, boxes: np.ndarray) -> Region:
+    """The part of space that has nearly all points and boxes; single far points do not count."""
+    parts = [box_corners(box) for box in boxes]
+    if len(xyz):
+        parts.append(np.percentile(xyz, (0.3, 99.7), axis=0))
+    if not parts:
+        return Region(np.full(3, -0.5), np.full(3, 0.5))
+    corners = np.concatenate(parts)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    margin = 0.02 * (high - low).max() + 0.01
+    return Region(low - margin, high + margin)
+
+
+def surroundings(boxes: np.ndarray, room: Region) -> Region:
+    """The boxes and something around them, within the room."""
+    if len(boxes) == 0:
+        return room
+    corners = np.concatenate([box_corners(box) for box in boxes])
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    margin = np.full(3, 0.15 * (high - low).max() + 0.1)
+    return Region(np.maximum(low - margin, room.low), np.minimum(high + margin, room.high))

@@ -1,0 +1,118 @@
+"""What was found in a cloud, as JSON and as tables to read. Shared by the command-line tool and the demo."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from dspdet3d_ros.clouds.cloud import ANY_CLASS, LabelledBoxes
+from dspdet3d_ros.detector.result import Detections
+
+# Overlap from which a box counts as a find, as in the published figures.
+FOUND_IOU = 0.25
+
+
+def as_json(detections: Detections, frame_id: str = "", stamp: tuple[int, int] | None = None) -> dict[str, Any]:
+    """Detections as plain values: metres, axis-aligned, in the cloud's own frame, best score first.
+
+    Args:
+        detections: what was found.
+        frame_id: frame of the cloud; empty where it has none, as in files.
+        stamp: seconds and nanoseconds of the cloud, or None.
+    """
+    stats = detections.stats
+    return {
+        "frame_id": frame_id,
+        "stamp": None if stamp is None else {"sec": stamp[0], "nanosec": stamp[1]},
+        "pruning_threshold": stats.pruning_threshold,
+        "detections": [
+            {"class": name, "score": float(score), "center": box[:3].tolist(), "size": box[3:6].tolist()}
+            for name, score, box in zip(detections.names, detections.scores, detections.boxes, strict=True)
+        ],
+        "stats": {
+            "points_in": stats.points_in,
+            "points_used": stats.points_used,
+            "voxels": stats.voxels,
+            "levels": [asdict(cells) for cells in stats.levels],
+            "stage_ms": stats.stage_ms,
+            "total_ms": stats.total_ms,
+            "device": stats.device,
+            "backend": stats.backend,
+        },
+    }
+
+
+def overlaps(detections: Detections, truth: LabelledBoxes) -> np.ndarray:
+    """(K, T) 3D intersection over union of each found box with each box of the truth."""
+    import torch
+
+    from dspdet3d_ros.detector.boxes import iou_matrix
+
+    found, there = (np.asarray(boxes, np.float64).reshape(-1, 6) for boxes in (detections.boxes, truth.boxes))
+    return iou_matrix(torch.from_numpy(found), torch.from_numpy(there)).numpy()
+
+
+def boxes_table(detections: Detections, truth: LabelledBoxes | None = None) -> str:
+    """One row for each box: class, score, centre, size and, with a truth, the best overlap and what it is with."""
+    width = max([5, *(len(name) for name in detections.names)])
+    head = f"{'class':{width}}  score    centre x, y, z [m]        size x, y, z [m]"
+    rows = [head if truth is None else f"{head}       IoU  ground truth"]
+    iou = None if truth is None else overlaps(detections, truth)
+    for i, (name, score, box) in enumerate(zip(detections.names, detections.scores, detections.boxes, strict=True)):
+        centre, size = (" ".join(f"{value:7.3f}" for value in part) for part in (box[:3], box[3:6]))
+        row = f"{name:{width}}  {score:5.2f}  {centre}  {size}"
+        if iou is not None and truth is not None:
+            best = int(iou[i].argmax()) if iou.shape[1] else -1
+            hit = best >= 0 and iou[i, best] > 0
+            row += f"    {iou[i, best]:4.2f}  {truth.names[best]}" if hit else "    0.00  -"
+        rows.append(row)
+    return "\n".join(rows)
+
+
+def summary(detections: Detections, truth: LabelledBoxes | None = None) -> str:
+    """How many boxes there are and, with a truth, how many of its objects they find."""
+    found = f"{len(detections)} boxes"
+    if truth is None:
+        return found
+    from dspdet3d_ros.learning.evaluation.metric import SceneResult, partners
+
+    result = SceneResult(
+        np.asarray(detections.boxes),
+        detections.scores,
+        detections.names,
+        np.asarray(truth.boxes),
+        truth.names,
+    )
+    partner = partners(result, FOUND_IOU)
+    hits = partner >= 0
+    right = sum(detections.names[i] == truth.names[partner[i]] for i in np.flatnonzero(hits))
+    # Where the source does not say what its objects are, no class can be right or wrong.
+    classes = "" if set(truth.names) <= {ANY_CLASS} else f" ({right} of them with the right class)"
+    return (
+        f"{found}: {hits.sum()} of {len(truth.names)} objects found at IoU {FOUND_IOU}{classes}, "
+        f"{(~hits).sum()} false boxes"
+    )
+
+
+def work_line(detections: Detections) -> str:
+    """What the result cost, in one line."""
+    stats = detections.stats
+    dropped = sum(cells.dropped for cells in stats.levels)
+    bound = f"; max_cells_per_level left out {dropped} cells" if dropped else ""
+    return (
+        f"{stats.points_used} of {stats.points_in} points, {stats.voxels} voxels, "
+        f"{stats.total_ms:.0f} ms on {stats.device} at pruning threshold {stats.pruning_threshold:g}{bound}"
+    )
+
+
+def pruning_table(runs: Sequence[Detections]) -> str:
+    """One row for each run at another pruning threshold: cells kept by level, milliseconds, boxes."""
+    levels = [cells.level for cells in runs[0].stats.levels]
+    names = "".join(f"{f'level {level}':>10}" for level in levels)
+    cells_head = "cells kept".center(10 * len(levels))
+    rows = [f"{'':>5}{cells_head}", f"{'tau':>5}{names}{'ms':>9}{'boxes':>8}"]
+    for run in runs:
+        kept = "".join(f"{cells.kept:10d}" for cells in run.stats.levels)
+        rows.append(f"{run.stats.pruning_threshold:5.2f}{kept}{run.stats.total_ms:9.0f}{len(run):8d}")
+    return "\n".join(rows)

@@ -1,0 +1,269 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.learning.datasets.scene import LabelledScene
+from dspdet3d_ros.learning.datasets.turning import visible_boxes
+from dspdet3d_ros.learning.training.config import TrainingConfig, load_training_config
+from dspdet3d_ros.learning.training.scenes import (
+    CropDataset,
+    TrainingScene,
+    augment,
+    crop,
+    thin,
+    training_scene,
+    turn,
+)
+
+CONFIG = TrainingConfig(iterations=4, batch_size=2, crop_size=1.5, points_per_scene=3000, yaw=3.14)
+
+
+def table(seed=0):
+    """A plane with three blocks of points on it."""
+    rng = np.random.default_rng(seed)
+    plane = np.column_stack([rng.uniform(-1, 1, (4000, 2)), rng.normal(0, 0.002, 4000)])
+    parts, inst = [plane], [np.zeros(4000, np.int32)]
+    for k, (x, y) in enumerate([(-0.5, 0), (0.1, 0.4), (0.6, -0.3)]):
+        parts.append(rng.uniform([x, y, 0], [x + 0.1, y + 0.2, 0.15], (500, 3)))
+        inst.append(np.full(500, k + 1, np.int32))
+    xyz, number = np.concatenate(parts).astype(np.float32), np.concatenate(inst)
+    boxes, _ = visible_boxes(xyz, number, 3)
+    return TrainingScene(xyz, number, boxes, np.array([4, 5, 6]))
+
+
+def holds_its_points(scene):
+    for k, (center, size) in enumerate(zip(scene.boxes[:, :3], scene.boxes[:, 3:], strict=True)):
+        inside = (np.abs(scene.xyz[scene.inst == k + 1] - center) <= size / 2 + 0.01).all(1)
+        assert inside.mean() > 0.9
+
+
+def test_visible_boxes_span_their_points():
+    scene = table()
+    assert scene.boxes[0] == pytest.approx([-0.45, 0.1, 0.075, 0.1, 0.2, 0.15], abs=0.01)
+    boxes, numbers = visible_boxes(scene.xyz[:10], np.zeros(10, np.int32), 2)
+    assert numbers.tolist() == [0, 0]
+    assert not boxes.any()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_boxes_hold_their_points_after_any_turn(seed):
+    turned = turn(table(), 3.14, np.random.default_rng(seed))
+    assert turned.labels.tolist() == [4, 5, 6]
+    holds_its_points(turned)
+
+
+def test_without_instances_turns_stay_small_and_boxes_keep_their_size():
+    scene = dataclasses.replace(table(), inst=None)
+    turned = turn(scene, 3.14, np.random.default_rng(1))
+    assert np.array_equal(turned.boxes[:, 3:], scene.boxes[:, 3:])
+    assert np.abs(turned.boxes - scene.boxes).max() < 0.05
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_crop_labels_whole_things_and_drops_the_points_of_cut_ones(seed):
+    scene = table()
+    part = crop(scene, 0.9, np.random.default_rng(seed))
+    assert 0 < len(part.xyz) < len(scene.xyz)
+    assert set(np.unique(part.inst)) <= set(range(len(part.boxes) + 1))
+    for k in range(len(part.boxes)):
+        assert (part.inst == k + 1).sum() >= 0.6 * 500
+    holds_its_points(part)
+
+
+def test_thinning_leaves_the_asked_number_in_random_order():
+    part = thin(table(), 100, np.random.default_rng(0))
+    assert len(part.xyz) == len(part.inst) == 100
+    assert len(set(part.inst[:50])) > 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_augmented_scenes_stay_labelled_scenes(seed):
+    scene = augment(table(), CONFIG, np.random.default_rng(seed), CONFIG.crop_size)
+    assert len(scene.xyz) <= CONFIG.points_per_scene
+    assert len(scene.boxes) == len(scene.labels) > 0
+    holds_its_points(scene)
+
+
+def test_a_batch_is_a_function_of_seed_iteration_and_rank():
+    def numbers(seed, iteration, rank):
+        batch = CropDataset([table(0), table(1)], CONFIG, seed, rank, recenter=True)[iteration]
+        return [float(part.double().sum()) for scene in batch for part in (scene.points, scene.boxes)]
+
+    assert numbers(1, 2, 0) == numbers(1, 2, 0)
+    assert len({tuple(numbers(*key)) for key in ((1, 2, 0), (2, 2, 0), (1, 3, 0), (1, 2, 1))}) == 4
+
+
+def test_a_pass_takes_every_scene_once_over_all_processes():
+    marked = [dataclasses.replace(table(i), labels=np.array([i, i, i])) for i in range(6)]
+    whole = TrainingConfig(iterations=2, batch_size=1, points_per_scene=20_000)
+    data = [CropDataset(marked, whole, 5, rank, 3, recenter=True) for rank in range(3)]
+    seen = [int(scene.labels[0]) for i in range(2) for part in data for scene in part[i]]
+    assert sorted(seen) == list(range(6))
+
+
+def test_scenes_with_more_things_are_drawn_more_often():
+    few, many = table(0), table(1)
+    few = dataclasses.replace(few, boxes=few.boxes[:1], labels=np.array([0]), inst=None)
+    many = dataclasses.replace(many, labels=np.array([1, 1, 1]), inst=None)
+    config = TrainingConfig(iterations=8, batch_size=50, points_per_scene=10, sampling="things")
+    data = CropDataset([few, many], config, 0, recenter=True)
+    drawn = [int(scene.labels[0]) for i in range(8) for scene in data[i]]
+    assert 0.65 < np.mean(drawn) < 0.85
+
+
+def test_sampling_by_classes_draws_rare_ones_as_often_and_crops_about_them():
+    common, rare = table(0), table(1)
+    common = dataclasses.replace(common, labels=np.array([0, 0, 0]))
+    rare = dataclasses.replace(rare, boxes=rare.boxes[:1], labels=np.array([1]), inst=np.where(rare.inst == 1, 1, 0))
+    config = TrainingConfig(iterations=4, batch_size=50, crop_size=0.3, points_per_scene=500, sampling="classes")
+    data = CropDataset([common] * 9 + [rare], config, 0, recenter=True)
+    drawn = [scene.labels.tolist() for i in range(4) for scene in data[i]]
+    assert 0.4 < np.mean([1 in labels for labels in drawn]) < 0.6
+
+
+def test_without_labelled_things_there_is_nothing_to_train():
+    empty = dataclasses.replace(table(), boxes=np.empty((0, 6)), labels=np.empty(0, int), inst=None)
+    with pytest.raises(InputError, match="labelled thing"):
+        CropDataset([empty], CONFIG, 0, recenter=True)
+
+
+def test_published_epochs_follow_from_the_number_of_scenes():
+    config = load_training_config("scannet_md40")
+    assert (config.epochs, config.repeat, config.learning_rate, config.weight_decay) == (12, 10, 1e-3, 1e-4)
+    # Two processes of 4 scenes: the published batch.
+    assert config.with_iterations(1201, 2).iterations == 12 * 1502
+    assert load_training_config("small").with_iterations(1201, 2).iterations == 5000
+
+
+def labelled(names, inst=None):
+    xyz = np.zeros((3, 3), np.float32)
+    return LabelledScene("one", "all", xyz, np.ones((len(names), 6), np.float32), names, inst)
+
+
+def test_class_names_become_the_indices_of_the_model():
+    scene = training_scene(labelled(("cup", "bowl")), ("bowl", "cup"))
+    assert scene.labels.tolist() == [1, 0]
+    assert scene.inst is None
+    with pytest.raises(InputError, match=r"one: class 'bowl' is not among the model's 1 classes"):
+        training_scene(labelled(("cup", "bowl")), ("cup",))
+
+
+def test_a_class_agnostic_model_learns_everything():
+    inst = np.array([0, 1, 2], np.int32)
+    scene = training_scene(labelled(("cup", "bowl"), inst), ("object",))
+    assert scene.labels.tolist() == [0, 0]
+    assert scene.inst is inst
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("schedule", "often"),
+        ("precision", "int8"),
+        ("sampling", "none"),
+        ("rate", 1),
+        ("iterations", -1),
+        ("iterations", 2.5),
+        ("batch_size", 0),
+        ("batch_size", 100),
+        ("learning_rate", -1),
+        ("learning_rate", "1e-3"),
+        ("freeze_norm", "no"),
+        ("crop_size", -1),
+        ("yaw", float("nan")),
+        ("keep_thresholds", [0.2]),
+        ("keep_thresholds", 0.2),
+        ("keep_thresholds", [0.6, 0.2]),
+        ("keep_thresholds", [0.2, 1.2]),
+        ("unpruned_share", 1.5),
+    ],
+)
+def test_an_unusable_recipe_is_refused(key, value):
+    with pytest.raises(InputError, match=rf"model small: training: {key}: .*; docs/training\.md"):
+        load_training_config("small", **{key: value})
+
+
+def model_file(folder, training):
+    path = folder / "mine.yaml"
+    path.write_text(f"model:\n  classes: [cup]\ntraining:{training}\n")
+    return str(path)
+
+
+def test_an_empty_recipe_is_the_published_one_and_lists_are_taken(tmp_path):
+    assert load_training_config(model_file(tmp_path, "  # nothing yet")) == TrainingConfig()
+    part = model_file(tmp_path, "\n  keep_thresholds: [0, 0.5]")
+    assert load_training_config(part).keep_thresholds == (0, 0.5)
+
+
+@pytest.mark.parametrize("training", [" 3", " [1, 2]", " crop_size"])
+def test_a_recipe_that_is_no_mapping_is_refused(tmp_path, training):
+    with pytest.raises(InputError, match=r"mine\.yaml: training: expected a mapping"):
+        load_training_config(model_file(tmp_path, training))
+
+
+def test_crops_draw_their_own_pruning_and_those_without_any_are_smaller():
+    pruning = {"keep_thresholds": (0.2, 0.6), "unpruned_share": 0.5, "unpruned_crop": 0.5}
+    config = dataclasses.replace(CONFIG, **pruning, iterations=10)
+    crops = [crop for i in range(10) for crop in CropDataset([table()], config, seed=1, recenter=True)[i]]
+    extents = {True: [], False: []}
+    for one in crops:
+        tau = float(one.keep_threshold)
+        assert tau == 0 or 0.2 <= tau <= 0.6
+        extents[tau == 0].append(float((one.points.amax(0) - one.points.amin(0))[:2].max()))
+    assert max(extents[True]) < 0.6 < max(extents[False])
+    assert len({float(one.keep_threshold) for one in crops}) > 2
+
+
+def long_table(inst=True):
+    """One table of 6 m, in points of its own or not."""
+    rng = np.random.default_rng(0)
+    xyz = (rng.uniform(-0.5, 0.5, (4000, 3)) * (6, 1, 0.02)).astype(np.float32)
+    of = np.ones(4000, np.int32) if inst else None
+    return TrainingScene(xyz, of, np.float32([[0, 0, 0, 6, 1, 0.02]]), np.array([0]))
+
+
+@pytest.mark.parametrize(
+    ("key", "settings"),
+    [
+        ("crop_size", {"crop_size": 2}),
+        ("unpruned_crop", {"crop_size": 0, "unpruned_crop": 2, "unpruned_share": 1}),
+    ],
+)
+def test_crops_too_small_for_anything_are_refused_by_the_key_that_says_their_size(key, settings):
+    data = CropDataset([long_table()], TrainingConfig(iterations=1, **settings), 0, recenter=True)
+    with pytest.raises(InputError, match=f"^{key}: none of 100 crops of 2 m .*; raise {key}"):
+        data[0]
+    assert len(CropDataset([long_table()], TrainingConfig(iterations=1, crop_size=14), 0, recenter=True)[0]) == 4
+
+
+def test_scenes_whose_things_have_too_few_points_are_refused():
+    scene = table()
+    few = dataclasses.replace(scene, xyz=scene.xyz[::100], inst=scene.inst[::100])
+    with pytest.raises(InputError, match=r"training scenes: .* at least 12 points; label"):
+        CropDataset([few], TrainingConfig(iterations=1), 0, recenter=True)[0]
+
+
+def test_a_crop_without_points_is_replaced_by_another():
+    # The box's middle is in every crop, what was seen of the thing in few.
+    seen = long_table(inst=False)
+    seen = dataclasses.replace(seen, xyz=seen.xyz[np.abs(seen.xyz[:, 0]) > 0.7])
+    config = TrainingConfig(iterations=10, batch_size=4, crop_size=1.2)
+    data = CropDataset([seen], config, 0, recenter=True)
+    assert all(len(crop.points) and len(crop.boxes) for i in range(10) for crop in data[i])
+
+
+@pytest.mark.parametrize("recenter", [True, False])
+def test_crops_are_moved_to_the_origin_only_where_the_detector_moves_clouds(recenter):
+    near, offset = table(), np.float32([20, 0, 3, 0, 0, 0])
+    far = dataclasses.replace(near, xyz=near.xyz + offset[:3], boxes=near.boxes + offset)
+    config = TrainingConfig(iterations=1, batch_size=20, points_per_scene=500)
+    crops = CropDataset([far], config, 0, recenter=recenter)[0]
+    lows = np.array([crop.points.amin(0).numpy() for crop in crops])
+    if recenter:
+        assert np.abs(lows[:, 2]).max() < 0.6
+    else:
+        # Scaled by 0.9 to 1.1 about the origin and shifted by some decimetres.
+        assert lows[:, 2].min() > 2
+        assert 16 < abs(float(crops[0].boxes[0, 0])) < 24

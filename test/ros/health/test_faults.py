@@ -1,0 +1,56 @@
+"""Bad clouds are told at once, then rarely, and again after a good one."""
+
+import pytest
+
+from dspdet3d_ros.ros.health.faults import REPEAT_S, Fault, FaultLog
+
+
+class Recorder:
+    """Takes log lines as a node's logger does, and is a clock that stands until it is moved."""
+
+    def __init__(self):
+        self.warnings, self.infos, self.now = [], [], 100.0
+        self.warning, self.info = self.warnings.append, self.infos.append
+        self.errors = []
+        self.error = self.errors.append
+
+    def __call__(self):
+        return self.now
+
+
+def test_a_kind_is_told_once_until_some_time_has_passed():
+    recorder = Recorder()
+    log = FaultLog(recorder, recorder)
+    for _ in range(10):
+        log.report(Fault("sizes", "data has 3 bytes"))
+    assert len(recorder.warnings) == 1
+    assert "data has 3 bytes" in recorder.warnings[0]
+    log.report(Fault("fields", "no field 'x'"))
+    assert len(recorder.warnings) == 2
+    recorder.now += REPEAT_S
+    log.report(Fault("sizes", "data has 3 bytes"))
+    assert "sizes, 11 so far" in recorder.warnings[2]
+    assert log.counts == {"sizes": 11, "fields": 1}
+
+
+def test_a_good_cloud_ends_the_silence_and_is_told_only_after_bad_ones():
+    recorder = Recorder()
+    log = FaultLog(recorder, recorder)
+    log.good()
+    assert recorder.infos == []
+    log.report(Fault("sizes", "a"))
+    log.report(Fault("sizes", "a"))
+    log.good()
+    log.good()
+    assert len(recorder.infos) == 1
+    assert "after 2" in recorder.infos[0]
+    log.report(Fault("sizes", "a"))
+    assert len(recorder.warnings) == 2
+
+
+def test_faults_of_both_severities_are_told_by_a_real_logger():
+    rclpy_logging = pytest.importorskip("rclpy.logging", reason="ROS 2 is not installed")
+    log = FaultLog(rclpy_logging.get_logger("faults"))
+    for kind in ("sizes", "memory", "fields", "boxes"):
+        log.report(Fault(kind, "a"))
+    assert log.counts == {"sizes": 1, "memory": 1, "fields": 1, "boxes": 1}

@@ -1,0 +1,115 @@
+"""The player as a process publishes its cloud again and again, also for those who come later."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+
+from node_process import DOMAIN, WAIT_S, Process, Remote
+from sensor_msgs.msg import PointCloud2
+
+from dspdet3d_ros.clouds.pointcloud2 import decode
+from dspdet3d_ros.ros.interface.qos import LATCHED
+from dspdet3d_ros.ros.interface.topics import STATS
+
+PLAYER = str(Path(__file__).resolve().parents[3] / "scripts" / "executables" / "cloud_player")
+
+
+def play(*arguments):
+    """Starts the player with ROS arguments."""
+    return subprocess.Popen(
+        [sys.executable, PLAYER, "--ros-args", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "ROS_DOMAIN_ID": str(DOMAIN), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"},
+    )
+
+
+def end(player):
+    """Ends the player as Ctrl-C does; its status and what it wrote."""
+    player.send_signal(signal.SIGINT)
+    try:
+        _, log = player.communicate(timeout=WAIT_S)
+    finally:
+        player.kill()
+    return player.returncode, log
+
+
+@pytest.fixture
+def remote():
+    remote = Remote()
+    yield remote
+    remote.close()
+
+
+@pytest.fixture
+def file(tmp_path, points):
+    rgb = np.random.default_rng(0).integers(0, 256, points.shape, dtype=np.uint8)
+    np.savez(tmp_path / "cloud.npz", xyz=points, rgb=rgb)
+    return tmp_path / "cloud.npz"
+
+
+def test_a_cloud_of_a_file_comes_again_and_again_under_new_stamps(remote, file, points):
+    player = play("-p", f"cloud:={file}", "-p", "frame_id:=odom", "-p", "period_s:=1", "-r", "__ns:=/a")
+    received = []
+    before = remote.node.get_clock().now().nanoseconds
+    remote.node.create_subscription(PointCloud2, "/a/cloud_player/output/points", received.append, LATCHED)
+    remote.until(lambda: len(received) >= 3, "three clouds")
+    status, log = end(player)
+    assert status == 0, log
+    assert "Traceback" not in log
+    assert f"publishing {file} (3000 points, frame 'odom') on /a/cloud_player/output/points every 1 s" in log
+    stamps = [message.header.stamp.sec * 10**9 + message.header.stamp.nanosec for message in received]
+    assert before < stamps[0] < stamps[1] < stamps[2]
+    for message in received:
+        assert message.header.frame_id == "odom"
+        cloud = decode(message, with_rgb=True)
+        np.testing.assert_array_equal(cloud.xyz, points)
+        np.testing.assert_array_equal(cloud.rgb, np.load(file)["rgb"])
+
+
+def test_who_comes_late_gets_the_cloud_that_was_published_and_the_detector_answers_it(remote, tiny, file):
+    player = play("-p", f"cloud:={file}", "-p", "period_s:=86400", "-r", "~/output/points:=/dspdet3d/input/points")
+    remote.until(lambda: remote.node.count_publishers("/dspdet3d/input/points") == 2, "the player")
+    # It has published by now; the only cloud there will be is the latched one.
+    latched = {"input_reliability": "reliable", "input_durability": "transient_local"}
+    detector = Process(tiny, autostart="false", **latched)
+    try:
+        remote.until(lambda: remote.node.count_publishers("/dspdet3d/transition_event"), "the detector")
+        assert remote.change("configure")
+        remote.until(lambda: remote.node.count_publishers("/dspdet3d/output/stats"), "its outputs")
+        for _ in range(10):
+            assert remote.change("activate")
+            again = time.monotonic() + 3
+            remote.until(lambda again=again: remote.received[STATS] or time.monotonic() > again, "an answer")
+            if remote.received[STATS]:
+                break
+            # The cloud came before the detector knew that somebody listens; a new subscription gets it again.
+            assert remote.change("deactivate")
+        assert remote.received[STATS][0].points_in == 3000
+    finally:
+        detector.close()
+        status, log = end(player)
+    assert status == 0, log
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["cloud:=/no/such.ply"], "/no/such.ply: no such file; check the path"),
+        (["period_s:=0"], "parameter period_s is 0.0; expected 0.01..86400"),
+        (["period_s:=soon"], "parameter period_s is 'soon'; expected a number"),
+    ],
+)
+def test_what_cannot_be_published_is_said_in_one_line(arguments, text):
+    player = play(*[word for argument in arguments for word in ("-p", argument)])
+    _, log = player.communicate(timeout=WAIT_S)
+    assert (player.returncode, log) == (1, f"cloud_player: {text}\n")

@@ -1,0 +1,87 @@
+"""`dspdet3d benchmark` writes figures that belong together; how fast anything is, is never asserted."""
+
+import json
+
+import pytest
+import torch
+
+from dspdet3d_ros.cli import main
+from dspdet3d_ros.tools.benchmark import ceiling
+
+STAGES = ["decode", "points", "voxelise", "backbone", "level3", "level2", "level1", "level0", "postprocess"]
+
+
+@pytest.fixture(autouse=True)
+def short_ceiling(monkeypatch):
+    monkeypatch.setattr(ceiling, "_SECONDS", 0.0)
+    monkeypatch.setattr(ceiling, "_TALL_ROWS", 1024)
+
+
+def benchmark(tmp_path, checkpoint, cloud, *more):
+    out = tmp_path / "figures.json"
+    arguments = ["--checkpoint", str(checkpoint), "--device", "cpu", "--scene", str(cloud), "--tau", "0.5"]
+    rounds = ["--rounds", "2", "--warmup", "0", "--json", str(out)]
+    assert main(["benchmark", *arguments, *rounds, *more]) == 0
+    return json.loads(out.read_text())
+
+
+def test_figures_belong_together_and_threads_are_left_as_found(tmp_path, tiny_checkpoint, tiny_cloud, capsys):
+    before = torch.get_num_threads()
+    values = benchmark(tmp_path, tiny_checkpoint, tiny_cloud, "--threads", "1")
+    assert torch.get_num_threads() == before
+    assert values["machine"]["threads"] == 1
+    assert values["scene"]["points"] == 3000 >= values["scene"]["voxels"] > 0
+    engine = values["engines"]["torch"]
+    assert list(engine["stages"]) == STAGES
+    for times in [*engine["stages"].values(), engine["network_ms"], engine["total_ms"], engine["maps_ms"]]:
+        assert 0 <= times["least"] <= times["median"] <= times["p90"]
+    # Of two runs the median is the mean, so that medians add up.
+    stages = sum(times["median"] for times in engine["stages"].values())
+    assert stages == pytest.approx(engine["total_ms"]["median"], rel=0.01)
+    assert engine["network_ms"]["median"] < engine["total_ms"]["median"]
+    assert 0 < engine["memory"]["before_mb"] <= engine["memory"]["peak_mb"]
+    work = values["work"]
+    assert sum(stage["multiply_adds"] for stage in work["stages"].values()) == work["network"]["multiply_adds"]
+    rate = 2 * work["network"]["multiply_adds"] / engine["network_ms"]["median"] / 1e6
+    assert work["network"]["gflops"] == pytest.approx(rate)
+    for ceiling_ in values["ceiling"].values():
+        assert ceiling_["gflops"] == max(product["gflops"] for product in ceiling_["products"])
+    table = capsys.readouterr().out
+    assert all(name in table for name in ("backbone", "level0", "post-processing", "kernel maps", "torch.mm"))
+
+
+def test_another_engine_is_compared_on_the_same_cells(tmp_path, tiny_checkpoint, tiny_cloud):
+    pytest.importorskip("MinkowskiEngineBackend", reason="MinkowskiEngine is not installed")
+    values = benchmark(tmp_path, tiny_checkpoint, tiny_cloud, "--against", "minkowski", "--no-memory")
+    medians = {name: engine["network_ms"]["median"] for name, engine in values["engines"].items()}
+    assert values["speedup"] == pytest.approx(medians["minkowski"] / medians["torch"])
+    assert values["agreement"]["alike"] == values["agreement"]["boxes"] > 0
+    assert "memory" not in values["engines"]["torch"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--tau", "nan"], "--tau: expected a number in 0..1"),
+        (["--rounds", "0"], "--rounds: expected at least 1"),
+        (["--threads", "0"], "--threads: expected at least 1"),
+        (["--scene", "hall:3"], "--scene: expected demo"),
+        (["--scene", "room:x"], "--scene: expected demo"),
+        (["--against", "torch"], "--against: torch is what is measured; name another engine"),
+    ],
+)
+def test_bad_arguments_are_refused_in_one_line(arguments, said, capsys):
+    assert main(["benchmark", "--no-memory", *arguments]) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_kernels_are_measured_on_cuda_only_and_tabled(tmp_path, tiny_checkpoint, tiny_cloud, capsys):
+    arguments = ["--checkpoint", str(tiny_checkpoint), "--scene", str(tiny_cloud), "--kernels"]
+    assert main(["benchmark", "--device", "cpu", *arguments]) == 1
+    assert "expected a CUDA device, got cpu" in capsys.readouterr().err
+    if not torch.cuda.is_available():
+        pytest.skip("the kernels themselves need a CUDA device")
+    assert main(["benchmark", "--device", "cuda", *arguments]) == 0
+    assert "transposed" in capsys.readouterr().out

@@ -1,0 +1,59 @@
+"""Equality with the original code on MinkowskiEngine, and that the comparison can fail."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dspdet3d_ros.cli import main
+from dspdet3d_ros.sparse import TorchEngine
+from dspdet3d_ros.tools.verification.network import verify_forward, verify_training
+from dspdet3d_ros.tools.verification.operations import verify_operations
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "oracle"
+CPU = torch.device("cpu")
+
+
+def failures(checks):
+    checks = list(checks)
+    assert checks
+    return [str(check) for check in checks if not check.passed]
+
+
+def test_operations_equal_the_original():
+    assert failures(verify_operations(FIXTURES / "ops.npz", TorchEngine(), CPU)) == []
+
+
+def test_network_equals_the_original_at_every_threshold():
+    assert failures(verify_forward(FIXTURES / "e2e.npz", TorchEngine(), CPU)) == []
+
+
+def test_losses_and_gradients_equal_the_original():
+    assert failures(verify_training(FIXTURES / "train.npz", TorchEngine(), CPU)) == []
+
+
+def test_a_wrong_number_fails_the_command(tmp_path, capsys):
+    with np.load(FIXTURES / "ops.npz") as file:
+        arrays = {name: file[name] for name in file.files if name.startswith("conv_k3_s1/")}
+    arrays["conv_k3_s1/out_feats"][0, 0] += 1
+    np.savez(tmp_path / "ops.npz", **arrays)
+    assert main(["verify", str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "FAIL  ops conv_k3_s1 output" in out
+    assert "3 passed, 1 failed" in out
+
+
+def test_a_right_file_passes_the_command(tmp_path, capsys):
+    shutil.copy(FIXTURES / "ops.npz", tmp_path)
+    assert main(["verify", str(tmp_path)]) == 0
+    assert " 0 failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [None, b"no archive"])
+def test_a_folder_without_usable_files_is_named(tmp_path, capsys, content):
+    if content is not None:
+        (tmp_path / "ops_1.npz").write_bytes(content)
+    assert main(["verify", str(tmp_path)]) == 1
+    assert str(tmp_path) in capsys.readouterr().err
