@@ -81,19 +81,22 @@ def shortlist(scores: Tensor, settings: DetectionSettings, config: ModelConfig) 
     """
     if not len(scores):
         return Shortlist()
-    place = int(scores.argmax())
+    best = int(scores.argmax())
     over = scores > settings.score_threshold
     return Shortlist(
         predictions=len(scores),
-        best_score=float(scores.flatten()[place]),
-        best_class=config.classes[place % len(config.classes)],
+        best_score=float(scores.flatten()[best]),
+        best_class=config.classes[best % len(config.classes)],
         over_threshold=int(over.any(1).sum()),
-        of_wanted_classes=int((over & _wanted(settings, config)).any(1).sum()),
+        of_wanted_classes=int((over & _reported(scores, settings, config)).any(1).sum()),
     )
 
 
 def select_boxes(boxes: Tensor, scores: Tensor, settings: DetectionSettings, config: ModelConfig) -> Selection:
-    """Score threshold, class filter and suppression of duplicates.
+    """Score threshold, class filter and suppression of duplicates, in this order.
+
+    The class filter never changes the name or the scores of a box: it leaves boxes out. Boxes that it leaves out
+    suppress no others.
 
     Args:
         boxes: (N, 6) metres.
@@ -107,25 +110,31 @@ def select_boxes(boxes: Tensor, scores: Tensor, settings: DetectionSettings, con
     # What follows is sequential and asks for numbers all the time: on the host.
     iou = iou_matrix(boxes, boxes, config.nms_overlap).cpu()
     boxes, scores = boxes.cpu(), scores.cpu()
-    listed = shortlist(scores, settings, config)
-    if settings.class_filter:
-        scores = torch.where(_wanted(settings, config), scores, -1.0)
+    candidates = torch.where(_reported(scores, settings, config), scores, -1.0)
     if config.nms_across_classes:
-        rows, labels = _one_box_an_object(scores, iou, settings)
+        rows, labels = _one_box_an_object(candidates, iou, settings)
     else:
-        rows, labels = _boxes_by_class(scores, iou, settings)
+        rows, labels = _boxes_by_class(candidates, iou, settings)
     chosen = scores[rows, labels]
     order = torch.argsort(chosen, descending=True, stable=True)[: settings.max_detections]
     rows = rows[order]
     class_scores = None
     if config.nms_across_classes:
         class_scores = torch.where(scores[rows] > settings.score_threshold, scores[rows], 0.0)
-    return Selection(boxes[rows], chosen[order], labels[order], class_scores, listed)
+    return Selection(boxes[rows], chosen[order], labels[order], class_scores, shortlist(scores, settings, config))
 
 
-def _wanted(settings: DetectionSettings, config: ModelConfig) -> Tensor:
-    """(n_classes,) which classes the filter lets pass."""
-    return torch.tensor([not settings.class_filter or name in settings.class_filter for name in config.classes])
+def _reported(scores: Tensor, settings: DetectionSettings, config: ModelConfig) -> Tensor:
+    """(N, n_classes) mask: the classes that each prediction may be reported as.
+
+    Where classes suppress each other, a prediction has one name, that of its best class, whatever the filter is.
+    """
+    names = torch.ones_like(scores, dtype=torch.bool)
+    if config.nms_across_classes:
+        names = torch.zeros_like(names).scatter(1, scores.argmax(1, keepdim=True), True)
+    if settings.class_filter:
+        names &= torch.tensor([name in settings.class_filter for name in config.classes])
+    return names
 
 
 def _one_box_an_object(scores: Tensor, iou: Tensor, settings: DetectionSettings) -> tuple[Tensor, Tensor]:

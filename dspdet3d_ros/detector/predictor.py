@@ -13,11 +13,10 @@ import torch
 from dspdet3d_ros import defaults
 from dspdet3d_ros.detector.checkpoint import load_weights, read_checkpoint, sha256, trained_model
 from dspdet3d_ros.detector.config import ModelConfig, load_model_config
-from dspdet3d_ros.detector.device_points import prepare
 from dspdet3d_ros.detector.head import LEVELS, LevelOutput, threshold_pruner
-from dspdet3d_ros.detector.network import DSPDet3D, voxelise
-from dspdet3d_ros.detector.points import as_points, training_origin, usable_points
+from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.detector.postprocess import Selection, best_cells, select_boxes
+from dspdet3d_ros.detector.preprocess import UsablePoints, as_points, thinned, usable_points, voxelise
 from dspdet3d_ros.detector.released import released_config
 from dspdet3d_ros.detector.result import Detections, DetectionSettings, DetectionStats, LevelCells
 from dspdet3d_ros.detector.stopwatch import Stopwatch
@@ -37,9 +36,9 @@ class Detector:
         device: where it runs.
         model_name: what the model is called in messages.
         checkpoint_sha256: hash of the weight file.
-        max_points: clouds with more points are thinned evenly.
-        max_voxels: clouds that fill more voxels have them thinned evenly.
-        recenter: move clouds to the origin that the network was trained at, and the boxes back.
+        max_points: clouds with more points are thinned to so many.
+        max_voxels: clouds that fill more voxels are thinned to so many.
+        recenter: give the network heights above the ground and places near the middle of the cloud, as in training.
     """
 
     def __init__(
@@ -160,7 +159,8 @@ class Detector:
         """Finds boxes in a cloud.
 
         Args:
-            xyz: (N, 3) metres, gravity along -z; points that are not finite are left out.
+            xyz: (N, 3) metres, gravity along -z. Points are left out that are not finite, or so far from most others
+                that voxels between them cannot be numbered (2.6 km at 1 cm); see `usable_points`.
             settings: thresholds; the model's own when not given.
             lap: called with a stage's name when the stage is done; the time that it takes counts.
 
@@ -168,18 +168,19 @@ class Detector:
             The boxes, in the frame of `xyz`.
 
         Raises:
-            InputError: `xyz` is no (N, 3) array, or reaches further than voxels can be numbered.
+            InputError: `xyz` is no (N, 3) array of numbers.
         """
         settings = settings or self.default_settings()
         xyz = as_points(xyz)
         watch = Stopwatch(self._device, lap)
-        points, origin = self._local_points(xyz)
+        points = usable_points(xyz, self._device, self.config.voxel_size, self.max_points, self.recenter)
         watch.lap("points")
         voxels, outputs, found, not_finite = self._find(points, settings, watch)
         stats = DetectionStats(
             pruning_threshold=settings.pruning_threshold,
             points_in=len(xyz),
-            points_used=len(points),
+            points_used=len(points.xyz),
+            points_out_of_range=points.out_of_range,
             voxels=voxels,
             levels=_level_cells(outputs),
             stage_ms=watch.laps_ms,
@@ -189,29 +190,26 @@ class Detector:
             not_finite=not_finite,
             shortlist=found.shortlist,
         )
-        boxes = found.boxes.numpy().astype(np.float64) + np.concatenate([origin.cpu().numpy(), np.zeros(3)])
+        boxes = found.boxes.numpy().astype(np.float64) + np.concatenate([points.origin, np.zeros(3)])
         class_scores = None if found.class_scores is None else found.class_scores.numpy()
         return Detections(boxes, found.scores.numpy(), found.labels.numpy(), self.class_names, stats, class_scores)
 
-    def _local_points(self, xyz: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """(M, 3) float32 usable points about the origin and (3,) float64 the origin, on the device."""
-        if self._device.type == "cuda":
-            return prepare(xyz, self._device, self.max_points, self.recenter)
-        points = usable_points(xyz, self.max_points)
-        origin = training_origin(points) if self.recenter and len(points) else np.zeros(3)
-        return torch.from_numpy((points - origin).astype(np.float32)), torch.from_numpy(origin)
-
     def _find(
-        self, points: torch.Tensor, settings: DetectionSettings, watch: Stopwatch
+        self, points: UsablePoints, settings: DetectionSettings, watch: Stopwatch
     ) -> tuple[int, list[LevelOutput], Selection, int]:
-        """Number of voxels, head outputs, what is selected of them about the training origin, and `not_finite`."""
-        if not len(points):
+        """Number of voxels, head outputs, what is selected of them about the origin, and `not_finite`."""
+        if not len(points.xyz):
             nothing = select_boxes(torch.empty(0, 6), torch.empty(0, len(self.class_names)), settings, self.config)
             return 0, [], nothing, 0
         with torch.inference_mode():
-            voxels = voxelise(points, self.config.voxel_size, self._engine, plan_invariant=self.config.plan_invariant)
-            if len(voxels) > self.max_voxels:
-                voxels = voxels.select(evenly_spaced(len(voxels), self.max_voxels, self._device))
+            voxels = voxelise(
+                points.xyz,
+                self.config.voxel_size,
+                self._engine,
+                plan_invariant=self.config.plan_invariant,
+                above_ground=self.recenter,
+            )
+            voxels = thinned(voxels, self.max_voxels, points.anchor)
             watch.lap("voxelise")
             prune = threshold_pruner(settings.pruning_threshold)
             outputs = self._network(voxels, prune, lap=watch.lap, max_cells=settings.max_cells_per_level)
@@ -237,13 +235,6 @@ def synthetic_room(count: int) -> np.ndarray:
     points[side, 1] = 0
     points[table] = points[table] * (0.3, 0.25, 0) + (2, 1.5, 0.75)
     return points.astype(np.float32)
-
-
-def evenly_spaced(count: int, most: int, device: torch.device) -> torch.Tensor:
-    """(count,) mask with `most` true entries, spread evenly."""
-    mask = torch.zeros(count, dtype=torch.bool, device=device)
-    mask[torch.arange(most, device=device) * count // most] = True
-    return mask
 
 
 def choose_device(device: str) -> torch.device:

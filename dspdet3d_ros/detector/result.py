@@ -21,7 +21,7 @@ class DetectionSettings:
         max_detections: the number of best boxes kept at the most.
         max_cells_per_level: the most cells that a level is refined to; where τ would keep more, the cells of the best
             keep scores stay. It bounds time and memory whatever τ is.
-        class_filter: class names to report; empty means all of them.
+        class_filter: class names to report; empty means all of them. It leaves boxes out and renames none.
     """
 
     pruning_threshold: float
@@ -58,7 +58,7 @@ class Shortlist:
         best_score: the largest score of any class, 0..1; 0 where there are no predictions.
         best_class: the name of its class; empty where there are no predictions.
         over_threshold: predictions that exceed the score threshold for any class.
-        of_wanted_classes: predictions that exceed it for a class that the class filter lets pass.
+        of_wanted_classes: predictions that exceed it for a class that they are named and the class filter has.
     """
 
     predictions: int = 0
@@ -75,13 +75,14 @@ class DetectionStats:
     Attributes:
         pruning_threshold: the τ that was used.
         points_in: points given, finite or not.
-        points_used: points that went into the voxels (finite, within the limits).
+        points_used: points that went into the voxels: finite, in range, and within the limit on their number.
         voxels: occupied voxels.
         levels: cells per level, coarse (3) to fine (0); levels that pruning emptied have zeros.
         stage_ms: wall milliseconds by stage, in order of execution.
         total_ms: wall milliseconds from points to boxes.
         device: "cpu" or "cuda:0".
         backend: name of the sparse engine.
+        points_out_of_range: finite points left out because they are too far from most others (`usable_points`).
         not_finite: predictions left out because they were not finite, or their boxes without volume or too large for
             float32, of all the cells of all levels. More than 0 means that weights or features have overflowed.
         shortlist: what became of the predictions. Messages do not carry it: the node explains with it why no box is
@@ -97,6 +98,7 @@ class DetectionStats:
     total_ms: float
     device: str
     backend: str
+    points_out_of_range: int = 0
     not_finite: int = 0
     shortlist: Shortlist = Shortlist()
 

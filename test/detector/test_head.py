@@ -2,7 +2,8 @@ import torch
 
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.head import keep_probability, threshold_pruner
-from dspdet3d_ros.detector.network import DSPDet3D, voxelise
+from dspdet3d_ros.detector.network import DSPDet3D
+from dspdet3d_ros.detector.preprocess import voxelise
 from dspdet3d_ros.sparse import TorchEngine
 
 CONFIG = ModelConfig(classes=("cup", "bowl"), widths=(8, 8, 8, 8), blocks=(1, 1, 1, 1), head_width=8)

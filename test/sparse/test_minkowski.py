@@ -19,7 +19,8 @@ from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.detector.checkpoint import save_checkpoint
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.head import keep_probability
-from dspdet3d_ros.detector.network import DSPDet3D, voxelise
+from dspdet3d_ros.detector.network import DSPDet3D
+from dspdet3d_ros.detector.preprocess import voxelise
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse import CoordinateSet, TorchEngine, make_engine
 from dspdet3d_ros.sparse.convolution import Epilogue

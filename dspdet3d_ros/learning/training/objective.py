@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from dspdet3d_ros.detector.head import LEVEL_OF_STRIDE, LevelOutput, Limiter, Pruner, keep_probability
-from dspdet3d_ros.detector.network import DSPDet3D, voxelise
+from dspdet3d_ros.detector.network import DSPDet3D
+from dspdet3d_ros.detector.preprocess import voxelise
 from dspdet3d_ros.learning.training.config import TrainingConfig
 from dspdet3d_ros.learning.training.losses import diou_loss, focal_loss
 from dspdet3d_ros.learning.training.targets import assign_boxes, box_levels, cell_size, keep_mask, positions

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from dspdet3d_ros import geometry
-from dspdet3d_ros.detector.points import training_origin
+from dspdet3d_ros.detector.preprocess import training_origin
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.learning.datasets.scene import ANY_CLASS, LabelledScene
 from dspdet3d_ros.learning.datasets.turning import LEAST_POINTS, measured

@@ -6,7 +6,7 @@ import torch
 
 from dspdet3d_ros.detector.checkpoint import read_checkpoint, save_checkpoint
 from dspdet3d_ros.detector.config import ModelConfig
-from dspdet3d_ros.detector.network import voxelise
+from dspdet3d_ros.detector.preprocess import voxelise
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.learning.datasets.turning import visible_boxes
 from dspdet3d_ros.learning.training.config import TrainingConfig

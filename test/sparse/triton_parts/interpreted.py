@@ -8,7 +8,8 @@ import torch
 from random_cells import cells_of, outputs_of
 
 from dspdet3d_ros.detector.config import ModelConfig
-from dspdet3d_ros.detector.network import DSPDet3D, voxelise
+from dspdet3d_ros.detector.network import DSPDet3D
+from dspdet3d_ros.detector.preprocess import voxelise
 from dspdet3d_ros.sparse import TorchEngine
 from dspdet3d_ros.sparse.convolution import Epilogue
 from dspdet3d_ros.sparse.kernel_map import kernel_map
