@@ -4,32 +4,35 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# Metres. Georeferenced coordinates reach 1e7; of numbers whose bytes are swapped, four in five lie outside.
+# Metres. Georeferenced coordinates reach 1e7; most numbers whose bytes are swapped lie outside.
 LEAST, MOST = 1e-6, 1e8
-# Fewer numbers prove nothing.
+# Fewer different numbers prove nothing.
 FEWEST = 8
+MAJORITY = 9
 
 
 def looks_swapped(columns: Sequence[np.ndarray]) -> bool:
     """Whether coordinates make sense only if their bytes are taken in the opposite order.
 
-    True if most of them have a magnitude outside `LEAST`..`MOST` as they are, and at most one in ten with the bytes
-    swapped. Zeros and values that are not finite do not count. No cloud in metres is like that, whatever its origin.
+    Counted are the different numbers whose magnitude is within `LEAST`..`MOST` in one of the two orders only. A cloud
+    in metres has hardly any that are plausible with swapped bytes only, wherever its origin is.
 
     Args:
         columns: samples of x, y and z, (K,) each, of the type they are said to have.
     """
-    plausible, total = _plausible(columns)
-    if 2 * plausible >= total:
-        return False
-    plausible, total = _plausible([column.byteswap() for column in columns])
-    return total >= FEWEST and 10 * plausible >= 9 * total
-
-
-def _plausible(columns: Sequence[np.ndarray]) -> tuple[int, int]:
-    """How many numbers are of a plausible magnitude, and of how many: zeros and non-finite ones are left out."""
-    # A signalling NaN is left out as the others are.
+    # A signalling NaN is implausible as the others are.
     with np.errstate(invalid="ignore"):
-        sizes = np.abs(np.concatenate([column.astype(np.float64) for column in columns]))
-    sizes = sizes[np.isfinite(sizes) & (sizes > 0)]
-    return int(((sizes >= LEAST) & (sizes <= MOST)).sum()), len(sizes)
+        numbers, first = np.unique(_joined(columns), return_index=True)
+        swapped = _joined([column.byteswap() for column in columns])[first]
+    as_said, as_swapped = _plausible(numbers), _plausible(swapped)
+    proof = int((as_swapped & ~as_said).sum())
+    return proof >= FEWEST and proof >= MAJORITY * int((as_said & ~as_swapped).sum())
+
+
+def _joined(columns: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([column.astype(np.float64) for column in columns])
+
+
+def _plausible(numbers: np.ndarray) -> np.ndarray:
+    sizes = np.abs(numbers)
+    return (sizes >= LEAST) & (sizes <= MOST)

@@ -10,7 +10,7 @@ from dspdet3d_ros.clouds.point_fields import DATATYPES, FLOAT32, INT32, UINT32, 
 from dspdet3d_ros.clouds.remarks import Remark
 
 PACKED = ("rgb", "rgba")
-EXPECTED = "expected one packed 'rgb' (UINT32 or FLOAT32), or r, g and b as UINT8 or FLOAT32"
+REMEDY = "publish one packed 'rgb' (UINT32 or FLOAT32) or r, g and b as UINT8 or FLOAT32"
 
 #: Gives the (N,) values of a field by its byte offset and its type, which has no byte order of its own.
 Column = Callable[[int, np.dtype], np.ndarray]
@@ -50,7 +50,7 @@ def read_colours(message: Any, column: Column) -> tuple[np.ndarray | None, Remar
         fault = f"fields {', '.join(names)} hold values that are no colours, such as NaN or numbers beyond 255"
     if fault is None:
         return None, None
-    return None, Remark("colours", f"{fault}, {EXPECTED}: the points of the objects are published without colours")
+    return None, Remark("colours", f"{fault}: the points are read without colours; {REMEDY}")
 
 
 def _is_single(message: Any, field: Any) -> bool:
