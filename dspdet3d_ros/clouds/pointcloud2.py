@@ -128,7 +128,7 @@ def check(message: Any) -> CloudLayout:
     """
     width, height = int(message.width), int(message.height)
     if width == 0 or height == 0:
-        return CloudLayout()
+        return CloudLayout(remarks=_no_points_remarks(message))
     fields = [_coordinate_field(message.fields, axis) for axis in AXES]
     _check_point(message, fields)
     row_step, row_remark = _row_step(message, width, height)
@@ -161,7 +161,7 @@ def decode(message: Any, with_rgb: bool = False) -> DecodedCloud:
     layout = check(message)
     if layout.points == 0:
         rgb = read_colours(message, lambda _, dtype: np.empty(0, dtype))[0] if with_rgb else None
-        return DecodedCloud(np.empty((0, 3), np.float32), points_in=0, rgb=rgb)
+        return DecodedCloud(np.empty((0, 3), np.float32), 0, rgb, layout.remarks)
     data = np.frombuffer(message.data, np.uint8)
     layout = _in_plausible_order(layout, data)
     xyz = np.empty((layout.points, 3), point_type(*layout.dtypes))
@@ -253,6 +253,20 @@ def _row_step(message: Any, width: int, height: int) -> tuple[int, Remark | None
         "row_step",
         f"row_step is {row_step}, expected {tight} for {width} points of {point_step} bytes ({height} rows, "
         f"{available} bytes of data): the rows are read without gaps; set row_step to {tight} in the publisher",
+    )
+
+
+def _no_points_remarks(message: Any) -> tuple[Remark, ...]:
+    """A height of 0 is what a message has from the start, so that publishers forget to set it."""
+    size = memoryview(message.data).nbytes
+    if size == 0:
+        return ()
+    return (
+        Remark(
+            "no_points",
+            f"width is {message.width} and height is {message.height}, which is no points, but data has {size} bytes: "
+            "the cloud is taken as empty; set width and height in the publisher (height 1 for a list of points)",
+        ),
     )
 
 

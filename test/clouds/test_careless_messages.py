@@ -9,6 +9,7 @@ from test_pointcloud2 import LAYOUTS, RGB, XYZ, Field, Message, laid_out, messag
 
 from dspdet3d_ros.clouds.point_fields import UINT8
 from dspdet3d_ros.clouds.pointcloud2 import FLOAT32, FLOAT64, UINT32, CloudLayoutError, decode
+from dspdet3d_ros.clouds.remarks import Remark
 
 UINT16 = 4
 
@@ -113,6 +114,14 @@ def test_of_a_lower_case_and_a_capital_name_the_lower_case_one_is_read():
     np.testing.assert_array_equal(decode(message).xyz, XYZ)
     with pytest.raises(CloudLayoutError, match="2 fields named 'X'"):
         decode(message_of(fields=fields(("X", 0), ("X", 0), ("y", 4), ("z", 8))))
+
+
+@pytest.mark.parametrize("changes", [{"height": 0}, {"width": 0}, {"width": 0, "height": 0, "fields": []}], ids=str)
+def test_data_without_width_or_height_is_taken_as_empty_with_a_remark(changes):
+    cloud = decode(message_of(**changes))
+    assert cloud.xyz.shape == (0, 3)
+    assert remarks_of(cloud) == ["no_points"]
+    assert decode(Message()).remarks == ()
 
 
 def test_coordinates_that_share_bytes_get_a_remark():
@@ -256,9 +265,7 @@ def test_where_one_kind_of_colours_cannot_be_read_the_other_is():
 
 
 def test_a_remark_is_one_line_whatever_the_names_hold():
-    message = message_of(fields=fields(("X", 0, FLOAT32, 2), ("y", 4), ("z", 8)))
-    message.height = message.width = 0
-    assert decode(message).remarks == ()
-    from dspdet3d_ros.clouds.remarks import Remark
-
+    message = message_of(XYZ, RGB)
+    message.fields[3] = Field("RGB", 2**32 - 1)
+    assert decode(message, with_rgb=True).remarks[0].text.isprintable()
     assert Remark("count", "a\nb\x00c").text == "a\\nb\\x00c"

@@ -48,6 +48,7 @@ KINDS = {
     "frame": Kind(Level.WARN, "cloud refused"),
     "contents": Kind(Level.WARN, "cloud refused"),
     # Remarks: the cloud is used all the same.
+    "no_points": _DOUBTFUL,
     "row_step": _DOUBTFUL,
     "count": _DOUBTFUL,
     "offsets": _DOUBTFUL,
