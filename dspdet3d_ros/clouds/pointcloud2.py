@@ -264,7 +264,7 @@ def _no_points_remarks(message: Any) -> tuple[Remark, ...]:
     return (
         Remark(
             "no_points",
-            f"width is {message.width} and height is {message.height}, which is no points, but data has {size} bytes: "
+            f"width is {message.width} and height is {message.height}, so there are no points, but data has {size} bytes: "
             "the cloud is taken as empty; set width and height in the publisher (height 1 for a list of points)",
         ),
     )
