@@ -251,7 +251,7 @@ def _row_step(message: Any, width: int, height: int) -> tuple[int, Remark | None
         )
     return tight, Remark(
         "row_step",
-        f"row_step is {row_step}, expected {tight} for {width} points of {point_step} bytes ({height} rows, "
+        f"row_step is {row_step}, expected {tight} for {width} points of {point_step} bytes (height {height}, "
         f"{available} bytes of data): the rows are read without gaps; set row_step to {tight} in the publisher",
     )
 
@@ -264,8 +264,8 @@ def _no_points_remarks(message: Any) -> tuple[Remark, ...]:
     return (
         Remark(
             "no_points",
-            f"width is {message.width} and height is {message.height}, so there are no points, but data has {size} bytes: "
-            "the cloud is taken as empty; set width and height in the publisher (height 1 for a list of points)",
+            f"width is {message.width} and height is {message.height}, so there are no points, but data has {size} "
+            "bytes: the cloud is taken as empty; set width and height in the publisher (height 1 for a list of points)",
         ),
     )
 
@@ -277,7 +277,7 @@ def _count_remark(fields: list[Any]) -> Remark | None:
         return None
     return Remark(
         "count",
-        f"field {', '.join(several)}: one value a point is read, the first; set count to 1 in the publisher",
+        f"field {', '.join(several)}: only the first value of each point is read; set count to 1 in the publisher",
     )
 
 
