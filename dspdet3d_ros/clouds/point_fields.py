@@ -1,9 +1,12 @@
-"""The fields of a sensor_msgs/PointCloud2: their types, and how one is found by its name. Imports no ROS."""
+"""The fields of a sensor_msgs/PointCloud2: types, how one is found by name, what is wrong with some. Imports no ROS."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+
+from dspdet3d_ros.clouds.remarks import Remark
 
 UINT8, INT32, UINT32, FLOAT32, FLOAT64 = 2, 5, 6, 7, 8
 #: Datatype code of sensor_msgs/PointField -> name and type.
@@ -33,3 +36,26 @@ def type_name(field: Any) -> str:
 def end_of(field: Any) -> int:
     """The byte of a point at which the first value of a field ends; the datatype must be a known one."""
     return int(field.offset) + DATATYPES[field.datatype][1].itemsize
+
+
+def count_remark(fields: Sequence[Any]) -> Remark | None:
+    """A count of 0 means 1, as in PCL; of several values the first one is read, as RViz does."""
+    several = [f"'{field.name}' has count {field.count}" for field in fields if int(field.count) > 1]
+    if not several:
+        return None
+    return Remark(
+        "count",
+        f"field {', '.join(several)}: only the first value of each point is read; set count to 1 in the publisher",
+    )
+
+
+def overlap_remark(fields: Sequence[Any]) -> Remark | None:
+    """On fields that share bytes of their point, which hides one of them."""
+    for first, second in pairwise(sorted(fields, key=lambda field: int(field.offset))):
+        if end_of(first) > int(second.offset):
+            return Remark(
+                "offsets",
+                f"fields '{first.name}' and '{second.name}' overlap (offsets {first.offset} and {second.offset}): "
+                "they are read as they are; correct the offsets in the publisher",
+            )
+    return None

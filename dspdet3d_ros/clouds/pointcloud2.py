@@ -9,7 +9,6 @@ if bytes or coordinates are missing; a fault that leaves one way to read the poi
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,17 @@ import numpy as np
 from dspdet3d_ros.clouds.byte_order import looks_swapped
 from dspdet3d_ros.clouds.cloud import point_type, usable
 from dspdet3d_ros.clouds.message_colours import read_colours
-from dspdet3d_ros.clouds.point_fields import DATATYPES, FLOAT32, FLOAT64, UINT32, end_of, named, type_name
+from dspdet3d_ros.clouds.point_fields import (
+    DATATYPES,
+    FLOAT32,
+    FLOAT64,
+    UINT32,
+    count_remark,
+    end_of,
+    named,
+    overlap_remark,
+    type_name,
+)
 from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.errors import InputError
 
@@ -132,7 +141,7 @@ def check(message: Any) -> CloudLayout:
     fields = [_coordinate_field(message.fields, axis) for axis in AXES]
     _check_point(message, fields)
     row_step, row_remark = _row_step(message, width, height)
-    remarks = (row_remark, _count_remark(fields), _overlap_remark(fields))
+    remarks = (row_remark, count_remark(fields), overlap_remark(fields))
     return CloudLayout(
         height,
         width,
@@ -268,28 +277,6 @@ def _no_points_remarks(message: Any) -> tuple[Remark, ...]:
             "bytes: the cloud is taken as empty; set width and height in the publisher (height 1 for a list of points)",
         ),
     )
-
-
-def _count_remark(fields: list[Any]) -> Remark | None:
-    """A count of 0 means 1, as in PCL; of several values the first one is read, as RViz does."""
-    several = [f"'{field.name}' has count {field.count}" for field in fields if int(field.count) > 1]
-    if not several:
-        return None
-    return Remark(
-        "count",
-        f"field {', '.join(several)}: only the first value of each point is read; set count to 1 in the publisher",
-    )
-
-
-def _overlap_remark(fields: list[Any]) -> Remark | None:
-    for first, second in pairwise(sorted(fields, key=lambda field: int(field.offset))):
-        if end_of(first) > int(second.offset):
-            return Remark(
-                "offsets",
-                f"fields '{first.name}' and '{second.name}' overlap (offsets {first.offset} and {second.offset}): "
-                "they are read as they are; correct the offsets in the publisher",
-            )
-    return None
 
 
 def _in_plausible_order(layout: CloudLayout, data: np.ndarray) -> CloudLayout:
