@@ -5,6 +5,8 @@ from pathlib import Path
 DATA = Path(__file__).resolve().parent / "data"
 #: What `make demo`, the player and the benchmark take.
 DEMO_CLOUD = DATA / "demo_scene.npz"
+#: Numbers that the original code computed.
+ORACLE = DATA / "oracle"
 
 MODEL = "small"
 BACKENDS = ("auto", "torch", "triton", "minkowski")

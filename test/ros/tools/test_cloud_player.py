@@ -76,6 +76,22 @@ def test_a_cloud_of_a_file_comes_again_and_again_under_new_stamps(remote, file, 
         np.testing.assert_array_equal(cloud.rgb, np.load(file)["rgb"])
 
 
+def test_sensor_msgs_py_reads_the_cloud(remote, file, points):
+    point_cloud2 = pytest.importorskip(
+        "sensor_msgs_py.point_cloud2", reason="sensor_msgs_py comes with a ROS installation only"
+    )
+    player = play("-p", f"cloud:={file}", "-p", "period_s:=1", "-r", "__ns:=/b")
+    received = []
+    remote.node.create_subscription(PointCloud2, "/b/cloud_player/output/points", received.append, LATCHED)
+    remote.until(lambda: received, "a cloud")
+    status, log = end(player)
+    assert status == 0, log
+    np.testing.assert_array_equal(point_cloud2.read_points_numpy(received[0], ["x", "y", "z"]), points)
+    packed = np.load(file)["rgb"].astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
+    table = point_cloud2.read_points(received[0], ["rgb"])
+    np.testing.assert_array_equal(np.ascontiguousarray(table["rgb"]).view(np.uint32), packed)
+
+
 def test_who_comes_late_gets_the_cloud_that_was_published_and_the_detector_answers_it(remote, tiny, file):
     player = play("-p", f"cloud:={file}", "-p", "period_s:=86400", "-r", "~/output/points:=/dspdet3d/input/points")
     remote.until(lambda: remote.node.count_publishers("/dspdet3d/input/points") == 2, "the player")
