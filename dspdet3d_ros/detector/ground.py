@@ -11,16 +11,16 @@ from torch import Tensor
 
 from dspdet3d_ros.sparse import CoordinateSet
 
-#: Blocks are cubes with an edge of 64 voxels; all voxels of a block have the same ground.
-BLOCK = 64
+#: Blocks are the cubes that the network's coarsest cells are; all voxels of a block have the same ground.
+BLOCK = 32
 #: How far below a block its ground is looked for, metres: above the height of a table, below that of a storey.
 REACH_M = 2.0
 #: The share of a column's voxels that may lie below the ground, such as noise and reflections.
 _BELOW = 0.05
-#: The columns that vote on a block's ground: its own and so many on each side.
-_NEIGHBOURS = 2
+#: The columns that vote on a block's ground: every second one, from so many to one side to as many to the other.
+_NEIGHBOURS = 4
 
-_BLOCK_BITS = 6
+_BLOCK_BITS = 5
 # A place as one number: batch and column of blocks (x, y), then the height of the voxel.
 _Z_BITS = 20
 _AXIS_BITS = 15
@@ -53,7 +53,7 @@ def ground_level(coords: CoordinateSet, voxel_size: float) -> Tensor:
 
 def _median_level(ordered: Tensor, bottom: Tensor, reach: int) -> Tensor:
     """(M,) float64 level of the ground of the blocks that begin at the places `bottom`, voxels."""
-    sides = range(-_NEIGHBOURS, _NEIGHBOURS + 1)
+    sides = range(-_NEIGHBOURS, _NEIGHBOURS + 1, 2)
     steps = torch.tensor([dx * _X_STEP + dy * _Y_STEP for dx in sides for dy in sides], device=bottom.device)
     begin = bottom[:, None] + steps
     first = torch.searchsorted(ordered, begin - reach)

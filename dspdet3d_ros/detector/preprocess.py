@@ -18,11 +18,12 @@ from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse import CoordinateSet, Engine, SparseTensor
 from dspdet3d_ros.sparse.coords import COORDINATE_LIMIT
 
-#: The grid's origin is a multiple of so many voxels, and so of the coarsest cells (32 voxels) and of the blocks.
+#: The grid's origin is a multiple of so many voxels in the cloud's frame: of the coarsest cells, and so of all cells.
 ANCHOR = BLOCK
-#: Faces of voxels lie by this part of a voxel below the multiples of the voxel size: points at the multiples themselves,
-#: as in maps of voxels, are divided alike however they were rounded.
-_FACE_OFFSET = 1 / 1024
+#: How far the grid's origin lies below that multiple along x, y and z, voxels. A thousandth of a voxel: points at
+#: multiples of the voxel size, as in maps of voxels, are divided alike however they were rounded. Twelve voxels in
+#: height: a floor or a table at z = 0, as in many frames, lies in the middle of cells of 8 voxels and not at their faces.
+_OFFSET = torch.tensor([0, 0, 12], dtype=torch.float64) + 1 / 1024
 #: Points that are looked at for the middle of a cloud.
 _SAMPLE = 1 << 16
 #: Anchors, in multiples of `ANCHOR`, up to which float64 counts exactly.
@@ -88,7 +89,7 @@ def usable_points(
         if recenter:
             middle = _middle(points) if float((high - low).max()) <= reach else _bulk(points, reach)
             anchor = (middle.double().cpu() / (ANCHOR * voxel_size)).round().clamp(-_FARTHEST, _FARTHEST).long() * ANCHOR
-            origin = (anchor - _FACE_OFFSET) * voxel_size
+            origin = (anchor.double() - _OFFSET) * voxel_size
         if float(torch.maximum(origin - low, high - origin).max()) > reach:
             points = _only(points, ((points.double() - origin.to(device)).abs() <= reach).all(1))
     out_of_range = finite - len(points)
@@ -175,8 +176,9 @@ def _bulk(points: Tensor, reach: float) -> Tensor:
     # A place may lie on a corner of eight blocks.
     middles = [_middle(points[block_of == block]) for block in counts.argsort(descending=True, stable=True)[:_PLACES]]
     middles.sort(key=lambda middle: float(middle.double().norm()))
-    within = [int(((points - middle).abs() <= reach).all(1).sum()) for middle in middles]
-    return middles[within.index(max(within))]
+    within = [((points - middle).abs() <= reach).all(1) for middle in middles]
+    counted = [int(mask.sum()) for mask in within]
+    return _middle(points[within[counted.index(max(counted))]])
 
 
 def _scattered(places: Tensor, most: int) -> Tensor:

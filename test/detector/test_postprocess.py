@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import pytest
 import torch
 
 from dspdet3d_ros.detector.boxes import iou_matrix
@@ -37,6 +38,35 @@ def test_class_filter_frees_what_the_other_class_suppressed():
     settings = replace(SETTINGS, class_filter=("bowl",))
     assert found(settings) == [(0.7, "bowl")]
     assert found(settings, replace(CONFIG, nms_across_classes=True)) == [(0.7, "bowl")]
+
+
+@pytest.mark.parametrize("overlap", ["3d", "plan_view"])
+@pytest.mark.parametrize("across_classes", [True, False])
+@pytest.mark.parametrize("name", CONFIG.classes)
+def test_class_filter_leaves_out_and_renames_nothing(name, across_classes, overlap):
+    config = replace(CONFIG, nms_across_classes=across_classes, nms_overlap=overlap)
+    generator = torch.Generator().manual_seed(0)
+    # Boxes far from each other: none suppresses another, whatever the filter is.
+    boxes = torch.cat([torch.arange(60)[:, None] * torch.tensor([2.0, 0, 0]), torch.ones(60, 3)], 1)
+    scores = torch.rand(60, 2, generator=generator)
+    everything = select_boxes(boxes, scores, SETTINGS, config)
+    filtered = select_boxes(boxes, scores, replace(SETTINGS, class_filter=(name,)), config)
+    label = config.classes.index(name)
+    rows = everything.labels == label
+    assert 10 < rows.sum() < len(rows)
+    for part in ("boxes", "scores", "labels"):
+        assert torch.equal(getattr(filtered, part), getattr(everything, part)[rows])
+    if across_classes:
+        assert torch.equal(filtered.class_scores, everything.class_scores[rows])
+        assert (filtered.class_scores > 0).all(1).any(), "what else a box may be stays with it"
+    assert filtered.shortlist.of_wanted_classes == rows.sum()
+
+
+def test_a_box_is_named_over_all_classes_before_the_filter():
+    config = replace(CONFIG, nms_across_classes=True)
+    assert found(replace(SETTINGS, class_filter=("cup",)), config, SCORES.flip(1)) == [(0.7, "cup")]
+    only_bowls = torch.tensor([[0.3, 0.9], [0.4, 0.8], [0.6, 0.7]])
+    assert found(replace(SETTINGS, class_filter=("cup",)), config, only_bowls) == []
 
 
 def test_score_threshold_is_strict_and_max_detections_keeps_the_best():

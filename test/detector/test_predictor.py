@@ -50,8 +50,9 @@ def test_a_higher_threshold_keeps_fewer_cells(detector):
     assert cells[0] > cells[1] > cells[2] > 0
 
 
-@pytest.mark.parametrize("shift", [(0.0, 0, 0), (50.0, -20, 3), (1e4, 1e4, 100)])
-def test_the_same_cloud_elsewhere_gives_the_same_boxes(detector, shift):
+@pytest.mark.parametrize("steps", [(0, 0, 0), (157, -62, 9), (31250, 31250, 313), (1406250, -16875003, 977)])
+def test_a_cloud_moved_by_multiples_of_the_coarsest_cell_gives_the_same_boxes(detector, steps):
+    shift = np.array(steps) * 0.32
     points = cloud()
     here, there = detector(points), detector(points + shift)
     assert len(here) == len(there)
@@ -78,10 +79,22 @@ def test_degenerate_clouds_give_a_result(detector, points):
     assert found.stats.points_in == len(points)
 
 
-def test_points_beyond_the_voxel_range_are_refused_with_a_reason(detector):
+@pytest.mark.parametrize("here", [0.0, 4.48e5])
+def test_points_beyond_the_voxel_range_are_left_out_and_counted_and_move_no_box(detector, here):
+    points = cloud() + here
+    clean = detector(points)
     for far in (1e5, 1e30):
-        with pytest.raises(InputError, match="coordinates"):
-            detector(np.array([[0.0, 0, 0], [far, 0, 0]]))
+        found = detector(np.concatenate([[[here, here, far], [far + here, 0, 0]], points]))
+        assert np.array_equal(found.boxes, clean.boxes)
+        stats = found.stats
+        assert (stats.points_in, stats.points_used, stats.points_out_of_range) == (5002, 5000, 2)
+    assert clean.stats.points_out_of_range == 0
+
+
+def test_where_all_points_are_out_of_range_there_are_no_boxes(tiny_checkpoint):
+    found = Detector.load(checkpoint=tiny_checkpoint, device="cpu", recenter=False)(cloud() + 1e4)
+    assert len(found) == 0
+    assert (found.stats.points_used, found.stats.points_out_of_range) == (0, 5000)
 
 
 def test_integers_and_doubles_are_taken(detector):

@@ -25,6 +25,7 @@ def test_pruning_stats_survives_the_wire():
         backend="torch",
         pruning_threshold=0.3,
         points_in=2**32 - 1,
+        points_out_of_range=4,
         not_finite=5,
         level=[3, 2, 1, 0],
         cells_before=[10, 20, 30, 40],

@@ -10,7 +10,7 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 
 from dspdet3d_ros.ros.health.faults import FaultLog, Level
-from dspdet3d_ros.ros.health.no_output import Silence
+from dspdet3d_ros.ros.health.no_output import Answer, Silence
 from dspdet3d_ros.ros.pipeline.pipeline import gpu_memory_bytes
 from dspdet3d_ros.ros.pipeline.processing import Processing
 from dspdet3d_ros.system import memory_bytes, process_status
@@ -127,7 +127,12 @@ def _cloud_values(processing: Processing | None) -> list[tuple[str, str]]:
         ("clouds_dropped", str(counts.dropped)),
         ("clouds_refused", str(counts.refused)),
         ("clouds_ignored", str(counts.ignored)),
+        ("points_out_of_range", _points_out_of_range(processing.answer)),
     ]
+
+
+def _points_out_of_range(answer: Answer | None) -> str:
+    return "none yet" if answer is None else str(answer.stats.points_out_of_range)
 
 
 def _number(value: float | None) -> str:

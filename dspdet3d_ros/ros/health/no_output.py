@@ -170,6 +170,12 @@ def _no_box(answer: Answer) -> Fault | None:
     stats, settings, best = answer.stats, answer.settings, answer.stats.shortlist
     if not stats.points_in:
         return Fault("empty", "the clouds have no points: look at what publishes them")
+    if stats.points_out_of_range and not stats.points_used:
+        return Fault(
+            "infinite",
+            f"all {stats.points_out_of_range} finite points of a cloud are too far from the frame's origin for voxels: "
+            "set recenter to true",
+        )
     if not stats.points_used:
         return Fault(
             "infinite", f"none of the {stats.points_in} points of a cloud is finite: look at what publishes them"

@@ -76,7 +76,7 @@ PARAMETERS = (
         "max_points",
         "integer",
         defaults.MAX_POINTS,
-        "a cloud with more points is thinned evenly to this number",
+        "a cloud with more points is thinned to this number",
         low=1,
         high=2**31 - 1,
     ),
@@ -84,7 +84,7 @@ PARAMETERS = (
         "max_voxels",
         "integer",
         defaults.MAX_VOXELS,
-        "a cloud that fills more voxels has them thinned evenly to this number",
+        "a cloud that fills more voxels has them thinned to this number",
         low=1,
         high=2**31 - 1,
     ),
@@ -92,7 +92,7 @@ PARAMETERS = (
         "recenter",
         "bool",
         True,
-        "move each cloud to the origin that the network was trained at, and its boxes back",
+        "give the network heights above the ground and places near the middle of the cloud, as in training",
         from_model=True,
     ),
     Spec("autostart", "bool", True, "the node configures and activates itself when it starts"),
@@ -180,7 +180,7 @@ PARAMETERS = (
         low=1,
         high=2**31 - 1,
     ),
-    Spec("class_filter", "string[]", (), "names of the classes to publish; empty: all of the model", live=True),
+    Spec("class_filter", "string[]", (), "classes to publish, by the best name of each box; empty: all of the model", live=True),
 )
 BY_NAME = {spec.name: spec for spec in PARAMETERS}
 

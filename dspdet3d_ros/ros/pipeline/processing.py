@@ -12,6 +12,7 @@ from rclpy.time import Time
 from sensor_msgs.msg import PointCloud2
 
 from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError
+from dspdet3d_ros.detector.result import DetectionStats
 from dspdet3d_ros.errors import one_line
 from dspdet3d_ros.ros.health.faults import Fault, FaultLog, fault_of, release_frames
 from dspdet3d_ros.ros.health.no_output import Answer
@@ -166,10 +167,20 @@ class Processing:
         self.outputs.publish(found, counts)
         self.answer = Answer(len(found.detections), found.detections.stats, found.settings)
         self.traffic.answered((time.monotonic() - found.arrival.time_s) * 1e3)
+        self._log_points_out_of_range(found.detections.stats)
         if not_finite := found.detections.stats.not_finite:
             self._faults.report(Fault("boxes", f"{not_finite} boxes are not finite or without volume"))
         else:
             self._faults.good()
+
+    def _log_points_out_of_range(self, stats: DetectionStats) -> None:
+        if stats.points_out_of_range:
+            self._logger.warning(
+                f"{stats.points_out_of_range} of the {stats.points_in} points of a cloud are left out: they are "
+                "kilometres away from most others, further than voxels reach; filter such points in what publishes "
+                "them. This is logged once; points_out_of_range in ~/output/stats counts them",
+                once=True,
+            )
 
     def _on_failure(self, arrival: Arrival, error: Exception) -> None:
         fault = fault_of(error)

@@ -33,6 +33,7 @@ def as_json(detections: Detections, frame_id: str = "", stamp: tuple[int, int] |
         "stats": {
             "points_in": stats.points_in,
             "points_used": stats.points_used,
+            "points_out_of_range": stats.points_out_of_range,
             "voxels": stats.voxels,
             "levels": [asdict(cells) for cells in stats.levels],
             "stage_ms": stats.stage_ms,
@@ -100,9 +101,10 @@ def work_line(detections: Detections) -> str:
     stats = detections.stats
     dropped = sum(cells.dropped for cells in stats.levels)
     bound = f"; max_cells_per_level left out {dropped} cells" if dropped else ""
+    far = f"; {stats.points_out_of_range} points out of range" if stats.points_out_of_range else ""
     return (
         f"{stats.points_used} of {stats.points_in} points, {stats.voxels} voxels, "
-        f"{stats.total_ms:.0f} ms on {stats.device} at pruning threshold {stats.pruning_threshold:g}{bound}"
+        f"{stats.total_ms:.0f} ms on {stats.device} at pruning threshold {stats.pruning_threshold:g}{bound}{far}"
     )
 
 

@@ -27,6 +27,7 @@ STATS = DetectionStats(
     total_ms=4.0,
     device="cuda:0",
     backend="torch",
+    points_out_of_range=3,
     not_finite=7,
 )
 BOXES = np.array([[1, 2, 3, 0.5, 0.25, 0.125], [-1, 0, 1e4 + 1 / 3, 1, 1, 1]])

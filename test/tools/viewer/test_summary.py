@@ -40,6 +40,7 @@ def test_json_has_the_promised_schema():
         "size": [1, 1, 1],
     }
     assert values["stats"]["levels"][0] == {"level": 3, "before": 20, "kept": 10, "dropped": 3}
+    assert values["stats"]["points_out_of_range"] == 0
     assert values["stats"]["stage_ms"] == {"voxelise": 1.5, "backbone": 2.5}
     assert report.as_json(NOTHING)["stamp"] is None
 
