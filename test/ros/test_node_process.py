@@ -114,7 +114,7 @@ def test_a_node_ends_well_while_it_works_on_a_cloud(launch, monkeypatch, number)
 
 
 def publish_until_ended(publisher, message, process):
-    """The node counts a cloud that comes before it knows its subscribers, but does not work on it: so send again."""
+    """Publishes again and again: clouds that are sent before both sides know each other may be lost."""
     while process.process.poll() is None:
         publisher.publish(message)
         time.sleep(0.2)
