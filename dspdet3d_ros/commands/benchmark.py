@@ -108,7 +108,18 @@ def _cloud_side(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, A
     from dspdet3d_ros.tools.benchmark import cloud_side
 
     values = cloud_side.measure_cloud_side(subject, args.backend, args.rounds, args.warmup)
-    return {"cloud_side": values}, cloud_side.table(values)
+    decoders, text = _decoders(args)
+    return {"cloud_side": values, **decoders}, f"{cloud_side.table(values)}\n{text}"
+
+
+def _decoders(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """The decoder compared with that of ROS, if a ROS installation has it."""
+    try:
+        from dspdet3d_ros.ros.tools import decoder_benchmark
+    except ImportError as error:
+        return {}, f"the decoder is not compared with sensor_msgs_py: {error.name or error} cannot be imported"
+    values = decoder_benchmark.measure_decoders(args.rounds, args.warmup)
+    return {"decoders": values}, decoder_benchmark.table(values)
 
 
 def _kernels(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], str]:
