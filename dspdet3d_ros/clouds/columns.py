@@ -138,7 +138,15 @@ def unpacked(values: np.ndarray) -> np.ndarray | None:
         else:
             with np.errstate(over="ignore", invalid="ignore"):
                 values = values.astype(np.float32).view(np.uint32)
-    return np.stack([(values >> shift) & 0xFF for shift in (16, 8, 0)], axis=1).astype(np.uint8)
+    return unpack_words(values)
+
+
+def unpack_words(words: np.ndarray) -> np.ndarray:
+    """(N, 3) uint8 from (N,) integers 0xAARRGGBB."""
+    rgb = np.empty((len(words), 3), np.uint8)
+    for channel, shift in enumerate((16, 8, 0)):
+        rgb[:, channel] = (words >> shift) & 0xFF
+    return rgb
 
 
 def to_rgb8(values: np.ndarray) -> np.ndarray | None:
