@@ -125,7 +125,7 @@ class DetectorNode(LifecycleNode):
         self.destroy_timer(self._autostart_timer)
         if self.trigger_configure() != SUCCESS or self.trigger_activate() != SUCCESS:
             how = silence.how_to_activate(self.get_fully_qualified_name(), self._state_label())
-            self.get_logger().error(f"not started; mend what is said above: {how}")
+            self.get_logger().error(f"not started; fix the error above: {how}")
 
     def _load(self) -> None:
         # torch takes seconds to import; until here the node has already been answering.
@@ -154,7 +154,12 @@ class DetectorNode(LifecycleNode):
         target = TargetFrame(self, frame, parameters["tf_timeout_s"]) if frame else None
         outputs = Outputs(self, detector.model_name, detector.class_names)
         pipeline = Pipeline(
-            detector, lambda: parameters.settings, target, lambda: outputs.wants(OBJECT_POINTS), threads
+            detector,
+            lambda: parameters.settings,
+            target,
+            wants_objects=lambda: outputs.wants(OBJECT_POINTS),
+            remark=self._faults.remark,
+            threads=threads,
         )
         self._processing = Processing(pipeline, outputs, self._faults, target, self.get_logger())
         self.get_logger().info(

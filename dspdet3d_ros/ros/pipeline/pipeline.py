@@ -2,14 +2,16 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rclpy.constants import S_TO_NS
 from sensor_msgs.msg import PointCloud2
+from std_msgs.msg import Header
 
-from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError, check, decode, has_colours
+from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError, check, decode
+from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.object_points import ObjectPoints, points_of_objects
 from dspdet3d_ros.detector.result import Detections, DetectionSettings
 from dspdet3d_ros.ros.pipeline.frames import Placement, TargetFrame
@@ -94,6 +96,7 @@ class Pipeline:
         settings: gives the present settings as one object; asked once for each cloud.
         target: the frame to which clouds are brought; None leaves them in their own.
         wants_objects: whether anybody listens to the points in the boxes; asked once for each cloud.
+        remark: takes the remarks on each cloud that was decoded, before the detector works on it.
         threads: number of CPU threads for the detector; None: torch's own choice.
     """
 
@@ -103,10 +106,11 @@ class Pipeline:
         settings: Callable[[], DetectionSettings],
         target: TargetFrame | None = None,
         wants_objects: Callable[[], bool] = lambda: False,
+        remark: Callable[[Sequence[Remark]], None] = lambda remarks: None,
         threads: int | None = None,
     ) -> None:
         self._detector, self._settings, self._target = detector, settings, target
-        self._wants_objects, self._threads = wants_objects, threads
+        self._wants_objects, self._remark, self._threads = wants_objects, remark, threads
 
     def __call__(self, arrival: Arrival) -> Found:
         """Finds boxes in a cloud.
@@ -119,7 +123,9 @@ class Pipeline:
 
     def object_points(self, message: PointCloud2, found: Found) -> ObjectPoints:
         """The points in the boxes that were found earlier in the same cloud."""
-        cloud = decode(message, with_rgb=has_colours(message))
+        cloud = decode(message, with_rgb=True)
+        # Colours were not decoded before.
+        self._remark((*cloud.remarks, *_header_remarks(found.placement.header)))
         xyz = found.placement.apply(cloud.xyz)
         return points_of_objects(xyz, cloud.rgb, found.detections.boxes, found.detections.labels)
 
@@ -128,7 +134,7 @@ class Pipeline:
         start_s = arrival.time_s if arrival.wanted else time.monotonic()
         start = time.perf_counter()
         wants_objects = self._wants_objects()
-        cloud = decode(message, with_rgb=wants_objects and has_colours(message))
+        cloud = decode(message, with_rgb=wants_objects)
         decode_ms = (time.perf_counter() - start) * 1e3
         xyz, placement, stage_ms = cloud.xyz, Placement(message.header), {"decode": decode_ms}
         if self._target is not None:
@@ -136,6 +142,7 @@ class Pipeline:
             placement = self._target.find(message.header)
             xyz = placement.apply(xyz)
             stage_ms["transform"] = (time.perf_counter() - start) * 1e3
+        self._remark((*cloud.remarks, *_header_remarks(placement.header)))
         settings = self._settings()
         found = self._detector(xyz, settings)
         objects, after_ms = None, {}
@@ -150,3 +157,16 @@ class Pipeline:
             total_ms=sum(stage_ms.values()) + found.stats.total_ms + sum(after_ms.values()),
         )
         return Found(arrival.time_s, start_s, placement, replace(found, stats=stats), settings, objects)
+
+
+def _header_remarks(header: Header) -> list[Remark]:
+    """On the header that the boxes get."""
+    if header.frame_id:
+        return []
+    return [
+        Remark(
+            "frame_id",
+            "header.frame_id is empty: the boxes are published without a frame, so RViz and tf2 cannot place them; "
+            "set it in the publisher",
+        )
+    ]
