@@ -49,7 +49,7 @@ def test_a_python_without_torch_is_named_in_one_line_and_the_node_lives(launch):
     process = launch(command=[sys.executable, "-c", without])
     line = process.wait_for("cannot be configured")
     assert f"needs the Python package torch, which is not installed for {sys.executable}; " in line
-    process.wait_for("mend what is said above: the node is unconfigured: run `ros2 lifecycle set /dspdet3d")
+    process.wait_for("fix the error above: the node is unconfigured: run `ros2 lifecycle set /dspdet3d")
     status, log = process.end(signal.SIGINT)
     assert status == 0
     assert "Traceback" not in log
