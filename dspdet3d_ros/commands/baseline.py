@@ -23,15 +23,15 @@ def run(args: argparse.Namespace) -> int:
     """Prints the figures and writes them where asked."""
     check_least("--limit", args.limit, 1)
 
-    from dspdet3d_ros.files import write_json
     from dspdet3d_ros.learning.datasets.folders import open_scenes
-    from dspdet3d_ros.learning.evaluation import report
-    from dspdet3d_ros.learning.evaluation.baseline import Clustering
+    from dspdet3d_ros.learning.evaluation import accuracy
+    from dspdet3d_ros.learning.evaluation.clustering import Clustering
+    from dspdet3d_ros.output_files import write_json
 
     scenes = open_scenes(args.data, args.split, args.limit)
-    judged = report.judge(Clustering(table_z=args.table_z), scenes)
-    values = {"data": args.data.name, "model": "clustering", **report.figures(judged, 0.0)}
-    print(report.table(values))
+    judged = accuracy.judge(Clustering(table_z=args.table_z), scenes)
+    values = {"data": args.data.name, "model": "clustering", **accuracy.figures(judged, 0.0)}
+    print(accuracy.table(values))
     if args.json:
         write_json(args.json, values)
     return 0

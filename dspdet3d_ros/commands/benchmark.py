@@ -12,7 +12,7 @@ from dspdet3d_ros.errors import InputError
 
 if TYPE_CHECKING:
     # Only for its name: it imports torch, which takes seconds.
-    from dspdet3d_ros.tools.benchmark.subject import Subject
+    from dspdet3d_ros.tools.benchmark.target import Subject
 
 HELP = "measure speed and memory on this machine"
 
@@ -54,12 +54,12 @@ def run(args: argparse.Namespace) -> int:
     check_least("--warmup", args.warmup, 0)
 
     from dspdet3d_ros.detector.predictor import choose_device
-    from dspdet3d_ros.files import write_json
+    from dspdet3d_ros.output_files import write_json
     from dspdet3d_ros.sparse.engine import choose_backend
     from dspdet3d_ros.system import torch_threads
+    from dspdet3d_ros.tools.benchmark.benchmark_table import machine_line
     from dspdet3d_ros.tools.benchmark.machine import describe
-    from dspdet3d_ros.tools.benchmark.report import machine_line
-    from dspdet3d_ros.tools.benchmark.subject import Subject, with_weights
+    from dspdet3d_ros.tools.benchmark.target import Subject, with_weights
 
     device = choose_device(args.device)
     if args.backend == "auto":
@@ -81,13 +81,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _overall(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], str]:
-    from dspdet3d_ros.tools.benchmark import report
+    from dspdet3d_ros.tools.benchmark import benchmark_table
+    from dspdet3d_ros.tools.benchmark.benchmark_scene import read_scene
     from dspdet3d_ros.tools.benchmark.overall import Plan, benchmark
-    from dspdet3d_ros.tools.benchmark.scenes import read_scene
 
     plan = Plan(args.backend, args.against, args.rounds, args.warmup, not args.no_memory, args.convolutions)
     values = benchmark(subject, read_scene(args.scene, args.columns), plan)
-    return values, report.table(values)
+    return values, benchmark_table.table(values)
 
 
 def _scaling(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], str]:
@@ -98,10 +98,10 @@ def _scaling(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any]
 
 
 def _train(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], str]:
-    from dspdet3d_ros.tools.benchmark import training
+    from dspdet3d_ros.tools.benchmark import training_step
 
-    values = training.measure_training(subject, args.backend, args.rounds, args.warmup)
-    return {"training": values}, training.table(values)
+    values = training_step.measure_training(subject, args.backend, args.rounds, args.warmup)
+    return {"training": values}, training_step.table(values)
 
 
 def _cloud_side(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], str]:
@@ -124,14 +124,14 @@ def _decoders(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 def _kernels(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], str]:
     from dspdet3d_ros.detector.predictor import choose_device
-    from dspdet3d_ros.tools.benchmark import kernels
+    from dspdet3d_ros.tools.benchmark import gpu_kernels
 
-    values = kernels.measure_kernels(choose_device(args.device))
-    return values, kernels.table(values)
+    values = gpu_kernels.measure_kernels(choose_device(args.device))
+    return values, gpu_kernels.table(values)
 
 
 def _node(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], str]:
-    from dspdet3d_ros.tools.benchmark.scenes import read_scene
+    from dspdet3d_ros.tools.benchmark.benchmark_scene import read_scene
 
     try:
         from dspdet3d_ros.ros.tools import node_benchmark

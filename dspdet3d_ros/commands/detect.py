@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     print(report.summary(detections, cloud.truth))
     print(report.work_line(detections))
     if args.json:
-        from dspdet3d_ros.files import write_json
+        from dspdet3d_ros.output_files import write_json
 
         write_json(args.json, report.as_json(detections))
     if args.png:

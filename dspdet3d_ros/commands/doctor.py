@@ -16,16 +16,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the findings and writes them where asked; 1 where one of them stops the node."""
-    from dspdet3d_ros.tools.doctor import report
+    from dspdet3d_ros.tools.doctor import rendering
     from dspdet3d_ros.tools.doctor.finding import Level
 
     found = []
-    for finding in report.all_findings(with_ros=not args.without_ros):
+    for finding in rendering.all_findings(with_ros=not args.without_ros):
         found.append(finding)
-        print(report.lines(finding), flush=True)
-    print(report.verdict(found, with_ros=not args.without_ros))
+        print(rendering.lines(finding), flush=True)
+    print(rendering.verdict(found, with_ros=not args.without_ros))
     if args.json:
-        from dspdet3d_ros.files import write_json
+        from dspdet3d_ros.output_files import write_json
 
-        write_json(args.json, report.values(found))
-    return 1 if report.count(found, Level.PROBLEM) else 0
+        write_json(args.json, rendering.values(found))
+    return 1 if rendering.count(found, Level.PROBLEM) else 0

@@ -50,11 +50,11 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from dspdet3d_ros.detector.predictor import Detector
-    from dspdet3d_ros.files import write_json
     from dspdet3d_ros.learning.datasets.folders import check_there, open_scenes
     from dspdet3d_ros.learning.datasets.scene import joined
     from dspdet3d_ros.learning.datasets.turning import turned_set
-    from dspdet3d_ros.learning.evaluation import report
+    from dspdet3d_ros.learning.evaluation import accuracy
+    from dspdet3d_ros.output_files import write_json
 
     for folder in args.data:
         check_there(folder)
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     if args.tau is not None:
         settings = replace(settings, pruning_threshold=args.tau)
     score = settings.score_threshold if args.score is None else args.score
-    judged = report.judge(report.finder(detector, settings), scenes)
+    judged = accuracy.judge(accuracy.finder(detector, settings), scenes)
     values = {
         "data": [folder.name for folder in args.data],
         "yaw_degrees": args.yaw,
@@ -79,9 +79,9 @@ def run(args: argparse.Namespace) -> int:
         "nms_overlap": detector.config.nms_overlap,
         "device": detector.device,
         "backend": detector.backend,
-        **report.figures(judged, score, scenes.groups, detector.class_names),
+        **accuracy.figures(judged, score, scenes.groups, detector.class_names),
     }
-    print(report.table(values))
+    print(accuracy.table(values))
     if args.json:
         write_json(args.json, values)
     return 0

@@ -30,8 +30,8 @@ def run(args: argparse.Namespace) -> int:
     """Prints a column for each cloud or folder, two where scenes are told to be accumulated and of a single view."""
     check_least("--limit", args.limit, 1)
 
-    from dspdet3d_ros.files import write_json
-    from dspdet3d_ros.learning.datasets.statistics import summaries, table
+    from dspdet3d_ros.learning.datasets.scan_statistics import summaries, table
+    from dspdet3d_ros.output_files import write_json
 
     columns: dict[str, Any] = {}
     for path in args.data:

@@ -28,15 +28,15 @@ def run(args: argparse.Namespace) -> int:
     check_least("--limit", args.limit, 1)
 
     from dspdet3d_ros.detector.predictor import Detector
-    from dspdet3d_ros.files import write_json
     from dspdet3d_ros.learning.datasets.folders import check_there, open_scenes
-    from dspdet3d_ros.learning.evaluation import sweep
+    from dspdet3d_ros.learning.evaluation import tau_sweep
+    from dspdet3d_ros.output_files import write_json
 
     check_there(args.data)
     detector = Detector.load(args.model, args.checkpoint, args.device, args.backend, precision=args.precision)
     scenes = open_scenes(args.data, args.split, args.limit, detector.class_names)
-    rows = sweep.sweep(detector, scenes, sorted(set(args.taus or sweep.TAUS)))
-    print(sweep.table(rows))
+    rows = tau_sweep.sweep(detector, scenes, sorted(set(args.taus or tau_sweep.TAUS)))
+    print(tau_sweep.table(rows))
     values = {
         "data": args.data.name,
         "scenes": len(scenes),
@@ -50,5 +50,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         write_json(args.json, values)
     if args.plot:
-        sweep.plot(args.plot, rows, f"{detector.model_name} on {args.data.name}, {len(scenes)} scenes")
+        tau_sweep.plot(args.plot, rows, f"{detector.model_name} on {args.data.name}, {len(scenes)} scenes")
     return 0

@@ -81,15 +81,15 @@ def run(args: argparse.Namespace) -> int:
 def _evaluate(trainer: Trainer, folder: Path) -> dict[str, float]:
     from dspdet3d_ros.detector.predictor import Detector
     from dspdet3d_ros.learning.datasets.folders import open_scenes
-    from dspdet3d_ros.learning.evaluation import report
+    from dspdet3d_ros.learning.evaluation import accuracy
     from dspdet3d_ros.sparse import TorchEngine
 
     scenes = open_scenes(folder, "val", classes=trainer.model.classes)
     detector = Detector(trainer.model, trainer.network, TorchEngine(), trainer.device, "in training", "")
     settings = detector.default_settings()
-    judged = report.judge(report.finder(detector, settings), scenes)
-    values = report.figures(judged, settings.score_threshold, scenes.groups, detector.class_names)
-    print(f"after {trainer.iteration} iterations on {folder}:\n{report.table(values)}")
+    judged = accuracy.judge(accuracy.finder(detector, settings), scenes)
+    values = accuracy.figures(judged, settings.score_threshold, scenes.groups, detector.class_names)
+    print(f"after {trainer.iteration} iterations on {folder}:\n{accuracy.table(values)}")
     shown = {"ap25": values["agnostic"]["ap25"], "ap50": values["agnostic"]["ap50"]}
     for group, means in values["means"].items():
         shown |= {f"{key}_{group}": means[key] for key in ("map25", "map50")}

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.detector.predictor import choose_device
     from dspdet3d_ros.errors import InputError
     from dspdet3d_ros.sparse import make_engine
-    from dspdet3d_ros.tools.verification.network import verify_forward, verify_training
+    from dspdet3d_ros.tools.verification.end_to_end import verify_forward, verify_training
     from dspdet3d_ros.tools.verification.operations import verify_operations
 
     device = choose_device(args.device)

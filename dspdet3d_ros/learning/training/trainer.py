@@ -17,11 +17,11 @@ from dspdet3d_ros.detector.checkpoint import load_weights, read_checkpoint, save
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.errors import InputError, missing_package, text_of
-from dspdet3d_ros.files import make_folder
 from dspdet3d_ros.learning.training.config import TrainingConfig
 from dspdet3d_ros.learning.training.objective import LabelledPoints, batch_losses
 from dspdet3d_ros.learning.training.parallel import average_gradients
 from dspdet3d_ros.learning.training.scenes import CropDataset, TrainingScene
+from dspdet3d_ros.output_files import make_folder
 from dspdet3d_ros.sparse import BatchNorm, TorchEngine
 
 _SAVE_EVERY = 200

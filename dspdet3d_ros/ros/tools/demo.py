@@ -15,7 +15,7 @@ from dspdet3d_ros.clouds.cloud import Cloud
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.defaults import BIN_COLUMNS, COLUMNS_HELP, DEMO_CLOUD
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.files import write_json, writing
+from dspdet3d_ros.output_files import write_json, writing
 from dspdet3d_ros.ros.tools.client import Client, ClientError, NodeProcess, isolate
 from dspdet3d_ros.tools.viewer import summary as report
 

@@ -10,9 +10,9 @@ from typing import Any
 from dspdet3d_ros.clouds.cloud import Cloud
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.ros.tools.client import Client, ClientError, NodeProcess, isolate
-from dspdet3d_ros.tools.benchmark.rounds import NETWORK_STAGES
+from dspdet3d_ros.tools.benchmark.benchmark_scene import BenchmarkScene
+from dspdet3d_ros.tools.benchmark.repeats import NETWORK_STAGES
 from dspdet3d_ros.tools.benchmark.samples import summary
-from dspdet3d_ros.tools.benchmark.scenes import BenchmarkScene
 
 _TIMEOUT_S = 180.0
 

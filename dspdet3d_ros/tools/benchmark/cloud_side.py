@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from dspdet3d_ros.system import torch_threads
-from dspdet3d_ros.tools.benchmark.rounds import measure
+from dspdet3d_ros.tools.benchmark.benchmark_scene import BenchmarkScene, building
+from dspdet3d_ros.tools.benchmark.repeats import measure
 from dspdet3d_ros.tools.benchmark.samples import summary
-from dspdet3d_ros.tools.benchmark.scenes import BenchmarkScene, building
-from dspdet3d_ros.tools.benchmark.subject import Subject
+from dspdet3d_ros.tools.benchmark.target import Subject
 
 POINTS = 500_000
 STAGES = ("decode", "points", "voxelise")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dspdet3d_ros.sparse import CoordinateSet, Engine
 from dspdet3d_ros.sparse.convolution import Epilogue
-from dspdet3d_ros.tools.benchmark.arithmetic import Convolution
+from dspdet3d_ros.tools.benchmark.recorder import Convolution
 from dspdet3d_ros.tools.benchmark.samples import milliseconds, summary
 
 _COORDINATES = 3

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 
 from dspdet3d_ros.detector.result import Detections
-from dspdet3d_ros.tools.benchmark.ceiling import ceilings
+from dspdet3d_ros.tools.benchmark.benchmark_scene import BenchmarkScene
 from dspdet3d_ros.tools.benchmark.convolutions import measure_kinds
-from dspdet3d_ros.tools.benchmark.memory import peak_memory
-from dspdet3d_ros.tools.benchmark.rounds import NETWORK_STAGES, Runs, measure
+from dspdet3d_ros.tools.benchmark.flop_count import map_milliseconds, work_of
+from dspdet3d_ros.tools.benchmark.gemm_peak import ceilings
+from dspdet3d_ros.tools.benchmark.peak_memory import peak_memory
+from dspdet3d_ros.tools.benchmark.repeats import NETWORK_STAGES, Runs, measure
 from dspdet3d_ros.tools.benchmark.samples import summary
-from dspdet3d_ros.tools.benchmark.scenes import BenchmarkScene
-from dspdet3d_ros.tools.benchmark.subject import Subject
-from dspdet3d_ros.tools.benchmark.work import map_milliseconds, work_of
+from dspdet3d_ros.tools.benchmark.target import Subject
 
 #: Boxes are alike whose centres and sizes differ by at most a centimetre and whose scores by at most this.
 _ALIKE_M, _ALIKE_SCORE = 0.01, 0.01

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from dspdet3d_ros.tools.benchmark.memory import peak_memory
-from dspdet3d_ros.tools.benchmark.rounds import measure
-from dspdet3d_ros.tools.benchmark.scenes import building
-from dspdet3d_ros.tools.benchmark.subject import Subject
+from dspdet3d_ros.tools.benchmark.benchmark_scene import building
+from dspdet3d_ros.tools.benchmark.peak_memory import peak_memory
+from dspdet3d_ros.tools.benchmark.repeats import measure
+from dspdet3d_ros.tools.benchmark.target import Subject
 
 ROOMS = (1, 2, 4, 8, 16)
 

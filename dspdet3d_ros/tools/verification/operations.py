@@ -9,7 +9,13 @@ import numpy as np
 import torch
 
 from dspdet3d_ros.sparse import CoordinateSet, Engine, SparseTensor
-from dspdet3d_ros.tools.verification.check import FORWARD_TOLERANCE, GRADIENT_TOLERANCE, Check, close, read_reference
+from dspdet3d_ros.tools.verification.comparison import (
+    FORWARD_TOLERANCE,
+    GRADIENT_TOLERANCE,
+    Check,
+    close,
+    read_reference,
+)
 
 
 def verify_operations(path: Path, engine: Engine, device: torch.device) -> Iterator[Check]:

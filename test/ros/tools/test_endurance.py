@@ -13,7 +13,7 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 import numpy as np
 
 from dspdet3d_ros.ros.tools.endurance import figures
-from dspdet3d_ros.ros.tools.endurance.process import Sample
+from dspdet3d_ros.ros.tools.endurance.process_sample import Sample
 
 
 def run(name, out, *arguments):

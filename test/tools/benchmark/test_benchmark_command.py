@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from dspdet3d_ros.cli import main
-from dspdet3d_ros.tools.benchmark import ceiling
+from dspdet3d_ros.tools.benchmark import gemm_peak
 
 STAGES = ["decode", "points", "voxelise", "backbone", "level3", "level2", "level1", "level0", "postprocess"]
 
 
 @pytest.fixture(autouse=True)
 def short_ceiling(monkeypatch):
-    monkeypatch.setattr(ceiling, "_SECONDS", 0.0)
-    monkeypatch.setattr(ceiling, "_TALL_ROWS", 1024)
+    monkeypatch.setattr(gemm_peak, "_SECONDS", 0.0)
+    monkeypatch.setattr(gemm_peak, "_TALL_ROWS", 1024)
 
 
 def benchmark(tmp_path, checkpoint, cloud, *more):

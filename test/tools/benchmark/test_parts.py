@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from dspdet3d_ros.tools.benchmark.benchmark_scene import read_scene
 from dspdet3d_ros.tools.benchmark.cloud_side import POINTS, measure_cloud_side
 from dspdet3d_ros.tools.benchmark.convolutions import measure_kinds
+from dspdet3d_ros.tools.benchmark.flop_count import work_of
 from dspdet3d_ros.tools.benchmark.scaling import exponent, measure_scaling
-from dspdet3d_ros.tools.benchmark.scenes import read_scene
-from dspdet3d_ros.tools.benchmark.subject import Subject, with_weights
-from dspdet3d_ros.tools.benchmark.training import measure_training
-from dspdet3d_ros.tools.benchmark.work import work_of
+from dspdet3d_ros.tools.benchmark.target import Subject, with_weights
+from dspdet3d_ros.tools.benchmark.training_step import measure_training
 
 
 @pytest.fixture(scope="module")

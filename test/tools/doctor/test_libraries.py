@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from dspdet3d_ros.tools.doctor import libraries, report
+from dspdet3d_ros.tools.doctor import libraries, rendering
 from dspdet3d_ros.tools.doctor.finding import Level, findings, ok, problem, warning
 from dspdet3d_ros.tools.doctor.weights import CARD, DATA, weights
 
@@ -101,11 +101,11 @@ def test_a_check_that_breaks_off_is_a_problem_and_the_others_go_on():
 
 def test_the_report_counts_and_tells_what_to_do():
     found = [ok("a", "1"), warning("b", "2", "do this"), problem("c", "3", "do that")]
-    assert "-> do that" in report.lines(found[2])
-    assert "->" not in report.lines(found[0])
-    assert report.verdict(found, with_ros=True) == "the node cannot run: 1 problem, 1 warning"
-    assert report.verdict(found[:2], with_ros=True) == "the node can run: 1 warning"
-    assert report.verdict(found[:1], with_ros=False) == "the commands can run: 0 warnings; ROS was not looked at"
+    assert "-> do that" in rendering.lines(found[2])
+    assert "->" not in rendering.lines(found[0])
+    assert rendering.verdict(found, with_ros=True) == "the node cannot run: 1 problem, 1 warning"
+    assert rendering.verdict(found[:2], with_ros=True) == "the node can run: 1 warning"
+    assert rendering.verdict(found[:1], with_ros=False) == "the commands can run: 0 warnings; ROS was not looked at"
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import torch
 from dspdet3d_ros.cli import main
 from dspdet3d_ros.defaults import ORACLE
 from dspdet3d_ros.sparse import TorchEngine
-from dspdet3d_ros.tools.verification.network import verify_forward, verify_training
+from dspdet3d_ros.tools.verification.end_to_end import verify_forward, verify_training
 from dspdet3d_ros.tools.verification.operations import verify_operations
 
 CPU = torch.device("cpu")

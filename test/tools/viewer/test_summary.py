@@ -8,7 +8,7 @@ import pytest
 from dspdet3d_ros.clouds.cloud import LabelledBoxes
 from dspdet3d_ros.detector.result import Detections, DetectionStats, LevelCells
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.files import write_json
+from dspdet3d_ros.output_files import write_json
 from dspdet3d_ros.tools.viewer import summary as report
 
 STATS = DetectionStats(

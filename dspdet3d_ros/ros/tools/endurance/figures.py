@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from dspdet3d_ros.files import new_figure, write_figure
-from dspdet3d_ros.ros.tools.endurance.process import Sample
+from dspdet3d_ros.output_files import new_figure, write_figure
+from dspdet3d_ros.ros.tools.endurance.process_sample import Sample
 
 # The first third of a run fills caches and allocators; memory is judged after it.
 WARM_UP_SHARE = 1 / 3

@@ -16,7 +16,7 @@ from dspdet3d_ros.clouds.cloud import Cloud
 from dspdet3d_ros.msg import PruningStats
 from dspdet3d_ros.ros.tools.client import Client, ClientError, NodeProcess, isolate
 from dspdet3d_ros.ros.tools.endurance import command, figures
-from dspdet3d_ros.ros.tools.endurance.process import Sample, sample
+from dspdet3d_ros.ros.tools.endurance.process_sample import Sample, sample
 from dspdet3d_ros.ros.tools.endurance.publisher import surfaces
 
 ANSWER_MS = 100.0

@@ -20,7 +20,7 @@ from dspdet3d_ros.msg import PruningStats
 from dspdet3d_ros.ros.interface.messages import cloud_message
 from dspdet3d_ros.ros.tools.client import Client, ClientError, NodeProcess, isolate
 from dspdet3d_ros.ros.tools.endurance import command, figures
-from dspdet3d_ros.ros.tools.endurance.process import Sample, sample
+from dspdet3d_ros.ros.tools.endurance.process_sample import Sample, sample
 from dspdet3d_ros.ros.tools.endurance.publisher import surfaces
 from dspdet3d_ros.ros.tools.shared_memory import left_over, segments
 

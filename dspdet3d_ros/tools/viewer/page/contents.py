@@ -8,8 +8,8 @@ import numpy as np
 
 from dspdet3d_ros.clouds.cloud import Cloud, LabelledBoxes
 from dspdet3d_ros.detector.result import Detections
-from dspdet3d_ros.tools.viewer.page.points import ShownPoints
 from dspdet3d_ros.tools.viewer.page.runs import least_score
+from dspdet3d_ros.tools.viewer.page.shown_points import ShownPoints
 from dspdet3d_ros.tools.viewer.picture.framing import cut_height, extent, surroundings
 from dspdet3d_ros.tools.viewer.picture.views import ELEVATION_DEG, best_azimuth, inside
 

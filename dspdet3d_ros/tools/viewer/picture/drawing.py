@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from dspdet3d_ros.clouds.cloud import LabelledBoxes
-from dspdet3d_ros.files import new_figure, write_figure
+from dspdet3d_ros.output_files import new_figure, write_figure
 from dspdet3d_ros.tools.viewer.picture.framing import cut_height, extent, surroundings
-from dspdet3d_ros.tools.viewer.picture.labels import place_labels
+from dspdet3d_ros.tools.viewer.picture.label_placement import place_labels
 from dspdet3d_ros.tools.viewer.picture.views import (
     EDGES,
     PerspectiveView,

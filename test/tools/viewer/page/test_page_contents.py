@@ -14,8 +14,8 @@ from dspdet3d_ros.cli import main
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.tools.viewer.page import runs_at, write_page
-from dspdet3d_ros.tools.viewer.page.points import STEPS, ShownPoints
-from dspdet3d_ros.tools.viewer.page.writing import page_text
+from dspdet3d_ros.tools.viewer.page.html_file import page_text
+from dspdet3d_ros.tools.viewer.page.shown_points import STEPS, ShownPoints
 
 
 class Page(HTMLParser):

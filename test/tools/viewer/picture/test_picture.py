@@ -8,7 +8,7 @@ import pytest
 from dspdet3d_ros.clouds.cloud import LabelledBoxes
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.tools.viewer.picture import draw_detections
-from dspdet3d_ros.tools.viewer.picture.labels import place_labels
+from dspdet3d_ros.tools.viewer.picture.label_placement import place_labels
 from dspdet3d_ros.tools.viewer.picture.views import (
     PerspectiveView,
     PlanView,

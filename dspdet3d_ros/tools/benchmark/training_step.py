@@ -10,7 +10,7 @@ import torch
 from dspdet3d_ros.learning.training.config import load_training_config
 from dspdet3d_ros.learning.training.objective import LabelledPoints, Losses, batch_losses
 from dspdet3d_ros.tools.benchmark.samples import milliseconds, summary
-from dspdet3d_ros.tools.benchmark.subject import Subject
+from dspdet3d_ros.tools.benchmark.target import Subject
 
 POINTS = 100_000
 _SEED = 0

@@ -17,7 +17,7 @@ from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.detector.result import DetectionSettings
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.tools.verification.check import read_reference
+from dspdet3d_ros.tools.verification.comparison import read_reference
 from dspdet3d_ros.tools.verification.recipe import reference_weights
 
 #: Holds the batch norm statistics of the reference network.

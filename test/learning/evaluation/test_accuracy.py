@@ -5,8 +5,8 @@ import pytest
 
 from dspdet3d_ros.detector.result import LevelCells
 from dspdet3d_ros.learning.datasets.scene import LabelledScene, SceneSet
+from dspdet3d_ros.learning.evaluation.accuracy import Found, Judged, figures, judge, table
 from dspdet3d_ros.learning.evaluation.metric import SceneResult
-from dspdet3d_ros.learning.evaluation.report import Found, Judged, figures, judge, table
 
 
 def box(x):

@@ -21,7 +21,7 @@ from dspdet3d_ros.learning.training.config import TrainingConfig
 from dspdet3d_ros.learning.training.objective import LabelledPoints, batch_losses
 from dspdet3d_ros.sparse import CoordinateSet, Engine, SparseTensor
 from dspdet3d_ros.system import torch_threads
-from dspdet3d_ros.tools.verification.check import (
+from dspdet3d_ros.tools.verification.comparison import (
     FORWARD_TOLERANCE,
     GRADIENT_TOLERANCE,
     LOSS_TOLERANCE,

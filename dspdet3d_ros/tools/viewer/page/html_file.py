@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from dspdet3d_ros.files import writing
+from dspdet3d_ros.output_files import writing
 from dspdet3d_ros.tools.viewer.page.contents import Report
 
 TEMPLATE = Path(__file__).parent / "template"

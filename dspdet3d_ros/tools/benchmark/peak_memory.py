@@ -16,7 +16,7 @@ import torch
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.learning.evaluation.memory import peak_of
-from dspdet3d_ros.tools.benchmark.subject import Subject
+from dspdet3d_ros.tools.benchmark.target import Subject
 
 _MEGABYTE = 1e6
 
@@ -42,7 +42,7 @@ def peak_memory(subject: Subject, backend: str, threads: int, xyz: np.ndarray) -
         np.save(cloud, xyz)
         values = {**asdict(subject), "checkpoint": str(subject.checkpoint) if subject.checkpoint else None}
         job = json.dumps({"subject": values, "backend": backend, "threads": threads, "cloud": str(cloud)})
-        command = [sys.executable, "-m", "dspdet3d_ros.tools.benchmark.memory", job]
+        command = [sys.executable, "-m", "dspdet3d_ros.tools.benchmark.peak_memory", job]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["it was killed, likely for lack of memory"])[-1]

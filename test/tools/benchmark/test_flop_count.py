@@ -8,7 +8,7 @@ import torch
 
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.sparse.coords import kernel_offsets, kernel_size
-from dspdet3d_ros.tools.benchmark.work import map_milliseconds, work_of
+from dspdet3d_ros.tools.benchmark.flop_count import map_milliseconds, work_of
 
 TAU = 0.5
 

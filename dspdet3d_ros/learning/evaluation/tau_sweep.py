@@ -13,10 +13,10 @@ from tqdm import tqdm
 
 from dspdet3d_ros.detector.head import LEVELS
 from dspdet3d_ros.detector.predictor import Detector
-from dspdet3d_ros.files import new_figure, write_figure
 from dspdet3d_ros.learning.datasets.scene import SceneSet
+from dspdet3d_ros.learning.evaluation.accuracy import Judged, figures, finder
 from dspdet3d_ros.learning.evaluation.memory import peak_of
-from dspdet3d_ros.learning.evaluation.report import Judged, figures, finder
+from dspdet3d_ros.output_files import new_figure, write_figure
 
 TAUS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 

@@ -10,8 +10,8 @@ from typing import Any
 from dspdet3d_ros.clouds.pointcloud2 import decode
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.detector.result import Detections, DetectionSettings
+from dspdet3d_ros.tools.benchmark.benchmark_scene import BenchmarkScene
 from dspdet3d_ros.tools.benchmark.samples import summary
-from dspdet3d_ros.tools.benchmark.scenes import BenchmarkScene
 
 #: The stages in which the network computes; the others are what surrounds it.
 NETWORK_STAGES = ("backbone", "level3", "level2", "level1", "level0")

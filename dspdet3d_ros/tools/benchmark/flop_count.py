@@ -13,7 +13,7 @@ from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.detector.result import DetectionSettings
 from dspdet3d_ros.sparse import CoordinateSet
 from dspdet3d_ros.sparse.kernel_map import kernel_map
-from dspdet3d_ros.tools.benchmark.arithmetic import Convolution, Recorder, head_multiply_adds
+from dspdet3d_ros.tools.benchmark.recorder import Convolution, Recorder, head_multiply_adds
 from dspdet3d_ros.tools.benchmark.samples import milliseconds
 
 
