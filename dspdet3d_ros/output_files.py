@@ -1,4 +1,4 @@
-"""Files that are written, figures included: folders are made, and errors have one form."""
+"""Writing of files and figures: folders are created, and errors have one form."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[None]:
-    """Makes the folder of a file, which is then written within.
+    """Creates the folder of a file. Write the file within this context.
 
     Raises:
-        InputError: either cannot be done.
+        InputError: the folder or the file cannot be written.
     """
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ def writing(path: str | Path) -> Iterator[None]:
 
 @contextmanager
 def writing_whole(path: str | Path) -> Iterator[Path]:
-    """Another name to write to, which becomes `path` when all went well: there is never half a file of that name.
+    """Yields a temporary path, and renames it to `path` after success, so that `path` is never a partial file.
 
     Raises:
         InputError: the file cannot be written.
@@ -47,10 +47,10 @@ def writing_whole(path: str | Path) -> Iterator[Path]:
 
 
 def make_folder(folder: str | Path) -> None:
-    """Makes a folder that may be there already, and those above it.
+    """Creates a folder and its parents. The folder may exist already.
 
     Raises:
-        InputError: it cannot be made.
+        InputError: the folder cannot be created.
     """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def make_folder(folder: str | Path) -> None:
 
 
 def write_json(path: str | Path, values: dict[str, Any]) -> None:
-    """Writes values as a JSON file; its folder is made.
+    """Writes values as a JSON file; creates its folder.
 
     Raises:
         InputError: the file cannot be written.
@@ -69,7 +69,7 @@ def write_json(path: str | Path, values: dict[str, Any]) -> None:
 
 
 def new_figure(width_in: float, height_in: float, dpi: float, **options: Any) -> Figure:
-    """An empty figure of that size; `options` go to matplotlib's Figure.
+    """An empty figure of the given size. `options` are passed to matplotlib's Figure.
 
     Raises:
         InputError: matplotlib is missing.
@@ -82,7 +82,7 @@ def new_figure(width_in: float, height_in: float, dpi: float, **options: Any) ->
 
 
 def write_figure(path: str | Path, figure: Figure) -> None:
-    """Writes a PNG; its folder is made.
+    """Writes a figure as PNG; creates its folder.
 
     Raises:
         InputError: the file cannot be written.

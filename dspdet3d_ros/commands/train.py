@@ -1,4 +1,4 @@
-"""`dspdet3d train`: weights from labelled scenes."""
+"""`dspdet3d train`: trains a model on labelled scenes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dspdet3d_ros import defaults
-from dspdet3d_ros.commands.arguments import check_least
+from dspdet3d_ros.commands.arguments import check_number
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.validation import AT_LEAST_ONE
 
 if TYPE_CHECKING:
     from dspdet3d_ros.learning.training.trainer import Trainer
@@ -18,29 +19,29 @@ HELP = "train a model on labelled scenes (in several processes: torchrun --nproc
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the command's arguments."""
-    parser.add_argument("--config", default=defaults.MODEL, help="model file or the name of one (default: %(default)s)")
+    """Adds the arguments of the command."""
+    parser.add_argument("--config", default=defaults.MODEL, help="name of a model or model file (default: %(default)s)")
     parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR", help="folders of labelled scenes")
     parser.add_argument("--validate", type=Path, metavar="DIR", help="labelled scenes to evaluate on after each epoch")
     parser.add_argument("--out", type=Path, default=Path("runs/train"), help="folder for checkpoints and logs")
-    parser.add_argument("--resume", action="store_true", help="go on from the folder's last checkpoint")
-    parser.add_argument("--init", type=Path, help="checkpoint whose weights are the start")
-    parser.add_argument("--iterations", type=int, help="optimiser steps, instead of what the model file says")
-    parser.add_argument("--batch-size", type=int, help="scenes a step and process, instead of the model file's")
-    parser.add_argument("--learning-rate", type=float, help="instead of the model file's")
+    parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in the folder")
+    parser.add_argument("--init", type=Path, help="checkpoint with the initial weights")
+    parser.add_argument("--iterations", type=int, help="optimiser steps (default: from the model file)")
+    parser.add_argument("--batch-size", type=int, help="scenes per step and process (default: from the model file)")
+    parser.add_argument("--learning-rate", type=float, help="default: from the model file")
     parser.add_argument(
-        "--freeze-norm", action="store_true", default=None, help="keep the normalisation of --init as it is"
+        "--freeze-norm", action="store_true", default=None, help="do not change the normalisation of --init"
     )
     parser.add_argument("--precision", choices=("fp32", "bf16"), help="instead of the model file's")
-    parser.add_argument("--stop-at", type=int, help="pause after this iteration; --resume goes on later")
+    parser.add_argument("--stop-at", type=int, help="pause after this iteration; continue later with --resume")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: torch's own choice)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of weights and data (default: %(default)s)")
+    parser.add_argument("--threads", type=int, help="number of CPU threads (default: torch's choice)")
+    parser.add_argument("--seed", type=int, default=0, help="seed for weights and data (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Trains, then writes `last.pth` (to resume from) and `weights.pth` (float16, for the node)."""
-    check_least("--threads", args.threads, 1)
+    """Trains, and writes `last.pth` (for --resume) and `weights.pth` (float16, for the node)."""
+    check_number("--threads", args.threads, AT_LEAST_ONE)
 
     import torch
     from tqdm import tqdm
@@ -81,15 +82,15 @@ def run(args: argparse.Namespace) -> int:
 def _evaluate(trainer: Trainer, folder: Path) -> dict[str, float]:
     from dspdet3d_ros.detector.predictor import Detector
     from dspdet3d_ros.learning.datasets.folders import open_scenes
-    from dspdet3d_ros.learning.evaluation import accuracy
+    from dspdet3d_ros.learning.evaluation.accuracy import evaluate_scenes, figures, predictor_of, table
     from dspdet3d_ros.sparse import TorchEngine
 
     scenes = open_scenes(folder, "val", classes=trainer.model.classes)
     detector = Detector(trainer.model, trainer.network, TorchEngine(), trainer.device, "in training", "")
     settings = detector.default_settings()
-    judged = accuracy.judge(accuracy.finder(detector, settings), scenes)
-    values = accuracy.figures(judged, settings.score_threshold, scenes.groups, detector.class_names)
-    print(f"after {trainer.iteration} iterations on {folder}:\n{accuracy.table(values)}")
+    evaluations = evaluate_scenes(predictor_of(detector, settings), scenes)
+    values = figures(evaluations, settings.score_threshold, scenes.groups, detector.class_names)
+    print(f"after {trainer.iteration} iterations on {folder}:\n{table(values)}")
     shown = {"ap25": values["agnostic"]["ap25"], "ap50": values["agnostic"]["ap50"]}
     for group, means in values["means"].items():
         shown |= {f"{key}_{group}": means[key] for key in ("map25", "map50")}

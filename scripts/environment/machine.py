@@ -1,4 +1,4 @@
-"""What the machine has: Python, build tools, ROS 2, an NVIDIA GPU."""
+"""Checks of the machine: Python, build tools, ROS 2, NVIDIA GPU."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from console import SetupError
 OLDEST_PYTHON = (3, 10)
 NEWEST_WHEEL_PYTHON = (3, 13)
 OLDEST_CMAKE = (3, 20)
-BUILD_TOOLS = ("g++", "cmake", "make")  # programs, and Debian's packages of the same names
+BUILD_TOOLS = ("g++", "cmake", "make")  # programs; the Debian packages have the same names
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 INDEX_TIMEOUT_S = 5.0
 
-# Set by other ROS installations and by other environments' Python; each of them leads this environment's ROS astray.
+# Variables of other ROS installations and Python environments. Each makes the ROS of this environment load wrong files.
 FOREIGN_VARIABLES = (
     "AMENT_PREFIX_PATH",
     "CMAKE_PREFIX_PATH",
@@ -31,7 +31,7 @@ FOREIGN_VARIABLES = (
     "ROS_DISTRO",
     "_ROS_WHEELS_BOOTSTRAP_COMPLETE",
 )
-# A make that runs set-up must not hand its job server and its terminal to the makes of the builds.
+# If make runs the set-up, its job server and terminal must not be passed on to the make processes of the builds.
 MAKE_VARIABLES = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMERR", "MAKE_TERMOUT", "MFLAGS")
 
 
@@ -48,7 +48,7 @@ def sourced_ros() -> str | None:
 
 
 def check_python(with_ros: bool) -> None:
-    """Raises SetupError unless this Python can carry the environment."""
+    """Raises SetupError if the environment does not support this Python."""
     version = sys.version_info[:2]
     text = f"{version[0]}.{version[1]}"
     if version < OLDEST_PYTHON:
@@ -63,13 +63,13 @@ def check_python(with_ros: bool) -> None:
 
 
 def check_build_tools() -> None:
-    """Raises SetupError unless messages can be compiled."""
+    """Raises SetupError if messages cannot be compiled."""
     missing = [tool for tool in BUILD_TOOLS if shutil.which(tool) is None]
     header = Path(sysconfig.get_paths()["include"]) / "Python.h"
     if not header.is_file():
         missing.append(f"python{sys.version_info[0]}.{sys.version_info[1]}-dev")
     if missing:
-        raise SetupError(f"needed to build the ROS messages and missing here: sudo apt install {' '.join(missing)}")
+        raise SetupError(f"tools to build the ROS messages are missing: sudo apt install {' '.join(missing)}")
     found = subprocess.run(["cmake", "--version"], capture_output=True, text=True).stdout
     version = re.search(r"(\d+)\.(\d+)", found)
     if version is None or (int(version[1]), int(version[2])) < OLDEST_CMAKE:
@@ -77,7 +77,7 @@ def check_build_tools() -> None:
 
 
 def has_nvidia_gpu() -> bool:
-    """Whether a CUDA build of torch could run here."""
+    """Whether this machine has an NVIDIA GPU."""
     if Path("/dev/nvidia0").exists():
         return True
     if shutil.which("nvidia-smi") is None:
@@ -87,7 +87,7 @@ def has_nvidia_gpu() -> bool:
 
 
 def cpu_index_answers() -> bool:
-    """Whether the index of torch's CPU builds can be reached without waiting."""
+    """Whether the index with the CPU builds of torch answers within a few seconds."""
     try:
         with urllib.request.urlopen(f"{CPU_INDEX}/torch/", timeout=INDEX_TIMEOUT_S) as reply:
             return reply.status == 200
@@ -96,7 +96,7 @@ def cpu_index_answers() -> bool:
 
 
 def build_environment(venv: Path, with_ros: bool) -> dict[str, str]:
-    """The environment variables for everything that set-up runs."""
+    """The environment variables for the commands of the set-up."""
     environment = {name: value for name, value in os.environ.items() if name not in MAKE_VARIABLES}
     if not with_ros:
         for name in FOREIGN_VARIABLES:

@@ -153,7 +153,7 @@ def test_launch_describes_its_nodes(path, module):
 
 @by_name
 def test_launch_refuses_a_value_that_cannot_be(path, module):
-    with pytest.raises(Exception, match=r"expected 0\.\.1"):
+    with pytest.raises(Exception, match=r"expected a number in 0\.\.1"):
         visited(module.generate_launch_description(), pruning_threshold="7")
     with pytest.raises(Exception, match="not valid"):
         visited(module.generate_launch_description(), log_level="loud")

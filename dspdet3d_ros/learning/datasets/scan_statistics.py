@@ -1,6 +1,6 @@
-"""What scans are like: how thick planes are, how dense, how many holes; how many things, how large, how close.
+"""Statistics of scans: thickness, density and holes of planes; number, size and closeness of objects.
 
-All clouds are averaged over 1 cm voxels first, so that those of different resolution can be compared.
+All clouds are first averaged over 1 cm voxels, so that clouds of different resolutions can be compared.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from dspdet3d_ros.geometry import corners
 from dspdet3d_ros.learning.datasets.scene import LabelledScene
 
 VOXEL = 0.01
-#: Planes are looked at in squares of this edge, metres.
+#: Planes are measured in squares of this edge length, metres.
 PATCH = 0.1
 _CELLS = round(PATCH / VOXEL)
-# A patch counts where half of its cells have points on the plane, and the plane is level within 10 degrees.
+# A patch counts if half of its cells have points on the plane and the plane is level within 10 degrees.
 _LEAST_CELLS = _CELLS**2 // 2
 _STEEPEST = np.tan(np.radians(10))
 _SLAB = 0.03
@@ -32,9 +32,9 @@ class Planes:
     """Level patches of 10 x 10 cm of a scan.
 
     Attributes:
-        thickness: (P,) RMS distance of the points to the plane through them, metres.
-        filled: (P,) voxels of the plane a square decimetre; 100 is one layer without a hole.
-        empty: (P,) share of the patch's 1 cm columns that have no point on the plane or above it.
+        thickness: (P,) RMS distance of the points from their plane, metres.
+        filled: (P,) voxels of the plane per square decimetre; 100 is one layer without a hole.
+        empty: (P,) fraction of the patch's 1 cm columns without a point on or above the plane.
     """
 
     thickness: np.ndarray
@@ -43,15 +43,15 @@ class Planes:
 
 
 def voxel_means(xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(V, 3) float64 mean of each occupied voxel, and (V,) how many points it has."""
+    """(V, 3) float64 mean of the points of each occupied voxel, and (V,) their number."""
     cells = np.floor(xyz / VOXEL).astype(np.int64)
-    _, place, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
-    sums = [np.bincount(place.reshape(-1), xyz[:, axis], len(counts)) for axis in range(3)]
+    _, voxel_of, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
+    sums = [np.bincount(voxel_of.reshape(-1), xyz[:, axis], len(counts)) for axis in range(3)]
     return np.stack(sums, axis=1) / counts[:, None], counts
 
 
 def level_planes(xyz: np.ndarray) -> Planes:
-    """The level patches of a voxel-averaged (V, 3) cloud: in each square decimetre of the plan, the fullest height."""
+    """The level patches of a voxel-averaged (V, 3) cloud: the plane with most points above each square decimetre."""
     columns = np.floor(xyz[:, :2] / VOXEL).astype(np.int64)
     columns -= columns.min(axis=0)
     squares = columns // _CELLS
@@ -82,14 +82,14 @@ def _patch(xyz: np.ndarray, column: np.ndarray) -> tuple[float, float, float] | 
     cell = column @ (1, _CELLS)
     if np.hypot(*plane[:2]) > _STEEPEST or len(np.unique(cell[near])) < _LEAST_CELLS:
         return None
-    # A voxel that straddles the slab's rim belongs to a thing, so holes are columns without anything above the plane.
+    # Objects hide the plane below them, so only columns without a point on or above the plane are holes.
     seen = len(np.unique(cell[off > -_SLAB]))
     thickness = np.sqrt(np.mean(off[near] ** 2) / (1 + plane[:2] @ plane[:2]))
     return float(thickness), float(near.sum()), 1 - seen / _CELLS**2
 
 
 def scene_statistics(scene: LabelledScene) -> dict[str, np.ndarray]:
-    """Samples of one scene, by what they measure; lengths in metres.
+    """Samples of each measure of one scene, by name; lengths in metres.
 
     Raises InputError if SciPy is missing.
     """
@@ -104,7 +104,7 @@ def scene_statistics(scene: LabelledScene) -> dict[str, np.ndarray]:
         "points_voxel": np.array([counts.mean()]),
         "points": np.array([float(len(scene.xyz))]),
         "neighbour": _neighbour_distances(scene.xyz),
-        "things": np.array([float(len(boxes))]),
+        "objects": np.array([float(len(boxes))]),
         "longest_edge": edges[:, 2],
         "shortest_edge": edges[:, 0],
         "close": _close(boxes).astype(float),
@@ -112,7 +112,7 @@ def scene_statistics(scene: LabelledScene) -> dict[str, np.ndarray]:
 
 
 def _neighbour_distances(xyz: np.ndarray) -> np.ndarray:
-    """Distance from some of the points to the nearest other one, metres."""
+    """Distance from a sample of the points to their nearest neighbours, metres."""
     try:
         from scipy.spatial import cKDTree
     except ImportError as error:
@@ -123,35 +123,35 @@ def _neighbour_distances(xyz: np.ndarray) -> np.ndarray:
 
 
 def _close(boxes: np.ndarray) -> np.ndarray:
-    """(K,) whether a box comes within 1 cm of another one."""
+    """(K,) True for boxes within 1 cm of another box."""
     low, high = corners(boxes)
     gap = np.maximum(low[:, None] - high[None], low[None] - high[:, None]).max(axis=2)
     np.fill_diagonal(gap, np.inf)
     return gap.min(axis=1, initial=np.inf) < _CLOSE
 
 
-#: Rows of the table: key, title, factor, digits, and whether the mean (a share) or quantiles are given.
+#: Rows of the table: key, title, factor, digits, True to give the mean (of a fraction) instead of quantiles.
 _ROWS = (
     ("plane_thickness", "plane thickness, mm", 1000, 1, False),
-    ("plane_voxels_dm2", "voxels a dm² of a plane", 1, 0, False),
+    ("plane_voxels_dm2", "voxels per dm² of plane", 1, 0, False),
     ("plane_holes", "holes in planes, %", 100, 1, True),
-    ("points", "points a scene, thousands", 0.001, 0, False),
-    ("points_voxel", "points a 1 cm voxel", 1, 1, False),
-    ("neighbour", "to the nearest point, mm", 1000, 1, False),
-    ("things", "things a scene", 1, 0, False),
-    ("longest_edge", "longest edge of a thing, cm", 100, 0, False),
-    ("shortest_edge", "shortest edge of a thing, cm", 100, 0, False),
-    ("close", "things within 1 cm of another, %", 100, 0, True),
+    ("points", "points per scene, thousands", 0.001, 0, False),
+    ("points_voxel", "points per 1 cm voxel", 1, 1, False),
+    ("neighbour", "distance to the nearest point, mm", 1000, 1, False),
+    ("objects", "objects per scene", 1, 0, False),
+    ("longest_edge", "longest edge of an object, cm", 100, 0, False),
+    ("shortest_edge", "shortest edge of an object, cm", 100, 0, False),
+    ("close", "objects within 1 cm of another, %", 100, 0, True),
 )
 QUANTILES = (0.1, 0.5, 0.9)
 
 
 def summaries(scenes: Iterable[LabelledScene]) -> dict[str, dict[str, Any]]:
-    """What the scenes are like, for each way of scanning that occurs (`LabelledScene.scan`) apart.
+    """Statistics of the scenes, separately for each way of scanning (`LabelledScene.scan`).
 
     Returns:
-        The number of scenes, and for each measure the number of samples in all of them, their mean, and their quantiles
-        0.1, 0.5 and 0.9; metres and shares.
+        For each way of scanning: the number of scenes, and for each measure the number of samples, their mean and their
+        quantiles 0.1, 0.5 and 0.9; metres and fractions.
     """
     parts: dict[str, list[dict[str, np.ndarray]]] = {}
     for scene in scenes:
@@ -173,7 +173,7 @@ def _summary(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, Any]:
 
 
 def table(columns: Mapping[str, Mapping[str, Any]]) -> str:
-    """The summaries of several sets side by side, as Markdown: medians, in brackets quantiles 0.1 and 0.9."""
+    """The summaries of several sets as a Markdown table, one column each: median (quantile 0.1–quantile 0.9)."""
     names = list(columns)
     lines = [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     lines.append(f"| scenes | {' | '.join(str(columns[name]['scenes']) for name in names)} |")

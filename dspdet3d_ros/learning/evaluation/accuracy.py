@@ -1,4 +1,4 @@
-"""Figures of a detector, or of anything else that finds boxes, on labelled scenes."""
+"""Accuracy figures of a detector, or of any other function from scenes to boxes, on labelled scenes."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from dspdet3d_ros.detector.result import DetectionSettings, LevelCells
 from dspdet3d_ros.learning.datasets.scene import ANY_CLASS, LabelledScene, SceneSet
 from dspdet3d_ros.learning.evaluation.metric import Precision, SceneResult, class_precisions, group_precision, precision
 
-#: Boxes below this score are not looked at; the curve needs the low ones too.
+#: Boxes below this score are ignored. The precision-recall curve needs low scores too.
 LEAST_SCORE = 0.01
 IOUS = (0.25, 0.5)
 _ALL_DETECTIONS = 1_000_000
 
 
 @dataclass(frozen=True)
-class Found:
-    """Boxes found in one scene.
+class Predictions:
+    """Predicted boxes of one scene.
 
     Attributes:
         boxes: (N, 6) metres.
         scores: (N,).
         names: N class names.
-        ms: wall milliseconds that it took.
-        levels: cells by level of the network, coarse to fine; empty where there is no network.
-        stage_ms: wall milliseconds by stage of the network.
-        class_names, class_scores: what else each box may be; see `SceneResult`.
+        ms: wall-clock milliseconds of the prediction.
+        levels: cells by level of the network, coarse to fine; empty without a network.
+        stage_ms: wall-clock milliseconds by stage of the network.
+        class_names, class_scores: scores of the other classes of each box; see `SceneResult`.
     """
 
     boxes: np.ndarray
@@ -43,61 +43,73 @@ class Found:
     class_names: tuple[str, ...] = ()
     class_scores: np.ndarray | None = None
 
-    def beside(self, scene: LabelledScene) -> SceneResult:
-        """Together with what is there."""
+    def with_truth(self, scene: LabelledScene) -> SceneResult:
+        """The predictions together with the ground truth of the scene."""
         return SceneResult(
             self.boxes, self.scores, self.names, scene.boxes, scene.names, self.class_names, self.class_scores
         )
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What was found in one scene, beside what is there."""
+class SceneEvaluation:
+    """Predictions and ground truth of one scene, with the cost of the predictions.
+
+    Attributes:
+        result: predictions and ground truth.
+        subset: part of the data set to which the scene belongs.
+        ms: wall-clock milliseconds of the prediction.
+        levels: cells by level of the network, coarse to fine; empty without a network.
+    """
 
     result: SceneResult
     subset: str
     ms: float
     levels: tuple[LevelCells, ...]
 
+    @classmethod
+    def of(cls, predictions: Predictions, scene: LabelledScene) -> SceneEvaluation:
+        """The evaluation of predictions on their scene."""
+        return cls(predictions.with_truth(scene), scene.subset, predictions.ms, predictions.levels)
 
-def finder(detector: Detector, settings: DetectionSettings) -> Callable[[LabelledScene], Found]:
-    """A detector as a function from scenes to boxes: all of them, the low scores too."""
+
+Predictor = Callable[[LabelledScene], Predictions]
+
+
+def predictor_of(detector: Detector, settings: DetectionSettings) -> Predictor:
+    """A detector as a function from scenes to predictions, with the low scores that the metric needs."""
     settings = replace(
         settings, score_threshold=min(LEAST_SCORE, settings.score_threshold), max_detections=_ALL_DETECTIONS
     )
 
-    def find(scene: LabelledScene) -> Found:
-        found = detector(scene.xyz, settings)
-        stats = found.stats
-        return Found(
-            boxes=found.boxes,
-            scores=found.scores,
-            names=found.names,
+    def predict(scene: LabelledScene) -> Predictions:
+        detections = detector(scene.xyz, settings)
+        stats = detections.stats
+        return Predictions(
+            boxes=detections.boxes,
+            scores=detections.scores,
+            names=detections.names,
             ms=stats.total_ms,
             levels=stats.levels,
             stage_ms=stats.stage_ms,
-            class_names=found.class_names,
-            class_scores=found.class_scores,
+            class_names=detections.class_names,
+            class_scores=detections.class_scores,
         )
 
-    return find
+    return predict
 
 
-def judge(find: Callable[[LabelledScene], Found], scenes: SceneSet) -> list[Judged]:
-    """Finds boxes in every scene, with a progress bar.
+def evaluate_scenes(predict: Predictor, scenes: SceneSet) -> list[SceneEvaluation]:
+    """Predicts the boxes of every scene, with a progress bar.
 
     Raises:
         InputError: a scene cannot be read.
     """
-    judged = []
-    for scene in tqdm(scenes, total=len(scenes), desc="evaluating", unit="scene", disable=None):
-        found = find(scene)
-        judged.append(Judged(found.beside(scene), scene.subset, found.ms, found.levels))
-    return judged
+    bar = tqdm(scenes, total=len(scenes), desc="evaluating", unit="scene", disable=None)
+    return [SceneEvaluation.of(predict(scene), scene) for scene in bar]
 
 
 def figures(
-    judged: Sequence[Judged],
+    evaluations: Sequence[SceneEvaluation],
     score_threshold: float,
     groups: Mapping[str, Collection[str]] | None = None,
     known: Collection[str] = (ANY_CLASS,),
@@ -105,40 +117,41 @@ def figures(
     """All figures as plain values.
 
     Args:
-        judged: the scenes.
-        score_threshold: score above which a box counts as reported.
-        groups: the classes that the data set tells apart, such as "small".
-        known: the classes that the finder knows. Where it knows only one and the scenes do not name that, or where
-            they name none, there are no figures by class.
+        evaluations: the evaluated scenes.
+        score_threshold: boxes above this score count as reported.
+        groups: groups of classes that the data set distinguishes, such as "small".
+        known: the classes of the predictor. There are no figures by class if the scenes have no class names, or if the
+            predictor has only one class and no scene has it.
 
     Returns:
-        `agnostic`: whatever the classes; `subsets`: the same by subset, where there are several; `things`: the same for
-        the things of each group of classes and of `other` ones (see `group_precision`); `classes`: by class; `means`
-        over `all` classes that occur and those of each group; `groups`: which these are; `unknown_classes`, which the
-        finder cannot name; `median_ms`, `largest_ms`, and by level the `median_cells` and, of these, `median_kept`.
+        `agnostic`: figures without regard to classes; `subsets`: the same by subset, if there are several; `objects`:
+        the same for the objects of each group of classes and of all `other` classes (see `group_precision`); `classes`:
+        figures by class; `means` over `all` classes in the scenes and over those of each group; `groups`: the classes
+        of each group; `unknown_classes`: classes that the predictor does not have; `median_ms`, `largest_ms`; by level
+        `median_cells`, and of these `median_kept`.
     """
-    results = [scene.result for scene in judged]
+    results = [scene.result for scene in evaluations]
     by_class = {iou: _by_class(results, iou, known) for iou in IOUS}
     names = set(by_class[0.25])
     parts = _parts(names, groups or {})
-    times = [scene.ms for scene in judged] or [0.0]
+    times = [scene.ms for scene in evaluations] or [0.0]
     return {
         "scenes": len(results),
         "agnostic": _summary(results, score_threshold),
-        "subsets": _subsets(judged, score_threshold),
-        "things": {part: _group_summary(results, score_threshold, chosen) for part, chosen in parts.items()},
+        "subsets": _subsets(evaluations, score_threshold),
+        "objects": {part: _group_summary(results, score_threshold, chosen) for part, chosen in parts.items()},
         "classes": {name: _class_figures([by_class[iou][name] for iou in IOUS]) for name in sorted(names)},
         "means": {part: _means(by_class, chosen) for part, chosen in ({"all": names} | parts).items() if chosen},
         "groups": {part: sorted(chosen) for part, chosen in parts.items() if part != "other"},
         "unknown_classes": sorted(names - set(known)),
         "median_ms": float(np.median(times)),
         "largest_ms": float(max(times)),
-        **_cells([scene.levels for scene in judged if scene.levels]),
+        **_cells([scene.levels for scene in evaluations if scene.levels]),
     }
 
 
 def _parts(names: set[str], groups: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
-    """The groups with those of their classes that occur, and what is in none of them."""
+    """Each group with those of its classes that occur in the scenes, and `other` with the remaining classes."""
     parts = {part: names & set(chosen) for part, chosen in groups.items()}
     other = names - set().union(*parts.values())
     parts = {part: chosen for part, chosen in parts.items() if chosen}
@@ -146,18 +159,19 @@ def _parts(names: set[str], groups: Mapping[str, Collection[str]]) -> dict[str, 
 
 
 def _by_class(results: Sequence[SceneResult], iou: float, known: Collection[str]) -> dict[str, Precision]:
-    there = {name for result in results for name in result.truth_names}
-    if there <= {ANY_CLASS} or (len(known) == 1 and not there & set(known)):
+    in_truth = {name for result in results for name in result.truth_names}
+    if in_truth <= {ANY_CLASS} or (len(known) == 1 and not in_truth & set(known)):
         return {}
     return class_precisions(results, iou)
 
 
-def _subsets(judged: Sequence[Judged], score_threshold: float) -> dict[str, Any]:
-    subsets = sorted({scene.subset for scene in judged})
+def _subsets(evaluations: Sequence[SceneEvaluation], score_threshold: float) -> dict[str, Any]:
+    subsets = sorted({scene.subset for scene in evaluations})
     if len(subsets) < 2:
         return {}
     return {
-        name: _summary([scene.result for scene in judged if scene.subset == name], score_threshold) for name in subsets
+        name: _summary([scene.result for scene in evaluations if scene.subset == name], score_threshold)
+        for name in subsets
     }
 
 
@@ -206,15 +220,15 @@ def _cells(scenes: Sequence[Sequence[LevelCells]]) -> dict[str, Any]:
 
 
 def table(values: Mapping[str, Any]) -> str:
-    """The figures to read."""
+    """The figures as text."""
     names = [f"  {name}" for name in values["subsets"]]
-    names += [f"  {name} things" for name in values["things"]] + [f"  class {name}" for name in values["classes"]]
+    names += [f"  {name} objects" for name in values["objects"]] + [f"  class {name}" for name in values["classes"]]
     width = max(24, *(len(name) for name in names)) if names else 24
     lines = [
         f"{'':{width}}{'objects':>8}{'AP25':>8}{'AP50':>8}{'recall25':>10}{'recall50':>10}{'found':>8}{'false':>8}",
         _row("all, class-agnostic", values["agnostic"], width),
     ]
-    parts = [part for key in ("subsets", "things", "classes") for part in values[key].values()]
+    parts = [part for key in ("subsets", "objects", "classes") for part in values[key].values()]
     lines += [_row(name, part, width) for name, part in zip(names, parts, strict=True)]
     for group, means in values["means"].items():
         title = f"mean, {means['classes']} {'' if group == 'all' else group + ' '}classes"

@@ -1,4 +1,4 @@
-"""A yardstick without learning: what stands on a known table, one box for each heap of points."""
+"""Non-learned baseline: DBSCAN clusters above a known table plane, one box per cluster."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import numpy as np
 from dspdet3d_ros.errors import InputError, missing_package
 from dspdet3d_ros.geometry import box_around
 from dspdet3d_ros.learning.datasets.scene import ANY_CLASS, LabelledScene
-from dspdet3d_ros.learning.evaluation.accuracy import Found
+from dspdet3d_ros.learning.evaluation.accuracy import Predictions
 
 
 @dataclass(frozen=True)
 class Clustering:
-    """Clusters of what rises above the table (DBSCAN, Ester et al. 1996); score = number of occupied cells.
+    """DBSCAN (Ester et al. 1996) of the points above the table. The score of a box is its number of occupied cells.
 
-    Raises InputError where SciPy is missing.
+    Raises InputError if SciPy is missing.
 
     Attributes:
-        table_margin: points lower than this above the table belong to it, metres.
-        cell: points are thinned to one a cell of this edge, metres.
-        reach: points nearer than this are neighbours, metres.
-        least_neighbours: a point with fewer, itself counted, joins no two others.
+        table_margin: points below this height above the table belong to the table, metres.
+        cell: points are thinned to one per cell of this edge length, metres.
+        reach: points closer than this are neighbours, metres.
+        least_neighbours: a point with fewer neighbours, itself included, does not connect other points.
         least_points: smaller clusters are noise.
-        table_z: height of the table, metres; None takes what the scene says.
+        table_z: height of the table, metres; None takes the height from the scene.
     """
 
     table_margin: float = 0.008
@@ -39,16 +39,16 @@ class Clustering:
     def __post_init__(self) -> None:
         _import_scipy()
 
-    def __call__(self, scene: LabelledScene) -> Found:
+    def __call__(self, scene: LabelledScene) -> Predictions:
         """Boxes of the clusters of a scene.
 
         Raises:
-            InputError: neither the scene nor `table_z` says how high the table is.
+            InputError: neither the scene nor `table_z` gives the height of the table.
         """
         start = time.perf_counter()
         table_z = scene.table_z if self.table_z is None else self.table_z
         if table_z is None:
-            raise InputError(f"scene {scene.name}: does not say how high its table is; give the height (--table-z)")
+            raise InputError(f"scene {scene.name}: has no table height; give it with --table-z")
         points = scene.xyz[scene.xyz[:, 2] > table_z + self.table_margin]
         points = points[np.unique(np.floor(points / self.cell).astype(np.int64), axis=0, return_index=True)[1]]
         labels = clusters(points, self.reach, self.least_neighbours)
@@ -56,7 +56,7 @@ class Clustering:
         parts = [part for part in parts if len(part) >= self.least_points]
         boxes = np.array([box_around(part) for part in parts], np.float32).reshape(-1, 6)
         scores = np.array([len(part) for part in parts], np.float64)
-        return Found(boxes, scores, (ANY_CLASS,) * len(boxes), (time.perf_counter() - start) * 1000)
+        return Predictions(boxes, scores, (ANY_CLASS,) * len(boxes), (time.perf_counter() - start) * 1000)
 
 
 def clusters(points: np.ndarray, reach: float, least_neighbours: int) -> np.ndarray:
@@ -64,9 +64,9 @@ def clusters(points: np.ndarray, reach: float, least_neighbours: int) -> np.ndar
 
     Args:
         points: (N, 3).
-        reach: distance up to which points are neighbours.
-        least_neighbours: neighbours, itself counted, that make a point a core; clusters are connected cores and the
-            neighbours of these.
+        reach: largest distance between neighbours.
+        least_neighbours: a point with at least so many neighbours, itself included, is a core. A cluster consists of
+            connected cores and their neighbours.
 
     Returns:
         (N,) cluster number from 0, -1 for noise.

@@ -202,6 +202,6 @@ def _typed(spec: Spec, text: str) -> Any:
             value = text
     complaint = fault(spec, value)
     if complaint:
-        raise InputError(f"{spec.name}:={text}: {complaint}")
+        raise InputError(complaint)
     # An empty list has no type that ROS could tell.
     return value if value != [] else [""]

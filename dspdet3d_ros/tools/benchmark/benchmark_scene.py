@@ -1,4 +1,4 @@
-"""The clouds that are measured on, named by a short text."""
+"""The clouds of the benchmark, selected by a short text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dspdet3d_ros.defaults import DEMO_CLOUD
 from dspdet3d_ros.errors import InputError
 
 EXPECTED = "demo, a cloud file, room:SEED[:POINTS] or building[:ROOMS]"
-#: Rooms of buildings are kept here, below the folder that the command is run in: making sixteen takes a minute.
+#: Cache for the rooms of buildings, relative to the working directory: generating sixteen takes a minute.
 KEPT = Path("build/benchmark")
 _BUILDING_SEED = 0
 
@@ -25,7 +25,7 @@ class BenchmarkScene:
     """A cloud with a name.
 
     Attributes:
-        name: what it is called in the report.
+        name: its name in the table.
         xyz: (N, 3) float32, metres, z up.
         rgb: (N, 3) uint8 or None.
     """
@@ -35,7 +35,7 @@ class BenchmarkScene:
     rgb: np.ndarray | None = None
 
     def message(self) -> SimpleNamespace:
-        """The cloud as a node gets it: the attributes of a sensor_msgs/msg/PointCloud2, without ROS."""
+        """The cloud as a message: an object with the attributes of sensor_msgs/msg/PointCloud2, without ROS."""
         packed = encode(self.xyz, self.rgb)
         fields = [SimpleNamespace(name=n, offset=o, datatype=t, count=c) for n, o, t, c in packed.fields]
         return SimpleNamespace(
@@ -51,14 +51,14 @@ class BenchmarkScene:
 
 
 def read_scene(spec: str, columns: int | None = None) -> BenchmarkScene:
-    """The scene that a text names: `demo`, the path of a cloud file, `room:SEED[:POINTS]`, `building[:ROOMS]`.
+    """The scene for a text: `demo`, the path of a cloud file, `room:SEED[:POINTS]`, `building[:ROOMS]`.
 
     Args:
         spec: the text.
         columns: see `read_cloud`.
 
     Raises:
-        InputError: the text names no scene, the file cannot be read, or generating needs a library that is missing.
+        InputError: the text is none of these, the file cannot be read, or a library for generating is missing.
     """
     kind, *numbers = spec.split(":")
     if kind == "demo" and not numbers:
@@ -74,10 +74,13 @@ def read_scene(spec: str, columns: int | None = None) -> BenchmarkScene:
 
 
 def building(rooms: int | None = None) -> BenchmarkScene:
-    """The benchmark's building; the standard number of rooms if not given.
+    """The building of the benchmark.
+
+    Args:
+        rooms: number of rooms, or None for the standard number.
 
     Raises:
-        InputError: there is no such building, its rooms cannot be kept, or a library to make them is missing.
+        InputError: the number is not possible, the rooms cannot be written, or a library for generating is missing.
     """
     from dspdet3d_ros.learning.generation.building import STANDARD_ROOMS, generate_building
 

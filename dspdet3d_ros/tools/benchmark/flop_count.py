@@ -1,4 +1,4 @@
-"""What a run computes: its multiply-adds, and how long its kernel maps alone take."""
+"""Multiply-adds of a run, and the time that its kernel maps take."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.detector.result import DetectionSettings
 from dspdet3d_ros.sparse import CoordinateSet
 from dspdet3d_ros.sparse.kernel_map import kernel_map
-from dspdet3d_ros.tools.benchmark.recorder import Convolution, Recorder, head_multiply_adds
+from dspdet3d_ros.tools.benchmark.recorder import RecordedConvolution, Recorder, head_multiply_adds
 from dspdet3d_ros.tools.benchmark.samples import milliseconds
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a run of the network computes on a cloud.
+class FlopCount:
+    """The arithmetic of one run of the network.
 
     Attributes:
         convolutions: the sparse convolutions, in order.
-        products: multiply-adds of the head's matrix products, by stage.
+        head_products: multiply-adds of the head's matrix products, by stage.
     """
 
-    convolutions: tuple[Convolution, ...]
-    products: dict[str, int]
+    convolutions: tuple[RecordedConvolution, ...]
+    head_products: dict[str, int]
 
     def by_stage(self) -> dict[str, int]:
         """Multiply-adds by stage."""
         counts: dict[str, int] = {}
         for convolution in self.convolutions:
             counts[convolution.stage] = counts.get(convolution.stage, 0) + convolution.multiply_adds
-        return {stage: count + self.products.get(stage, 0) for stage, count in counts.items()}
+        return {stage: count + self.head_products.get(stage, 0) for stage, count in counts.items()}
 
 
-def work_of(detector: Detector, xyz: np.ndarray, settings: DetectionSettings) -> Work:
-    """Runs the detector once and takes note of its work.
+def count_flops(detector: Detector, xyz: np.ndarray, settings: DetectionSettings) -> FlopCount:
+    """Runs the detector once and counts its arithmetic.
 
     Args:
         detector: the model.
@@ -46,23 +46,26 @@ def work_of(detector: Detector, xyz: np.ndarray, settings: DetectionSettings) ->
         settings: τ and the bound on cells.
     """
     recorder = Recorder(detector.engine)
-    found = detector.on(recorder)(xyz, settings, recorder.lap)
-    return Work(tuple(recorder.convolutions), head_multiply_adds(found.stats.levels, detector.config))
+    detections = detector.on(recorder)(xyz, settings, recorder.lap)
+    return FlopCount(tuple(recorder.convolutions), head_multiply_adds(detections.stats.levels, detector.config))
 
 
 def map_milliseconds(
-    convolutions: Sequence[Convolution], device: torch.device, backend: str = "torch"
+    convolutions: Sequence[RecordedConvolution], device: torch.device, backend: str = "torch"
 ) -> dict[str, float]:
-    """How long the coordinate sets and kernel maps of a run take, by the stage that needs them first.
+    """Time of the coordinate sets and kernel maps of a run, by the stage that needs them first.
 
-    `backend` says whose maps: "torch" or "triton".
+    Args:
+        convolutions: those of a run.
+        device: where to run.
+        backend: whose maps: "torch" or "triton".
     """
     make_map = _map_maker(backend)
     made: dict[int, CoordinateSet] = {}
     seen: set[tuple[int, int, int]] = set()
     spent: dict[str, float] = {}
 
-    def make(one: Convolution) -> None:
+    def make(one: RecordedConvolution) -> None:
         inputs = made.setdefault(id(one.inputs), CoordinateSet(one.inputs.keys, one.inputs.stride))
         outputs = inputs.at_stride(one.outputs.stride)
         made.setdefault(id(one.outputs), outputs)
@@ -78,7 +81,7 @@ def map_milliseconds(
 
 def _map_maker(backend: str) -> Callable[[CoordinateSet, CoordinateSet, int], object]:
     if backend == "triton":
-        # Only here: it imports Triton.
+        # Imported here because it imports Triton.
         from dspdet3d_ros.sparse.triton.plan import plan_of
 
         return plan_of

@@ -1,4 +1,4 @@
-"""What this machine's own `torch.mm` reaches on the products that a sparse convolution consists of."""
+"""GEMM peak: the highest rate that `torch.mm` reaches here on the matrix products of a sparse convolution."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import torch
 from dspdet3d_ros.sparse.parallel import for_chunks
 from dspdet3d_ros.tools.benchmark.machine import synchronise
 
-#: Channels of the convolutions that do nearly all of the arithmetic.
+#: Channels of the convolutions with nearly all of the arithmetic.
 CHANNELS = (64, 128)
 _TALL_ROWS = 1 << 17
-#: Rows of a chunk on the CPU: what is gathered for it fits a core's L2 cache at the least, its L3 cache at the most.
+#: Rows of a chunk on the CPU. The gathered input of the smallest fits into the L2 cache of a core, of the largest into
+#: its L3 cache.
 _CHUNK_ROWS = (128, 512, 2048)
 _OFFSETS = 27
 _REPEATS = 3
@@ -23,12 +24,13 @@ _SECONDS = 0.05
 
 
 @dataclass(frozen=True)
-class Product:
-    """A timed shape: (rows, inner) by (inner, columns).
+class GemmTiming:
+    """Rate of one matrix product, (rows, inner) by (inner, columns).
 
     Attributes:
-        kind: "tall", one product on all threads; "chunks", as many products side by side as there are threads.
-        gflops: 10⁹ floating point operations a second, the best of several repeats, all threads together.
+        kind: "tall" is one product on all threads. "chunks" is one product per thread, all at the same time.
+        rows, inner, columns: shape.
+        gflops: 10⁹ floating point operations per second of all threads together; best of several repeats.
     """
 
     kind: str
@@ -38,24 +40,24 @@ class Product:
     gflops: float
 
 
-def products(channels: int, device: torch.device, dtype: torch.dtype = torch.float32) -> list[Product]:
-    """The timed shapes of a convolution of `channels` to `channels`: one kernel offset, and all 27 gathered."""
-    found = [_tall(_TALL_ROWS, channels, channels, device, dtype)]
+def gemm_timings(channels: int, device: torch.device, dtype: torch.dtype = torch.float32) -> list[GemmTiming]:
+    """Rates for a convolution of `channels` to `channels`: for one kernel offset and for all 27 gathered offsets."""
+    timings = [_tall(_TALL_ROWS, channels, channels, device, dtype)]
     if device.type == "cuda":
-        return [*found, _tall(_TALL_ROWS, _OFFSETS * channels, channels, device, dtype)]
-    return [*found, *(_chunks(rows, _OFFSETS * channels, channels, dtype) for rows in _CHUNK_ROWS)]
+        return [*timings, _tall(_TALL_ROWS, _OFFSETS * channels, channels, device, dtype)]
+    return [*timings, *(_chunks(rows, _OFFSETS * channels, channels, dtype) for rows in _CHUNK_ROWS)]
 
 
-def ceilings(device: torch.device, dtype: torch.dtype = torch.float32) -> dict[int, dict[str, Any]]:
-    """For each channel count all products, and the `gflops` of the fastest: the ceiling."""
-    found = {channels: products(channels, device, dtype) for channels in CHANNELS}
+def gemm_peaks(device: torch.device, dtype: torch.dtype = torch.float32) -> dict[int, dict[str, Any]]:
+    """For each number of channels the GEMM peak (`gflops`) and all timed shapes (`products`)."""
+    timings = {channels: gemm_timings(channels, device, dtype) for channels in CHANNELS}
     return {
-        channels: {"gflops": max(p.gflops for p in timed), "products": [vars(p) for p in timed]}
-        for channels, timed in found.items()
+        channels: {"gflops": max(t.gflops for t in timed), "products": [vars(t) for t in timed]}
+        for channels, timed in timings.items()
     }
 
 
-def _tall(rows: int, inner: int, columns: int, device: torch.device, dtype: torch.dtype) -> Product:
+def _tall(rows: int, inner: int, columns: int, device: torch.device, dtype: torch.dtype) -> GemmTiming:
     a = torch.rand(rows, inner, device=device, dtype=dtype)
     b = torch.rand(inner, columns, device=device, dtype=dtype)
     out = torch.empty(rows, columns, device=device, dtype=dtype)
@@ -65,10 +67,10 @@ def _tall(rows: int, inner: int, columns: int, device: torch.device, dtype: torc
             torch.mm(a, b, out=out)
         synchronise(device)
 
-    return Product("tall", rows, inner, columns, _gflops(work, 2.0 * rows * inner * columns))
+    return GemmTiming("tall", rows, inner, columns, _gflops(work, 2.0 * rows * inner * columns))
 
 
-def _chunks(rows: int, inner: int, columns: int, dtype: torch.dtype) -> Product:
+def _chunks(rows: int, inner: int, columns: int, dtype: torch.dtype) -> GemmTiming:
     threads = torch.get_num_threads()
     operands = [(torch.rand(rows, inner, dtype=dtype), torch.rand(rows, columns, dtype=dtype)) for _ in range(threads)]
     b = torch.rand(inner, columns, dtype=dtype)
@@ -82,7 +84,7 @@ def _chunks(rows: int, inner: int, columns: int, dtype: torch.dtype) -> Product:
 
         for_chunks(threads, 1, multiply, on_cpu=True)
 
-    return Product("chunks", rows, inner, columns, _gflops(work, 2.0 * rows * inner * columns * threads))
+    return GemmTiming("chunks", rows, inner, columns, _gflops(work, 2.0 * rows * inner * columns * threads))
 
 
 def _gflops(work: Callable[[int], None], operations: float) -> float:

@@ -1,6 +1,6 @@
-"""The GPU kernels alone, beside a public kernel on the same tables.
+"""Time of the GPU kernels alone, compared with a public kernel on the same tables.
 
-The public one is the masked implicit GEMM of spconv-triton (pip install spconv-triton; Apache-2.0), given our tables.
+The public kernel is the masked implicit GEMM of spconv-triton (pip install spconv-triton; Apache-2.0).
 """
 
 from __future__ import annotations
@@ -20,24 +20,26 @@ from dspdet3d_ros.sparse.kernel_map import kernel_map
 POINTS = 100_000
 VOXEL_SIZE = 0.02
 CHANNELS = ((64, 64), (64, 128), (128, 128))
-_ROUNDS = 20
-#: Agreement of two half-precision kernels, norm of the difference over the norm.
+_REPEATS = 20
+#: Repeats that compile and tune; they do not count.
+_WARMUP = 3
+#: Largest relative error between two half-precision kernels: norm of the difference over the norm.
 _TOLERANCE = 2e-3
 
 
 def measure_kernels(device: torch.device, points: int = POINTS) -> dict[str, Any]:
-    """Times stride-1, stride-2 and transposed convolutions and their maps, kernels in interleaved rounds.
+    """Times stride-1, stride-2 and transposed convolutions and their maps. The kernels take turns.
 
     Returns:
-        `kernels`, one mapping each: kind, channels, rows, pairs, milliseconds (median) of the map and of
-        each kernel, TFLOP/s of ours in useful multiply-adds (two operations each), and the ratio `speedup` where the
-        public kernel is there. The reason where it is not is in `against`.
+        `kernels`, one mapping for each kind and number of channels: kind, channels, rows, pairs, median milliseconds of
+        the map and of each kernel, TFLOP/s of our kernel (two operations per needed multiply-add), and `speedup` if the
+        public kernel can be used. `against` names the public kernel, or the reason why it cannot be used.
 
     Raises:
-        InputError: the device is no CUDA device, Triton cannot be used, or the two kernels disagree.
+        InputError: the device is no CUDA device, Triton cannot be used, or the two kernels differ.
     """
     if device.type != "cuda":
-        raise InputError(f"--kernels: expected a CUDA device, got {device}; docs/gpu.md says what is checked without")
+        raise InputError(f"--kernels: expected a CUDA device, got {device}; docs/gpu.md lists the checks without a GPU")
     engine = make_engine("triton", device, "fp16")
     public = _public_kernel()
     cells = torch.floor(torch.from_numpy(synthetic_room(points)).to(device) / VOXEL_SIZE).long()
@@ -72,55 +74,55 @@ def _measure(
         if not error < _TOLERANCE:
             raise InputError(
                 f"{kind}: the kernels differ by {error:.1e}, expected less than {_TOLERANCE:.0e}; "
-                "`dspdet3d verify --backend triton` tells whether ours is right"
+                "run `dspdet3d verify --backend triton` to check ours"
             )
-    # A new set each time: a set keeps its map.
+    # A new set for each call, because a set caches its map.
     calls["map"] = lambda: engine.plan(CoordinateSet(inputs.keys, inputs.stride), outputs, 27)
     times = _interleaved(calls)
     count = pairs.pairs()
-    found = {"kind": kind, "c_in": c_in, "c_out": c_out, "rows": len(outputs), "pairs": count, "ms": times}
-    found["tflops"] = 2 * count * c_in * c_out / times["triton"] / 1e9
+    values = {"kind": kind, "c_in": c_in, "c_out": c_out, "rows": len(outputs), "pairs": count, "ms": times}
+    values["tflops"] = 2 * count * c_in * c_out / times["triton"] / 1e9
     if callable(public):
-        found["speedup"] = times["spconv-triton"] / times["triton"]
-    return found
+        values["speedup"] = times["spconv-triton"] / times["triton"]
+    return values
 
 
 def _public_kernel() -> Callable | str:
-    """The public kernel, or why it cannot be used."""
+    """The public kernel, or the reason why it cannot be used."""
     try:
         from spconv_triton.pytorch._impl.gemm import conv_forward
-    except Exception as error:  # whatever it raises, it cannot be used
+    except Exception as error:  # any error means that it cannot be used
         return f"spconv-triton cannot be used ({text_of(error)[:120]}); pip install spconv-triton"
     return conv_forward
 
 
 def _with_tables(conv_forward: Callable, x: Tensor, w: Tensor, table: Tensor, n_in: int) -> Callable[[], Tensor]:
-    """A call of the public kernel with rows sorted by their offsets, as it wants them; -1 means no input row."""
-    there = table < n_in
+    """A call of the public kernel, which expects rows sorted by their offset masks; -1 means no input row."""
+    present = table < n_in
     powers = 1 << torch.arange(table.shape[1], device=table.device, dtype=torch.int32)
-    masks, order = torch.sort((there * powers).sum(1, dtype=torch.int32), stable=True)
-    by_offset = torch.where(there, table, -1).t().contiguous()
+    masks, order = torch.sort((present * powers).sum(1, dtype=torch.int32), stable=True)
+    by_offset = torch.where(present, table, -1).t().contiguous()
     filters, order = w.permute(2, 0, 1).contiguous(), order.int()
     return lambda: conv_forward(x, filters, by_offset, len(table), pair_mask=masks, mask_argsort=order)
 
 
 def _interleaved(calls: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """Median milliseconds of each call; the first rounds, which compile and tune, do not count."""
+    """Median milliseconds of each call, after the warm-up."""
     times: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(_ROUNDS + 3):
+    for number in range(_REPEATS + _WARMUP):
         for name, call in calls.items():
             start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             start.record()
             call()
             end.record()
             end.synchronize()
-            if turn >= 3:
+            if number >= _WARMUP:
                 times[name].append(start.elapsed_time(end))
     return {name: statistics.median(values) for name, values in times.items()}
 
 
 def table(values: dict[str, Any]) -> str:
-    """A line for each kind and width."""
+    """One row for each kind and number of channels."""
     names = ("map", "ours", "TFLOP/s", "public", "ratio")
     head = f"{'convolution':<12}{'channels':>10}{'rows':>9}{'pairs':>10}" + "".join(f"{name:>9}" for name in names)
     lines = [f"kernels, ms, float16; public: {values['against']}", head]

@@ -1,4 +1,4 @@
-"""The multiply-adds that a run of the network cannot do without, whatever engine computes it."""
+"""Records the sparse convolutions of a run, and counts the multiply-adds that any engine needs for them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from dspdet3d_ros.sparse.convolution import Epilogue
 from dspdet3d_ros.sparse.coords import kernel_size
 from dspdet3d_ros.sparse.kernel_map import kernel_map
 
-#: What is predicted of a box: centre and size.
+#: Values that the head predicts per box: centre and size.
 _BOX_NUMBERS = 6
 
 
 @dataclass(frozen=True)
-class Convolution:
+class RecordedConvolution:
     """One sparse convolution of a run.
 
     Attributes:
-        stage: the stage it belongs to, as the network names its laps.
-        inputs, outputs: its coordinate sets, with nothing cached; equal sets of a run are the same object.
+        stage: stage of the network, named as in its laps.
+        inputs, outputs: coordinate sets without cached maps. Equal sets of a run are the same object.
         volume: number of kernel offsets.
         c_in, c_out: channels.
         pairs: number of (input, output) pairs.
@@ -42,7 +42,7 @@ class Convolution:
 
     @property
     def kind(self) -> str:
-        """What sort of convolution it is, with its channels."""
+        """Type of the convolution, kernel size and channels."""
         if self.inputs.stride == self.outputs.stride:
             sort = "submanifold"
         else:
@@ -57,15 +57,15 @@ class Convolution:
 
 @dataclass
 class Recorder:
-    """An engine that notes what it is asked for and lets another one compute it.
+    """An engine that records each convolution and passes it on to another engine.
 
     Attributes:
-        engine: the one that computes.
-        convolutions: what was asked for, in order; each with the stage whose `lap` came next.
+        engine: computes the results.
+        convolutions: the recorded convolutions in order. Each belongs to the stage of the next `lap`.
     """
 
     engine: Engine
-    convolutions: list[Convolution] = field(default_factory=list)
+    convolutions: list[RecordedConvolution] = field(default_factory=list)
     _since: list[tuple[CoordinateSet, CoordinateSet, tuple[int, ...]]] = field(default_factory=list)
 
     @property
@@ -90,10 +90,11 @@ class Recorder:
         return self.engine.convolve(features, weight, inputs, outputs, epilogue)
 
     def lap(self, stage: str) -> None:
-        """All convolutions since the last lap belong to `stage`."""
+        """Assigns all convolutions since the last lap to `stage`."""
         for inputs, outputs, (volume, c_in, c_out) in self._since:
             pairs = _pairs(inputs, outputs, volume)
-            self.convolutions.append(Convolution(stage, _bare(inputs), _bare(outputs), volume, c_in, c_out, pairs))
+            bare = (_bare(inputs), _bare(outputs))
+            self.convolutions.append(RecordedConvolution(stage, *bare, volume, c_in, c_out, pairs))
         self._since.clear()
 
 
@@ -102,12 +103,12 @@ def _pairs(inputs: CoordinateSet, outputs: CoordinateSet, volume: int) -> int:
 
 
 def _bare(cells: CoordinateSet) -> CoordinateSet:
-    """The same cells without the maps that are cached on them, which may take gigabytes."""
+    """The same cells without the cached maps, which may take gigabytes."""
     return cells.cached("bare", lambda: CoordinateSet(cells.keys, cells.stride))
 
 
 def head_multiply_adds(levels: Sequence[LevelCells], config: ModelConfig) -> dict[str, int]:
-    """Multiply-adds of the head's matrix products by stage: boxes, classes, and from level 1 on what to keep."""
+    """Multiply-adds of the head's matrix products by stage: boxes, classes and, from level 1 up, pruning."""
     counts = {}
     for cells in levels:
         channels = config.head_width * (_BOX_NUMBERS + len(config.classes))

@@ -1,4 +1,4 @@
-"""What is measured: a model with its weights, on each of the engines."""
+"""The benchmark target: a model with its weights, on any of the engines."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.tools.verification.comparison import read_reference
 from dspdet3d_ros.tools.verification.recipe import reference_weights
 
-#: Holds the batch norm statistics of the reference network.
+#: Contains the batch norm statistics of the reference network.
 REFERENCE = ORACLE / "e2e.npz"
 _REFERENCE_SEED = 1
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What to measure.
+class BenchmarkTarget:
+    """The model to measure.
 
     Attributes:
         model: name of a model or path of a model file.
-        checkpoint: weight file, or None for the model's own.
-        device: as `Detector.load` takes it.
+        checkpoint: weight file, or None for the model's own weights.
+        device: as for `Detector.load`.
         pruning_threshold: τ, or None for the model's own.
-        precision: as `Detector.load` takes it; an engine that has no fp16 takes its own.
+        precision: as for `Detector.load`. Engines without fp16 use their own.
     """
 
     model: str
@@ -53,30 +53,30 @@ class Subject:
         return Detector.load(self.model, self.checkpoint, self.device, backend, precision=precision)
 
     def settings(self, detector: Detector) -> DetectionSettings:
-        """The thresholds that are measured at."""
+        """The thresholds to measure with."""
         own = detector.default_settings()
         return own if self.pruning_threshold is None else replace(own, pruning_threshold=self.pruning_threshold)
 
 
 @contextmanager
-def with_weights(subject: Subject) -> Iterator[Subject]:
-    """The subject with a weight file, where its model comes without: that of the reference network.
+def with_weights(target: BenchmarkTarget) -> Iterator[BenchmarkTarget]:
+    """The target with a weight file. A model without weights gets those of the reference network.
 
-    Those weights are seeded random ones whose activations are as large as those of a trained network, and which prune
-    about half of the cells at τ = 0.3.
+    Those are seeded random weights. Their activations are as large as those of a trained network, and they prune about
+    half of the cells at τ = 0.3.
 
     Raises:
-        InputError: the model has other widths than the reference network.
+        InputError: the model has no weights and its widths differ from those of the reference network.
     """
-    config = load_model_config(subject.model)
-    if subject.checkpoint is not None or config.weights is not None:
-        yield subject
+    config = load_model_config(target.model)
+    if target.checkpoint is not None or config.weights is not None:
+        yield target
         return
     with TemporaryDirectory(prefix="dspdet3d_benchmark_") as folder:
         path = Path(folder) / "reference.pth"
-        contents = {"state_dict": _reference_state(config), "model": config.to_dict(), "model_name": subject.model}
+        contents = {"state_dict": _reference_state(config), "model": config.to_dict(), "model_name": target.model}
         save_checkpoint(path, contents)
-        yield replace(subject, checkpoint=path)
+        yield replace(target, checkpoint=path)
 
 
 def _reference_state(config: ModelConfig) -> dict[str, torch.Tensor]:
@@ -86,7 +86,7 @@ def _reference_state(config: ModelConfig) -> dict[str, torch.Tensor]:
     shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     if any(shapes.get(name) != array.shape for name, array in statistics.items()):
         raise InputError(
-            "--checkpoint: the model comes without weights and has other widths than the published network, for which "
-            "stand-ins can be made; name a weight file"
+            "--checkpoint: the model has no weights, and random ones exist only for the widths of the published "
+            "network; name a weight file"
         )
     return reference_weights(network, _REFERENCE_SEED, statistics)

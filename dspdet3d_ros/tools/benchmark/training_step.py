@@ -1,4 +1,4 @@
-"""Forward and backward pass of a training step on one scene."""
+"""Time of the forward and backward pass of a training step on one scene."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ import torch
 from dspdet3d_ros.learning.training.config import load_training_config
 from dspdet3d_ros.learning.training.objective import LabelledPoints, Losses, batch_losses
 from dspdet3d_ros.tools.benchmark.samples import milliseconds, summary
-from dspdet3d_ros.tools.benchmark.target import Subject
+from dspdet3d_ros.tools.benchmark.target import BenchmarkTarget
 
 POINTS = 100_000
 _SEED = 0
 Result = TypeVar("Result")
 
 
-def measure_training(subject: Subject, backend: str, rounds: int, warmup: int, points: int = POINTS) -> dict[str, Any]:
-    """Milliseconds of forward pass (losses included) and backward pass of a generated room, in float32.
+def measure_training(
+    target: BenchmarkTarget, backend: str, repeats: int, warmup: int, points: int = POINTS
+) -> dict[str, Any]:
+    """Milliseconds of the forward pass (with losses) and the backward pass on a generated room, in float32.
 
     Returns:
-        `forward_ms`, `backward_ms`, and `ratio`, the medians' sum over the forward pass.
+        `forward_ms`, `backward_ms`, and `ratio`: the sum of the medians divided by that of the forward pass.
 
     Raises:
-        InputError: model, weights, device or engine cannot be used, or generating needs a library that is missing.
+        InputError: model, weights, device or engine cannot be used, or a library for generating is missing.
     """
-    detector = subject.load(backend)
+    detector = target.load(backend)
     device = torch.device(detector.device)
     scene = _scene(detector.class_names, points, device)
-    config = load_training_config(subject.model)
+    config = load_training_config(target.model)
     network = detector.network.train()
 
     def forward() -> Losses:
@@ -37,18 +39,18 @@ def measure_training(subject: Subject, backend: str, rounds: int, warmup: int, p
         return batch_losses(network, [scene], config, detector.engine)
 
     spent: dict[str, list[float]] = {"forward": [], "backward": []}
-    for number in range(warmup + rounds):
+    for number in range(warmup + repeats):
         ms, losses = _timed(forward, device)
         backward_ms, _ = _timed(losses.total.backward, device)
         if number >= warmup:
             spent["forward"].append(ms)
             spent["backward"].append(backward_ms)
-    found = {name: summary(samples) for name, samples in spent.items()}
+    ms_of = {name: summary(samples) for name, samples in spent.items()}
     return {
         "points": len(scene.points),
-        "forward_ms": found["forward"],
-        "backward_ms": found["backward"],
-        "ratio": 1 + found["backward"]["median"] / found["forward"]["median"],
+        "forward_ms": ms_of["forward"],
+        "backward_ms": ms_of["backward"],
+        "ratio": 1 + ms_of["backward"]["median"] / ms_of["forward"]["median"],
     }
 
 
@@ -71,7 +73,7 @@ def _scene(class_names: tuple[str, ...], points: int, device: torch.device) -> L
 
 
 def table(values: dict[str, Any]) -> str:
-    """One line."""
+    """The figures in one line."""
     return (
         f"training on {values['points']} points: forward {values['forward_ms']['median']:.0f} ms, "
         f"backward {values['backward_ms']['median']:.0f} ms; both take {values['ratio']:.2f} times the forward pass"

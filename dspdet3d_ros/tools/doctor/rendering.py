@@ -1,50 +1,34 @@
-"""The report of all checks, as text and as values."""
+"""Findings as text and as JSON values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dspdet3d_ros import __version__
-from dspdet3d_ros.tools.doctor import libraries, weights
-from dspdet3d_ros.tools.doctor.finding import Check, Finding, Level, findings
+from dspdet3d_ros.tools.doctor.finding import Finding, Level
 
 NAME_WIDTH = 18
 
 
-def all_findings(with_ros: bool) -> Iterator[Finding]:
-    """What all checks find.
-
-    Args:
-        with_ros: whether ROS is looked at, without which there is no node but all the commands.
-    """
-    checks: list[tuple[str, Check]] = [*libraries.CHECKS, *weights.CHECKS]
-    if with_ros:
-        # It imports ROS only inside its checks, so that it can say what is missing.
-        from dspdet3d_ros.ros.tools import doctor as installation
-
-        checks += installation.CHECKS
-    return findings(checks)
-
-
 def lines(finding: Finding) -> str:
-    """A finding as one line, and a second one where there is something to do."""
+    """A finding as one line, with its fix on a second line."""
     text = f"{finding.level.value:<8} {finding.name:<{NAME_WIDTH}} {finding.found}"
-    return f"{text}\n{'':<8} {'':<{NAME_WIDTH}} -> {finding.mend}" if finding.mend else text
+    return f"{text}\n{'':<8} {'':<{NAME_WIDTH}} -> {finding.fix}" if finding.fix else text
 
 
 def verdict(found: Sequence[Finding], with_ros: bool) -> str:
-    """The last line.
+    """The last line of the report.
 
     Args:
         found: all findings.
-        with_ros: whether ROS was looked at.
+        with_ros: whether ROS was checked. Without ROS the commands run, but not the node.
     """
     problems, warnings = (_number(count(found, level), level.value) for level in (Level.PROBLEM, Level.WARNING))
-    what = "the node" if with_ros else "the commands"
+    subject = "the node" if with_ros else "the commands"
     if count(found, Level.PROBLEM):
-        return f"{what} cannot run: {problems}, {warnings}"
-    return f"{what} can run: {warnings}{'' if with_ros else '; ROS was not looked at'}"
+        return f"{subject} cannot run: {problems}, {warnings}"
+    return f"{subject} can run: {warnings}{'' if with_ros else '; ROS was not checked'}"
 
 
 def _number(count: int, noun: str) -> str:
@@ -56,7 +40,7 @@ def count(found: Iterable[Finding], level: Level) -> int:
     return sum(finding.level == level for finding in found)
 
 
-def values(found: Iterable[Finding]) -> dict[str, Any]:
-    """The report for a JSON file."""
-    rows = [{"name": f.name, "level": f.level.value, "found": f.found, "mend": f.mend} for f in found]
+def as_json(found: Iterable[Finding]) -> dict[str, Any]:
+    """The findings as plain values."""
+    rows = [{"name": f.name, "level": f.level.value, "found": f.found, "fix": f.fix} for f in found]
     return {"version": __version__, "findings": rows}

@@ -1,4 +1,4 @@
-"""One comparison and its outcome."""
+"""Comparisons with reference numbers, and reading of the reference files."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ GRADIENT_TOLERANCE = 3e-3
 
 
 @dataclass(frozen=True)
-class Check:
-    """One line of the report.
+class Comparison:
+    """The result of one comparison.
 
     Attributes:
-        name: what was compared.
-        passed: whether it lies within the tolerance.
+        name: of the compared values.
+        passed: whether they agree within the tolerance.
         detail: the figures.
     """
 
@@ -35,19 +35,19 @@ class Check:
         return f"{'pass' if self.passed else 'FAIL'}  {self.name}: {self.detail}"
 
 
-def relative_error(found: np.ndarray, reference: np.ndarray) -> float:
-    """‖found − reference‖ / ‖reference‖; infinite where the shapes differ."""
-    if found.shape != reference.shape:
+def relative_error(values: np.ndarray, reference: np.ndarray) -> float:
+    """‖values − reference‖ / ‖reference‖; infinite if the shapes differ."""
+    if values.shape != reference.shape:
         return float("inf")
     norm = float(np.linalg.norm(reference))
-    difference = float(np.linalg.norm(found.astype(np.float64) - reference))
+    difference = float(np.linalg.norm(values.astype(np.float64) - reference))
     return difference / norm if norm else difference
 
 
-def close(name: str, found: np.ndarray, reference: np.ndarray, tolerance: float) -> Check:
+def close(name: str, values: np.ndarray, reference: np.ndarray, tolerance: float) -> Comparison:
     """Compares floats."""
-    error = relative_error(found, reference)
-    return Check(name, error <= tolerance, f"relative error {error:.1e} (at most {tolerance:g})")
+    error = relative_error(values, reference)
+    return Comparison(name, error <= tolerance, f"relative error {error:.1e} (at most {tolerance:g})")
 
 
 def read_reference(path: Path) -> dict[str, np.ndarray]:
@@ -59,12 +59,12 @@ def read_reference(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except Exception as error:  # numpy and zipfile raise many types; whatever it is, the file cannot be used
+    except Exception as error:  # numpy and zipfile raise many types; after any of them the file cannot be used
         raise InputError(f"{path}: not readable as npz: {text_of(error)}; {_AGAIN}") from error
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """The json beside a reference file.
+    """The JSON file that belongs to a reference file.
 
     Raises:
         InputError: the file cannot be read.

@@ -1,4 +1,4 @@
-"""The whole network: inference at several thresholds, and a training step."""
+"""Comparison of the whole network: inference at several pruning thresholds, and a training step."""
 
 from __future__ import annotations
 
@@ -25,23 +25,24 @@ from dspdet3d_ros.tools.verification.comparison import (
     FORWARD_TOLERANCE,
     GRADIENT_TOLERANCE,
     LOSS_TOLERANCE,
-    Check,
+    Comparison,
     close,
     read_description,
     read_reference,
 )
 from dspdet3d_ros.tools.verification.recipe import digest, gradient_digest, reference_weights
 
-#: A keep probability this near to τ may fall to either side.
-HANGING = 1e-5
-_MOST_HANGING = 8
-#: Of a gradient's product with a fixed random direction, by the gradient's norm: a gradient that is mirrored or in
-#: another order is off by about 1; float32 batch statistics move it by about 0.01.
+#: Probabilities that differ from τ by less than this are within rounding: they may lie on either side of τ.
+ROUNDING = 1e-5
+#: Maximum number of such cells for which all combinations are tried.
+_MOST_UNDECIDED = 8
+#: Tolerance of the product of a gradient with a fixed random direction, relative to the norm of the gradient. A
+#: mirrored or permuted gradient differs by about 1. Float32 batch statistics change it by about 0.01.
 DIRECTION_TOLERANCE = 3e-2
 
 
 def _network(description: dict[str, Any], statistics: dict[str, np.ndarray], device: torch.device) -> DSPDet3D:
-    # The original's post-processing: overlap in plan view, classes apart, the 1000 best cells.
+    # The post-processing of the original: overlap in plan view, NMS per class, the 1000 best cells.
     classes = tuple(f"class {i}" for i in range(description["n_classes"]))
     network = DSPDet3D(ModelConfig(classes=classes, nms_overlap="plan_view", nms_pre=1000))
     network.load_state_dict(reference_weights(network, description["seed"], statistics))
@@ -49,30 +50,33 @@ def _network(description: dict[str, Any], statistics: dict[str, np.ndarray], dev
 
 
 class ReferencePruner:
-    """Prunes as the original does, and lets cells that hang on τ fall to the side on which they fell in the reference.
+    """Prunes as the original does. Cells within rounding of τ are kept or pruned as in the reference.
 
-    The original compares strictly at τ = 0 too: a probability that underflows to 0 is pruned there.
+    The original compares strictly at τ = 0 too, so it prunes probabilities that underflow to 0.
 
     Args:
         tau: the threshold.
         expected: SHA-256 of the coordinates of each level, by level.
+
+    Attributes:
+        undecided: number of cells within rounding of τ so far.
     """
 
     def __init__(self, tau: float, expected: dict[int, str]) -> None:
         self._tau = tau
         self._expected = expected
-        self.hanging = 0
+        self.undecided = 0
 
     def __call__(self, x: SparseTensor, keep_logits: Tensor) -> Tensor:
         """See `dspdet3d_ros.detector.head.Pruner`."""
         probability = keep_probability(keep_logits)
         mask = probability > self._tau
         wanted = self._expected.get(LEVEL_OF_STRIDE[x.coords.stride] - 1)
-        near = ((probability - self._tau).abs() < HANGING).nonzero()[:, 0]
+        near = ((probability - self._tau).abs() < ROUNDING).nonzero()[:, 0]
         if wanted is None or not mask.any() or not len(near) or self._tau == 0:
             return mask
-        self.hanging += len(near)
-        for sides in product((False, True), repeat=min(len(near), _MOST_HANGING)):
+        self.undecided += len(near)
+        for sides in product((False, True), repeat=min(len(near), _MOST_UNDECIDED)):
             tried = mask.clone()
             tried[near[: len(sides)]] = torch.tensor(sides, device=mask.device)
             if coordinates_sha256(x.coords.subset(tried).expanded()) == wanted:
@@ -86,7 +90,7 @@ def coordinates_sha256(coords: CoordinateSet) -> str:
     return hashlib.sha256(rows.tobytes()).hexdigest()
 
 
-def verify_forward(path: Path, engine: Engine, device: torch.device) -> Iterator[Check]:
+def verify_forward(path: Path, engine: Engine, device: torch.device) -> Iterator[Comparison]:
     """Compares backbone, levels and final boxes of an `e2e*.npz` with its json, at every τ."""
     arrays, description = read_reference(path), read_description(path.with_suffix(".json"))
     statistics = {name.removeprefix("bn/"): array for name, array in arrays.items() if name.startswith("bn/")}
@@ -114,7 +118,7 @@ def _verify_head(
     tau: float,
     arrays: dict[str, np.ndarray],
     description: dict[str, Any],
-) -> Iterator[Check]:
+) -> Iterator[Comparison]:
     run = f"{scene}/tau{tau}"
     prefix = f"{run}/level"
     hashes = {int(k.removeprefix(prefix)): v for k, v in description["coords_sha256"].items() if k.startswith(prefix)}
@@ -129,7 +133,8 @@ def _verify_head(
         if stored is not None:
             yield close(f"{stem} {name} classes", _thinned(logits, description), stored, FORWARD_TOLERANCE)
     missing = sorted(set(hashes) - {output.level for output in outputs})
-    yield Check(f"{stem} {run} levels", not missing, f"{len(outputs)} reached, {pruner.hanging} cells hang on τ")
+    detail = f"{len(outputs)} reached, {pruner.undecided} cells within rounding of τ"
+    yield Comparison(f"{stem} {run} levels", not missing, detail)
     yield from _verify_boxes(f"{stem} {run} boxes", outputs, network.config, run, arrays, description)
 
 
@@ -141,16 +146,16 @@ def _compare_rows(
     key: str,
     arrays: dict[str, np.ndarray],
     description: dict[str, Any],
-) -> Iterator[Check]:
+) -> Iterator[Comparison]:
     expected = description["level_rows"][name]
     same = len(coords) == expected and coordinates_sha256(coords) == description["coords_sha256"][name]
     detail = "equal" if same else "differ"
-    yield Check(f"{title} coordinates", same, f"{len(coords)} cells, {expected} in the reference, {detail}")
+    yield Comparison(f"{title} coordinates", same, f"{len(coords)} cells, {expected} in the reference, {detail}")
     yield close(f"{title} {key}", _thinned(values, description), arrays[f"{name}/{key}"], FORWARD_TOLERANCE)
 
 
 def _thinned(rows: np.ndarray, description: dict[str, Any]) -> np.ndarray:
-    """Every k-th row, as the reference stores them."""
+    """Every k-th row, as the reference contains them."""
     return rows[:: max(1, -(-len(rows) // description["cap"]))]
 
 
@@ -161,29 +166,32 @@ def _verify_boxes(
     run: str,
     arrays: dict[str, np.ndarray],
     description: dict[str, Any],
-) -> Iterator[Check]:
-    """The best final boxes: each one of the reference must have its like among ours."""
+) -> Iterator[Comparison]:
+    """Compares the best final boxes: for each box of the reference there must be an equal one."""
     settings = DetectionSettings(0.0, 0.01, 0.5, max_detections=1_000_000)
     boxes, scores, _ = best_cells(outputs, config)
     selected = select_boxes(boxes, scores, settings, config)
-    found = [part.numpy() for part in (selected.boxes, selected.scores, selected.labels)]
+    ours = [part.numpy() for part in (selected.boxes, selected.scores, selected.labels)]
     reference = [arrays[f"{run}/{key}"] for key in ("boxes", "scores", "labels")]
-    worst = max((_distance(box, found) for box in zip(*reference, strict=True)), default=0.0)
-    yield Check(title, worst <= FORWARD_TOLERANCE, f"{len(reference[0])} compared, worst relative error {worst:.1e}")
+    worst = max((_distance(box, ours) for box in zip(*reference, strict=True)), default=0.0)
+    yield Comparison(
+        title, worst <= FORWARD_TOLERANCE, f"{len(reference[0])} compared, worst relative error {worst:.1e}"
+    )
     count = description["level_rows"][f"{run}/boxes"]
-    # Suppression decides by an overlap of 0.5; where two boxes hang on it, rounding decides.
-    near = abs(len(found[0]) - count) <= max(1, count // 1000)
-    yield Check(f"{title} count", near, f"{len(found[0])} boxes, {count} in the reference")
+    # For boxes whose overlap is within rounding of the NMS threshold of 0.5, rounding decides.
+    near = abs(len(ours[0]) - count) <= max(1, count // 1000)
+    yield Comparison(f"{title} count", near, f"{len(ours[0])} boxes, {count} in the reference")
 
 
-def _distance(wanted: tuple[np.ndarray, float, int], found: list[np.ndarray]) -> float:
-    boxes, scores, labels = found
+def _distance(wanted: tuple[np.ndarray, float, int], ours: list[np.ndarray]) -> float:
+    """Relative error of the most similar of our boxes; infinite if none has the class."""
+    boxes, scores, labels = ours
     box, score, label = wanted
     error = np.maximum(np.linalg.norm(boxes - box, axis=1) / np.linalg.norm(box), np.abs(scores - score) / score)
     return float(np.where(labels == label, error, np.inf).min(initial=np.inf))
 
 
-def verify_training(path: Path, engine: Engine, device: torch.device) -> Iterator[Check]:
+def verify_training(path: Path, engine: Engine, device: torch.device) -> Iterator[Comparison]:
     """Compares losses and gradients of a `train*.npz` with its json."""
     arrays, description = read_reference(path), read_description(path.with_suffix(".json"))
     count = sum(name.startswith("points") for name in arrays)
@@ -197,7 +205,7 @@ def verify_training(path: Path, engine: Engine, device: torch.device) -> Iterato
     ]
     for threshold, reference in description["runs"].items():
         network = _network(description, {}, device).train()
-        # On one thread float32 batch statistics round so that weak pruning picks other cells.
+        # On one thread, rounding of float32 batch statistics makes weak pruning select other cells.
         with torch_threads(max(torch.get_num_threads(), 2)):
             losses = batch_losses(network, batch, TrainingConfig(prune_threshold=int(threshold)), engine)
             losses.total.backward()
@@ -213,9 +221,9 @@ def verify_training(path: Path, engine: Engine, device: torch.device) -> Iterato
         yield from _verify_gradients(title, gradients, reference["grad"])
 
 
-def _verify_gradients(title: str, gradients: dict[str, np.ndarray], reference: dict[str, Any]) -> Iterator[Check]:
+def _verify_gradients(title: str, gradients: dict[str, np.ndarray], reference: dict[str, Any]) -> Iterator[Comparison]:
     missing = sorted(set(reference) ^ set(gradients))
-    yield Check(
+    yield Comparison(
         f"{title} parameters", not missing, f"{len(gradients)} gradients" + f", differ in {missing}" * bool(missing)
     )
     norms, products = {}, {}
@@ -224,10 +232,10 @@ def _verify_gradients(title: str, gradients: dict[str, np.ndarray], reference: d
         wanted_norm, wanted_product = reference[name]
         norms[name] = abs(norm - wanted_norm) / wanted_norm
         products[name] = abs(product_ - wanted_product) / wanted_norm
-    for what, errors, tolerance in (
+    for part, errors, tolerance in (
         ("gradient norms", norms, GRADIENT_TOLERANCE),
         ("gradient directions", products, DIRECTION_TOLERANCE),
     ):
         worst = max(errors, key=errors.__getitem__)
         detail = f"worst {errors[worst]:.1e} (at most {tolerance:g}), {worst}"
-        yield Check(f"{title} {what}", errors[worst] <= tolerance, detail)
+        yield Comparison(f"{title} {part}", errors[worst] <= tolerance, detail)

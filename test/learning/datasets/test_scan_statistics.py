@@ -38,7 +38,7 @@ def test_a_full_layer_has_a_hundred_voxels_and_no_holes():
     np.testing.assert_array_equal(planes.empty, 0)
 
 
-def test_empty_columns_are_holes_but_those_below_a_thing_are_not():
+def test_empty_columns_are_holes_but_those_below_an_object_are_not():
     xyz = plane(size=0.1)
     gone = (xyz[:, 0] < 0.03) & (xyz[:, 1] < 0.1)
     planes = level_planes(xyz[~gone])
@@ -67,25 +67,25 @@ def test_density_sizes_and_closeness():
     assert values["points"] == 2500
     assert values["points_voxel"] == 1
     np.testing.assert_allclose(values["neighbour"], 0.01, rtol=1e-3)
-    assert values["things"] == 3
+    assert values["objects"] == 3
     np.testing.assert_allclose(np.sort(values["longest_edge"]), [0.1, 0.2, 0.3], rtol=1e-6)
     np.testing.assert_allclose(np.sort(values["shortest_edge"]), [0.02, 0.05, 0.1], rtol=1e-6)
     np.testing.assert_array_equal(values["close"], [1, 1, 0])
 
 
-def test_scenes_stand_beside_each_other_and_what_has_no_samples_is_left_open():
+def test_sets_have_columns_and_a_measure_without_samples_has_a_dash():
     boxes = [[0.1, 0.1, 0, 0.1, 0.2, 0.05]]
     full, bare = scene(plane(), boxes), scene(np.random.default_rng(0).uniform(0, 3, (100, 3)))
     columns = {"full": summaries(SceneSet((lambda: full, lambda: full)))[""], "bare": summaries([bare])[""]}
     rows = {line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ") for line in table(columns).splitlines()}
     assert rows["scenes"][1:] == ["2", "1"]
-    assert rows["voxels a dm² of a plane"][1:] == ["100 (100–100)", "–"]
-    assert rows["longest edge of a thing, cm"][1:] == ["20 (20–20)", "–"]
-    assert rows["things a scene"][1:] == ["1 (1–1)", "0"]
+    assert rows["voxels per dm² of plane"][1:] == ["100 (100–100)", "–"]
+    assert rows["longest edge of an object, cm"][1:] == ["20 (20–20)", "–"]
+    assert rows["objects per scene"][1:] == ["1 (1–1)", "0"]
     assert columns["full"]["longest_edge"]["samples"] == 2
 
 
-def test_ways_of_scanning_are_kept_apart():
+def test_each_way_of_scanning_has_its_own_summary():
     scans = ("single_view", "accumulated", "single_view")
     parts = summaries(replace(scene(plane(noise=0.001 * k)), scan=scan) for k, scan in enumerate(scans))
     assert {scan: part["scenes"] for scan, part in parts.items()} == {"accumulated": 1, "single_view": 2}

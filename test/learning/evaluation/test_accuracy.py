@@ -5,7 +5,7 @@ import pytest
 
 from dspdet3d_ros.detector.result import LevelCells
 from dspdet3d_ros.learning.datasets.scene import LabelledScene, SceneSet
-from dspdet3d_ros.learning.evaluation.accuracy import Found, Judged, figures, judge, table
+from dspdet3d_ros.learning.evaluation.accuracy import Predictions, SceneEvaluation, evaluate_scenes, figures, table
 from dspdet3d_ros.learning.evaluation.metric import SceneResult
 
 
@@ -13,7 +13,7 @@ def box(x):
     return [float(x), 0, 0, 1, 1, 1]
 
 
-def judged(found, truth, subset="all", ms=1.0, levels=()):
+def evaluation(found, truth, subset="all", ms=1.0, levels=()):
     """`found`: (x, score, name) of each box; `truth`: (x, name)."""
     result = SceneResult(
         np.array([box(x) for x, _, _ in found], np.float32).reshape(-1, 6),
@@ -22,13 +22,13 @@ def judged(found, truth, subset="all", ms=1.0, levels=()):
         np.array([box(x) for x, _ in truth], np.float32).reshape(-1, 6),
         tuple(name for _, name in truth),
     )
-    return Judged(result, subset, ms, levels)
+    return SceneEvaluation(result, subset, ms, levels)
 
 
 #: Cups: one of two found, behind a false one. The table is found. A bowl is not. A hat is found where there is none.
 SCENES = [
-    judged([(9, 0.9, "cup"), (0, 0.8, "cup"), (5, 0.7, "table")], [(0, "cup"), (5, "table")], "a", 10.0),
-    judged([(3, 0.6, "hat")], [(7, "cup"), (9, "bowl")], "b", 30.0),
+    evaluation([(9, 0.9, "cup"), (0, 0.8, "cup"), (5, 0.7, "table")], [(0, "cup"), (5, "table")], "a", 10.0),
+    evaluation([(3, 0.6, "hat")], [(7, "cup"), (9, "bowl")], "b", 30.0),
 ]
 KNOWN = ("cup", "bowl", "table", "hat")
 
@@ -55,14 +55,14 @@ def test_means_are_over_all_small_and_other_classes():
 
 
 def test_groups_count_their_things_whatever_a_hit_is_called_and_their_own_false_boxes():
-    things = figures(SCENES, 0.65, {"small": {"cup", "bowl"}}, KNOWN)["things"]
-    # By score: false cup, cup; the hat is no small thing's name. Three small things are there.
-    assert (things["small"]["objects"], things["small"]["recall25"]) == (3, pytest.approx(1 / 3))
-    assert things["small"]["ap25"] == pytest.approx(1 / 3 * 1 / 2)
-    assert (things["small"]["found_at_threshold"], things["small"]["false_at_threshold"]) == (1, 1)
-    assert things["other"]["ap25"] == 1
-    misnamed = [judged([(0, 0.9, "table")], [(0, "cup")])]
-    assert figures(misnamed, 0.5, {"small": {"cup"}}, KNOWN)["things"]["small"]["ap25"] == 1
+    objects = figures(SCENES, 0.65, {"small": {"cup", "bowl"}}, KNOWN)["objects"]
+    # By score: false cup, cup; the hat is no small object's name. Three small objects are there.
+    assert (objects["small"]["objects"], objects["small"]["recall25"]) == (3, pytest.approx(1 / 3))
+    assert objects["small"]["ap25"] == pytest.approx(1 / 3 * 1 / 2)
+    assert (objects["small"]["found_at_threshold"], objects["small"]["false_at_threshold"]) == (1, 1)
+    assert objects["other"]["ap25"] == 1
+    misnamed = [evaluation([(0, 0.9, "table")], [(0, "cup")])]
+    assert figures(misnamed, 0.5, {"small": {"cup"}}, KNOWN)["objects"]["small"]["ap25"] == 1
 
 
 def test_a_set_that_tells_no_small_classes_apart_has_one_mean():
@@ -82,7 +82,7 @@ def test_whatever_the_class_counts_over_all_and_by_subset():
 
 
 def test_without_names_on_either_side_there_are_no_figures_by_class():
-    nameless = [judged([(0, 0.9, "cup")], [(0, "object")])]
+    nameless = [evaluation([(0, 0.9, "cup")], [(0, "object")])]
     for values in (figures(nameless, 0.5, None, KNOWN), figures(SCENES, 0.5, {"small": {"cup"}}, ("object",))):
         assert (values["classes"], values["means"], values["groups"]) == ({}, {}, {})
         assert values["agnostic"]["objects"] > 0
@@ -94,7 +94,7 @@ def test_without_names_on_either_side_there_are_no_figures_by_class():
 
 def test_time_and_cells_stand_beside():
     levels = [(LevelCells(3, 10, 4), LevelCells(2, 100, 50)), (LevelCells(3, 20, 8), LevelCells(2, 300, 0))]
-    scenes = [judged([], [(0, "cup")], ms=ms, levels=own) for ms, own in zip((5.0, 9.0), levels, strict=True)]
+    scenes = [evaluation([], [(0, "cup")], ms=ms, levels=own) for ms, own in zip((5.0, 9.0), levels, strict=True)]
     values = figures(scenes, 0.5)
     assert (values["median_ms"], values["largest_ms"]) == (7.0, 9.0)
     assert values["median_cells"] == {"level3": 15.0, "level2": 200.0}
@@ -124,9 +124,9 @@ def test_scenes_are_judged_in_order():
     def scene(name):
         return LabelledScene(name, name, np.zeros((1, 3), np.float32), np.array([box(0)], np.float32), ("cup",))
 
-    def find(seen):
-        return Found(np.array([box(0)], np.float32), np.array([0.5]), ("cup",), len(seen.name))
+    def predict(seen):
+        return Predictions(np.array([box(0)], np.float32), np.array([0.5]), ("cup",), len(seen.name))
 
-    results = judge(find, SceneSet((lambda: scene("a"), lambda: scene("bb"))))
+    results = evaluate_scenes(predict, SceneSet((lambda: scene("a"), lambda: scene("bb"))))
     assert [(one.subset, one.ms) for one in results] == [("a", 1), ("bb", 2)]
     assert figures(results, 0.1)["agnostic"]["ap50"] == 1

@@ -1,4 +1,4 @@
-"""The baseline without learning."""
+"""The non-learned baseline."""
 
 import json
 from pathlib import Path
@@ -27,17 +27,17 @@ def table_scene(table_z=0.5):
     return LabelledScene("one", "all", xyz, np.empty((0, 6), np.float32), (), table_z=table_z)
 
 
-def test_each_heap_on_the_table_is_a_box_and_the_larger_scores_higher():
-    found = Clustering()(table_scene())
-    order = np.argsort(-found.scores)
+def test_each_cluster_on_the_table_is_a_box_and_the_larger_scores_higher():
+    predictions = Clustering()(table_scene())
+    order = np.argsort(-predictions.scores)
     expected = [[0.05, 0.05, 0.604, 0.1, 0.1, 0.192], [-0.26, 0.025, 0.544, 0.08, 0.05, 0.072]]
-    np.testing.assert_allclose(found.boxes[order], expected, atol=0.004)
-    assert found.names == ("object", "object")
+    np.testing.assert_allclose(predictions.boxes[order], expected, atol=0.004)
+    assert predictions.names == ("object", "object")
 
 
 def test_the_height_of_the_table_must_be_known():
     scene = table_scene(table_z=None)
-    with pytest.raises(InputError, match="one: does not say how high its table is"):
+    with pytest.raises(InputError, match="one: has no table height; give it with --table-z"):
         Clustering()(scene)
     assert len(Clustering(table_z=0.5)(scene).boxes) == 2
     assert len(Clustering(table_z=2.0)(scene).boxes) == 0
@@ -54,7 +54,7 @@ def test_clusters_are_connected_cores_with_their_borders_and_the_rest_is_noise()
 
 
 @pytest.mark.skipif(not MOSD.is_dir(), reason="the real table-top clouds are not there")
-def test_on_real_table_tops_it_reaches_the_known_yardstick(tmp_path, capsys):
+def test_on_real_table_tops_it_reaches_the_known_accuracy(tmp_path, capsys):
     assert main(["baseline", str(MOSD), "--json", str(tmp_path / "b.json")]) == 0
     values = json.loads((tmp_path / "b.json").read_text())
     assert (values["scenes"], values["agnostic"]["objects"]) == (45, 112)

@@ -65,7 +65,7 @@ def test_arguments_become_parameters_of_the_declared_types():
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
-        ("pruning_threshold", "7", "pruning_threshold:=7: pruning_threshold is 7.0; expected 0..1"),
+        ("pruning_threshold", "7", "pruning_threshold: expected a number in 0..1, got 7.0"),
         ("pruning_threshold", "low", "expected a number"),
         ("max_detections", "2.5", "expected an integer"),
         ("autostart", "perhaps", "expected true or false"),

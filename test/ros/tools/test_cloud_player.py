@@ -132,9 +132,9 @@ def test_who_comes_late_gets_the_cloud_that_was_published_and_the_detector_answe
     ("arguments", "text"),
     [
         (["cloud:=/no/such.ply"], "/no/such.ply: no such file; check the path"),
-        (["columns:=-1"], "parameter columns is -1; expected 0..1000"),
-        (["period_s:=0"], "parameter period_s is 0.0; expected 0.01..86400"),
-        (["period_s:=soon"], "parameter period_s is 'soon'; expected a number"),
+        (["columns:=-1"], "parameter columns: expected an integer in 0..1000, got -1"),
+        (["period_s:=0"], "parameter period_s: expected a number in 0.01..86400, got 0.0"),
+        (["period_s:=soon"], "parameter period_s: expected a number in 0.01..86400, got 'soon'"),
     ],
 )
 def test_what_cannot_be_published_is_said_in_one_line(arguments, text):

@@ -38,7 +38,7 @@ def test_whom_the_node_sees(clean, variable, value, level, text):
     finding = list(installation.domain())[0 if variable == "ROS_DOMAIN_ID" else 1]
     assert finding.level == level
     assert text in finding.found
-    assert bool(finding.mend) == (level != Level.OK)
+    assert bool(finding.fix) == (level != Level.OK)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_the_profile_is_looked_for_in_the_variable_of_the_distribution(fast_dds,
     fast_dds.setenv("ROS_DISTRO", distro)
     (finding,) = installation.profile()
     assert finding.level == Level.WARNING
-    assert f"set {variable} to {fastdds.profile_file()}" in finding.mend
+    assert f"set {variable} to {fastdds.profile_file()}" in finding.fix
     fast_dds.setenv(other, str(fastdds.profile_file()))
     (finding,) = installation.profile()
     assert f"{other} is set, but this ROS reads {variable}" in finding.found
@@ -85,7 +85,7 @@ def test_shared_memory_that_is_small_or_full_of_left_overs_is_told(tmp_path, mon
     monkeypatch.setattr(installation, "LEFT_OVER_SHARE", 0.0)
     room, left = installation.shared_memory(tmp_path)
     assert (room.level, left.level) == (Level.WARNING, Level.WARNING)
-    assert f"rm {tmp_path}/fastrtps_*" in left.mend
+    assert f"rm {tmp_path}/fastrtps_*" in left.fix
     (missing,) = installation.shared_memory(tmp_path / "missing")
     assert missing.level == Level.WARNING
 
@@ -111,7 +111,7 @@ def test_socket_buffers_matter_where_clouds_come_from_other_machines(clean, tmp_
     file.write_text("212992\n")
     (finding,) = installation.sockets(file)
     assert finding.level == Level.WARNING
-    assert "net.core.rmem_max=" in finding.mend
+    assert "net.core.rmem_max=" in finding.fix
     clean.setenv("ROS_LOCALHOST_ONLY", "1")
     assert next(iter(installation.sockets(file))).level == Level.OK
     clean.delenv("ROS_LOCALHOST_ONLY")

@@ -1,4 +1,4 @@
-"""What `doctor` says of Python's libraries, the GPU and the weights."""
+"""The checks of `doctor` for Python libraries, GPU and weights."""
 
 import hashlib
 import re
@@ -32,11 +32,11 @@ def build(cuda, init=no_driver):
         (build("13.0"), "470.1", Level.WARNING, "driver 470.1: Found no NVIDIA driver on your system"),
     ],
 )
-def test_a_gpu_that_is_not_seen_is_explained_by_build_and_driver(library, driver, level, text):
+def test_a_gpu_that_torch_does_not_find_is_explained_by_build_and_driver(library, driver, level, text):
     finding = libraries._no_gpu(library, driver)
     assert finding.level == level
     assert text in finding.found
-    assert bool(finding.mend) == (level != Level.OK)
+    assert bool(finding.fix) == (level != Level.OK)
 
 
 def test_the_drivers_version_is_read(tmp_path, monkeypatch):
@@ -61,7 +61,7 @@ def test_threads_that_take_others_cores_are_a_warning(monkeypatch, name, value, 
     monkeypatch.setenv(name, value)
     (finding,) = libraries.threads()
     assert finding.level == Level.WARNING
-    assert text in finding.mend
+    assert text in finding.fix
 
 
 @pytest.mark.parametrize(("version", "text"), [(None, "cannot be imported"), ("0.9", "0.9; at least 1.21 is needed")])
@@ -72,7 +72,7 @@ def test_a_library_that_is_missing_or_too_old_is_a_problem(tmp_path, monkeypatch
     finding = libraries._library("abacus", "abacus", (1, 21), "pip install abacus")[1]
     assert finding.level == Level.PROBLEM
     assert text in finding.found
-    assert finding.mend == "pip install abacus"
+    assert finding.fix == "pip install abacus"
 
 
 def test_the_oldest_versions_are_those_that_an_installation_asks_for():
@@ -99,13 +99,13 @@ def test_a_check_that_breaks_off_is_a_problem_and_the_others_go_on():
     assert "OSError: out of order" in found[1].found
 
 
-def test_the_report_counts_and_tells_what_to_do():
+def test_the_report_counts_the_findings_and_says_what_to_do():
     found = [ok("a", "1"), warning("b", "2", "do this"), problem("c", "3", "do that")]
     assert "-> do that" in rendering.lines(found[2])
     assert "->" not in rendering.lines(found[0])
     assert rendering.verdict(found, with_ros=True) == "the node cannot run: 1 problem, 1 warning"
     assert rendering.verdict(found[:2], with_ros=True) == "the node can run: 1 warning"
-    assert rendering.verdict(found[:1], with_ros=False) == "the commands can run: 0 warnings; ROS was not looked at"
+    assert rendering.verdict(found[:1], with_ros=False) == "the commands can run: 0 warnings; ROS was not checked"
 
 
 @pytest.fixture
@@ -138,14 +138,14 @@ def replace_weights(path: Path):
         (replace_weights, Level.WARNING, f"the model card says {HASH[:12]}"),
     ],
 )
-def test_weights_that_are_not_those_are_told(data, change, level, text):
+def test_missing_damaged_and_replaced_weights_are_reported(data, change, level, text):
     change(data / "small.pth")
     (finding,) = weights(data)
     assert finding.level == level
     assert text in finding.found
-    assert finding.mend
+    assert finding.fix
 
 
-def test_a_missing_model_card_is_told(data):
+def test_a_missing_model_card_is_a_problem(data):
     (data / CARD).unlink()
     assert [finding.level for finding in weights(data)] == [Level.PROBLEM]

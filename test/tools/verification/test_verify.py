@@ -15,10 +15,10 @@ from dspdet3d_ros.tools.verification.operations import verify_operations
 CPU = torch.device("cpu")
 
 
-def failures(checks):
-    checks = list(checks)
-    assert checks
-    return [str(check) for check in checks if not check.passed]
+def failures(comparisons):
+    comparisons = list(comparisons)
+    assert comparisons
+    return [str(comparison) for comparison in comparisons if not comparison.passed]
 
 
 def test_operations_equal_the_original():

@@ -1,4 +1,4 @@
-"""What a process holds, as Linux sees it."""
+"""Samples of the memory, threads and open files of a process."""
 
 import os
 import time
@@ -8,13 +8,13 @@ from dspdet3d_ros.system import memory_bytes, process_status
 
 
 @dataclass(frozen=True)
-class Sample:
-    """A process at one moment.
+class ProcessSample:
+    """The state of a process at one moment.
 
     Attributes:
         time_s: `time.monotonic()`.
-        resident_mb: resident memory of its own (anonymous pages), megabytes of 1024² bytes; shared memory of DDS is
-            not in it.
+        resident_mb: its own resident memory (anonymous pages), in units of 1024² bytes, without the shared memory of
+            DDS.
         threads: number of threads.
         files: number of open file descriptors.
     """
@@ -25,12 +25,12 @@ class Sample:
     files: int
 
 
-def sample(pid: int) -> Sample:
-    """Looks at a process.
+def sample_process(pid: int) -> ProcessSample:
+    """Samples a process.
 
     Raises:
         OSError: there is no such process.
     """
     status = process_status(pid)
     resident_mb = memory_bytes(status, "RssAnon") / 2**20
-    return Sample(time.monotonic(), resident_mb, int(status["Threads"]), len(os.listdir(f"/proc/{pid}/fd")))
+    return ProcessSample(time.monotonic(), resident_mb, int(status["Threads"]), len(os.listdir(f"/proc/{pid}/fd")))

@@ -1,4 +1,4 @@
-"""The page itself: template, style, script and contents in one HTML file that fetches nothing."""
+"""The HTML file of a page: template, style, script and contents. It makes no requests."""
 
 import base64
 import hashlib
@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from dspdet3d_ros.output_files import writing
-from dspdet3d_ros.tools.viewer.page.contents import Report
+from dspdet3d_ros.tools.viewer.page.contents import PageContents
 
 TEMPLATE = Path(__file__).parent / "template"
-# In this order they are one script.
+# Concatenated in this order, they are one script.
 SCRIPTS = ("camera.js", "shaders.js", "drawing.js", "boxes.js", "labels.js", "panel.js", "controls.js", "main.js")
-# What JSON allows but HTML would read as markup; all that is not ASCII is escaped anyway.
+# Characters that JSON allows but HTML reads as markup. `json.dumps` escapes everything that is not ASCII.
 UNSAFE = {ord(c): f"\\u{ord(c):04x}" for c in "<>&"}
 
 
-def write_page(path: str | Path, report: Report) -> None:
-    """Writes a page that needs no network and no other file; its folder is made.
+def write_page(path: str | Path, report: PageContents) -> None:
+    """Writes a page that needs no network and no other file; creates its folder.
 
     Raises:
         InputError: the file cannot be written.
@@ -29,24 +29,24 @@ def write_page(path: str | Path, report: Report) -> None:
         Path(path).write_text(text, encoding="utf-8")
 
 
-def page_text(report: Report) -> str:
-    """The page as text. What comes from the cloud, its file name or class names, can be no markup and no script."""
+def page_text(report: PageContents) -> str:
+    """The page as text. File names and class names cannot become markup or script."""
     style = _template("style.css")
     script = '"use strict";\n(() => {\n' + "\n".join(_template(name) for name in SCRIPTS) + "})();\n"
     parts = {
-        # File names may hold bytes that are no UTF-8.
+        # File names may contain bytes that are not valid UTF-8.
         "title": html.escape(report.name.encode("utf-8", "replace").decode("utf-8")),
         "policy": _policy(style, script),
         "style": style,
         "script": script,
         "contents": as_script_data(report.as_json()),
     }
-    # In one pass: what is filled in is not searched for further places.
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _template("page.html"))
+    # In one pass, so that inserted text is not searched for placeholders.
+    return re.sub(r"\{\{(\w+)\}\}", lambda placeholder: parts[placeholder[1]], _template("page.html"))
 
 
 def as_script_data(values: dict[str, Any]) -> str:
-    """JSON that can stand in a script element whatever text it holds."""
+    """JSON that is safe in a script element, whatever text it contains."""
     return json.dumps(values, allow_nan=False, separators=(",", ":")).translate(UNSAFE)
 
 
@@ -55,7 +55,7 @@ def _template(name: str) -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    """Content security policy: this script and this style, no other, and no request to anywhere."""
+    """Content security policy: allows only this script and this style, and no requests."""
     script_hash, style_hash = (
         base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii") for text in (script, style)
     )

@@ -1,4 +1,4 @@
-"""A cloud made small enough for a page: thinned, quantised, as base64."""
+"""The points of a cloud as a page contains them: thinned, quantised, in base64."""
 
 import base64
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 
 from dspdet3d_ros.clouds.cloud import finite, point_type
 
-#: The most points that a page shows; more would make the file large and show no more on a screen.
+#: Maximum number of points on a page. More points make the file larger, but a screen cannot show them.
 MAX_POINTS = 400_000
 STEPS = 65535
 
@@ -17,12 +17,12 @@ STEPS = 65535
 class ShownPoints:
     """The points that a page shows.
 
-    They are in random order, so that the first n are an even sample too, which the page draws while the view moves.
+    They are in random order, so that the first n are an even sample. The page draws such a sample while the view moves.
 
     Attributes:
         xyz: (M, 3) float32 or float64, metres.
         rgb: (M, 3) uint8, or None.
-        total: points of the whole cloud.
+        total: number of points of the whole cloud.
     """
 
     xyz: np.ndarray
@@ -31,12 +31,12 @@ class ShownPoints:
 
     @classmethod
     def of(cls, xyz: np.ndarray, rgb: np.ndarray | None, most: int = MAX_POINTS) -> "ShownPoints":
-        """At most `most` points of a cloud, drawn evenly from all of it, the same ones each time.
+        """An even random sample of a cloud, the same in each call.
 
         Args:
-            xyz: (N, 3) metres; points that are not finite are left out.
+            xyz: (N, 3) metres; points that are not finite are dropped.
             rgb: (N, 3) uint8, or None.
-            most: the most points.
+            most: maximum number of points.
         """
         xyz = np.asarray(xyz, point_type(np.asarray(xyz).dtype)).reshape(-1, 3)
         usable = np.flatnonzero(finite(xyz))
@@ -46,8 +46,8 @@ class ShownPoints:
     def as_json(self) -> dict[str, Any]:
         """Plain values: `count`, `total`, `low` and `size` (metres), `spacing` (metres), `xyz` and `rgb` (base64).
 
-        `xyz` are uint16, little-endian, three a point: 0 is `low`, 65535 is `low + size`. `rgb` is empty where the
-        cloud has no colours.
+        `xyz` has three little-endian uint16 per point: 0 is `low`, 65535 is `low + size`. `rgb` is empty if the cloud
+        has no colours.
         """
         low = self.xyz.min(axis=0).astype(np.float64) if len(self.xyz) else np.zeros(3)
         size = self.xyz.max(axis=0) - low if len(self.xyz) else np.ones(3)
@@ -63,11 +63,11 @@ class ShownPoints:
         }
 
     def spacing(self) -> float:
-        """Typical distance between neighbours on the surfaces, metres: from the area of the cells that they fill."""
+        """Typical distance between neighbours on surfaces, metres, from the number of cells that the points occupy."""
         if len(self.xyz) < 2:
             return 0.01
         low, high = np.percentile(self.xyz, (1, 99), axis=0)
-        # So coarse that a cell of a surface holds many points, so fine that cells are flat beside the cloud.
+        # Cells are coarse enough to contain many points of a surface, and fine enough compared with the cloud.
         cell = max(float(np.linalg.norm(high - low)) / 100, 1e-4)
         filled = np.unique(np.floor((self.xyz - low) / cell).astype(np.int32), axis=0)
         return float(cell * np.sqrt(len(filled) / len(self.xyz)))

@@ -1,4 +1,4 @@
-"""Where to write labels so that they do not cover each other."""
+"""Placement of labels so that they do not cover each other."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ RINGS = 7
 
 @dataclass(frozen=True)
 class PlacedLabel:
-    """A label and where it goes.
+    """A label and its position.
 
     Attributes:
-        text: what to write.
+        text: the label.
         u: pixel column of its left end.
         v: pixel row of its middle.
-        anchor: pixel coordinates of the thing it names.
-        moved: whether it is so far off that a line should join the two.
+        anchor: pixel coordinates of the labelled box.
+        moved: whether it is so far from its anchor that a line should join the two.
     """
 
     text: str
@@ -30,13 +30,13 @@ class PlacedLabel:
 def place_labels(
     texts: Sequence[str], anchors: Sequence[tuple[float, float]], font_px: float, width: int, height: int
 ) -> list[PlacedLabel]:
-    """Puts each label beside its anchor, or as near as the labels before it and the borders leave room.
+    """Places each label next to its anchor, or as near as earlier labels and the borders allow.
 
-    A label for which there is no room within some lines' distance is left out.
+    A label without free space within a few lines of its anchor is dropped.
 
     Args:
         texts: the labels, the most important first.
-        anchors: pixel coordinates of what they name.
+        anchors: pixel coordinates of the labelled boxes.
         font_px: height of the letters.
         width: of the picture in pixels.
         height: of the picture in pixels.
@@ -57,9 +57,9 @@ def place_labels(
 
 
 def _candidates(anchor: tuple[float, float], size: tuple[float, float]) -> list[tuple[int, float, float]]:
-    """(ring, left, top) of the places to try, near ones first."""
+    """(ring, left, top) of the positions to try, near ones first."""
     (u, v), (width, height) = anchor, size
-    places = []
+    positions = []
     for ring in range(RINGS):
         gap = 3 + ring * height
         for left, top in (
@@ -72,8 +72,8 @@ def _candidates(anchor: tuple[float, float], size: tuple[float, float]) -> list[
             (u + gap, v + gap),
             (u - gap - width, v + gap),
         ):
-            places.append((ring, left, top))
-    return places
+            positions.append((ring, left, top))
+    return positions
 
 
 def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
