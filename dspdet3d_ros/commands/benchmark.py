@@ -44,9 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     other.add_argument(
         "--cloud-side", action="store_true", help="the stages before the network, on one core; decoder comparison"
     )
-    other.add_argument(
-        "--node", action="store_true", help="the node with --scene, from message to boxes; needs ROS"
-    )
+    other.add_argument("--node", action="store_true", help="the node with --scene, from message to boxes; needs ROS")
     other.add_argument(
         "--kernels", action="store_true", help="the GPU kernels alone; compared with spconv-triton if it is installed"
     )

@@ -67,8 +67,8 @@ def ros() -> Iterable[Finding]:
         yield problem("ROS", told, f"{SOURCE}; without ROS only the node is missing, the other commands work")
     else:
         package = f"ros-{distro or '$ROS_DISTRO'}-{(asked or 'rmw_fastrtps_cpp').replace('_', '-')}"
-        mend = f"apt install {package}, or unset RMW_IMPLEMENTATION"
-        yield problem("RMW", f"{asked or 'the default'} cannot be loaded: {text}", mend)
+        fix = f"apt install {package}, or unset RMW_IMPLEMENTATION"
+        yield problem("RMW", f"{asked or 'the default'} cannot be loaded: {text}", fix)
 
 
 def domain() -> Iterable[Finding]:
@@ -126,10 +126,8 @@ def shared_memory(folder: Path = SHARED_MEMORY) -> Iterable[Finding]:
         return
     found = f"{folder} has {space.total >> 20} MiB, {space.free >> 20} free"
     if space.total < SHM_WANTED:
-        mend = (
-            f"make it {SHM_WANTED >> 20} MiB: docker run --shm-size={SHM_WANTED >> 20}m, or mount -o remount,size=..."
-        )
-        yield warning("shared memory", found, mend)
+        fix = f"make it {SHM_WANTED >> 20} MiB: docker run --shm-size={SHM_WANTED >> 20}m, or mount -o remount,size=..."
+        yield warning("shared memory", found, fix)
     else:
         yield ok("shared memory", found)
     left = _left_over(folder)
@@ -157,8 +155,8 @@ def sockets(file: Path = RMEM_MAX) -> Iterable[Finding]:
     if size >= LARGE_CLOUD or local or os.environ.get("ROS_LOCALHOST_ONLY") == "1":
         yield ok("socket buffers", found)
     else:
-        mend = f"where clouds come from another machine: sudo sysctl -w net.core.rmem_max={4 * LARGE_CLOUD}"
-        yield warning("socket buffers", f"{found}, less than a cloud of 500,000 points", mend)
+        fix = f"where clouds come from another machine: sudo sysctl -w net.core.rmem_max={4 * LARGE_CLOUD}"
+        yield warning("socket buffers", f"{found}, less than a cloud of 500,000 points", fix)
 
 
 def messages() -> Iterable[Finding]:
@@ -172,8 +170,8 @@ def messages() -> Iterable[Finding]:
         except Exception as error:
             own = "build this package (colcon build, or make setup) and source its setup.bash"
             apt = f"apt install ros-$ROS_DISTRO-{package.replace('_', '-')}, and source ROS"
-            mend = own if package == "dspdet3d_ros" else apt
-            yield problem("messages", f"{package}/{name} cannot be used: {text_of(error)}", mend)
+            fix = own if package == "dspdet3d_ros" else apt
+            yield problem("messages", f"{package}/{name} cannot be used: {text_of(error)}", fix)
         else:
             good.append(package)
     if good:
@@ -183,8 +181,8 @@ def messages() -> Iterable[Finding]:
 def transforms() -> Iterable[Finding]:
     """tf2, which only a target frame needs."""
     if importlib.util.find_spec("tf2_ros") is None:
-        mend = "apt install ros-$ROS_DISTRO-tf2-ros-py, or leave target_frame empty"
-        yield warning("tf2", "tf2_ros cannot be imported: target_frame cannot be used", mend)
+        fix = "apt install ros-$ROS_DISTRO-tf2-ros-py, or leave target_frame empty"
+        yield warning("tf2", "tf2_ros cannot be imported: target_frame cannot be used", fix)
     else:
         yield ok("tf2", "tf2_ros is there")
 
@@ -204,10 +202,10 @@ def _profile_file(variable: str, path: Path) -> Iterable[Finding]:
         xml.etree.ElementTree.parse(path)
     except OSError as error:
         yield warning(
-            "Fast DDS profile", f"{variable} is {path}: {error.strerror}", "mend the path: Fast DDS ignores it"
+            "Fast DDS profile", f"{variable} is {path}: {error.strerror}", "fix the path: Fast DDS ignores it"
         )
     except xml.etree.ElementTree.ParseError as error:
-        yield warning("Fast DDS profile", f"{path} is no XML: {error}", "mend the file: Fast DDS ignores it")
+        yield warning("Fast DDS profile", f"{path} is no XML: {error}", "fix the file: Fast DDS ignores it")
     else:
         yield ok("Fast DDS profile", f"{variable} is {path}")
 
