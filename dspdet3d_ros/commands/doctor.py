@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the findings, and writes them if asked. The exit status is 1 if a finding prevents the node."""
-    from dspdet3d_ros.tools.doctor.finding import Level, findings
+    from dspdet3d_ros.tools.doctor.finding import Severity, findings
     from dspdet3d_ros.tools.doctor.rendering import as_json, count, lines, verdict
 
     with_ros = not args.without_ros
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         from dspdet3d_ros.output_files import write_json
 
         write_json(args.json, as_json(found))
-    return 1 if count(found, Level.PROBLEM) else 0
+    return 1 if count(found, Severity.PROBLEM) else 0
 
 
 def _checks(with_ros: bool) -> list[tuple[str, Check]]:
@@ -42,7 +42,7 @@ def _checks(with_ros: bool) -> list[tuple[str, Check]]:
 
     checks = [*libraries.CHECKS, *weights.CHECKS]
     if with_ros:
-        from dspdet3d_ros.ros.tools import doctor as ros_checks
+        from dspdet3d_ros.ros.tools import ros_checks
 
         checks += ros_checks.CHECKS
     return checks

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-import machine
+import host
 from console import Progress, SetupError
 from steps import DEFAULT_TORCH, ROOT, STATE, VENV, Builder, Step
 
@@ -42,8 +42,8 @@ def main() -> int:
 
 
 def _set_up(torch: str, dry_run: bool) -> None:
-    ros = machine.sourced_ros()
-    machine.check_python(with_ros=ros is not None)
+    ros = host.sourced_ros()
+    host.check_python(with_ros=ros is not None)
     # A given requirement stays valid until another one is given or .venv is removed.
     chosen = torch or (CHOICE.read_text(encoding="utf-8") if CHOICE.is_file() else DEFAULT_TORCH)
     steps = Builder(chosen, ros).steps()
@@ -54,7 +54,7 @@ def _set_up(torch: str, dry_run: bool) -> None:
     if not pending:
         return
     if any(step.name in ("vision_msgs", "messages") for step in pending):
-        machine.check_build_tools()
+        host.check_build_tools()
     print(f"Setting up {VENV}, {len(pending)} steps" + (f", on ROS 2 {ros}" if ros else ""), flush=True)
     started = time.monotonic()
     progress = Progress(len(pending))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import machine
+import host
 from console import Progress, SetupError, run_logged
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,7 +53,7 @@ class Builder:
         self.torch = torch
         self.ros = ros
         self.python = str(VENV / "bin" / "python")
-        self.environment = machine.build_environment(VENV, ros is not None)
+        self.environment = host.build_environment(VENV, ros is not None)
 
     def steps(self) -> list[Step]:
         """All steps in order. The fingerprint of a step contains those of the steps on which it depends."""
@@ -96,16 +96,16 @@ class Builder:
         progress.say(f"torch {version}, " + (f"CUDA {cuda}, GPU usable: {usable}" if cuda != "None" else "CPU build"))
 
     def _torch_index(self, progress: Progress) -> list[str]:
-        if machine.has_nvidia_gpu():
+        if host.has_nvidia_gpu():
             progress.say("NVIDIA GPU found: installing the default build of torch, with CUDA")
             return []
         progress.update("looking for the index with the CPU builds of torch")
         if self._index_is_configured():
             progress.say("no NVIDIA GPU found; installing torch from the package index in the configuration of pip")
             return []
-        if machine.cpu_index_answers():
-            return ["--extra-index-url", machine.CPU_INDEX]
-        progress.say(f"{machine.CPU_INDEX} does not answer; installing torch from pip's default index: this may be")
+        if host.cpu_index_answers():
+            return ["--extra-index-url", host.CPU_INDEX]
+        progress.say(f"{host.CPU_INDEX} does not answer; installing torch from pip's default index: this may be")
         progress.say(
             "the CUDA build, which has gigabytes. To avoid it, set PIP_FIND_LINKS to a folder with a CPU build."
         )
@@ -184,7 +184,7 @@ class Builder:
         self._run(command, name, follow)
 
     def _cmake(self, progress: Progress, name: str, source: Path, *options: str) -> None:
-        machine.check_build_tools()
+        host.check_build_tools()
         build = STATE / "build" / name
         shutil.rmtree(build, ignore_errors=True)
 

@@ -9,7 +9,7 @@ from enum import Enum
 from dspdet3d_ros.errors import one_line
 
 
-class Level(str, Enum):
+class Severity(str, Enum):
     """Severity. A problem prevents the node from running. A warning costs speed, clouds or a feature."""
 
     OK = "ok"
@@ -29,7 +29,7 @@ class Finding:
     """
 
     name: str
-    level: Level
+    level: Severity
     found: str
     fix: str = ""
 
@@ -40,17 +40,17 @@ Check = Callable[[], Iterable[Finding]]
 
 def ok(name: str, found: str) -> Finding:
     """A finding without a fault."""
-    return Finding(name, Level.OK, found)
+    return Finding(name, Severity.OK, found)
 
 
 def warning(name: str, found: str, fix: str) -> Finding:
     """A finding that costs speed, clouds or a feature."""
-    return Finding(name, Level.WARNING, found, fix)
+    return Finding(name, Severity.WARNING, found, fix)
 
 
 def problem(name: str, found: str, fix: str) -> Finding:
     """A finding that prevents the node from running."""
-    return Finding(name, Level.PROBLEM, found, fix)
+    return Finding(name, Severity.PROBLEM, found, fix)
 
 
 def findings(checks: Iterable[tuple[str, Check]]) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dspdet3d_ros import __version__
-from dspdet3d_ros.tools.doctor.finding import Finding, Level
+from dspdet3d_ros.tools.doctor.finding import Finding, Severity
 
 NAME_WIDTH = 18
 
@@ -24,9 +24,9 @@ def verdict(found: Sequence[Finding], with_ros: bool) -> str:
         found: all findings.
         with_ros: whether ROS was checked. Without ROS the commands run, but not the node.
     """
-    problems, warnings = (_number(count(found, level), level.value) for level in (Level.PROBLEM, Level.WARNING))
+    problems, warnings = (_number(count(found, level), level.value) for level in (Severity.PROBLEM, Severity.WARNING))
     subject = "the node" if with_ros else "the commands"
-    if count(found, Level.PROBLEM):
+    if count(found, Severity.PROBLEM):
         return f"{subject} cannot run: {problems}, {warnings}"
     return f"{subject} can run: {warnings}{'' if with_ros else '; ROS was not checked'}"
 
@@ -35,7 +35,7 @@ def _number(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def count(found: Iterable[Finding], level: Level) -> int:
+def count(found: Iterable[Finding], level: Severity) -> int:
     """Number of findings of a level."""
     return sum(finding.level == level for finding in found)
 
