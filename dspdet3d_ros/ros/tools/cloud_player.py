@@ -40,7 +40,7 @@ class CloudPlayer(Node):
         value = {spec.name: self._declared(spec) for spec in PARAMETERS}
         path = Path(value["cloud"] or DEMO_CLOUD)
         with signals.interruptible(f"{path} was being read"):
-            cloud = read_cloud(path)
+            cloud = read_cloud(path, value["columns"] or None)
         self._message = cloud_message(Header(frame_id=value["frame_id"]), cloud.xyz, cloud.rgb)
         self._publisher = self.create_publisher(PointCloud2, OUTPUT, LATCHED)
         self.create_timer(value["period_s"], self._publish)

@@ -94,6 +94,11 @@ def test_a_delay_is_a_number_of_seconds(text):
         ("period_s", "soon", "period_s:=soon: period_s is 'soon'; expected a number"),
         ("period_s", "0", "period_s is 0.0; expected 0.01..86400"),
         ("cloud", "/no/such.ply", "cloud: /no/such.ply: no such file; check the path"),
+        ("columns", "", "columns is None; expected an integer"),
+        ("columns", "-1", "columns is -1; expected 0..1000"),
+        ("columns", "4.0", "columns is 4.0; expected an integer"),
+        ("columns", "\u0664", "expected an integer"),
+        ("columns", "9" * 20, "expected 0..1000"),
         ("use_sim_time", "perhaps", "use_sim_time:=perhaps: expected true or false"),
     ],
 )
@@ -105,9 +110,10 @@ def test_a_value_that_the_player_cannot_take_is_refused_before_it_starts(name, t
 
 def test_the_player_gets_its_parameters_in_the_declared_types(tmp_path):
     (tmp_path / "1.ply").touch()
-    given = values(cloud=str(tmp_path / "1.ply"), frame_id="1", period_s="2", use_sim_time="true")
+    given = values(cloud=str(tmp_path / "1.ply"), columns="4", frame_id="1", period_s="2", use_sim_time="true")
     assert launch_arguments.player_parameters(given) == {
         "cloud": str(tmp_path / "1.ply"),
+        "columns": 4,
         "frame_id": "1",
         "period_s": 2.0,
         "use_sim_time": True,
