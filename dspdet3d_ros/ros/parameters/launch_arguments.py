@@ -77,9 +77,9 @@ def detector_arguments(share: Path) -> tuple[Argument, ...]:
     own = (
         Argument("params_file", file, "file with the parameters of the node"),
         Argument(
-            "respawn", "false", "start the process anew where it ends by itself, as one that lost its GPU", BOOLEANS
+            "respawn", "false", "start the process again if it ends by itself, such as one that lost its GPU", BOOLEANS
         ),
-        Argument("respawn_delay", "2.0", "seconds from its end to its new start"),
+        Argument("respawn_delay", "2.0", "seconds until the process is started again"),
     )
     return (*NAMES, *own, *(_of_parameter(spec) for spec in PARAMETERS))
 

@@ -161,10 +161,10 @@ def test_a_file_that_is_being_read_is_left_in_one_line(tmp_path):
         "import sys\n"
         "from dspdet3d_ros.ros.tools import cloud_player\n"
         "real = cloud_player.read_cloud\n"
-        "def read_cloud(path):\n"
+        "def read_cloud(*arguments):\n"
         "    print('reading', file=sys.stderr, flush=True)\n"
         "    while True:\n"
-        "        real(path)\n"
+        "        real(*arguments)\n"
         "cloud_player.read_cloud = read_cloud\n"
         "sys.exit(cloud_player.main())"
     )
