@@ -4,7 +4,6 @@ import gc
 import os
 import sys
 import tempfile
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,14 @@ from rclpy.signals import SignalHandlerOptions, install_signal_handlers
 
 from dspdet3d_ros.errors import text_of
 from dspdet3d_ros.ros import signals
-from dspdet3d_ros.ros.pipeline.worker import THREAD_NAME
 from dspdet3d_ros.system import wait_without_spinning
 
-# How long the end of the process waits for a cloud that is being worked on; ros2 launch loses patience after 5 s.
+# How long the end of the process waits for a cloud that is being worked on; ros2 launch sends SIGKILL after 10 s.
 LAST_CLOUD_S = 3.0
 
 
 def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
-    """Runs a node until a signal (see `signals`) or a shutdown of ROS; that is its proper end, with status 0.
+    """Runs a node until a signal (see `signals`) or a shutdown of ROS, and ends the process: properly with status 0.
 
     Where the GPU is lost to this process the status is 1, so that a launch file with `respawn` starts another one; also
     where ROS cannot be initialised with these arguments, which one line says.
@@ -32,10 +30,13 @@ def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
     Args:
         make_node: makes the node, which has `lost` and `close(timeout_s)`, once ROS is initialised.
         args: of the command line.
+
+    Returns:
+        The status, if there was no node: otherwise the process has ended.
     """
     wait_without_spinning()
     signals.remember()
-    node, initialised, at_once, status = None, False, False, 0
+    node, initialised, status = None, False, 0
     try:
         arguments = _without_log_file(sys.argv if args is None else args)
         rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
@@ -49,7 +50,6 @@ def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
         pass
     except signals.Interrupted as interruption:
         print(interruption, file=sys.stderr)
-        at_once = True
     except Exception as error:
         # Arguments for ROS that cannot be parsed, a parameter file that is not there, a use_sim_time that is no bool.
         if not initialised or (node is None and isinstance(error, ParameterException)):
@@ -65,9 +65,8 @@ def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
             node.close(LAST_CLOUD_S)
             node.destroy_node()
         rclpy.try_shutdown()
-    working = any(thread.name == THREAD_NAME for thread in threading.enumerate())
-    if node is not None and (node.lost or at_once or working):
-        # Python cannot end while torch works in another thread, with a lost GPU or with half a library: it would abort.
+    if node is not None:
+        # Python's own end takes seconds with torch, and aborts if torch is at work, half imported or has lost its GPU.
         _free_shared_memory(node)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -76,7 +75,7 @@ def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
 
 
 def _free_shared_memory(node: Any) -> None:
-    """Takes down what DDS holds in /dev/shm, which else happens only when Python ends by itself.
+    """Takes down what DDS holds in /dev/shm, which otherwise happens only when Python ends by itself.
 
     It goes with the last handle of ROS, and a destroyed node still has some.
     """
