@@ -31,6 +31,11 @@ def torch_threads(count: int | None) -> Iterator[int]:
         torch.set_num_threads(before)
 
 
+def usable_cores() -> int:
+    """Number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def process_status(pid: int | str = "self") -> dict[str, str]:
     """The lines of a process's status, by their keys; of this process, if not said.
 

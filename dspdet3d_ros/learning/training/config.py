@@ -37,7 +37,8 @@ class TrainingConfig:
         learning_rate, weight_decay, clip_norm: of AdamW and its gradients.
         schedule: "steps" multiplies the rate by 0.1 after 8/12 and 11/12 of the run, as published (12 epochs);
             "cosine" warms up over the first 3 % and falls to 0.
-        precision: "fp32", or "bf16" for matrix products of bfloat16 operands.
+        precision: "fp32", or "bf16" for matrix products of bfloat16 operands; "auto" measures both at the start and
+            takes bf16 if it is faster. A resumed run keeps the precision that it started with.
         freeze_norm: batch normalisation keeps the statistics that training started from, which `--init` brings; what is
             learned is then exactly what is in use.
         crop_size: edge in plan of the crops that are trained on, metres; 0 trains on whole scenes.
@@ -88,8 +89,8 @@ class TrainingConfig:
         check_fields(self, _RANGES)
         if self.schedule not in ("steps", "cosine"):
             raise InputError(f"schedule: expected 'steps' or 'cosine', got {self.schedule!r}")
-        if self.precision not in ("fp32", "bf16"):
-            raise InputError(f"precision: expected 'fp32' or 'bf16', got {self.precision!r}")
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise InputError(f"precision: expected 'auto', 'fp32' or 'bf16', got {self.precision!r}")
         if self.sampling not in ("passes", "things", "classes"):
             raise InputError(f"sampling: expected 'passes', 'things' or 'classes', got {self.sampling!r}")
         low, high = self.keep_thresholds
