@@ -95,8 +95,17 @@ def _read_generated(path: Path) -> LabelledScene:
     scene = load_scene(path)
     style = scene.tags[0] if scene.tags else "all"
     scan = next((tag for tag in scene.tags if tag in SCANS), "")
-    inst = scene.inst.astype(np.int32)
-    return LabelledScene(path.stem, f"{scene.kind} {style}", scene.xyz, scene.boxes, scene.names, inst, scan=scan)
+    return LabelledScene(
+        name=path.stem,
+        subset=f"{scene.kind} {style}",
+        xyz=scene.xyz,
+        boxes=scene.boxes,
+        names=scene.names,
+        inst=scene.inst.astype(np.int32),
+        scan=scan,
+        exact=True,
+        extents=scene.extents,
+    )
 
 
 def _open_index(path: Path) -> SceneSet:

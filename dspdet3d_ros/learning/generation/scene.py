@@ -8,6 +8,7 @@ import numpy as np
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.geometry import box_between
+from dspdet3d_ros.learning.datasets.extents import DIRECTIONS, moved_extents
 from dspdet3d_ros.learning.generation.camera import room_path, table_path
 from dspdet3d_ros.learning.generation.catalogue import Catalogue
 from dspdet3d_ros.learning.generation.fusion import MOST_POINTS, fuse
@@ -37,6 +38,8 @@ class Scene:
         tags: how it was set ("sparse", "crowded", "stacked"), how it was scanned ("accumulated", "single_view"), the
             camera ("kinect", "realsense"), and for a table where z = 0 is ("table_zero", "floor_zero") and "top_only"
             if everything below its face was cut away.
+        extents: (K, D, 2) float32, how far the visible surface of each object reaches in plan; see `datasets.extents`.
+            None in scenes from files that were written before there were any.
     """
 
     xyz: np.ndarray
@@ -47,6 +50,7 @@ class Scene:
     names: tuple[str, ...]
     kind: str
     tags: tuple[str, ...]
+    extents: np.ndarray | None = None
 
 
 def generate_scene(seed: int, kind: str = "mixed", catalogue: Catalogue | None = None) -> Scene:
@@ -138,17 +142,17 @@ def _label(
         return _nothing(kind, tags)
     keep_single = 0.15 if "accumulated" in tags else 1.0
     fused = fuse(result.xyz, result.number, result.frame, voxel, keep_single, rng)
-    seen = result.survivors(fused.survives)
-    boxes, full_boxes, names = [], [], []
+    surfaces = result.surfaces(fused.survives)
+    boxes, full_boxes, extents, names = [], [], [], []
     renumber = np.zeros(len(world.items) + 1, np.uint16)
     for number, item in enumerate(world.items, start=1):
         points = fused.xyz[fused.label == number]
-        extent = seen.get(number)
-        if extent is None or _count_voxels(points, 0.01) < _LEAST_VOXELS[kind]:
+        surface = surfaces.get(number)
+        if surface is None or _count_voxels(points, 0.01) < _LEAST_VOXELS[kind]:
             continue
-        low, high, shift = extent
-        boxes.append(_moved(box_between(low, high), shift, lift))
-        full_boxes.append(_moved(box_between(item.low, item.high), shift, lift))
+        boxes.append(_moved(box_between(surface.low, surface.high), surface.shift, lift))
+        full_boxes.append(_moved(box_between(item.low, item.high), surface.shift, lift))
+        extents.append(moved_extents(surface.extents, surface.shift + lift))
         names.append(item.name)
         renumber[number] = len(names)
     return Scene(
@@ -160,6 +164,7 @@ def _label(
         names=tuple(names),
         kind=kind,
         tags=tags,
+        extents=np.array(extents, np.float32).reshape(-1, DIRECTIONS, 2),
     )
 
 
@@ -172,7 +177,10 @@ def _moved(box: np.ndarray, *offsets: np.ndarray) -> np.ndarray:
 def _nothing(kind: str, tags: tuple[str, ...]) -> Scene:
     none = np.zeros((0, 3))
     boxes = np.zeros((0, 6), np.float32)
-    return Scene(none.astype(np.float32), none.astype(np.uint8), np.zeros(0, np.uint16), boxes, boxes, (), kind, tags)
+    extents = np.zeros((0, DIRECTIONS, 2), np.float32)
+    return Scene(
+        none.astype(np.float32), none.astype(np.uint8), np.zeros(0, np.uint16), boxes, boxes, (), kind, tags, extents
+    )
 
 
 def _count_voxels(points: np.ndarray, size: float) -> int:

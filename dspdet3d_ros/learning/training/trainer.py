@@ -19,12 +19,13 @@ from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.errors import InputError, missing_package, text_of
 from dspdet3d_ros.files import make_folder
 from dspdet3d_ros.learning.training.config import TrainingConfig
+from dspdet3d_ros.learning.training.crops import CropDataset
 from dspdet3d_ros.learning.training.loading import default_workers, load_batches
 from dspdet3d_ros.learning.training.objective import LabelledPoints, batch_losses
 from dspdet3d_ros.learning.training.parallel import Processes
 from dspdet3d_ros.learning.training.precision import PRODUCT_TYPES, Precision, choose_precision
-from dspdet3d_ros.learning.training.scenes import CropDataset, TrainingScene
-from dspdet3d_ros.learning.training.statistics import RunningStatistics
+from dspdet3d_ros.learning.training.running_statistics import RunningStatistics
+from dspdet3d_ros.learning.training.scenes import TrainingScene
 from dspdet3d_ros.sparse import BatchNorm, TorchEngine
 
 _SAVE_EVERY = 200

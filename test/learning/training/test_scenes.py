@@ -2,88 +2,15 @@ import dataclasses
 
 import numpy as np
 import pytest
+from labelled_table import table
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.learning.datasets.scene import LabelledScene
-from dspdet3d_ros.learning.datasets.turning import visible_boxes
 from dspdet3d_ros.learning.training.config import TrainingConfig, load_training_config
-from dspdet3d_ros.learning.training.scenes import (
-    CropDataset,
-    TrainingScene,
-    augment,
-    crop,
-    thin,
-    training_scene,
-    turn,
-)
+from dspdet3d_ros.learning.training.crops import CropDataset
+from dspdet3d_ros.learning.training.scenes import TrainingScene, training_scene
 
 CONFIG = TrainingConfig(iterations=4, batch_size=2, crop_size=1.5, points_per_scene=3000, yaw=3.14)
-
-
-def table(seed=0):
-    """A plane with three blocks of points on it."""
-    rng = np.random.default_rng(seed)
-    plane = np.column_stack([rng.uniform(-1, 1, (4000, 2)), rng.normal(0, 0.002, 4000)])
-    parts, inst = [plane], [np.zeros(4000, np.int32)]
-    for k, (x, y) in enumerate([(-0.5, 0), (0.1, 0.4), (0.6, -0.3)]):
-        parts.append(rng.uniform([x, y, 0], [x + 0.1, y + 0.2, 0.15], (500, 3)))
-        inst.append(np.full(500, k + 1, np.int32))
-    xyz, number = np.concatenate(parts).astype(np.float32), np.concatenate(inst)
-    boxes, _ = visible_boxes(xyz, number, 3)
-    return TrainingScene(xyz, number, boxes, np.array([4, 5, 6]))
-
-
-def holds_its_points(scene):
-    for k, (center, size) in enumerate(zip(scene.boxes[:, :3], scene.boxes[:, 3:], strict=True)):
-        inside = (np.abs(scene.xyz[scene.inst == k + 1] - center) <= size / 2 + 0.01).all(1)
-        assert inside.mean() > 0.9
-
-
-def test_visible_boxes_span_their_points():
-    scene = table()
-    assert scene.boxes[0] == pytest.approx([-0.45, 0.1, 0.075, 0.1, 0.2, 0.15], abs=0.01)
-    boxes, numbers = visible_boxes(scene.xyz[:10], np.zeros(10, np.int32), 2)
-    assert numbers.tolist() == [0, 0]
-    assert not boxes.any()
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_boxes_hold_their_points_after_any_turn(seed):
-    turned = turn(table(), 3.14, np.random.default_rng(seed))
-    assert turned.labels.tolist() == [4, 5, 6]
-    holds_its_points(turned)
-
-
-def test_without_instances_turns_stay_small_and_boxes_keep_their_size():
-    scene = dataclasses.replace(table(), inst=None)
-    turned = turn(scene, 3.14, np.random.default_rng(1))
-    assert np.array_equal(turned.boxes[:, 3:], scene.boxes[:, 3:])
-    assert np.abs(turned.boxes - scene.boxes).max() < 0.05
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_a_crop_labels_whole_things_and_drops_the_points_of_cut_ones(seed):
-    scene = table()
-    part = crop(scene, 0.9, np.random.default_rng(seed))
-    assert 0 < len(part.xyz) < len(scene.xyz)
-    assert set(np.unique(part.inst)) <= set(range(len(part.boxes) + 1))
-    for k in range(len(part.boxes)):
-        assert (part.inst == k + 1).sum() >= 0.6 * 500
-    holds_its_points(part)
-
-
-def test_thinning_leaves_the_asked_number_in_random_order():
-    part = thin(table(), 100, np.random.default_rng(0))
-    assert len(part.xyz) == len(part.inst) == 100
-    assert len(set(part.inst[:50])) > 1
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_augmented_scenes_stay_labelled_scenes(seed):
-    scene = augment(table(), CONFIG, np.random.default_rng(seed), CONFIG.crop_size)
-    assert len(scene.xyz) <= CONFIG.points_per_scene
-    assert len(scene.boxes) == len(scene.labels) > 0
-    holds_its_points(scene)
 
 
 def test_a_batch_is_a_function_of_seed_iteration_and_rank():
@@ -125,7 +52,7 @@ def test_sampling_by_classes_draws_rare_ones_as_often_and_crops_about_them():
 
 def test_without_labelled_things_there_is_nothing_to_train():
     empty = dataclasses.replace(table(), boxes=np.empty((0, 6)), labels=np.empty(0, int), inst=None)
-    with pytest.raises(InputError, match="labelled thing"):
+    with pytest.raises(InputError, match="labelled object"):
         CropDataset([empty], CONFIG, 0, recenter=True)
 
 
@@ -162,6 +89,7 @@ def test_a_class_agnostic_model_learns_everything():
     [
         ("schedule", "often"),
         ("precision", "int8"),
+        ("precision", True),
         ("sampling", "none"),
         ("rate", 1),
         ("iterations", -1),

@@ -8,10 +8,11 @@ from dspdet3d_ros.detector.checkpoint import read_checkpoint, save_checkpoint
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.network import voxelise
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.learning.datasets.turning import visible_boxes
+from dspdet3d_ros.learning.datasets.label_boxes import fit_boxes
 from dspdet3d_ros.learning.training.config import TrainingConfig
+from dspdet3d_ros.learning.training.crops import CropDataset
 from dspdet3d_ros.learning.training.objective import LabelledPoints, batch_losses, row_limiter, training_pruner
-from dspdet3d_ros.learning.training.scenes import CropDataset, TrainingScene
+from dspdet3d_ros.learning.training.scenes import TrainingScene
 from dspdet3d_ros.learning.training.trainer import MOST_LEFT_OUT, Trainer, learning_rate_factor
 
 pytest.importorskip("tensorboard", reason="training logs need TensorBoard, which is not installed")
@@ -41,7 +42,7 @@ def scenes():
         thing = rng.uniform([x, y, 0], [x + 0.1, y + 0.1, 0.12], (400, 3))
         xyz = np.concatenate([plane, thing]).astype(np.float32)
         inst = np.concatenate([np.zeros(2000, np.int32), np.ones(400, np.int32)])
-        made.append(TrainingScene(xyz, inst, visible_boxes(xyz, inst, 1)[0], np.array([1])))
+        made.append(TrainingScene(xyz, inst, fit_boxes(xyz, inst, 1), np.array([1])))
     return made
 
 
