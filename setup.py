@@ -14,7 +14,6 @@ VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / NAME / "__init__.py").rea
 EXTRAS = {
     "demo": ["matplotlib>=3.5"],
     "evaluate": ["scipy>=1.7"],
-    "files": ["plyfile>=0.9"],
     "train": ["embreex>=2.17.7", "tensorboard>=2.12"],
     "test": [
         "coverage>=7.10",
@@ -38,7 +37,7 @@ setup(
     # Named although it is the default: it makes an editable install put the project folder itself on the path, where
     # the package's extend_path() can merge it with the folder of the generated messages.
     package_dir={"": "."},
-    package_data={NAME: ["models/*.yaml", "data/*", "tools/viewer/page/template/*"]},
+    package_data={NAME: ["models/*.yaml", "data/*", "data/oracle/*", "tools/viewer/page/template/*"]},
     # torch is only bounded below: which build fits (CPU, which CUDA) depends on the machine, so it is best installed
     # first, as `make setup` does. rclpy and the messages come with ROS 2 and cannot be named here.
     install_requires=["numpy>=1.21", "PyYAML>=5.4", "torch>=2.1", "tqdm>=4.60"],
