@@ -194,6 +194,6 @@ def _load() -> tuple[ModuleType, ModuleType]:
     except Exception as error:  # whatever a native library raises, it cannot be used
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"backend minkowski: MinkowskiEngine cannot be loaded: {reason}; mend that, or build it anew for this "
+            f"backend minkowski: MinkowskiEngine cannot be loaded: {reason}; fix that, or build it again for this "
             f"Python and torch {torch.__version__} with {INSTALL}; or use backend torch"
         ) from error

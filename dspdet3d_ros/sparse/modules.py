@@ -167,7 +167,7 @@ def conv_norm(
         weight, bias = _folded_weights(conv, norm)
     coords = conv.outputs(x.coords)
     epilogue = Epilogue(bias, None if residual is None else residual.features, relu)
-    weight = weight.detach().to(x.features.dtype)
+    weight = weight.to(x.features.dtype)
     return SparseTensor(x.engine.convolve(x.features, weight, x.coords, coords, epilogue), coords, x.engine)
 
 

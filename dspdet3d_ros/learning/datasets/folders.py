@@ -42,7 +42,7 @@ def open_scenes(
 ) -> SceneSet:
     """The labelled scenes of a folder, which may hold, looked for in this order:
 
-    * `boxes.json` and clouds (.npz) beside it;
+    * `boxes.json` and clouds (.npz) in the same folder;
     * info files (.pkl) of mmdet3d's indoor format: where there are several, the one of the split; or `path` is such a
       file itself;
     * .npz scenes that `dspdet3d generate` made.
@@ -112,7 +112,7 @@ def _open_index(path: Path) -> SceneSet:
     try:
         entries = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not readable as json: {text_of(error)}; mend it, or copy it again") from error
+        raise InputError(f"{path}: not readable as json: {text_of(error)}; correct it, or copy it again") from error
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f"{path}: expected a list of scenes; docs/own_objects.md shows one")
     return SceneSet(tuple(partial(_read_indexed, path, entry) for entry in entries))
@@ -133,7 +133,7 @@ def _read_indexed(path: Path, entry: dict[str, Any]) -> LabelledScene:
             f"{path}: scene {name}: boxes hold values that are not finite or sizes below zero; label it again"
         )
     if Path(name).name != name:
-        raise InputError(f"{path}: scene {name}: expected the name of a cloud beside the file, not a path; move it")
+        raise InputError(f"{path}: scene {name}: expected the name of a cloud in the same folder, not a path; move it")
     cloud = path.parent / f"{name}.npz"
     xyz = read_cloud(cloud).xyz
     inst = _instances(cloud, [thing.get("inst") for thing in entry["objects"]], len(xyz))

@@ -23,7 +23,7 @@ class LabelledScene:
         boxes: (K, 6) float32, centre and size, axis aligned, metres.
         names: K class names, "object" where the source has none.
         inst: (N,) int32, k + 1 for the points of box k, 0 elsewhere; None where the source does not say.
-        table_z: height of the surface that things stand on, metres; None where the source does not say.
+        table_z: height of the surface that objects stand on, metres; None where the source does not say.
         scan: how it was scanned, "accumulated" or "single_view"; empty where the source does not say.
         exact: the boxes span the visible surfaces themselves, as a generator knows them; False if they come from the
             points, which have noise. See `datasets.label_boxes`.

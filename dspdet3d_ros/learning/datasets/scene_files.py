@@ -84,13 +84,14 @@ def load_scene(path: str | os.PathLike[str]) -> Scene:
 
 
 def _check(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    count, things = len(arrays["xyz"]), len(arrays["boxes"])
-    lengths = {"rgb": count, "inst": count, "full_boxes": things, "names": things, "extents": things}
+    count, objects = len(arrays["xyz"]), len(arrays["boxes"])
+    lengths = {"rgb": count, "inst": count, "full_boxes": objects, "names": objects, "extents": objects}
     for key, expected in lengths.items():
         if key in arrays and len(arrays[key]) != expected:
             raise InputError(f"{path}: '{key}' has {len(arrays[key])} rows, expected {expected}; {_AGAIN}")
-    if count and arrays["inst"].max() > things:
-        raise InputError(f"{path}: 'inst' names thing {arrays['inst'].max()}, but there are {things} boxes; {_AGAIN}")
+    if count and arrays["inst"].max() > objects:
+        last = arrays["inst"].max()
+        raise InputError(f"{path}: 'inst' names object {last}, but there are {objects} boxes; {_AGAIN}")
     extents = arrays.get("extents")
     if extents is not None and (extents.shape[1] < 2 or not np.isfinite(extents).all()):
         raise InputError(f"{path}: 'extents' needs at least two directions and finite values; {_AGAIN}")

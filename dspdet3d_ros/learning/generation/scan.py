@@ -47,7 +47,7 @@ class Scan:
         face: (M,) int32 the face each shows.
         number: (M,) int64 the instance number of that face.
         frame: (M,) int16 the frame each comes from.
-        true: (T, 3) float32 places on the surfaces that the points of labelled things show, without any fault.
+        true: (T, 3) float32 places on the surfaces that the points of labelled objects show, without any fault.
         true_of: (T,) int64 the points they belong to.
         face_color: (F, 3) float32 shaded colour of each face.
     """
@@ -93,7 +93,7 @@ def scan(
     """Scan a world from `poses`; points outside the box `crop` (lowest, highest corner) are left out."""
     mesh, face_number = world.whole()
     normals = face_normals(mesh)
-    # Most surfaces return everywhere; some small things, glass and polished metal, hardly at all.
+    # Most surfaces return everywhere; some small objects, glass and polished metal, hardly at all.
     shine = np.where(np.array(world.numbers) > 0, 3.2, 1.5) * rng.random(len(world.meshes)) ** 3 - 3.5
     gloss = np.repeat(shine, [len(part.faces) for part in world.meshes]).astype(np.float32)
     caster = RayCaster(mesh)
@@ -119,7 +119,7 @@ def _frame(
     believed: Pose,
     rng: Generator,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
-    """One frame: measured points, their faces, true places of labelled things, and the points these belong to.
+    """One frame: measured points, their faces, true places of labelled objects, and the points these belong to.
 
     `faces` are normal, gloss and instance number of each face. None where the view is blocked.
     """

@@ -25,14 +25,14 @@ _LEAST_VOXELS = {"room": 20, "table": 12}
 
 @dataclass(frozen=True)
 class Scene:
-    """A labelled cloud. Metres, z up; K things are labelled.
+    """A labelled cloud. Metres, z up; K objects are labelled.
 
     Args:
         xyz: (N, 3) float32 points.
         rgb: (N, 3) uint8 colours.
-        inst: (N,) uint16: k + 1 for points of thing k, 0 for everything else.
+        inst: (N,) uint16: k + 1 for points of object k, 0 for everything else.
         boxes: (K, 6) float32 centre and size of the visible extent, axis-aligned.
-        full_boxes: (K, 6) float32 centre and size of the whole thing, seen or not.
+        full_boxes: (K, 6) float32 centre and size of the whole object, seen or not.
         names: K class names of CLASS_NAMES.
         kind: "room", "table" or "building".
         tags: how it was set ("sparse", "crowded", "stacked"), how it was scanned ("accumulated", "single_view"), the
@@ -57,7 +57,7 @@ def generate_scene(seed: int, kind: str = "mixed", catalogue: Catalogue | None =
     """The scene of a seed: the same seed, kind and catalogue give the same arrays.
 
     A room has its floor at z = 0. A table scene has, chosen by the seed, the table's face or the floor at z = 0, and
-    reaches 0.5 to 1.2 m about its things. "mixed" is a table for three seeds of four, else a room.
+    reaches 0.5 to 1.2 m around its objects. "mixed" is a table for three seeds of four, else a room.
 
     Raises InputError for an unknown kind, a negative seed, or if the ray casting library is not installed.
     """
@@ -98,7 +98,7 @@ def room_scene(
         size: see `room_world`.
         walks: how often the camera goes round the room.
         crop: lowest and highest corner of what is kept, metres.
-        catalogue: where half of the things come from; None makes all of them by formula.
+        catalogue: where half of the objects come from; None makes all of them by formula.
     """
     style = str(rng.choice(STYLES, p=(0.3, 0.4, 0.3)))
     world = room_world(rng, style, size, catalogue)
@@ -136,7 +136,7 @@ def _label(
     rng: np.random.Generator,
     lift: np.ndarray | None = None,
 ) -> Scene:
-    """Fuse a scan and box the things that enough of is seen."""
+    """Fuse a scan and box the objects that are seen well enough."""
     lift = np.zeros(3) if lift is None else lift
     if not len(result.xyz):
         return _nothing(kind, tags)

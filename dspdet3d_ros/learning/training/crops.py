@@ -89,7 +89,7 @@ class CropDataset(Dataset):
         if self._config.sampling == "classes":
             scene, index = rng.choice(self._members[rng.integers(len(self._members))])
             return self._scenes[scene], int(index)
-        if self._config.sampling == "things":
+        if self._config.sampling == "objects":
             return self._scenes[rng.choice(count, p=self._chance)], None
         order = np.random.default_rng([self._seed, number // count]).permutation(count)
         return self._scenes[order[number % count]], None
@@ -124,9 +124,9 @@ class CropDataset(Dataset):
     def _pruning(self, rng: np.random.Generator) -> tuple[float, float]:
         """The τ of a crop and its size in metres; 0 for a whole scene."""
         config = self._config
-        if config.unpruned_share and rng.random() < config.unpruned_share:
+        if config.unpruned_fraction and rng.random() < config.unpruned_fraction:
             return 0.0, config.unpruned_crop
-        low, high = config.keep_thresholds
+        low, high = config.train_tau_range
         return (float(rng.uniform(low, high)) if low < high else high), config.crop_size
 
 

@@ -71,7 +71,7 @@ class Trainer:
     def __post_init__(self) -> None:
         torch.manual_seed(self.seed)
         self.network = DSPDet3D(self.model, self.config.initial_size).to(self.device)
-        if self.config.keep_thresholds[1] > 0:
+        if self.config.train_tau_range[1] > 0:
             # Start by keeping only what is to be kept: the first steps are then no slower than the later ones.
             for conv in self.network.head.keep_conv:
                 torch.nn.init.constant_(conv.get_parameter("bias"), 1.5)
@@ -119,7 +119,7 @@ class Trainer:
     def start_from(self, path: Path) -> None:
         """Takes another run's weights as the start of this one.
 
-        Where they know other classes, those of the same name are taken over and the others start anew.
+        If they have other classes, classes of the same name keep their weights and the others start untrained.
 
         Raises:
             InputError: they do not fit this model in anything else, or cannot be read.

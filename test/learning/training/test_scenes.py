@@ -34,7 +34,7 @@ def test_scenes_with_more_things_are_drawn_more_often():
     few, many = table(0), table(1)
     few = dataclasses.replace(few, boxes=few.boxes[:1], labels=np.array([0]), inst=None)
     many = dataclasses.replace(many, labels=np.array([1, 1, 1]), inst=None)
-    config = TrainingConfig(iterations=8, batch_size=50, points_per_scene=10, sampling="things")
+    config = TrainingConfig(iterations=8, batch_size=50, points_per_scene=10, sampling="objects")
     data = CropDataset([few, many], config, 0, recenter=True)
     drawn = [int(scene.labels[0]) for i in range(8) for scene in data[i]]
     assert 0.65 < np.mean(drawn) < 0.85
@@ -101,11 +101,11 @@ def test_a_class_agnostic_model_learns_everything():
         ("freeze_norm", "no"),
         ("crop_size", -1),
         ("yaw", float("nan")),
-        ("keep_thresholds", [0.2]),
-        ("keep_thresholds", 0.2),
-        ("keep_thresholds", [0.6, 0.2]),
-        ("keep_thresholds", [0.2, 1.2]),
-        ("unpruned_share", 1.5),
+        ("train_tau_range", [0.2]),
+        ("train_tau_range", 0.2),
+        ("train_tau_range", [0.6, 0.2]),
+        ("train_tau_range", [0.2, 1.2]),
+        ("unpruned_fraction", 1.5),
     ],
 )
 def test_an_unusable_recipe_is_refused(key, value):
@@ -121,8 +121,8 @@ def model_file(folder, training):
 
 def test_an_empty_recipe_is_the_published_one_and_lists_are_taken(tmp_path):
     assert load_training_config(model_file(tmp_path, "  # nothing yet")) == TrainingConfig()
-    part = model_file(tmp_path, "\n  keep_thresholds: [0, 0.5]")
-    assert load_training_config(part).keep_thresholds == (0, 0.5)
+    part = model_file(tmp_path, "\n  train_tau_range: [0, 0.5]")
+    assert load_training_config(part).train_tau_range == (0, 0.5)
 
 
 @pytest.mark.parametrize("training", [" 3", " [1, 2]", " crop_size"])
@@ -132,16 +132,16 @@ def test_a_recipe_that_is_no_mapping_is_refused(tmp_path, training):
 
 
 def test_crops_draw_their_own_pruning_and_those_without_any_are_smaller():
-    pruning = {"keep_thresholds": (0.2, 0.6), "unpruned_share": 0.5, "unpruned_crop": 0.5}
+    pruning = {"train_tau_range": (0.2, 0.6), "unpruned_fraction": 0.5, "unpruned_crop": 0.5}
     config = dataclasses.replace(CONFIG, **pruning, iterations=10)
     crops = [crop for i in range(10) for crop in CropDataset([table()], config, seed=1, recenter=True)[i]]
     extents = {True: [], False: []}
     for one in crops:
-        tau = float(one.keep_threshold)
+        tau = float(one.tau)
         assert tau == 0 or 0.2 <= tau <= 0.6
         extents[tau == 0].append(float((one.points.amax(0) - one.points.amin(0))[:2].max()))
     assert max(extents[True]) < 0.6 < max(extents[False])
-    assert len({float(one.keep_threshold) for one in crops}) > 2
+    assert len({float(one.tau) for one in crops}) > 2
 
 
 def long_table(inst=True):
@@ -156,7 +156,7 @@ def long_table(inst=True):
     ("key", "settings"),
     [
         ("crop_size", {"crop_size": 2}),
-        ("unpruned_crop", {"crop_size": 0, "unpruned_crop": 2, "unpruned_share": 1}),
+        ("unpruned_crop", {"crop_size": 0, "unpruned_crop": 2, "unpruned_fraction": 1}),
     ],
 )
 def test_crops_too_small_for_anything_are_refused_by_the_key_that_says_their_size(key, settings):

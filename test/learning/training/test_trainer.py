@@ -25,9 +25,9 @@ CONFIG = TrainingConfig(
     schedule="cosine",
     crop_size=1.0,
     initial_size=0.15,
-    keep_cube=4,
-    keep_thresholds=(0.2, 0.6),
-    unpruned_share=0.3,
+    prune_cube=4,
+    train_tau_range=(0.2, 0.6),
+    unpruned_fraction=0.3,
     unpruned_crop=0.6,
 )
 CPU = torch.device("cpu")
@@ -78,7 +78,7 @@ def test_another_seed_gives_other_weights(tmp_path):
 
 
 def test_the_loss_falls_on_scenes_it_sees_again(tmp_path):
-    config = TrainingConfig(iterations=1000, batch_size=2, initial_size=0.15, keep_cube=4)
+    config = TrainingConfig(iterations=1000, batch_size=2, initial_size=0.15, prune_cube=4)
     trainer = Trainer(MODEL, config, tmp_path, CPU)
     trainer.network.train()
     batch = [LabelledPoints(*(torch.from_numpy(x) for x in (s.xyz, s.boxes, s.labels))) for s in scenes()[:2]]
@@ -201,7 +201,7 @@ def test_a_frozen_normalisation_stays_as_it_is_while_the_weights_learn(tmp_path)
 def test_names_are_learned_where_boxes_are(tmp_path):
     trainer = Trainer(MODEL, CONFIG, tmp_path, CPU)
     batch = [LabelledPoints(*(torch.from_numpy(x) for x in (s.xyz, s.boxes, s.labels))) for s in scenes()[:2]]
-    losses = batch_losses(trainer.network, batch, replace(CONFIG, name_weight=0.5), trainer.engine)
+    losses = batch_losses(trainer.network, batch, replace(CONFIG, class_weight=0.5), trainer.engine)
     # Untrained, both names are about as likely.
     assert float(losses.names.detach()) == pytest.approx(0.5 * np.log(2), rel=0.1)
     assert float(batch_losses(trainer.network, batch, CONFIG, trainer.engine).names.detach()) == 0

@@ -29,7 +29,7 @@ def test_losses_wait_once_a_level():
         output.coords.batch_counts(2)
     seen = Counter()
     with Requests(seen), Operations(seen):
-        losses = compare(outputs, batch, TrainingConfig(name_weight=1.0), MODEL.voxel_size)
+        losses = compare(outputs, batch, TrainingConfig(class_weight=1.0), MODEL.voxel_size)
     assert len(outputs) == LEVELS
     assert seen == Counter(nonzero=LEVELS)
     assert float(losses.bbox.detach()) > 0
