@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 from dspdet3d_ros import defaults
-from dspdet3d_ros.commands.arguments import check_least
+from dspdet3d_ros.commands.arguments import add_threads_argument, check_least
 from dspdet3d_ros.errors import InputError
 
 HELP = "train a model on labelled scenes (in several processes: torchrun --nproc-per-node N -m dspdet3d_ros train ...)"
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--stop-at", type=int, help="pause after this iteration; --resume goes on later")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: torch's own choice)")
+    add_threads_argument(parser)
     parser.add_argument(
         "--workers", type=int, help="processes that prepare batches (default: 1 on a CPU, up to 8 on a GPU)"
     )
@@ -43,10 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains, then writes `last.pth` (to resume from) and `weights.pth` (float16, for the node)."""
-    check_least("--threads", args.threads, 1)
     check_least("--workers", args.workers, 1)
 
-    import torch
     from tqdm import tqdm
 
     from dspdet3d_ros.detector.checkpoint import save_checkpoint
@@ -59,8 +57,6 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.learning.training.trainer import Trainer
     from dspdet3d_ros.learning.training.validation import validate
 
-    if args.threads:
-        torch.set_num_threads(args.threads)
     model = load_model_config(args.config)
     overrides = ("iterations", "batch_size", "learning_rate", "freeze_norm", "precision")
     config = load_training_config(args.config, **{key: getattr(args, key) for key in overrides})
