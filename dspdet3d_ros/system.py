@@ -26,21 +26,31 @@ def wait_without_spinning() -> None:
 
 
 @contextmanager
-def torch_threads(count: int | None) -> Iterator[int]:
-    """Sets the number of torch's CPU threads within the context, and restores it afterwards.
+def torch_threads(count: int | None) -> Iterator[None]:
+    """Sets the number of CPU threads of torch and the sparse engine within the context, and restores it afterwards.
+
+    It applies to the calling thread, and to threads that first use torch within the context.
 
     Args:
-        count: number of threads; None keeps the present number.
+        count: number of threads; None keeps torch's choice.
     """
+    if count is None:
+        yield
+        return
     # Imported here because this module is imported before torch.
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
+    torch.set_num_threads(count)
     try:
-        yield torch.get_num_threads()
+        yield
     finally:
         torch.set_num_threads(before)
+
+
+def usable_cores() -> int:
+    """Number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def process_status(pid: int | str = "self") -> dict[str, str]:

@@ -23,7 +23,7 @@ def add_columns_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments for device, engine and precision of the network."""
+    """Adds the arguments for device, engine, precision and CPU threads of the network."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     add_backend_argument(parser)
     parser.add_argument(
@@ -32,6 +32,7 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
         choices=defaults.PRECISIONS,
         help="type of the features; fp16 needs triton (default: %(default)s)",
     )
+    add_threads_argument(parser)
 
 
 def add_backend_argument(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +43,11 @@ def add_backend_argument(parser: argparse.ArgumentParser) -> None:
         choices=defaults.BACKENDS,
         help="engine of the sparse convolutions (default: %(default)s)",
     )
+
+
+def add_threads_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds the argument for the number of CPU threads; `cli.main` checks and applies it."""
+    parser.add_argument("--threads", type=int, help="number of CPU threads (default: torch's choice)")
 
 
 def check_number(name: str, value: float | None, allowed: Range | None = None) -> None:

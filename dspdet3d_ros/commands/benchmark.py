@@ -33,7 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_engine_arguments(parser)
     parser.add_argument("--against", help="another engine to compare with, such as minkowski")
     parser.add_argument("--tau", type=float, help="pruning threshold, 0..1 (default: that of the model)")
-    parser.add_argument("--threads", type=int, help="number of CPU threads (default: torch's choice)")
     parser.add_argument("--repeats", type=int, default=7, help="number of measured runs (default: %(default)s)")
     parser.add_argument("--warmup", type=int, default=2, help="number of runs before those (default: %(default)s)")
     parser.add_argument("--no-memory", action="store_true", help="skip peak memory, which needs a separate run")
@@ -54,14 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints the figures, and writes them if asked."""
     check_number("--tau", args.tau, SHARE)
-    check_number("--threads", args.threads, AT_LEAST_ONE)
     check_number("--repeats", args.repeats, AT_LEAST_ONE)
     check_number("--warmup", args.warmup, NOT_NEGATIVE)
 
     from dspdet3d_ros.detector.predictor import choose_device
     from dspdet3d_ros.output_files import write_json
     from dspdet3d_ros.sparse.engine import choose_backend
-    from dspdet3d_ros.system import torch_threads
     from dspdet3d_ros.tools.benchmark.benchmark_table import machine_line
     from dspdet3d_ros.tools.benchmark.machine import describe
     from dspdet3d_ros.tools.benchmark.target import BenchmarkTarget, with_weights
@@ -72,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     if args.against == args.backend:
         raise InputError(f"--against: {args.backend} is the engine to measure; name another engine")
     given = BenchmarkTarget(args.model, args.checkpoint, args.device, args.tau, args.precision)
-    with torch_threads(args.threads), with_weights(given) as target:
+    with with_weights(given) as target:
         values = {"machine": describe(device)}
         print(machine_line(values["machine"]), flush=True)
         chosen = [measure for name, measure in _OTHERS.items() if getattr(args, name)] or [_overall]

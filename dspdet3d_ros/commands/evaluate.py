@@ -49,8 +49,8 @@ def run(args: argparse.Namespace) -> int:
 
     from dspdet3d_ros.detector.predictor import Detector
     from dspdet3d_ros.learning.datasets.folders import check_there, open_scenes
+    from dspdet3d_ros.learning.datasets.rotation import rotated_set
     from dspdet3d_ros.learning.datasets.scene import joined
-    from dspdet3d_ros.learning.datasets.turning import turned_set
     from dspdet3d_ros.learning.evaluation.accuracy import evaluate_scenes, figures, predictor_of, table
     from dspdet3d_ros.output_files import write_json
 
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         detector.config = replace(detector.config, nms_overlap=args.overlap)
     scenes = joined([open_scenes(folder, args.split, args.limit, detector.class_names) for folder in args.data])
     if args.yaw is not None:
-        scenes = turned_set(scenes, args.yaw)
+        scenes = rotated_set(scenes, args.yaw)
     settings = detector.default_settings()
     if args.tau is not None:
         settings = replace(settings, pruning_threshold=args.tau)

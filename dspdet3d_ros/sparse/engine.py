@@ -26,6 +26,11 @@ class Engine(Protocol):
         """What it is called."""
         ...
 
+    @property
+    def storage(self) -> torch.dtype:
+        """Type of the features between convolutions in inference; weights are best kept in it too."""
+        ...
+
     def convolve(
         self,
         features: Tensor,
@@ -49,6 +54,7 @@ class TorchEngine:
     """
 
     name = "torch"
+    storage = torch.float32
 
     def __init__(self, dtype: torch.dtype = torch.float32) -> None:
         self.dtype = dtype

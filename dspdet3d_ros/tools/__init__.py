@@ -1,1 +1,1 @@
-"""Tools for developers, and views of results. They are above `learning` and `detector`; the node imports none of them."""
+"""Tools for developers, and views of results. They import `learning` and `detector`; the node imports none of them."""
