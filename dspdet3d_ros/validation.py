@@ -77,7 +77,7 @@ def mismatch(
     fits = _fits(value, kind, allowed, empty_text)
     if fits and (not choices or value in choices):
         return None
-    wanted = " or ".join(choices) if choices else _wanted(kind, allowed, empty_text)
+    wanted = _one_of(choices) if choices else _wanted(kind, allowed, empty_text)
     got = str(list(value)) if isinstance(value, tuple) else repr(value)
     return f"expected {wanted}, got {got[:_LONGEST_SHOWN]}"
 
@@ -134,6 +134,11 @@ def _fits(value: Any, kind: Any, allowed: Range | None, empty_text: bool) -> boo
         # This comparison is False for infinity, for NaN and for integers too large for a float.
         return number and abs(value) <= sys.float_info.max and (allowed is None or value in allowed)
     return isinstance(value, kind) and (empty_text or value != "")
+
+
+def _one_of(choices: Sequence[str]) -> str:
+    *others, last = choices
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _wanted(kind: Any, allowed: Range | None, empty_text: bool) -> str:

@@ -72,7 +72,7 @@ def test_an_error_names_the_field_the_expected_and_the_received_value(values, te
         ("", str, None, (), None),
         (3, str, None, (), "expected text, got 3"),
         ("fast", str, None, ("auto", "slow"), "expected auto or slow, got 'fast'"),
-        (7, str, None, ("auto", "slow"), "expected auto or slow, got 7"),
+        (7, str, None, ("auto", "slow", "off"), "expected auto, slow or off, got 7"),
         (("a", ""), tuple[str, ...], None, (), None),
         (("a", 1), tuple[str, ...], None, (), "expected a list of texts, got ['a', 1]"),
     ],

@@ -123,11 +123,11 @@ def rviz2(tmp_path):
 @pytest.mark.parametrize(
     ("argument", "expected"),
     [
-        ("period_s:=soon", "period_s is 'soon'; expected a number"),
+        ("period_s:=soon", "period_s: expected a number in 0.01..86400, got 'soon'"),
         ("cloud:=/no/such.ply", "cloud: /no/such.ply: no such file; check the path"),
         ("rviz_config:=/no/such.rviz", "rviz_config: /no/such.rviz: no such file; check the path"),
         ("params_file:=/no/such.yaml", "params_file: /no/such.yaml: no such file; check the path"),
-        ("pruning_threshold:=7", "pruning_threshold is 7.0; expected 0..1"),
+        ("pruning_threshold:=7", "pruning_threshold: expected a number in 0..1, got 7.0"),
         ("log_level:=loud", "not valid"),
         ("name:=7up", "name:=7up: expected a node name"),
     ],

@@ -91,14 +91,14 @@ def test_a_delay_is_a_number_of_seconds(text):
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
-        ("period_s", "soon", "period_s:=soon: period_s is 'soon'; expected a number"),
-        ("period_s", "0", "period_s is 0.0; expected 0.01..86400"),
+        ("period_s", "soon", "period_s: expected a number in 0.01..86400, got 'soon'"),
+        ("period_s", "0", "period_s: expected a number in 0.01..86400, got 0.0"),
         ("cloud", "/no/such.ply", "cloud: /no/such.ply: no such file; check the path"),
-        ("columns", "", "columns is None; expected an integer"),
-        ("columns", "-1", "columns is -1; expected 0..1000"),
-        ("columns", "4.0", "columns is 4.0; expected an integer"),
+        ("columns", "", "columns: expected an integer in 0..1000, got None"),
+        ("columns", "-1", "columns: expected an integer in 0..1000, got -1"),
+        ("columns", "4.0", "columns: expected an integer in 0..1000, got 4.0"),
         ("columns", "\u0664", "expected an integer"),
-        ("columns", "9" * 20, "expected 0..1000"),
+        ("columns", "9" * 20, "expected an integer in 0..1000"),
         ("use_sim_time", "perhaps", "use_sim_time:=perhaps: expected true or false"),
     ],
 )
