@@ -7,7 +7,7 @@ DATA = Path(__file__).resolve().parent / "data"
 DEMO_CLOUD = DATA / "demo_scene.npz"
 
 MODEL = "small"
-BACKENDS = ("auto", "torch", "triton", "minkowski")
+BACKENDS = ("auto", "native", "torch", "triton", "minkowski")
 PRECISIONS = ("auto", "fp16", "fp32")
 
 #: Clouds with more points, or that fill more voxels, are thinned to these numbers.

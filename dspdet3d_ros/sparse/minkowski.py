@@ -41,6 +41,7 @@ class MinkowskiBackend:
     """
 
     name = "minkowski"
+    coordinate_set = CoordinateSet
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self._engine, self._native = _load()
