@@ -113,7 +113,11 @@ def choose_backend(device: torch.device | str) -> tuple[str, str]:
         from dspdet3d_ros.sparse.native.library import choose_isa, why_not
 
         reason = why_not()
-        return ("native", f"CPU with {choose_isa()}") if reason is None else ("torch", f"no C library: {reason}")
+        return (
+            ("native", f"C library with {choose_isa()} kernels")
+            if reason is None
+            else ("torch", f"no C library: {reason}")
+        )
     from dspdet3d_ros.sparse.triton.engine import why_not as why_no_triton
 
     reason = why_no_triton(device)

@@ -39,6 +39,12 @@ def compiler() -> list[str]:
     raise BuildError(f"no C compiler: {' or '.join(candidates)} not found; apt install gcc")
 
 
+def is_current(library: Path = LIBRARY) -> bool:
+    """Whether the library is there and no source is newer."""
+    sources = [Path(__file__), *SOURCES.iterdir()]
+    return library.is_file() and library.stat().st_mtime >= max(source.stat().st_mtime for source in sources)
+
+
 def build(output: Path = LIBRARY) -> None:
     """Compiles the library to `output`; a process that has the old one loaded keeps it.
 

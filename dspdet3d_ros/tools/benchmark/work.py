@@ -55,7 +55,7 @@ def map_milliseconds(
 ) -> dict[str, float]:
     """How long the coordinate sets and kernel maps of a run take, by the stage that needs them first.
 
-    `backend` says whose maps: "torch" or "triton".
+    `backend` says whose maps: "native", "torch" or "triton".
     """
     make_map = _map_maker(backend)
     made: dict[int, CoordinateSet] = {}
@@ -63,7 +63,7 @@ def map_milliseconds(
     spent: dict[str, float] = {}
 
     def make(one: Convolution) -> None:
-        inputs = made.setdefault(id(one.inputs), CoordinateSet(one.inputs.keys, one.inputs.stride))
+        inputs = made.setdefault(id(one.inputs), type(one.inputs)(one.inputs.keys, one.inputs.stride))
         outputs = inputs.at_stride(one.outputs.stride)
         made.setdefault(id(one.outputs), outputs)
         make_map(inputs, outputs, one.volume)
@@ -82,4 +82,8 @@ def _map_maker(backend: str) -> Callable[[CoordinateSet, CoordinateSet, int], ob
         from dspdet3d_ros.sparse.triton.plan import plan_of
 
         return plan_of
+    if backend == "native":
+        from dspdet3d_ros.sparse.native.maps import search
+
+        return partial(kernel_map, search=search)
     return kernel_map

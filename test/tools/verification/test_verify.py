@@ -8,12 +8,21 @@ import pytest
 import torch
 
 from dspdet3d_ros.cli import main
-from dspdet3d_ros.sparse import TorchEngine
+from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.sparse import make_engine
 from dspdet3d_ros.tools.verification.network import verify_forward, verify_training
 from dspdet3d_ros.tools.verification.operations import verify_operations
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "oracle"
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(params=["native", "torch"])
+def engine(request):
+    try:
+        return make_engine(request.param)
+    except InputError as error:
+        pytest.skip(str(error))
 
 
 def failures(checks):
@@ -22,16 +31,16 @@ def failures(checks):
     return [str(check) for check in checks if not check.passed]
 
 
-def test_operations_equal_the_original():
-    assert failures(verify_operations(FIXTURES / "ops.npz", TorchEngine(), CPU)) == []
+def test_operations_equal_the_original(engine):
+    assert failures(verify_operations(FIXTURES / "ops.npz", engine, CPU)) == []
 
 
-def test_network_equals_the_original_at_every_threshold():
-    assert failures(verify_forward(FIXTURES / "e2e.npz", TorchEngine(), CPU)) == []
+def test_network_equals_the_original_at_every_threshold(engine):
+    assert failures(verify_forward(FIXTURES / "e2e.npz", engine, CPU)) == []
 
 
-def test_losses_and_gradients_equal_the_original():
-    assert failures(verify_training(FIXTURES / "train.npz", TorchEngine(), CPU)) == []
+def test_losses_and_gradients_equal_the_original(engine):
+    assert failures(verify_training(FIXTURES / "train.npz", engine, CPU)) == []
 
 
 def test_a_wrong_number_fails_the_command(tmp_path, capsys):
