@@ -82,10 +82,12 @@ def _evaluate(trainer: Trainer, folder: Path) -> dict[str, float]:
     from dspdet3d_ros.detector.predictor import Detector
     from dspdet3d_ros.learning.datasets.folders import open_scenes
     from dspdet3d_ros.learning.evaluation import report
-    from dspdet3d_ros.sparse import TorchEngine
+    from dspdet3d_ros.sparse import training_engine
 
     scenes = open_scenes(folder, "val", classes=trainer.model.classes)
-    detector = Detector(trainer.model, trainer.network, TorchEngine(), trainer.device, "in training", "")
+    detector = Detector(
+        trainer.model, trainer.network, training_engine(trainer.device), trainer.device, "in training", ""
+    )
     settings = detector.default_settings()
     judged = report.judge(report.finder(detector, settings), scenes)
     values = report.figures(judged, settings.score_threshold, scenes.groups, detector.class_names)

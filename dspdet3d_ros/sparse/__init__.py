@@ -1,7 +1,7 @@
 """Sparse tensors and convolutions with MinkowskiEngine's semantics, in plain torch. Knows nothing of detection."""
 
 from dspdet3d_ros.sparse.coords import CoordinateSet
-from dspdet3d_ros.sparse.engine import Engine, TorchEngine, choose_backend, make_engine
+from dspdet3d_ros.sparse.engine import Engine, TorchEngine, choose_backend, make_engine, training_engine
 from dspdet3d_ros.sparse.modules import BatchNorm, ConvNormReLU, GenerativeUpConv, SparseConv, conv_norm
 from dspdet3d_ros.sparse.tensor import SparseTensor
 
@@ -17,4 +17,5 @@ __all__ = [
     "choose_backend",
     "conv_norm",
     "make_engine",
+    "training_engine",
 ]

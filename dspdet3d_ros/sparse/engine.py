@@ -124,6 +124,18 @@ def choose_backend(device: torch.device | str) -> tuple[str, str]:
     return ("triton", "CUDA with Triton") if reason is None else ("torch", f"no Triton kernels: {reason}")
 
 
+def training_engine(device: torch.device | str, dtype: torch.dtype = torch.float32) -> Engine:
+    """The engine that trains fastest: native for float32 on the CPU where its library was built, else plain torch.
+
+    Args:
+        device: where the tensors are.
+        dtype: type of the matrix products' operands; float32, or bfloat16 for mixed precision.
+    """
+    if dtype == torch.float32 and torch.device(device).type == "cpu" and choose_backend(device)[0] == "native":
+        return make_engine("native", device)
+    return TorchEngine(dtype)
+
+
 def make_engine(name: str, device: torch.device | str = "cpu", precision: str = "auto") -> Engine:
     """The engine of that name for tensors on `device`.
 

@@ -71,7 +71,8 @@ def test_a_finished_set_up_needs_nothing(finished: Path):
         ("interfaces/vision_msgs/msg/LabelInfo.msg", ["vision_msgs"]),
         ("setup.py", ["package"]),
         ("dspdet3d_ros/__init__.py", ["package"]),
-        ("scripts/environment/ros-wheels.txt", ["ros", "vision_msgs", "messages", "native", "package"]),
+        ("scripts/environment/ros-wheels.txt", ["ros", "vision_msgs", "messages", "package"]),
+        ("dspdet3d_ros/sparse/native/src/native.h", ["native"]),
         ("scripts/environment/console.py", []),
     ],
 )

@@ -22,7 +22,7 @@ from dspdet3d_ros.learning.training.config import TrainingConfig
 from dspdet3d_ros.learning.training.objective import LabelledPoints, batch_losses
 from dspdet3d_ros.learning.training.parallel import average_gradients
 from dspdet3d_ros.learning.training.scenes import CropDataset, TrainingScene
-from dspdet3d_ros.sparse import BatchNorm, TorchEngine
+from dspdet3d_ros.sparse import BatchNorm, training_engine
 
 _SAVE_EVERY = 200
 _LOG_EVERY = 10
@@ -69,7 +69,8 @@ class Trainer:
         self._optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay
         )
-        self._engine = TorchEngine(torch.bfloat16 if self.config.precision == "bf16" else torch.float32)
+        dtype = torch.bfloat16 if self.config.precision == "bf16" else torch.float32
+        self._engine = training_engine(self.device, dtype)
         self.iteration = 0
 
     @property
