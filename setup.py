@@ -17,7 +17,6 @@ VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / NAME / "__init__.py").rea
 EXTRAS = {
     "demo": ["matplotlib>=3.5"],
     "evaluate": ["scipy>=1.7"],
-    "files": ["plyfile>=0.9"],
     "train": ["embreex>=2.17.7", "tensorboard>=2.12"],
     "test": [
         "coverage>=7.10",
@@ -57,7 +56,8 @@ setup(
     # the package's extend_path() can merge it with the folder of the generated messages.
     package_dir={"": "."},
     package_data={
-        NAME: ["models/*.yaml", "data/*", "tools/viewer/page/template/*", "sparse/native/*.so", "sparse/native/src/*"]
+        NAME: ["models/*.yaml", "data/*", "data/oracle/*", "tools/viewer/page/template/*"]
+        + ["sparse/native/*.so", "sparse/native/src/*"]
     },
     cmdclass={"build_py": BuildPy},
     # torch is only bounded below: which build fits (CPU, which CUDA) depends on the machine, so it is best installed

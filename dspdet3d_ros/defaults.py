@@ -5,6 +5,21 @@ from pathlib import Path
 DATA = Path(__file__).resolve().parent / "data"
 #: What `make demo`, the player and the benchmark take.
 DEMO_CLOUD = DATA / "demo_scene.npz"
+#: Numbers that the original code computed.
+ORACLE = DATA / "oracle"
+
+#: Values a point of a .bin file, which does not say it itself, by what programs write there.
+BIN_LAYOUTS = {
+    3: "x y z",
+    4: "x y z intensity, as in KITTI",
+    5: "x y z intensity ring, as in nuScenes",
+    6: "x y z r g b",
+}
+BIN_COLUMNS = 6
+COLUMNS_HELP = (
+    f"float32 values a point of a .bin file: {'; '.join(f'{n} ({layout})' for n, layout in BIN_LAYOUTS.items())}; "
+    "others begin with x y z"
+)
 
 MODEL = "small"
 BACKENDS = ("auto", "native", "torch", "triton", "minkowski")

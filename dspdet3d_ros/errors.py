@@ -13,7 +13,12 @@ class InputError(ValueError):
     """
 
     def __init__(self, text: str) -> None:
-        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))
+        super().__init__(printable(text))
+
+
+def printable(text: str) -> str:
+    """The text in one line: characters that cannot be printed are shown as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def no_such_file(path: str | Path, of: str = "") -> InputError:

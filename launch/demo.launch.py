@@ -47,6 +47,7 @@ def _player_and_viewer(context: LaunchContext) -> list[Node]:
         parameters=[
             {
                 "cloud": ParameterValue(values["cloud"], value_type=str),
+                "columns": launch_arguments.whole_number(values, "columns"),
                 "frame_id": ParameterValue(values["frame_id"], value_type=str),
                 "period_s": launch_arguments.seconds(values, "period_s"),
                 **sim_time,

@@ -2,36 +2,40 @@
 
 The layout rules are those of sensor_msgs/msg/PointCloud2 and PointField: point (row, column) starts at byte
 `row * row_step + column * point_step` of `data`, and each field lies `offset` bytes behind the start of its point.
+Drivers often fill in the description carelessly, and other readers do not look at all of it. A message is refused only
+if bytes or coordinates are missing; a fault that leaves one way to read the points is a remark.
 """
 
-import math
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from dspdet3d_ros.clouds.byte_order import looks_swapped
 from dspdet3d_ros.clouds.cloud import point_type, usable
+from dspdet3d_ros.clouds.message_colours import read_colours
+from dspdet3d_ros.clouds.point_fields import (
+    DATATYPES,
+    FLOAT32,
+    FLOAT64,
+    UINT32,
+    count_remark,
+    end_of,
+    named,
+    overlap_remark,
+    type_name,
+)
+from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.errors import InputError
 
-INT32, UINT32, FLOAT32, FLOAT64 = 5, 6, 7, 8
-# datatype code of PointField -> (name, bytes)
-DATATYPES = {
-    1: ("INT8", 1),
-    2: ("UINT8", 1),
-    3: ("INT16", 2),
-    4: ("UINT16", 2),
-    INT32: ("INT32", 4),
-    UINT32: ("UINT32", 4),
-    FLOAT32: ("FLOAT32", 4),
-    FLOAT64: ("FLOAT64", 8),
-}
 AXES = ("x", "y", "z")
-COLOUR_FIELDS = ("rgb", "rgba")
+# Points that the byte order is judged by.
+SAMPLE = 256
 #: What to do about each kind of fault of a message.
 REMEDIES = {
-    "fields": "publish x, y, z as one FLOAT32 each, and colours as one packed FLOAT32 'rgb'",
+    "fields": "publish x, y and z in metres, as one FLOAT32 each",
     "sizes": "correct the message where it is filled, in the publisher",
     "stamp": "let the publisher stamp with the clock that this node follows",
     "order": "let one publisher send the clouds, in the order of their stamps",
@@ -39,11 +43,11 @@ REMEDIES = {
 
 
 class CloudLayoutError(InputError):
-    """A PointCloud2 whose description cannot be right.
+    """A PointCloud2 that cannot be read.
 
     Attributes:
-        kind: "fields" (x, y, z or colours cannot be read), "sizes" (the byte counts contradict each other), "stamp",
-            "order" (of stamps) or another of a subclass, whose texts say themselves what to do.
+        kind: "fields" (x, y or z cannot be read), "sizes" (bytes are missing), "stamp", "order" (of stamps) or another
+            of a subclass, whose texts say themselves what to do.
     """
 
     def __init__(self, kind: str, text: str):
@@ -53,17 +57,35 @@ class CloudLayoutError(InputError):
 
 @dataclass(frozen=True)
 class CloudLayout:
-    """Where the coordinates of a checked message lie.
+    """Where the values of a checked message lie.
 
     Attributes:
-        points: width * height.
-        offsets: byte offset of x, y, z in a point; empty for a cloud of no points.
-        dtypes: numpy types of x, y, z with the message's byte order; empty for a cloud of no points.
+        height, width: number of rows, and of points in each; both 0 for a cloud of no points.
+        point_step, row_step: bytes from one point to the next, and from one row to the next.
+        big_endian: byte order of all values.
+        offsets: byte offset of x, y, z in a point.
+        dtypes: types of x, y, z, without a byte order.
+        remarks: what is wrong with the description.
     """
 
-    points: int
+    height: int = 0
+    width: int = 0
+    point_step: int = 0
+    row_step: int = 0
+    big_endian: bool = False
     offsets: tuple[int, ...] = ()
     dtypes: tuple[np.dtype, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+
+    @property
+    def points(self) -> int:
+        """Number of points."""
+        return self.width * self.height
+
+    def view(self, data: np.ndarray, offset: int, dtype: np.dtype) -> np.ndarray:
+        """The values of one field in (M,) uint8 bytes of a message: (height, width), no copy."""
+        ordered = dtype.newbyteorder(">" if self.big_endian else "<")
+        return np.ndarray((self.height, self.width), ordered, data, offset, (self.row_step, self.point_step))
 
 
 @dataclass(frozen=True)
@@ -75,11 +97,13 @@ class DecodedCloud:
             unit (metres by REP 103).
         points_in: number of points in the message, finite or not.
         rgb: (K, 3) uint8, or None where not asked for or not in the message.
+        remarks: what is wrong with a message that could be read all the same.
     """
 
     xyz: np.ndarray
     points_in: int
     rgb: np.ndarray | None = None
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,64 +124,69 @@ class PackedCloud:
 
 
 def check(message: Any) -> CloudLayout:
-    """Says where a message keeps x, y and z; looks at sizes only, so that it costs microseconds for any cloud.
+    """Says where a message keeps its points; looks at sizes only, so that it costs microseconds for any cloud.
 
-    A cloud of no points is valid whatever its fields say: drivers send it with and without them.
+    A cloud of no points is valid whatever its fields say: drivers send it with and without them. Fields other than x,
+    y and z may be anything. A row_step that does not fit the data is replaced: rows then follow without gaps.
 
     Args:
         message: anything with the attributes of sensor_msgs/msg/PointCloud2.
 
     Raises:
-        CloudLayoutError: the message names the field or size at fault.
+        CloudLayoutError: x, y or z is missing, of another type or outside its point, or bytes are missing.
     """
     width, height = int(message.width), int(message.height)
     if width == 0 or height == 0:
-        return CloudLayout(points=0)
-    order = ">" if message.is_bigendian else "<"
+        return CloudLayout(remarks=_no_points_remarks(message))
     fields = [_coordinate_field(message.fields, axis) for axis in AXES]
-    _check_sizes(message, width, height)
+    _check_point(message, fields)
+    row_step, row_remark = _row_step(message, width, height)
+    remarks = (row_remark, count_remark(fields), overlap_remark(fields))
     return CloudLayout(
-        points=width * height,
+        height,
+        width,
+        int(message.point_step),
+        row_step,
+        bool(message.is_bigendian),
         offsets=tuple(int(field.offset) for field in fields),
-        dtypes=tuple(np.dtype(f"{order}f{DATATYPES[field.datatype][1]}") for field in fields),
+        dtypes=tuple(DATATYPES[field.datatype][1] for field in fields),
+        remarks=tuple(remark for remark in remarks if remark),
     )
 
 
 def decode(message: Any, with_rgb: bool = False) -> DecodedCloud:
     """Reads the finite points of a PointCloud2; the message is not changed and the result shares no memory with it.
 
-    Points with a coordinate that is NaN, infinite or beyond float32 are dropped, whatever `is_dense` claims.
+    Points with a coordinate that is NaN, infinite or beyond float32 are dropped, whatever `is_dense` claims. If the
+    coordinates make sense in the other byte order only, they are read in that order.
 
     Args:
         message: anything with the attributes of sensor_msgs/msg/PointCloud2.
-        with_rgb: also unpack the `rgb` or `rgba` field where there is one.
+        with_rgb: also read colours (see `read_colours`).
 
     Raises:
         CloudLayoutError: see `check`.
     """
     layout = check(message)
     if layout.points == 0:
-        colours = np.empty((0, 3), np.uint8) if with_rgb and _colour_field(message) else None
-        return DecodedCloud(np.empty((0, 3), np.float32), points_in=0, rgb=colours)
+        rgb = read_colours(message, lambda _, dtype: np.empty(0, dtype))[0] if with_rgb else None
+        return DecodedCloud(np.empty((0, 3), np.float32), 0, rgb, layout.remarks)
     data = np.frombuffer(message.data, np.uint8)
+    layout = _in_plausible_order(layout, data)
     xyz = np.empty((layout.points, 3), point_type(*layout.dtypes))
-    columns = xyz.reshape(int(message.height), int(message.width), 3)
+    columns = xyz.reshape(layout.height, layout.width, 3)
     # A signalling NaN is dropped below as the others are.
     with np.errstate(invalid="ignore"):
         for axis, (offset, dtype) in enumerate(zip(layout.offsets, layout.dtypes, strict=True)):
-            columns[..., axis] = _strided(message, data, offset, dtype)
-    rgb = _decode_rgb(message, data) if with_rgb else None
+            columns[..., axis] = layout.view(data, offset, dtype)
     finite = usable(xyz)
+    kept: np.ndarray | slice = slice(None)
     if not finite.all():
-        xyz = xyz[finite]
-        rgb = None if rgb is None else rgb[finite]
-    return DecodedCloud(xyz, layout.points, rgb)
-
-
-def has_colours(message: Any) -> bool:
-    """Whether `decode` can read colours: there is an `rgb` or `rgba` field, of four bytes a point."""
-    field = _colour_field(message)
-    return field is not None and field.datatype in (INT32, UINT32, FLOAT32) and int(field.count) == 1
+        xyz, kept = xyz[finite], finite
+    if not with_rgb:
+        return DecodedCloud(xyz, layout.points, remarks=layout.remarks)
+    rgb, remark = read_colours(message, lambda offset, dtype: layout.view(data, offset, dtype).reshape(-1)[kept])
+    return DecodedCloud(xyz, layout.points, rgb, layout.remarks if remark is None else (*layout.remarks, remark))
 
 
 def encode(
@@ -185,72 +214,83 @@ def encode(
 
 
 def _coordinate_field(fields: Any, name: str) -> Any:
-    """The one field of that name, which must be a single float32 or float64."""
-    found = [field for field in fields if field.name == name]
+    """The one field of that name, which must be float32 or float64."""
+    found = named(fields, name)
     if not found:
         present = ", ".join(field.name for field in fields) or "none"
         raise CloudLayoutError("fields", f"the cloud has no field '{name}' (its fields: {present})")
     if len(found) > 1:
-        raise CloudLayoutError("fields", f"the cloud has {len(found)} fields named '{name}', expected one")
+        raise CloudLayoutError("fields", f"the cloud has {len(found)} fields named '{found[0].name}', expected one")
     field = found[0]
-    if int(field.count) != 1:
-        raise CloudLayoutError("fields", f"field '{name}' has count {field.count}, expected 1")
     if field.datatype not in (FLOAT32, FLOAT64):
-        known = DATATYPES.get(field.datatype, ("unknown", 0))[0]
+        whole = ": whole numbers do not say their unit" if field.datatype in DATATYPES else ""
         raise CloudLayoutError(
-            "fields", f"field '{name}' has datatype {field.datatype} ({known}), expected FLOAT32 (7) or FLOAT64 (8)"
+            "fields",
+            f"field '{field.name}' has datatype {type_name(field)}, expected FLOAT32 (7) or FLOAT64 (8){whole}",
         )
     return field
 
 
-def _check_sizes(message: Any, width: int, height: int) -> None:
-    """Refuses sizes that contradict each other; in Python integers, which cannot overflow."""
-    point_step, row_step = int(message.point_step), int(message.row_step)
+def _check_point(message: Any, fields: list[Any]) -> None:
+    """Refuses coordinates that do not lie within their point."""
+    point_step = int(message.point_step)
     if point_step == 0:
-        raise CloudLayoutError("sizes", f"point_step is 0 in a cloud of {width * height} points")
-    for field in message.fields:
-        # Types later versions of ROS may add are none of our business as long as x, y and z are known ones.
-        end = int(field.offset) + int(field.count) * DATATYPES.get(field.datatype, ("", 0))[1]
-        if end > point_step:
+        raise CloudLayoutError("sizes", f"point_step is 0 in a cloud of {message.width * message.height} points")
+    for field in fields:
+        if end_of(field) > point_step:
             raise CloudLayoutError(
-                "sizes", f"field '{field.name}' ends at byte {end} of a point, but point_step is {point_step}"
+                "sizes", f"field '{field.name}' ends at byte {end_of(field)} of a point, but point_step is {point_step}"
             )
-    if row_step < width * point_step:
-        raise CloudLayoutError(
-            "sizes", f"row_step is {row_step}, but {width} points of {point_step} bytes need {width * point_step}"
-        )
-    available = memoryview(message.data).nbytes
-    if available < height * row_step:
+
+
+def _row_step(message: Any, width: int, height: int) -> tuple[int, Remark | None]:
+    """Bytes from one row to the next; in Python integers, which cannot overflow.
+
+    The message's own row_step is taken if the data is long enough for it. The padding of the last row may be missing.
+    """
+    point_step, row_step = int(message.point_step), int(message.row_step)
+    tight, available = width * point_step, memoryview(message.data).nbytes
+    if row_step >= tight and available >= (height - 1) * row_step + tight and (height > 1 or available >= row_step):
+        return row_step, None
+    if available < height * tight:
         raise CloudLayoutError(
             "sizes",
-            f"data has {available} bytes, but height {height} times row_step {row_step} needs {height * row_step}",
+            f"data has {available} bytes, but width {width} times height {height} times point_step {point_step} "
+            f"needs {height * tight}",
         )
+    return tight, Remark(
+        "row_step",
+        f"row_step is {row_step}, expected {tight} for {width} points of {point_step} bytes (height {height}, "
+        f"{available} bytes of data): the rows are read without gaps; set row_step to {tight} in the publisher",
+    )
 
 
-def _strided(message: Any, data: np.ndarray, offset: int, dtype: np.dtype) -> np.ndarray:
-    """A (height, width) view of one field of a checked message."""
-    shape = (int(message.height), int(message.width))
-    return np.ndarray(shape, dtype, data, offset, strides=(int(message.row_step), int(message.point_step)))
+def _no_points_remarks(message: Any) -> tuple[Remark, ...]:
+    """A height of 0 is what a message has from the start, so that publishers forget to set it."""
+    size = memoryview(message.data).nbytes
+    if size == 0:
+        return ()
+    return (
+        Remark(
+            "no_points",
+            f"width is {message.width} and height is {message.height}, so there are no points, but data has {size} "
+            "bytes: the cloud is taken as empty; set width and height in the publisher (height 1 for a list of points)",
+        ),
+    )
 
 
-def _colour_field(message: Any) -> Any | None:
-    return next((field for field in message.fields if field.name in COLOUR_FIELDS), None)
-
-
-def _decode_rgb(message: Any, data: np.ndarray) -> np.ndarray | None:
-    """(N, 3) uint8 from the packed colour field: 0xAARRGGBB in four bytes of the message's byte order."""
-    field = _colour_field(message)
-    if field is None:
-        return None
-    if not has_colours(message):
-        raise CloudLayoutError(
-            "fields",
-            f"field '{field.name}' has datatype {field.datatype} and count {field.count}, "
-            "expected one packed FLOAT32 (7) or UINT32 (6)",
-        )
-    order = ">" if message.is_bigendian else "<"
-    packed = _strided(message, data, int(field.offset), np.dtype(f"{order}u4"))
-    rgb = np.empty((math.prod(packed.shape), 3), np.uint8)
-    for channel, shift in enumerate((16, 8, 0)):
-        rgb[:, channel] = ((packed >> shift) & 0xFF).ravel()
-    return rgb
+def _in_plausible_order(layout: CloudLayout, data: np.ndarray) -> CloudLayout:
+    """The layout in the other byte order, with a remark, if only that gives coordinates of a cloud."""
+    rows, columns = np.divmod(
+        np.linspace(0, layout.points - 1, min(layout.points, SAMPLE)).astype(np.int64), layout.width
+    )
+    views = (layout.view(data, offset, dtype) for offset, dtype in zip(layout.offsets, layout.dtypes, strict=True))
+    if not looks_swapped([view[rows, columns] for view in views]):
+        return layout
+    claimed, order = ("true", "little-endian") if layout.big_endian else ("false", "big-endian")
+    remark = Remark(
+        "byte_order",
+        f"is_bigendian is {claimed}, but the coordinates have plausible magnitudes as {order} numbers only: they are "
+        f"read as {order}; set is_bigendian to {'false' if layout.big_endian else 'true'} in the publisher",
+    )
+    return replace(layout, big_endian=not layout.big_endian, remarks=(*layout.remarks, remark))

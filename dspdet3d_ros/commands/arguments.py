@@ -15,6 +15,13 @@ def add_detector_arguments(parser: argparse.ArgumentParser) -> None:
     add_engine_arguments(parser)
 
 
+def add_columns_argument(parser: argparse.ArgumentParser) -> None:
+    """How many values a point has in a .bin file."""
+    parser.add_argument(
+        "--columns", type=int, metavar="N", help=f"{defaults.COLUMNS_HELP} (default: {defaults.BIN_COLUMNS})"
+    )
+
+
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     """Where the network is computed, by which engine and in which type."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: %(default)s)")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dspdet3d_ros import defaults
-from dspdet3d_ros.commands.arguments import add_engine_arguments, check_least, check_share
+from dspdet3d_ros.commands.arguments import add_columns_argument, add_engine_arguments, check_least, check_share
 from dspdet3d_ros.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="demo",
         help="demo, a cloud file, room:SEED[:POINTS] or building[:ROOMS] (default: %(default)s)",
     )
+    add_columns_argument(parser)
     parser.add_argument("--model", default=defaults.MODEL, help="model file or the name of one (default: %(default)s)")
     parser.add_argument(
         "--checkpoint", type=Path, help="weight file (default: the model's own, else stand-ins drawn at random)"
@@ -85,7 +86,7 @@ def _overall(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any]
     from dspdet3d_ros.tools.benchmark.scenes import read_scene
 
     plan = Plan(args.backend, args.against, args.rounds, args.warmup, not args.no_memory, args.convolutions)
-    values = benchmark(subject, read_scene(args.scene), plan)
+    values = benchmark(subject, read_scene(args.scene, args.columns), plan)
     return values, report.table(values)
 
 
@@ -107,7 +108,18 @@ def _cloud_side(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, A
     from dspdet3d_ros.tools.benchmark import cloud_side
 
     values = cloud_side.measure_cloud_side(subject, args.backend, args.rounds, args.warmup)
-    return {"cloud_side": values}, cloud_side.table(values)
+    decoders, text = _decoders(args)
+    return {"cloud_side": values, **decoders}, f"{cloud_side.table(values)}\n{text}"
+
+
+def _decoders(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """The decoder compared with that of ROS, if a ROS installation has it."""
+    try:
+        from dspdet3d_ros.ros.tools import decoder_benchmark
+    except ImportError as error:
+        return {}, f"the decoder is not compared with sensor_msgs_py: {error.name or error} cannot be imported"
+    values = decoder_benchmark.measure_decoders(args.rounds, args.warmup)
+    return {"decoders": values}, decoder_benchmark.table(values)
 
 
 def _kernels(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], str]:
@@ -130,7 +142,7 @@ def _node(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], s
         parameters["checkpoint"] = str(subject.checkpoint)
     if args.tau is not None:
         parameters["pruning_threshold"] = float(args.tau)
-    values = node_benchmark.measure_node(parameters, read_scene(args.scene), args.rounds, args.warmup)
+    values = node_benchmark.measure_node(parameters, read_scene(args.scene, args.columns), args.rounds, args.warmup)
     return {"node": values}, node_benchmark.table(values)
 
 

@@ -6,13 +6,20 @@ import argparse
 from pathlib import Path
 
 from dspdet3d_ros.commands.arguments import add_backend_argument
+from dspdet3d_ros.defaults import ORACLE
 
 HELP = "compare with reference numbers of the original code"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument("directory", type=Path, help="folder with ops*.npz, e2e*.npz/json, train*.npz/json")
+    parser.add_argument(
+        "directory",
+        type=Path,
+        nargs="?",
+        default=ORACLE,
+        help="folder with ops*.npz, e2e*.npz/json, train*.npz/json (default: the numbers that come with the package)",
+    )
     add_backend_argument(parser)
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
 

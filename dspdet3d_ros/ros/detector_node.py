@@ -151,7 +151,13 @@ class DetectorNode(LifecycleNode):
         frame = parameters["target_frame"]
         target = TargetFrame(self, frame, parameters["tf_timeout_s"]) if frame else None
         outputs = Outputs(self, detector.model_name, detector.class_names)
-        pipeline = Pipeline(detector, lambda: parameters.settings, target, lambda: outputs.wants(OBJECT_POINTS))
+        pipeline = Pipeline(
+            detector,
+            lambda: parameters.settings,
+            target,
+            wants_objects=lambda: outputs.wants(OBJECT_POINTS),
+            remark=self._faults.remark,
+        )
         self._processing = Processing(pipeline, outputs, self._faults, target, self.get_logger())
         self.get_logger().info(
             f"configured: model {detector.model_name} with {len(detector.class_names)} classes, "

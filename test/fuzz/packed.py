@@ -4,12 +4,11 @@ import struct
 from array import array
 from types import SimpleNamespace
 
-from clouds import MESSAGES
+from clouds import MESSAGES, NAMES
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 HEAD = struct.Struct("<?4IB")
 FIELD = struct.Struct("<BIBI")
-NAMES = ("x", "y", "z", "rgb", "rgba", "intensity", "")
 MOST_FIELDS = 8
 
 

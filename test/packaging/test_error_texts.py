@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "dspdet3d_ros"
-ERRORS = {"InputError", "FrameError"}
+ERRORS = {"InputError", "FrameError", "Remark"}
 #: Puts the field or the file in front of a message that says the rest: its source, or what fills the last place.
 WRAPPERS = re.compile(r"(model|checkpoint|parameter|the model's own|--node:)? ?(\{[^{}]*\}(: |:=)?)+$")
 

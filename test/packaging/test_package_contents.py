@@ -22,6 +22,7 @@ ROS_MODULES = {
     "rcl_interfaces",
     "rclpy",
     "sensor_msgs",
+    "sensor_msgs_py",
     "std_msgs",
     "tf2_ros",
     "vision_msgs",

@@ -89,7 +89,6 @@ XYZ = (("x", 0, 7, 1), ("y", 4, 7, 1), ("z", 8, 7, 1))
 BAD = {
     "03 no z": ("fields", changed(fields=fields(*XYZ[:2]))),
     "03 two x": ("fields", changed(fields=fields(*XYZ, XYZ[0]))),
-    "03 count 0": ("fields", changed(fields=fields(*XYZ[:2], ("z", 8, 7, 0)))),
     "03 int16": ("fields", changed(fields=fields(*XYZ[:2], ("z", 8, 3, 1)))),
     "03 unknown type": ("fields", changed(fields=fields(*XYZ[:2], ("z", 8, 99, 1)))),
     "04 point_step 0": ("sizes", changed(point_step=0)),

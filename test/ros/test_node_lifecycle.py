@@ -10,7 +10,7 @@ from lifecycle_msgs.msg import Transition
 from node_topics import HEADER, Topics
 from std_msgs.msg import Header
 
-from dspdet3d_ros.ros.health import surroundings
+from dspdet3d_ros.ros.health import graph as surroundings
 from dspdet3d_ros.ros.interface.messages import cloud_message
 from dspdet3d_ros.ros.interface.topics import DETECTIONS
 

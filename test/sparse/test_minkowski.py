@@ -16,6 +16,7 @@ from random_cells import cells_of, outputs_of
 
 from dspdet3d_ros.cli import main
 from dspdet3d_ros.clouds.files import read_cloud
+from dspdet3d_ros.defaults import ORACLE
 from dspdet3d_ros.detector.checkpoint import save_checkpoint
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.head import keep_probability
@@ -29,7 +30,6 @@ from dspdet3d_ros.tools.verification.network import HANGING, verify_forward, ver
 from dspdet3d_ros.tools.verification.operations import verify_operations
 
 ROOT = Path(__file__).resolve().parents[2]
-FIXTURES = ROOT / "test" / "fixtures" / "oracle"
 REAL_CLOUD = ROOT.parent / "shared" / "data" / "mosd_learn" / "learn0.npz"
 CPU = torch.device("cpu")
 TOLERANCE = 1e-4
@@ -54,7 +54,7 @@ def failures(checks):
     ("verify", "name"), [(verify_operations, "ops"), (verify_forward, "e2e"), (verify_training, "train")]
 )
 def test_it_equals_the_original(engine, verify, name):
-    assert failures(verify(FIXTURES / f"{name}.npz", engine, CPU)) == []
+    assert failures(verify(ORACLE / f"{name}.npz", engine, CPU)) == []
 
 
 CASES = [("same", 27, 1), ("same", 1, 4), ("down", 27, 4), ("down", 1, 1), ("up", 27, 8)]

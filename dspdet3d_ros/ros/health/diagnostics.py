@@ -72,8 +72,12 @@ class Diagnostics:
 
 
 def status_message(name: str, health: Health) -> DiagnosticStatus:
-    """One status: the latest fault, else why nothing is published, as level and message, and all figures as text."""
-    fault = health.faults.present or health.silence.present
+    """One status: all figures as text; as level and message the latest fault, why nothing is published, or a remark.
+
+    The most severe of these is taken, the first one of several.
+    """
+    present = [health.faults.present, health.silence.present, *health.faults.remarks]
+    fault = max((fault for fault in present if fault), key=lambda fault: fault.level, default=None)
     level, message = (Level.OK, health.state) if fault is None else (fault.level, f"{health.state}; {fault}")
     values = [("state", health.state), ("pruning_threshold", f"{health.pruning_threshold:g}")]
     values += _model_values(health.detector) + _cloud_values(health.processing)

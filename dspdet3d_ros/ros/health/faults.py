@@ -1,17 +1,20 @@
-"""What goes wrong: counted by kind, told without flooding the log, and kept until the next good cloud."""
+"""Faults and remarks: counted by kind, logged without flooding the log, and kept for the diagnostics."""
 
 import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.errors import InputError, one_line
 
 REPEAT_S = 5.0
+# A remark is logged again only after clouds have come without it for so long.
+REMARK_FORGOTTEN_S = 300.0
 
 
 class Level(IntEnum):
@@ -35,6 +38,7 @@ class Kind:
     lead: str
 
 
+_DOUBTFUL = Kind(Level.WARN, "doubtful cloud")
 # The clouds' faults come first: those that their publisher causes, then those of working on them.
 KINDS = {
     "fields": Kind(Level.WARN, "cloud refused"),
@@ -43,6 +47,14 @@ KINDS = {
     "order": Kind(Level.WARN, "cloud refused"),
     "frame": Kind(Level.WARN, "cloud refused"),
     "contents": Kind(Level.WARN, "cloud refused"),
+    # Remarks: the cloud is used all the same.
+    "no_points": _DOUBTFUL,
+    "row_step": _DOUBTFUL,
+    "count": _DOUBTFUL,
+    "offsets": _DOUBTFUL,
+    "colours": _DOUBTFUL,
+    "byte_order": _DOUBTFUL,
+    "frame_id": _DOUBTFUL,
     "memory": Kind(Level.ERROR, "cloud dropped"),
     "processing": Kind(Level.ERROR, "cloud dropped"),
     "boxes": Kind(Level.ERROR, "boxes left out"),
@@ -140,7 +152,7 @@ def release_frames(error: BaseException | None) -> None:
 
 
 class FaultLog:
-    """Counts faults and tells them: at once for a kind that is new, then every few seconds.
+    """Counts faults and logs them: at once if the kind is new, then every few seconds. Logs a remark once.
 
     Args:
         logger: the node's.
@@ -154,6 +166,9 @@ class FaultLog:
         self._told: dict[str, float] = {}
         self._since_good = 0
         self._present: Fault | None = None
+        self._remarks: tuple[Fault, ...] = ()
+        # When a cloud with that kind of remark came last.
+        self._remarked_s: dict[str, float] = {}
         self._counts: Counter[str] = Counter()
 
     @property
@@ -162,14 +177,19 @@ class FaultLog:
         return self._present
 
     @property
+    def remarks(self) -> tuple[Fault, ...]:
+        """The remarks on the latest cloud that was decoded."""
+        return self._remarks
+
+    @property
     def counts(self) -> Counter[str]:
-        """Number of faults by kind since the last `restart`."""
+        """Number of faults and of remarks by kind since the last `restart`."""
         with self._lock:
             return self._counts.copy()
 
     def report(self, fault: Fault) -> None:
         """Counts a fault and tells it."""
-        now, kind = self._clock(), KINDS[fault.kind]
+        now = self._clock()
         with self._lock:
             self._present = fault
             self._counts[fault.kind] += 1
@@ -179,7 +199,24 @@ class FaultLog:
             if news:
                 self._told[fault.kind] = now
         if news:
-            tell(self._logger, kind.level, f"{kind.lead} ({fault.kind}, {number} so far): {fault.text}")
+            self._log(fault, number)
+
+    def remark(self, remarks: Sequence[Remark]) -> None:
+        """Takes all remarks on one cloud, none for a cloud without any; counts them and logs kinds that are new."""
+        faults, now = tuple(Fault(remark.kind, remark.text) for remark in remarks), self._clock()
+        with self._lock:
+            self._remarks = faults
+            self._counts.update(fault.kind for fault in faults)
+            kinds = {fault.kind for fault in faults}
+            self._remarked_s = {
+                kind: last_s
+                for kind, last_s in self._remarked_s.items()
+                if kind in kinds or now - last_s < REMARK_FORGOTTEN_S
+            }
+            news = [(fault, self._counts[fault.kind]) for fault in faults if fault.kind not in self._remarked_s]
+            self._remarked_s.update(dict.fromkeys(kinds, now))
+        for fault, number in news:
+            self._log(fault, number)
 
     def good(self) -> None:
         """A cloud could be used: what comes after it is news again."""
@@ -195,8 +232,13 @@ class FaultLog:
             self._present = fault
 
     def restart(self) -> None:
-        """Forgets everything and counts anew."""
+        """Forgets everything and counts from zero."""
         with self._lock:
-            self._present, self._since_good = None, 0
+            self._present, self._since_good, self._remarks = None, 0, ()
             self._told.clear()
+            self._remarked_s.clear()
             self._counts.clear()
+
+    def _log(self, fault: Fault, number: int) -> None:
+        kind = KINDS[fault.kind]
+        tell(self._logger, kind.level, f"{kind.lead} ({fault.kind}, {number} so far): {fault.text}")

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,8 @@ from rclpy.constants import S_TO_NS
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
-from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError, check, decode, has_colours
+from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError, check, decode
+from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.object_points import ObjectPoints, points_of_objects
 from dspdet3d_ros.detector.result import Detections, DetectionSettings
 from dspdet3d_ros.ros.pipeline.frames import TargetFrame
@@ -89,6 +90,7 @@ class Pipeline:
         settings: gives the present settings as one object; asked once for each cloud.
         target: the frame to which clouds are brought; None leaves them in their own.
         wants_objects: whether anybody listens to the points in the boxes; asked once for each cloud.
+        remark: takes the remarks on each cloud that was decoded, before the detector works on it.
     """
 
     def __init__(
@@ -97,9 +99,10 @@ class Pipeline:
         settings: Callable[[], DetectionSettings],
         target: TargetFrame | None = None,
         wants_objects: Callable[[], bool] = lambda: False,
+        remark: Callable[[Sequence[Remark]], None] = lambda remarks: None,
     ) -> None:
         self._detector, self._settings, self._target = detector, settings, target
-        self._wants_objects = wants_objects
+        self._wants_objects, self._remark = wants_objects, remark
 
     def __call__(self, arrival: Arrival) -> Found:
         """Finds boxes in a cloud.
@@ -109,13 +112,14 @@ class Pipeline:
         """
         start = time.perf_counter()
         wants_objects = self._wants_objects()
-        cloud = decode(arrival.message, with_rgb=wants_objects and has_colours(arrival.message))
+        cloud = decode(arrival.message, with_rgb=wants_objects)
         decode_ms = (time.perf_counter() - start) * 1e3
         xyz, header, stage_ms = cloud.xyz, arrival.message.header, {"decode": decode_ms}
         if self._target is not None:
             start = time.perf_counter()
             xyz, header = self._target.bring(xyz, header)
             stage_ms["transform"] = (time.perf_counter() - start) * 1e3
+        self._remark((*cloud.remarks, *_header_remarks(header)))
         settings = self._settings()
         found = self._detector(xyz, settings)
         objects, after_ms = None, {}
@@ -130,3 +134,16 @@ class Pipeline:
             total_ms=sum(stage_ms.values()) + found.stats.total_ms + sum(after_ms.values()),
         )
         return Found(arrival, header, replace(found, stats=stats), settings, objects)
+
+
+def _header_remarks(header: Header) -> list[Remark]:
+    """On the header that the boxes get."""
+    if header.frame_id:
+        return []
+    return [
+        Remark(
+            "frame_id",
+            "header.frame_id is empty: the boxes are published without a frame, so RViz and tf2 cannot place them; "
+            "set it in the publisher",
+        )
+    ]

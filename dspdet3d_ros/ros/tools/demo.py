@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dspdet3d_ros.clouds.cloud import Cloud
 from dspdet3d_ros.clouds.files import read_cloud
-from dspdet3d_ros.defaults import DEMO_CLOUD
+from dspdet3d_ros.defaults import BIN_COLUMNS, COLUMNS_HELP, DEMO_CLOUD
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.files import write_json, writing
 from dspdet3d_ros.ros.tools.client import Client, ClientError, NodeProcess, isolate
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
         ClientError: something did not arrive.
         InputError: the cloud cannot be read, or a result not be written.
     """
-    cloud = read_cloud(args.cloud)
+    cloud = read_cloud(args.cloud, args.columns)
     out: Path = args.out
     log = out / "node.log"
     with writing(log):
@@ -99,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "cloud", type=Path, nargs="?", default=DEMO_CLOUD, help="cloud file (default: a generated scene)"
     )
+    parser.add_argument("--columns", type=int, metavar="N", help=f"{COLUMNS_HELP} (default: {BIN_COLUMNS})")
     parser.add_argument("--out", type=Path, default=Path("build/demo"), help="folder of the results")
     parser.add_argument(
         "--timeout", type=float, default=180.0, help="seconds to wait for anything (default: %(default)s)"

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from dspdet3d_ros.defaults import ORACLE
 from dspdet3d_ros.detector.checkpoint import save_checkpoint
 from dspdet3d_ros.detector.config import ModelConfig, load_model_config
 from dspdet3d_ros.detector.network import DSPDet3D
@@ -19,8 +20,8 @@ from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.tools.verification.check import read_reference
 from dspdet3d_ros.tools.verification.recipe import reference_weights
 
-#: The batch norm statistics of the reference network, which the reference files keep; in the source tree only.
-REFERENCE = Path(__file__).resolve().parents[3] / "test" / "fixtures" / "oracle" / "e2e.npz"
+#: Holds the batch norm statistics of the reference network.
+REFERENCE = ORACLE / "e2e.npz"
 _REFERENCE_SEED = 1
 
 
@@ -65,7 +66,7 @@ def with_weights(subject: Subject) -> Iterator[Subject]:
     about half of the cells at τ = 0.3.
 
     Raises:
-        InputError: the model has other widths than the reference network, or its statistics are not there.
+        InputError: the model has other widths than the reference network.
     """
     config = load_model_config(subject.model)
     if subject.checkpoint is not None or config.weights is not None:
@@ -79,11 +80,6 @@ def with_weights(subject: Subject) -> Iterator[Subject]:
 
 
 def _reference_state(config: ModelConfig) -> dict[str, torch.Tensor]:
-    if not REFERENCE.is_file():
-        raise InputError(
-            f"--checkpoint: the model comes without weights, and {REFERENCE.name} of the source tree, from which "
-            "stand-ins are made, is not there; name a weight file"
-        )
     arrays = read_reference(REFERENCE)
     statistics = {name.removeprefix("bn/"): array for name, array in arrays.items() if name.startswith("bn/")}
     network = DSPDet3D(config)

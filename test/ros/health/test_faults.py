@@ -2,7 +2,8 @@
 
 import pytest
 
-from dspdet3d_ros.ros.health.faults import REPEAT_S, Fault, FaultLog
+from dspdet3d_ros.clouds.remarks import Remark
+from dspdet3d_ros.ros.health.faults import REMARK_FORGOTTEN_S, REPEAT_S, Fault, FaultLog, Level
 
 
 class Recorder:
@@ -46,6 +47,50 @@ def test_a_good_cloud_ends_the_silence_and_is_told_only_after_bad_ones():
     assert "after 2" in recorder.infos[0]
     log.report(Fault("sizes", "a"))
     assert len(recorder.warnings) == 2
+
+
+ROWS, FRAME = Remark("row_step", "row_step is 0"), Remark("frame_id", "header.frame_id is empty")
+
+
+def test_a_remark_is_logged_once_and_counted_and_is_no_fault():
+    recorder = Recorder()
+    log = FaultLog(recorder, recorder)
+    for _ in range(20):
+        recorder.now += REPEAT_S
+        log.remark([ROWS])
+        log.good()
+    assert recorder.warnings == ["doubtful cloud (row_step, 1 so far): row_step is 0"]
+    assert recorder.infos == []
+    assert log.present is None
+    log.remark([ROWS, FRAME])
+    assert len(recorder.warnings) == 2
+    assert log.counts == {"row_step": 21, "frame_id": 1}
+    assert [(str(remark), remark.level) for remark in log.remarks] == [
+        ("doubtful cloud: row_step is 0", Level.WARN),
+        ("doubtful cloud: header.frame_id is empty", Level.WARN),
+    ]
+
+
+def test_a_remark_goes_with_the_next_cloud_without_it_and_is_logged_again_only_after_a_while():
+    recorder = Recorder()
+    log = FaultLog(recorder, recorder)
+    for _ in range(3):
+        log.remark([ROWS])
+        log.remark([])
+        assert log.remarks == ()
+    assert len(recorder.warnings) == 1
+    recorder.now += REMARK_FORGOTTEN_S
+    log.remark([ROWS])
+    assert len(recorder.warnings) == 1, "a slow publisher that always sends it"
+    log.remark([])
+    recorder.now += REMARK_FORGOTTEN_S
+    log.remark([])
+    log.remark([ROWS])
+    assert len(recorder.warnings) == 2
+    log.restart()
+    assert (log.remarks, log.counts) == ((), {})
+    log.remark([ROWS])
+    assert len(recorder.warnings) == 3
 
 
 def test_faults_of_both_severities_are_told_by_a_real_logger():

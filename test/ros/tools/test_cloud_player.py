@@ -76,6 +76,33 @@ def test_a_cloud_of_a_file_comes_again_and_again_under_new_stamps(remote, file, 
         np.testing.assert_array_equal(cloud.rgb, np.load(file)["rgb"])
 
 
+def test_a_bin_has_as_many_columns_as_one_says(remote, tmp_path, points):
+    np.column_stack([points, np.full(len(points), 0.5)]).astype("<f4").tofile(tmp_path / "scan.bin")
+    player = play("-p", f"cloud:={tmp_path / 'scan.bin'}", "-p", "columns:=4", "-r", "__ns:=/c")
+    received = []
+    remote.node.create_subscription(PointCloud2, "/c/cloud_player/output/points", received.append, LATCHED)
+    remote.until(lambda: received, "a cloud")
+    status, log = end(player)
+    assert status == 0, log
+    np.testing.assert_array_equal(decode(received[0]).xyz, points)
+
+
+def test_sensor_msgs_py_reads_the_cloud(remote, file, points):
+    point_cloud2 = pytest.importorskip(
+        "sensor_msgs_py.point_cloud2", reason="sensor_msgs_py comes with a ROS installation only"
+    )
+    player = play("-p", f"cloud:={file}", "-p", "period_s:=1", "-r", "__ns:=/b")
+    received = []
+    remote.node.create_subscription(PointCloud2, "/b/cloud_player/output/points", received.append, LATCHED)
+    remote.until(lambda: received, "a cloud")
+    status, log = end(player)
+    assert status == 0, log
+    np.testing.assert_array_equal(point_cloud2.read_points_numpy(received[0], ["x", "y", "z"]), points)
+    packed = np.load(file)["rgb"].astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
+    table = point_cloud2.read_points(received[0], ["rgb"])
+    np.testing.assert_array_equal(np.ascontiguousarray(table["rgb"]).view(np.uint32), packed)
+
+
 def test_who_comes_late_gets_the_cloud_that_was_published_and_the_detector_answers_it(remote, tiny, file):
     player = play("-p", f"cloud:={file}", "-p", "period_s:=86400", "-r", "~/output/points:=/dspdet3d/input/points")
     remote.until(lambda: remote.node.count_publishers("/dspdet3d/input/points") == 2, "the player")
@@ -105,6 +132,7 @@ def test_who_comes_late_gets_the_cloud_that_was_published_and_the_detector_answe
     ("arguments", "text"),
     [
         (["cloud:=/no/such.ply"], "/no/such.ply: no such file; check the path"),
+        (["columns:=-1"], "parameter columns is -1; expected 0..1000"),
         (["period_s:=0"], "parameter period_s is 0.0; expected 0.01..86400"),
         (["period_s:=soon"], "parameter period_s is 'soon'; expected a number"),
     ],

@@ -1,19 +1,18 @@
 """Equality with the original code on MinkowskiEngine, and that the comparison can fail."""
 
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from dspdet3d_ros.cli import main
+from dspdet3d_ros.defaults import ORACLE
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse import make_engine
 from dspdet3d_ros.tools.verification.network import verify_forward, verify_training
 from dspdet3d_ros.tools.verification.operations import verify_operations
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "oracle"
 CPU = torch.device("cpu")
 
 
@@ -32,19 +31,19 @@ def failures(checks):
 
 
 def test_operations_equal_the_original(engine):
-    assert failures(verify_operations(FIXTURES / "ops.npz", engine, CPU)) == []
+    assert failures(verify_operations(ORACLE / "ops.npz", engine, CPU)) == []
 
 
 def test_network_equals_the_original_at_every_threshold(engine):
-    assert failures(verify_forward(FIXTURES / "e2e.npz", engine, CPU)) == []
+    assert failures(verify_forward(ORACLE / "e2e.npz", engine, CPU)) == []
 
 
 def test_losses_and_gradients_equal_the_original(engine):
-    assert failures(verify_training(FIXTURES / "train.npz", engine, CPU)) == []
+    assert failures(verify_training(ORACLE / "train.npz", engine, CPU)) == []
 
 
 def test_a_wrong_number_fails_the_command(tmp_path, capsys):
-    with np.load(FIXTURES / "ops.npz") as file:
+    with np.load(ORACLE / "ops.npz") as file:
         arrays = {name: file[name] for name in file.files if name.startswith("conv_k3_s1/")}
     arrays["conv_k3_s1/out_feats"][0, 0] += 1
     np.savez(tmp_path / "ops.npz", **arrays)
@@ -55,7 +54,7 @@ def test_a_wrong_number_fails_the_command(tmp_path, capsys):
 
 
 def test_a_right_file_passes_the_command(tmp_path, capsys):
-    shutil.copy(FIXTURES / "ops.npz", tmp_path)
+    shutil.copy(ORACLE / "ops.npz", tmp_path)
     assert main(["verify", str(tmp_path)]) == 0
     assert " 0 failed" in capsys.readouterr().out
 
