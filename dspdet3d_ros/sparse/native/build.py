@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent
+FOLDER = Path(__file__).absolute().parent
 LIBRARY = FOLDER / "libdspdet3d_native.so"
 SOURCES = FOLDER / "src"
 #: The source files choose instruction sets themselves: one set of flags serves all.

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from dspdet3d_ros.errors import InputError, text_of
 
-PATH = Path(__file__).resolve().parent / "libdspdet3d_native.so"
+# Not resolved: in a workspace of symbolic links the library lies with the links.
+PATH = Path(__file__).absolute().parent / "libdspdet3d_native.so"
 #: As in native.h: a library of another version was compiled from other sources.
 VERSION = 1
 ISA_VARIABLE = "DSPDET3D_NATIVE_ISA"
