@@ -23,17 +23,23 @@ def add_columns_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where the network is computed, by which engine and in which type."""
+    """Where the network is computed, by which engine, in which type and on how many CPU threads."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
     add_backend_argument(parser)
     parser.add_argument(
         "--precision", default="auto", choices=defaults.PRECISIONS, help="fp16 needs triton (default: %(default)s)"
     )
+    add_threads_argument(parser)
 
 
 def add_backend_argument(parser: argparse.ArgumentParser) -> None:
     """Which engine computes the sparse convolutions."""
     parser.add_argument("--backend", default="auto", choices=defaults.BACKENDS, help="engine (default: %(default)s)")
+
+
+def add_threads_argument(parser: argparse.ArgumentParser) -> None:
+    """On how many CPU threads the command computes; `cli.main` checks and applies it."""
+    parser.add_argument("--threads", type=int, help="number of CPU threads (default: torch's choice)")
 
 
 def check_share(name: str, value: float | None) -> None:

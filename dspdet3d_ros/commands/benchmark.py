@@ -32,7 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_engine_arguments(parser)
     parser.add_argument("--against", help="another engine to run in turn with it, such as minkowski")
     parser.add_argument("--tau", type=float, help="pruning threshold, 0..1 (default: the model's own)")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: as many as torch takes)")
     parser.add_argument("--rounds", type=int, default=7, help="measured rounds (default: %(default)s)")
     parser.add_argument("--warmup", type=int, default=2, help="rounds before those (default: %(default)s)")
     parser.add_argument("--no-memory", action="store_true", help="leave out peak memory, which takes a run of its own")
@@ -49,14 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints the figures and writes them where asked."""
     check_share("--tau", args.tau)
-    check_least("--threads", args.threads, 1)
     check_least("--rounds", args.rounds, 1)
     check_least("--warmup", args.warmup, 0)
 
     from dspdet3d_ros.detector.predictor import choose_device
     from dspdet3d_ros.files import write_json
     from dspdet3d_ros.sparse.engine import choose_backend
-    from dspdet3d_ros.system import torch_threads
     from dspdet3d_ros.tools.benchmark.machine import describe
     from dspdet3d_ros.tools.benchmark.report import machine_line
     from dspdet3d_ros.tools.benchmark.subject import Subject, with_weights
@@ -67,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if args.against == args.backend:
         raise InputError(f"--against: {args.backend} is what is measured; name another engine")
     given = Subject(args.model, args.checkpoint, args.device, args.tau, args.precision)
-    with torch_threads(args.threads), with_weights(given) as subject:
+    with with_weights(given) as subject:
         values = {"machine": describe(device)}
         print(machine_line(values["machine"]), flush=True)
         chosen = [measure for name, measure in _OTHERS.items() if getattr(args, name)] or [_overall]

@@ -74,6 +74,14 @@ PARAMETERS = (
         choices=defaults.PRECISIONS,
     ),
     Spec(
+        "threads",
+        "integer",
+        0,
+        "number of CPU threads that the network uses; 0: torch's choice, which is usually one for each core",
+        low=0,
+        high=1024,
+    ),
+    Spec(
         "max_points",
         "integer",
         defaults.MAX_POINTS,
@@ -100,16 +108,17 @@ PARAMETERS = (
     Spec(
         "input_reliability",
         "string",
-        "best_effort",
-        "reliability of the subscription; best_effort takes clouds from publishers of both kinds",
-        choices=("best_effort", "reliable"),
+        "auto",
+        "reliability of the subscription; auto: reliable if all publishers of the topic are, else best_effort",
+        choices=("auto", "best_effort", "reliable"),
     ),
     Spec(
         "input_durability",
         "string",
-        "volatile",
-        "durability of the subscription; transient_local also takes a cloud that was published (latched) earlier",
-        choices=("volatile", "transient_local"),
+        "auto",
+        "durability of the subscription; auto: transient_local (takes a latched cloud that was published earlier) if "
+        "all publishers of the topic are, else volatile",
+        choices=("auto", "volatile", "transient_local"),
     ),
     Spec(
         "target_frame",

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -105,22 +104,13 @@ def test_sensor_msgs_py_reads_the_cloud(remote, file, points):
 
 def test_who_comes_late_gets_the_cloud_that_was_published_and_the_detector_answers_it(remote, tiny, file):
     player = play("-p", f"cloud:={file}", "-p", "period_s:=86400", "-r", "~/output/points:=/dspdet3d/input/points")
-    remote.until(lambda: remote.node.count_publishers("/dspdet3d/input/points") == 2, "the player")
+    # The player is then the only publisher, which the detector follows.
+    remote.node.destroy_publisher(remote.input)
+    remote.until(lambda: remote.node.count_publishers("/dspdet3d/input/points") == 1, "the player")
     # It has published by now; the only cloud there will be is the latched one.
-    latched = {"input_reliability": "reliable", "input_durability": "transient_local"}
-    detector = Process(tiny, autostart="false", **latched)
+    detector = Process(tiny)
     try:
-        remote.until(lambda: remote.node.count_publishers("/dspdet3d/transition_event"), "the detector")
-        assert remote.change("configure")
-        remote.until(lambda: remote.node.count_publishers("/dspdet3d/output/stats"), "its outputs")
-        for _ in range(10):
-            assert remote.change("activate")
-            again = time.monotonic() + 3
-            remote.until(lambda again=again: remote.received[STATS] or time.monotonic() > again, "an answer")
-            if remote.received[STATS]:
-                break
-            # The cloud came before the detector knew that somebody listens; a new subscription gets it again.
-            assert remote.change("deactivate")
+        remote.until(lambda: remote.received[STATS], "an answer")
         assert remote.received[STATS][0].points_in == 3000
     finally:
         detector.close()
