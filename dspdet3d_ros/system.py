@@ -11,8 +11,8 @@ from pathlib import Path
 def wait_without_spinning() -> None:
     """Lets OpenMP threads that wait sleep instead of spinning; to be called before torch is imported.
 
-    Beside other busy processes, as on a robot, spinning threads take each other's cores and work takes several times
-    as long. Whatever the user has set stays.
+    With other busy processes, as on a robot, spinning threads take each other's cores, and work takes several times as
+    long. A setting of the user stays.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -38,6 +38,11 @@ def torch_threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def usable_cores() -> int:
+    """Number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def process_status(pid: int | str = "self") -> dict[str, str]:

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--yaw",
         type=float,
         metavar="DEGREES",
-        help="turn the scenes about z; their boxes, at 0 too, are measured anew from the points",
+        help="turn the scenes about z; boxes that come from points are fitted again, at 0 too",
     )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
 
@@ -52,8 +52,8 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.detector.predictor import Detector
     from dspdet3d_ros.files import write_json
     from dspdet3d_ros.learning.datasets.folders import check_there, open_scenes
+    from dspdet3d_ros.learning.datasets.rotation import rotated_set
     from dspdet3d_ros.learning.datasets.scene import joined
-    from dspdet3d_ros.learning.datasets.turning import turned_set
     from dspdet3d_ros.learning.evaluation import report
 
     for folder in args.data:
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         detector.config = replace(detector.config, nms_overlap=args.overlap)
     scenes = joined([open_scenes(folder, args.split, args.limit, detector.class_names) for folder in args.data])
     if args.yaw is not None:
-        scenes = turned_set(scenes, args.yaw)
+        scenes = rotated_set(scenes, args.yaw)
     settings = detector.default_settings()
     if args.tau is not None:
         settings = replace(settings, pruning_threshold=args.tau)

@@ -22,7 +22,7 @@ from dspdet3d_ros.detector.released import released_config
 from dspdet3d_ros.detector.result import Detections, DetectionSettings, DetectionStats, LevelCells
 from dspdet3d_ros.detector.stopwatch import Stopwatch
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.sparse import Engine, make_engine
+from dspdet3d_ros.sparse import Engine, folded, make_engine
 
 WARM_UP_POINTS = 200_000
 
@@ -32,7 +32,7 @@ class Detector:
 
     Args:
         config: the model.
-        network: the network, on `device`, in evaluation mode.
+        network: the network; the detector computes with a folded copy of it and leaves it as it is.
         engine: what computes its convolutions.
         device: where it runs.
         model_name: what the model is called in messages.
@@ -60,7 +60,7 @@ class Detector:
         self.max_points = max_points
         self.max_voxels = max_voxels
         self.recenter = config.recenter if recenter is None else recenter
-        self._network = network.to(device).eval()
+        self._network = folded(network, engine.storage).to(device)
         self._engine = engine
         self._device = device
 
@@ -124,7 +124,7 @@ class Detector:
 
     @property
     def network(self) -> DSPDet3D:
-        """The network, in evaluation mode."""
+        """The network that computes, a copy with folded batch norms (see `sparse.folded`): a change of it counts."""
         return self._network
 
     @property

@@ -205,6 +205,11 @@ class CoordinateSet:
 
     def batch_counts(self, batch_size: int) -> list[int]:
         """How many rows each of the first `batch_size` batch entries has (rows are grouped by batch)."""
-        # Batch indices are compared, not keys: the end of the last batch would be a key of more than 63 bits.
-        batches = torch.arange(1, batch_size + 1, device=self.keys.device)
-        return torch.searchsorted(self.keys >> 3 * AXIS_BITS, batches).diff(prepend=batches.new_zeros(1)).tolist()
+
+        def count() -> list[int]:
+            # Batch indices are compared, not keys: the end of the last batch would be a key of more than 63 bits.
+            batches = torch.arange(1, batch_size + 1, device=self.keys.device)
+            ends = torch.searchsorted(self.keys >> 3 * AXIS_BITS, batches)
+            return ends.diff(prepend=batches.new_zeros(1)).tolist()
+
+        return self.cached(("batch counts", batch_size), count)

@@ -31,6 +31,11 @@ class Engine(Protocol):
         """The kind of coordinate sets that it is fastest with; it takes every other one too."""
         ...
 
+    @property
+    def storage(self) -> torch.dtype:
+        """Type of the features between convolutions in inference; weights are best kept in it too."""
+        ...
+
     def convolve(
         self,
         features: Tensor,
@@ -55,6 +60,7 @@ class TorchEngine:
 
     name = "torch"
     coordinate_set = CoordinateSet
+    storage = torch.float32
 
     def __init__(self, dtype: torch.dtype = torch.float32) -> None:
         self.dtype = dtype

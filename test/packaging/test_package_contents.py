@@ -125,7 +125,7 @@ def test_without_a_c_compiler_it_is_installed_all_the_same(tmp_path: Path):
 def test_programs_for_ros2_run_are_installed_and_executable(program: Path):
     assert f"scripts/executables/{program.name}" in (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
     assert os.access(program, os.X_OK)
-    module = next(name for name in imports(program) if name.startswith("dspdet3d_ros.") and not name.endswith(".main"))
+    (module,) = (name.removesuffix(".main") for name in imports(program) if name.endswith(".main"))
     assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file()
 
 

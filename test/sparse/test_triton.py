@@ -38,6 +38,10 @@ def test_it_compiles_for_the_usual_gpus(tmp_path):
     run("compiled.py", TRITON_INTERPRET="0", TRITON_CACHE_DIR=str(tmp_path))
 
 
+def test_kernels_are_launched_on_the_device_of_their_tensors():
+    run("guarded.py", TRITON_INTERPRET="1")
+
+
 def test_without_cuda_one_line_says_why(monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     with pytest.raises(InputError, match=r"^backend triton: it needs a CUDA device, this is cpu; use backend"):

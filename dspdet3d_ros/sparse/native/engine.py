@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse.convolution import Epilogue
@@ -33,6 +34,7 @@ class NativeEngine:
 
     name = "native"
     coordinate_set = NativeCoordinateSet
+    storage = torch.float32
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         if torch.device(device).type != "cpu":
@@ -144,6 +146,7 @@ class _Convolution(torch.autograd.Function):
         return engine.multiply(features, engine.pack(weight), weight.shape, pairs)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         features, weight = ctx.saved_tensors
         engine, pairs = ctx.engine, ctx.pairs

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from dspdet3d_ros.system import usable_cores
+
 
 def describe(device: torch.device) -> dict[str, Any]:
     """What a reader of the figures must know of the machine."""
     values = {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": usable_cores(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,

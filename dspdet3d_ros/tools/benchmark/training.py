@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.learning.training.config import load_training_config
 from dspdet3d_ros.learning.training.objective import LabelledPoints, Losses, batch_losses
 from dspdet3d_ros.tools.benchmark.samples import milliseconds, summary
@@ -30,7 +31,9 @@ def measure_training(subject: Subject, backend: str, rounds: int, warmup: int, p
     device = torch.device(detector.device)
     scene = _scene(detector.class_names, points, device)
     config = load_training_config(subject.model)
-    network = detector.network.train()
+    # How many cells there are does not depend on the weights: nothing is pruned by τ here.
+    torch.manual_seed(_SEED)
+    network = DSPDet3D(detector.config, config.initial_size).to(device).train()
 
     def forward() -> Losses:
         network.zero_grad(set_to_none=True)

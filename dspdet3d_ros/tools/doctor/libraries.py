@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from dspdet3d_ros.errors import text_of
+from dspdet3d_ros.system import usable_cores
 from dspdet3d_ros.tools.doctor.finding import Check, Finding, ok, problem, warning
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
@@ -131,12 +132,12 @@ def optional() -> Iterable[Finding]:
 
 def threads() -> Iterable[Finding]:
     """How the network shares the cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = usable_cores()
     policy, number = os.environ.get("OMP_WAIT_POLICY", "unset"), os.environ.get("OMP_NUM_THREADS", "unset")
     found = f"{cores} cores, OMP_WAIT_POLICY {policy}, OMP_NUM_THREADS {number}"
     if policy.upper() == "ACTIVE":
         yield warning("threads", found, "unset OMP_WAIT_POLICY: threads that spin take the cores from other nodes")
-    elif number.isdigit() and int(number) > (cores or 1):
+    elif number.isdigit() and int(number) > cores:
         yield warning("threads", found, f"set OMP_NUM_THREADS to at most {cores}, or unset it")
     else:
         yield ok("threads", found)
