@@ -22,7 +22,7 @@ COLUMNS_HELP = (
 )
 
 MODEL = "small"
-BACKENDS = ("auto", "torch", "triton", "minkowski")
+BACKENDS = ("auto", "native", "torch", "triton", "minkowski")
 PRECISIONS = ("auto", "fp16", "fp32")
 
 #: Clouds with more points or more occupied voxels are thinned to these numbers.

@@ -18,6 +18,7 @@ from console import Progress, SetupError, run_logged
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 STATE = VENV / ".setup"
+NATIVE = ROOT / "dspdet3d_ros" / "sparse" / "native"
 WHEELS = Path(__file__).resolve().with_name("ros-wheels.txt")
 # Outside site-packages, so that the generated, empty dspdet3d_ros/__init__.py does not hide the real one.
 INTERFACES = "lib/ros_interfaces"
@@ -62,6 +63,7 @@ class Builder:
         ros = _digest([base, WHEELS])
         vision = _digest([ros, *_files(ROOT / "interfaces" / "vision_msgs")])
         messages = _digest([ros, *_files(ROOT / "msg"), ROOT / "CMakeLists.txt"])
+        native = _digest([base, *_files(NATIVE / "src"), NATIVE / "build.py", str(shutil.which("cc"))])
         package = _digest([torch, ros, ROOT / "setup.py", ROOT / "dspdet3d_ros" / "__init__.py"])
         steps = [
             Step("venv", "Python environment in .venv", base, self._make_venv),
@@ -69,6 +71,7 @@ class Builder:
             Step("ros", "ROS 2 wheels", ros, self._install_ros),
             Step("vision_msgs", "vision_msgs, built with rosidl", vision, self._build_vision_msgs),
             Step("messages", "messages of dspdet3d_ros, built with rosidl", messages, self._build_messages),
+            Step("native", "library of backend native", native, self._build_native),
             Step("package", "dspdet3d_ros and the packages for its tests", package, self._install_package),
         ]
         if self.ros:
@@ -155,6 +158,14 @@ class Builder:
         for leftover in (VENV / INTERFACES).glob("*.egg-info"):
             shutil.rmtree(leftover)
         self._check(_type_support("dspdet3d_ros", "PruningStats"), "the messages of dspdet3d_ros cannot be used")
+
+    def _build_native(self, progress: Progress) -> None:
+        # Not needed: without it plain torch computes.
+        build = [self.python, str(NATIVE / "build.py")]
+        result = subprocess.run(build, env=self.environment, capture_output=True, text=True)
+        if result.returncode:
+            reason = (result.stderr.strip().splitlines() or ["no reason given"])[0]
+            progress.say(f"not built ({reason}): the network runs on plain torch, several times slower")
 
     def _install_package(self, progress: Progress) -> None:
         self._pip(progress, "package", ["-e", f"{ROOT}[{EXTRAS}]"], expected=40, constrain=("torch",))

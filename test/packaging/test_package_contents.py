@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -118,6 +119,21 @@ def tracked_files(folder: str) -> set[str]:
     """Files below `folder` that belong to the project: all but caches."""
     found = (ROOT / folder).rglob("*")
     return {path.relative_to(ROOT).as_posix() for path in found if path.is_file() and "__pycache__" not in path.parts}
+
+
+def test_without_a_c_compiler_it_is_installed_all_the_same(tmp_path: Path):
+    pytest.importorskip("setuptools", reason="needs setuptools")
+    copy = tmp_path / "checkout"
+    shutil.copytree(PACKAGE, copy / "dspdet3d_ros", ignore=shutil.ignore_patterns("__pycache__", "*.so", "data"))
+    shutil.copy(ROOT / "setup.py", copy)
+    build = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", str(tmp_path / "out")]
+    environment = {**os.environ, "CC": "no-such-compiler"}
+    result = subprocess.run(build, cwd=copy, capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stderr
+    assert "backend native is not built: no C compiler: no-such-compiler not found" in result.stderr
+    installed = tmp_path / "out" / "dspdet3d_ros"
+    assert (installed / "sparse" / "native" / "engine.py").is_file()
+    assert list(installed.rglob("*.so")) == []
 
 
 @pytest.mark.parametrize("program", sorted((ROOT / "scripts" / "executables").iterdir()), ids=lambda path: path.name)

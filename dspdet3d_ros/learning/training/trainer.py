@@ -26,7 +26,7 @@ from dspdet3d_ros.learning.training.precision import PRODUCT_TYPES, Precision, c
 from dspdet3d_ros.learning.training.running_statistics import RunningStatistics
 from dspdet3d_ros.learning.training.scenes import TrainingScene
 from dspdet3d_ros.output_files import make_folder
-from dspdet3d_ros.sparse import BatchNorm, TorchEngine
+from dspdet3d_ros.sparse import BatchNorm, Engine, training_engine
 
 _SAVE_EVERY = 200
 _LOG_EVERY = 10
@@ -94,9 +94,9 @@ class Trainer:
         return self.processes.of_first(choose_precision(wanted, self.device, self.model.widths[0]) if first else None)
 
     @cached_property
-    def engine(self) -> TorchEngine:
+    def engine(self) -> Engine:
         """What computes the convolutions, in the run's precision."""
-        return TorchEngine(PRODUCT_TYPES[self.precision.name])
+        return training_engine(self.device, PRODUCT_TYPES[self.precision.name])
 
     def resume(self) -> None:
         """Continues from the folder's last checkpoint.

@@ -68,7 +68,8 @@ PARAMETERS = (
         "backend",
         "string",
         "auto",
-        "the engine of the sparse convolutions: auto (triton on CUDA where it can run, else torch), or one by name",
+        "the engine of the sparse convolutions: auto (native on the CPU, triton on CUDA, torch where these cannot "
+        "run), or one by name",
         choices=defaults.BACKENDS,
     ),
     Spec(

@@ -58,7 +58,7 @@ def map_milliseconds(
     Args:
         convolutions: those of a run.
         device: where to run.
-        backend: whose maps: "torch" or "triton".
+        backend: whose maps: "native", "torch" or "triton".
     """
     make_map = _map_maker(backend)
     made: dict[int, CoordinateSet] = {}
@@ -66,7 +66,7 @@ def map_milliseconds(
     spent: dict[str, float] = {}
 
     def make(one: RecordedConvolution) -> None:
-        inputs = made.setdefault(id(one.inputs), CoordinateSet(one.inputs.keys, one.inputs.stride))
+        inputs = made.setdefault(id(one.inputs), type(one.inputs)(one.inputs.keys, one.inputs.stride))
         outputs = inputs.at_stride(one.outputs.stride)
         made.setdefault(id(one.outputs), outputs)
         make_map(inputs, outputs, one.volume)
@@ -85,4 +85,8 @@ def _map_maker(backend: str) -> Callable[[CoordinateSet, CoordinateSet, int], ob
         from dspdet3d_ros.sparse.triton.plan import plan_of
 
         return plan_of
+    if backend == "native":
+        from dspdet3d_ros.sparse.native.maps import search
+
+        return partial(kernel_map, search=search)
     return kernel_map

@@ -28,6 +28,7 @@ OPTIONAL = {
     "scipy": "baseline, statistics",
 }
 HOW_TO_TORCH = f"pip install 'torch>={OLDEST_TORCH[0]}.{OLDEST_TORCH[1]}', for the Python that runs ROS"
+_NATIVE = "apt install gcc, then python -m dspdet3d_ros.sparse.native.build, or build the workspace again"
 DRIVER = Path("/proc/driver/nvidia/version")
 
 
@@ -91,6 +92,19 @@ def gpu() -> Iterable[Finding]:
             continue
         yield ok(name, found)
         yield _engine(f"cuda:{number}")
+
+
+def native() -> Iterable[Finding]:
+    """The C library that computes the convolutions on the CPU."""
+    try:
+        from dspdet3d_ros.sparse.native.library import choose_isa, why_not
+    except Exception:  # without torch there is nothing to compute with, which is said above
+        return
+    reason = why_not()
+    if reason is None:
+        yield ok("backend native", f"the C library is there, with kernels for {choose_isa()}")
+    else:
+        yield warning("backend native", f"{reason}; plain torch computes on the CPU, several times slower", _NATIVE)
 
 
 def minkowski() -> Iterable[Finding]:
@@ -187,6 +201,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("libraries", libraries),
     ("torch", torch),
     ("gpu", gpu),
+    ("backend native", native),
     ("MinkowskiEngine", minkowski),
     ("optional packages", optional),
     ("threads", threads),

@@ -52,7 +52,9 @@ def test_figures_belong_together_and_threads_are_left_as_found(tmp_path, tiny_ch
 
 def test_another_engine_is_compared_on_the_same_cells(tmp_path, tiny_checkpoint, tiny_cloud):
     pytest.importorskip("MinkowskiEngineBackend", reason="MinkowskiEngine is not installed")
-    values = benchmark(tmp_path, tiny_checkpoint, tiny_cloud, "--against", "minkowski", "--no-memory")
+    values = benchmark(
+        tmp_path, tiny_checkpoint, tiny_cloud, "--backend", "torch", "--against", "minkowski", "--no-memory"
+    )
     medians = {name: engine["network_ms"]["median"] for name, engine in values["engines"].items()}
     assert values["speedup"] == pytest.approx(medians["minkowski"] / medians["torch"])
     assert values["agreement"]["agreeing"] == values["agreement"]["boxes"] > 0
