@@ -56,14 +56,20 @@ def test_a_python_without_torch_is_named_in_one_line_and_the_node_lives(launch):
 
 
 @pytest.mark.parametrize(
-    "argument", [("--params-file", "/no/such.yaml"), ("-r", "__node:=7up"), ("-p", "pruning_threshold")]
+    ("option", "value", "named"),
+    [
+        ("--params-file", "/no/such.yaml", "/no/such.yaml"),
+        ("-r", "__node:=7up", "__node:=7up"),
+        ("-p", "pruning_threshold", "pruning_threshold"),
+        ("-p", "use_sim_time:=soon", "'use_sim_time' to 'soon'"),
+    ],
 )
-def test_arguments_that_ros_cannot_take_are_told_without_a_traceback(argument):
-    done = subprocess.run([*NODE, "--ros-args", *argument], capture_output=True, text=True, timeout=WAIT_S)
+def test_arguments_that_ros_cannot_take_are_told_without_a_traceback(option, value, named):
+    done = subprocess.run([*NODE, "--ros-args", option, value], capture_output=True, text=True, timeout=WAIT_S)
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith("cannot start: ")
-    assert argument[1] in last
+    assert named in last
     assert "Traceback" not in done.stderr
 
 
