@@ -1,4 +1,4 @@
-"""`dspdet3d train`: weights from labelled scenes."""
+"""`dspdet3d train`: trains a model on labelled scenes."""
 
 from __future__ import annotations
 
@@ -7,43 +7,44 @@ from itertools import chain
 from pathlib import Path
 
 from dspdet3d_ros import defaults
-from dspdet3d_ros.commands.arguments import add_threads_argument, check_least
+from dspdet3d_ros.commands.arguments import add_threads_argument, check_number
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.validation import AT_LEAST_ONE
 
 HELP = "train a model on labelled scenes (in several processes: torchrun --nproc-per-node N -m dspdet3d_ros train ...)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the command's arguments."""
-    parser.add_argument("--config", default=defaults.MODEL, help="model file or the name of one (default: %(default)s)")
+    """Adds the arguments of the command."""
+    parser.add_argument("--config", default=defaults.MODEL, help="name of a model or model file (default: %(default)s)")
     parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR", help="folders of labelled scenes")
     parser.add_argument("--validate", type=Path, metavar="DIR", help="labelled scenes to evaluate on after each epoch")
     parser.add_argument("--out", type=Path, default=Path("runs/train"), help="folder for checkpoints and logs")
-    parser.add_argument("--resume", action="store_true", help="go on from the folder's last checkpoint")
-    parser.add_argument("--init", type=Path, help="checkpoint whose weights are the start")
-    parser.add_argument("--iterations", type=int, help="optimiser steps, instead of what the model file says")
-    parser.add_argument("--batch-size", type=int, help="scenes a step and process, instead of the model file's")
-    parser.add_argument("--learning-rate", type=float, help="instead of the model file's")
+    parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in the folder")
+    parser.add_argument("--init", type=Path, help="checkpoint with the initial weights")
+    parser.add_argument("--iterations", type=int, help="optimiser steps (default: from the model file)")
+    parser.add_argument("--batch-size", type=int, help="scenes per step and process (default: from the model file)")
+    parser.add_argument("--learning-rate", type=float, help="default: from the model file")
     parser.add_argument(
-        "--freeze-norm", action="store_true", default=None, help="keep the normalisation of --init as it is"
+        "--freeze-norm", action="store_true", default=None, help="do not change the normalisation of --init"
     )
     parser.add_argument(
         "--precision",
         choices=("auto", "fp32", "bf16"),
-        help="instead of the model file's; auto measures which is faster here",
+        help="auto measures which is faster here (default: from the model file)",
     )
-    parser.add_argument("--stop-at", type=int, help="pause after this iteration; --resume goes on later")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
+    parser.add_argument("--stop-at", type=int, help="pause after this iteration; continue later with --resume")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     add_threads_argument(parser)
     parser.add_argument(
         "--workers", type=int, help="processes that prepare batches (default: 1 on a CPU, up to 8 on a GPU)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of weights and data (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed for weights and data (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Trains, then writes `last.pth` (to resume from) and `weights.pth` (float16, for the node)."""
-    check_least("--workers", args.workers, 1)
+    """Trains, and writes `last.pth` (for --resume) and `weights.pth` (float16, for the node)."""
+    check_number("--workers", args.workers, AT_LEAST_ONE)
 
     from tqdm import tqdm
 

@@ -84,7 +84,7 @@ class Detector:
                 as is used with that model's classes and widths. An original checkpoint is taken as it is: with the
                 model that is named, or, where that is left at its default, as `released_config` finds.
             device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:n".
-            backend: the sparse engine, "auto", "torch", "triton" or "minkowski"; see `make_engine`.
+            backend: the sparse engine, one of `defaults.BACKENDS`; see `make_engine`.
             max_points, max_voxels: see `Detector`.
             recenter: see `Detector`; the model's own setting when not given.
             precision: "auto", "fp16" or "fp32"; see `make_engine`.

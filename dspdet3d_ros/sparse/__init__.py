@@ -1,7 +1,7 @@
 """Sparse tensors and convolutions with MinkowskiEngine's semantics, in plain torch. Knows nothing of detection."""
 
 from dspdet3d_ros.sparse.coords import CoordinateSet
-from dspdet3d_ros.sparse.engine import Engine, TorchEngine, choose_backend, make_engine
+from dspdet3d_ros.sparse.engine import Engine, TorchEngine, choose_backend, make_engine, training_engine
 from dspdet3d_ros.sparse.modules import (
     BatchNorm,
     ConvNormReLU,
@@ -27,4 +27,5 @@ __all__ = [
     "conv_norm",
     "folded",
     "make_engine",
+    "training_engine",
 ]

@@ -41,6 +41,7 @@ class MinkowskiBackend:
     """
 
     name = "minkowski"
+    coordinate_set = CoordinateSet
     storage = torch.float32
 
     def __init__(self, device: torch.device | str = "cpu") -> None:

@@ -10,8 +10,8 @@ import numpy as np
 
 from dspdet3d_ros.clouds.arrays import Layout, read_arrays
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.files import writing_whole
 from dspdet3d_ros.learning.generation.scene import Scene
+from dspdet3d_ros.output_files import writing_whole
 
 SCALE = 0.0005  # metres a unit: int16 then reaches 16 m, and half a millimetre is far below any sensor's noise
 _AGAIN = "make the scene again with `dspdet3d generate`"

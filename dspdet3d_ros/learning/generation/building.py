@@ -9,11 +9,11 @@ import numpy as np
 
 from dspdet3d_ros import __version__
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.files import make_folder
 from dspdet3d_ros.learning.datasets.extents import moved_extents
 from dspdet3d_ros.learning.datasets.scene_files import load_scene, save_scene
 from dspdet3d_ros.learning.generation.rooms import WALL
 from dspdet3d_ros.learning.generation.scene import Scene, room_scene, thinned
+from dspdet3d_ros.output_files import make_folder
 
 #: Inside of every room, metres.
 ROOM_SIZE = (4.8, 4.2, 2.6)

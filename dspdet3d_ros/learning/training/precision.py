@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from dspdet3d_ros.sparse import CoordinateSet, TorchEngine
+from dspdet3d_ros.sparse import CoordinateSet, training_engine
 
 #: Types of the operands of matrix products, by what a recipe calls them.
 PRODUCT_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -71,7 +71,8 @@ def _flat_cells(device: torch.device) -> CoordinateSet:
 
 
 def _seconds(cells: CoordinateSet, channels: int, dtype: torch.dtype) -> float:
-    device, engine = cells.keys.device, TorchEngine(dtype)
+    device = cells.keys.device
+    engine = training_engine(device, dtype)
     features = torch.ones(len(cells), channels, device=device, requires_grad=True)
     weight = torch.ones(27, channels, channels, device=device, requires_grad=True)
     _wait_for(device)

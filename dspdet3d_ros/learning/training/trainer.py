@@ -17,7 +17,6 @@ from dspdet3d_ros.detector.checkpoint import load_weights, read_checkpoint, save
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.errors import InputError, missing_package, text_of
-from dspdet3d_ros.files import make_folder
 from dspdet3d_ros.learning.training.config import TrainingConfig
 from dspdet3d_ros.learning.training.crops import CropDataset
 from dspdet3d_ros.learning.training.loading import default_workers, load_batches
@@ -26,7 +25,8 @@ from dspdet3d_ros.learning.training.parallel import Processes
 from dspdet3d_ros.learning.training.precision import PRODUCT_TYPES, Precision, choose_precision
 from dspdet3d_ros.learning.training.running_statistics import RunningStatistics
 from dspdet3d_ros.learning.training.scenes import TrainingScene
-from dspdet3d_ros.sparse import BatchNorm, TorchEngine
+from dspdet3d_ros.output_files import make_folder
+from dspdet3d_ros.sparse import BatchNorm, Engine, training_engine
 
 _SAVE_EVERY = 200
 _LOG_EVERY = 10
@@ -94,9 +94,9 @@ class Trainer:
         return self.processes.of_first(choose_precision(wanted, self.device, self.model.widths[0]) if first else None)
 
     @cached_property
-    def engine(self) -> TorchEngine:
+    def engine(self) -> Engine:
         """What computes the convolutions, in the run's precision."""
-        return TorchEngine(PRODUCT_TYPES[self.precision.name])
+        return training_engine(self.device, PRODUCT_TYPES[self.precision.name])
 
     def resume(self) -> None:
         """Continues from the folder's last checkpoint.

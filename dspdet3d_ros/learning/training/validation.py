@@ -8,7 +8,7 @@ from pathlib import Path
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.learning.datasets.folders import open_scenes
 from dspdet3d_ros.learning.datasets.scene import SceneSet
-from dspdet3d_ros.learning.evaluation import report
+from dspdet3d_ros.learning.evaluation.accuracy import evaluate_scenes, figures, predictor_of, table
 from dspdet3d_ros.learning.training.trainer import Trainer
 from dspdet3d_ros.sparse import make_engine
 
@@ -37,12 +37,12 @@ def validate(trainer: Trainer, folder: Path) -> dict[str, float]:
     detector = Detector(trainer.model, network, engine, trainer.device, "in training", "")
     settings = detector.default_settings()
     own = SceneSet(scenes.readers[processes.rank :: processes.count])
-    shares = processes.gathered(report.judge(report.finder(detector, settings), own))
+    shares = processes.gathered(evaluate_scenes(predictor_of(detector, settings), own))
     if not shares:
         return {}
-    judged = [shares[i % processes.count][i // processes.count] for i in range(len(scenes))]
-    values = report.figures(judged, settings.score_threshold, scenes.groups, detector.class_names)
-    print(f"after {trainer.iteration} iterations on {folder}:\n{report.table(values)}")
+    evaluations = [shares[i % processes.count][i // processes.count] for i in range(len(scenes))]
+    values = figures(evaluations, settings.score_threshold, scenes.groups, detector.class_names)
+    print(f"after {trainer.iteration} iterations on {folder}:\n{table(values)}")
     shown = {"ap25": values["agnostic"]["ap25"], "ap50": values["agnostic"]["ap50"]}
     for group, means in values["means"].items():
         shown |= {f"{key}_{group}": means[key] for key in ("map25", "map50")}

@@ -124,6 +124,8 @@ class Pipeline:
     def object_points(self, message: PointCloud2, found: Found) -> ObjectPoints:
         """The points in the boxes that were found earlier in the same cloud."""
         cloud = decode(message, with_rgb=True)
+        # Colours were not decoded before.
+        self._remark((*cloud.remarks, *_header_remarks(found.placement.header)))
         xyz = found.placement.apply(cloud.xyz)
         return points_of_objects(xyz, cloud.rgb, found.detections.boxes, found.detections.labels)
 

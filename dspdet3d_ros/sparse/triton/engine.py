@@ -78,6 +78,7 @@ class TritonEngine:
     """
 
     name = "triton"
+    coordinate_set = CoordinateSet
 
     def __init__(self, device: torch.device | str, storage: torch.dtype = torch.float16) -> None:
         reason = why_not(device)

@@ -1,4 +1,4 @@
-"""Run by test_several_processes.py under torchrun, with the name of a case and a folder: each process does this."""
+"""Run by test_parallel_training.py under torchrun, with the name of a case and a folder: each process does this."""
 
 import sys
 import time
