@@ -31,7 +31,7 @@ from dspdet3d_ros.sparse import BatchNorm, Engine, training_engine
 _SAVE_EVERY = 200
 _LOG_EVERY = 10
 #: So many batches without usable gradients in a row end a run: it learns nothing any more.
-MOST_LEFT_OUT = 50
+MOST_SKIPPED = 50
 
 
 def learning_rate_factor(iteration: int, config: TrainingConfig) -> float:
@@ -79,7 +79,7 @@ class Trainer:
             self.network.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay
         )
         self.iteration = 0
-        self._left_out = 0
+        self._skipped = 0
         self._wanted_precision = self.config.precision
 
     @property
@@ -157,7 +157,7 @@ class Trainer:
                 one process much longer than another.
 
         Raises:
-            InputError: the scenes cannot be trained on, or `MOST_LEFT_OUT` batches in a row gave no usable gradients.
+            InputError: the scenes cannot be trained on, or `MOST_SKIPPED` batches in a row gave no usable gradients.
         """
         last = min(self.config.iterations, stop_at or self.config.iterations)
         epoch = math.ceil(self.config.iterations / self.config.epochs)
@@ -202,11 +202,11 @@ class Trainer:
     def step(self, batch: list[LabelledPoints]) -> dict[str, float]:
         """One optimiser step; returns the losses, the gradient norm and the learning rate.
 
-        A batch whose losses, gradients or statistics are not finite in any of the processes is left out in all of
+        A batch whose losses, gradients or statistics are not finite in any of the processes is skipped in all of
         them: weights, statistics and optimiser stay as they were.
 
         Raises:
-            InputError: it is the last of `MOST_LEFT_OUT` such batches in a row.
+            InputError: it is the last of `MOST_SKIPPED` such batches in a row.
         """
         batch = [scene.to(self.device) for scene in batch]
         rate = self.config.learning_rate * learning_rate_factor(self.iteration, self.config)
@@ -221,21 +221,21 @@ class Trainer:
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
         if usable and torch.isfinite(norm):
             self._optimiser.step()
-            self._left_out = 0
+            self._skipped = 0
         else:
             statistics.restore()
             self._optimiser.zero_grad()
-            self._left_out += 1
+            self._skipped += 1
         self.iteration += 1
-        if self._left_out == MOST_LEFT_OUT:
+        if self._skipped == MOST_SKIPPED:
             raise self._learns_nothing()
         values = {name: float(value.detach()) for name, value in vars(losses).items()}
-        return {**values, "gradient_norm": float(norm), "learning_rate": rate, "left_out": float(self._left_out)}
+        return {**values, "gradient_norm": float(norm), "learning_rate": rate, "skipped": float(self._skipped)}
 
     def _learns_nothing(self) -> InputError:
         fp32 = " or train with --precision fp32;" if self.precision.name == "bf16" else ""
         return InputError(
-            f"training: {MOST_LEFT_OUT} batches in a row gave values that are not finite (iteration {self.iteration}); "
+            f"training: {MOST_SKIPPED} batches in a row gave values that are not finite (iteration {self.iteration}); "
             f"lower --learning-rate,{fp32} start from other weights, or check the scenes"
         )
 

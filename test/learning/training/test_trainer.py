@@ -13,7 +13,7 @@ from dspdet3d_ros.learning.training.config import TrainingConfig
 from dspdet3d_ros.learning.training.crops import CropDataset
 from dspdet3d_ros.learning.training.objective import LabelledPoints, batch_losses, row_limiter, training_pruner
 from dspdet3d_ros.learning.training.scenes import TrainingScene
-from dspdet3d_ros.learning.training.trainer import MOST_LEFT_OUT, Trainer, learning_rate_factor
+from dspdet3d_ros.learning.training.trainer import MOST_SKIPPED, Trainer, learning_rate_factor
 
 pytest.importorskip("tensorboard", reason="training logs need TensorBoard, which is not installed")
 
@@ -110,10 +110,10 @@ def test_a_batch_that_is_left_out_leaves_no_trace(tmp_path, weight):
         trainer.network.train()
         trainer.step(batch_of(0))
         if overflows:
-            assert overflowing_step(trainer, weight)["left_out"] == 1
+            assert overflowing_step(trainer, weight)["skipped"] == 1
         else:
             trainer.iteration += 1
-        assert trainer.step(batch_of(2))["left_out"] == 0
+        assert trainer.step(batch_of(2))["skipped"] == 0
         trainer.save()
         states.append(read_checkpoint(trainer.checkpoint_path))
     clean, after = states
@@ -129,9 +129,9 @@ def test_a_run_that_learns_nothing_ends_with_one_plain_line(tmp_path):
     trainer = Trainer(MODEL, replace(CONFIG, iterations=1000), tmp_path, CPU)
     trainer.network.train()
     trainer.network.backbone.conv1.kernel.data.fill_(1e38)
-    for _ in range(MOST_LEFT_OUT - 1):
+    for _ in range(MOST_SKIPPED - 1):
         trainer.step(batch_of())
-    with pytest.raises(InputError, match=rf"^training: {MOST_LEFT_OUT} batches in a row .*; lower --learning-rate"):
+    with pytest.raises(InputError, match=rf"^training: {MOST_SKIPPED} batches in a row .*; lower --learning-rate"):
         trainer.step(batch_of())
 
 
