@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dspdet3d_ros.detector.ground import BLOCK, ground_level
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.sparse import CoordinateSet, Engine, SparseTensor
+from dspdet3d_ros.sparse import Engine, SparseTensor
 from dspdet3d_ros.sparse.coords import COORDINATE_LIMIT
 
 #: The grid's origin is a multiple of so many voxels in the cloud's frame: of the coarsest cells, and so of all cells.
@@ -125,7 +125,7 @@ def voxelise(
     """
     cells = torch.floor(points / voxel_size).clamp(-(2.0**40), 2.0**40).long()
     index = cells.new_zeros(len(points)) if batch is None else batch
-    coords, rows = CoordinateSet.from_coordinates(torch.cat([index[:, None], cells], 1))
+    coords, rows = engine.coordinate_set.from_coordinates(torch.cat([index[:, None], cells], 1))
     features = points[rows]
     if plan_invariant:
         corner = coords.coords[:, 1:3].to(points.dtype) * voxel_size

@@ -19,7 +19,8 @@ from dspdet3d_ros.clouds.pointcloud2 import FLOAT32, UINT32
 from dspdet3d_ros.geometry import box_of_points
 from dspdet3d_ros.ros.interface.messages import cloud_message, object_points
 from dspdet3d_ros.ros.interface.qos import LATCHED
-from dspdet3d_ros.ros.pipeline.frames import moved
+from dspdet3d_ros.ros.interface.topics import DETECTIONS, OBJECT_POINTS, STATS
+from dspdet3d_ros.ros.pipeline.frames import Placement
 from dspdet3d_ros.ros.pipeline.pipeline import Arrival, Pipeline
 
 HAS_TF2 = importlib.util.find_spec("tf2_ros") is not None
@@ -143,13 +144,13 @@ def test_the_points_of_a_cloud_that_is_moved_are_moved(tiny, points):
     class Twenty:
         """Stands 20 m before the frame of the clouds."""
 
-        def bring(self, xyz, header):
-            return moved(xyz, (20, 0, 0), (0, 0, 0, 1)), Header(stamp=header.stamp, frame_id="map")
+        def find(self, header):
+            return Placement(Header(stamp=header.stamp, frame_id="map"), ((20, 0, 0), (0, 0, 0, 1)))
 
     detector = Detector.load(tiny.model, tiny.checkpoint, "cpu")
     pipeline = Pipeline(detector, detector.default_settings, Twenty(), lambda: True)
     found = pipeline(Arrival(cloud_message(Header(frame_id="camera"), points), 0.0))
-    message = object_points(found.header, found.objects)
+    message = object_points(found.placement.header, found.objects)
     cells, boxes = table(message), found.detections.boxes[found.objects.instance]
     assert message.header.frame_id == "map"
     assert len(cells) > 100
@@ -171,7 +172,7 @@ def test_with_a_target_frame_the_points_lie_where_the_boxes_do(start, points):
     ):
         bench.peer.create_subscription(kind, f"/dspdet3d/output/{name}", received[key].append, 1)
     outputs = bench.node._processing.outputs
-    wanted = ("object_points", "detections", "stats")
+    wanted = (OBJECT_POINTS, DETECTIONS, STATS)
     assert bench.spin_until(lambda: all(map(outputs.wants, wanted)) and publisher.get_subscription_count())
     transform = TransformStamped(header=Header(stamp=Time(sec=5), frame_id="map"), child_frame_id="camera")
     transform.transform.translation.x, transform.transform.rotation.w = 20.0, 1.0

@@ -29,12 +29,18 @@ def profile_file() -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
+def large_cloud_environment() -> dict[str, str]:
+    """Environment variables without which Fast DDS loses large best-effort clouds; none where the user has set them."""
+    variable, file = profile_variable(), profile_file()
+    return {} if variable in os.environ or file is None else {variable: str(file)}
+
+
 def remedy() -> str:
     """What to do where large best-effort clouds are lost."""
     variable = profile_variable()
     text = (
-        "with Fast DDS's defaults a best-effort cloud above about 0.5 MB is lost whole: let the publisher be reliable "
-        f"and set input_reliability to reliable, or start both with {variable}={profile_file() or PROFILE}"
+        "with Fast DDS's defaults a best-effort cloud above about 0.5 MB is lost whole: publish reliably, with "
+        f"input_reliability auto or reliable here, or start both with {variable}={profile_file() or PROFILE}"
     )
     given = os.environ.get(variable)
     return f"{text} (this node has {given}; has the publisher?)" if given else f"{text} (not set for this node)"

@@ -5,17 +5,23 @@ tf2 comes with a ROS installation only, so it is imported where a target frame i
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from geometry_msgs.msg import TransformStamped
+from rclpy.constants import S_TO_NS
 from rclpy.node import Node
 from rclpy.time import Time
 from std_msgs.msg import Header
 
 from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError
 from dspdet3d_ros.errors import text_of
+from dspdet3d_ros.ros.pipeline.stamps import RESTART_NS
 
 POLL_S = 0.01
+# How often the log says that transforms jump back.
+JUMP_LOG_S = 5.0
 _MEND = "correct it where it is published"
 NO_TF2 = (
     "tf2_ros cannot be imported by this Python; install it (apt install ros-$ROS_DISTRO-tf2-ros-py) and source ROS, "
@@ -67,13 +73,34 @@ def moved(xyz: np.ndarray, translation: Sequence[float], quaternion: Sequence[fl
     return xyz.astype(np.float64) @ rotation_matrix(quaternion).T + shift
 
 
+@dataclass(frozen=True)
+class Placement:
+    """How a cloud comes to the frame of its boxes.
+
+    Attributes:
+        header: stamp of the cloud, and the frame of the boxes.
+        transform: translation (metres) and quaternion (x y z w) from the cloud's frame; None: it is in that frame.
+    """
+
+    header: Header
+    transform: tuple[Sequence[float], Sequence[float]] | None = None
+
+    def apply(self, xyz: np.ndarray) -> np.ndarray:
+        """(N, 3) points, metres, in the frame of the boxes.
+
+        Raises:
+            FrameError: the transform is not finite.
+        """
+        return xyz if self.transform is None else moved(xyz, *self.transform)
+
+
 class TargetFrame:
-    """Brings clouds to one frame.
+    """Looks up how clouds come to one frame.
 
     Args:
         node: the node that listens to the transforms.
         frame: name of the target frame.
-        timeout_s: how long to wait for a transform; `bring` is to be called outside the executor's thread.
+        timeout_s: how long to wait for a transform; `find` is to be called outside the executor's thread.
     """
 
     def __init__(self, node: Node, frame: str, timeout_s: float) -> None:
@@ -85,22 +112,18 @@ class TargetFrame:
             node.get_logger().error(f"clouds in another frame than '{frame}' will be refused: {NO_TF2}")
             return
         self._tf2 = tf2_ros
-        self._buffer = tf2_ros.Buffer()
+        self._buffer = _buffer_class(tf2_ros)(node.get_logger())
         self._listener = tf2_ros.TransformListener(self._buffer, node)
 
-    def bring(self, xyz: np.ndarray, header: Header) -> tuple[np.ndarray, Header]:
-        """Points and header in the target frame.
-
-        Args:
-            xyz: (N, 3) metres, in the frame of the header.
-            header: of the cloud.
+    def find(self, header: Header) -> Placement:
+        """How a cloud with this header comes to the target frame.
 
         Raises:
             FrameError: there is no transform at the cloud's stamp; names the frames that there are.
         """
         source = header.frame_id
         if source == self._frame:
-            return xyz, header
+            return Placement(header)
         if not source:
             raise FrameError(
                 f"header.frame_id is empty: a frame is needed to reach target_frame '{self._frame}'; fill it in"
@@ -112,10 +135,10 @@ class TargetFrame:
             raise FrameError(
                 f"header.stamp is zero: a stamp is needed to reach target_frame '{self._frame}'; fill it in"
             )
-        transform = self._lookup(source, Time.from_msg(header.stamp))
-        shift, turn = transform.translation, transform.rotation
-        points = moved(xyz, (shift.x, shift.y, shift.z), (turn.x, turn.y, turn.z, turn.w))
-        return points, Header(stamp=header.stamp, frame_id=self._frame)
+        found = self._lookup(source, Time.from_msg(header.stamp))
+        shift, turn = found.translation, found.rotation
+        transform = (shift.x, shift.y, shift.z), (turn.x, turn.y, turn.z, turn.w)
+        return Placement(Header(stamp=header.stamp, frame_id=self._frame), transform)
 
     def forget(self) -> None:
         """Forgets all transforms, as they are of another time."""
@@ -141,3 +164,40 @@ class TargetFrame:
                         f"publish it, or name one of the frames there are: {known}"
                     ) from None
             time.sleep(POLL_S)
+
+
+def _buffer_class(tf2_ros: Any) -> type:
+    """tf2's buffer that also forgets earlier transforms if stamps jump back.
+
+    tf2 itself forgets them only if the node's time jumps back, which needs `use_sim_time`. Otherwise it mixes the
+    transforms of two runs of a bag, or refuses those of the second run as too old.
+    """
+
+    class Buffer(tf2_ros.Buffer):
+        def __init__(self, logger: Any) -> None:
+            super().__init__()
+            self._logger = logger
+            # By child frame: several publishers need not agree on the time.
+            self._latest_ns: dict[str, int] = {}
+
+        def set_transform(self, transform: TransformStamped, authority: str) -> None:
+            """Takes a transform of a moving frame."""
+            # Not rclpy's Time, which refuses times before 1970.
+            frame, stamp = transform.child_frame_id, transform.header.stamp
+            stamp_ns = stamp.sec * S_TO_NS + stamp.nanosec
+            back_ns = self._latest_ns.get(frame, stamp_ns) - stamp_ns
+            if back_ns > RESTART_NS:
+                self._logger.warning(
+                    f"the transforms of '{frame}' jump back by {back_ns / 1e9:.3g} s: all earlier ones are forgotten",
+                    throttle_duration_sec=JUMP_LOG_S,
+                )
+                self.clear()
+            self._latest_ns[frame] = max(stamp_ns, self._latest_ns.get(frame, stamp_ns))
+            super().set_transform(transform, authority)
+
+        def clear(self) -> None:
+            """Forgets all transforms but the static ones."""
+            self._latest_ns.clear()
+            super().clear()
+
+    return Buffer

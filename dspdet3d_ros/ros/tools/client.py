@@ -33,7 +33,7 @@ from dspdet3d_ros.ros.interface.topics import DETECTIONS, INPUT, STATS
 from dspdet3d_ros.ros.parameters.table import NODE_NAME
 
 FAILED = "cannot be configured: "
-# A cloud that came before the node knew that somebody listens was not worked on: it is sent again.
+# A cloud that was sent before both sides knew each other may be lost: it is sent again.
 RESEND_S = 10.0
 END_S = 15.0
 FRAME_ID = "map"

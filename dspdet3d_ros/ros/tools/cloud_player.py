@@ -1,5 +1,6 @@
 """Publishes a cloud from a file again and again, as a robot's mapping would: `ros2 run dspdet3d_ros cloud_player`."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,16 @@ from std_msgs.msg import Header
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.defaults import DEMO_CLOUD
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.ros import signals
+from dspdet3d_ros.ros.interface.fastdds import large_cloud_environment
 from dspdet3d_ros.ros.interface.messages import cloud_message
 from dspdet3d_ros.ros.interface.qos import LATCHED
+from dspdet3d_ros.ros.parameters.player import PARAMETERS
 from dspdet3d_ros.ros.parameters.table import Spec, coerce, fault
 from dspdet3d_ros.ros.process import run
 
 NODE_NAME = "cloud_player"
 OUTPUT = "~/output/points"
-PARAMETERS = (
-    Spec("cloud", "string", "", "cloud file (.npz .npy .ply .pcd .bin); empty: the demo scene"),
-    Spec("frame_id", "string", "map", "frame of the cloud, gravity aligned"),
-    Spec("period_s", "double", 5.0, "seconds from one cloud to the next", low=0.01, high=86_400),
-)
 
 
 class CloudPlayer(Node):
@@ -40,7 +39,8 @@ class CloudPlayer(Node):
         super().__init__(NODE_NAME, **node_arguments)
         value = {spec.name: self._declared(spec) for spec in PARAMETERS}
         path = Path(value["cloud"] or DEMO_CLOUD)
-        cloud = read_cloud(path)
+        with signals.interruptible(f"{path} was being read"):
+            cloud = read_cloud(path, value["columns"] or None)
         self._message = cloud_message(Header(frame_id=value["frame_id"]), cloud.xyz, cloud.rgb)
         self._publisher = self.create_publisher(PointCloud2, OUTPUT, LATCHED)
         self.create_timer(value["period_s"], self._publish)
@@ -70,6 +70,8 @@ class CloudPlayer(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Runs the player; status 1 and one line where its cloud cannot be published."""
+    # Fast DDS reads it when the node is made. The profile of the sender decides whether a large cloud arrives.
+    os.environ.update(large_cloud_environment())
     try:
         return run(CloudPlayer, args)
     except InputError as error:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from dspdet3d_ros.clouds.cloud import Cloud
 from dspdet3d_ros.clouds.files import read_cloud
-from dspdet3d_ros.defaults import DEMO_CLOUD
+from dspdet3d_ros.defaults import BIN_COLUMNS, COLUMNS_HELP, DEMO_CLOUD
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.files import write_json, writing
+from dspdet3d_ros.output_files import write_json, writing
 from dspdet3d_ros.ros.tools.client import Client, ClientError, NodeProcess, isolate
-from dspdet3d_ros.tools.viewer import summary as report
+from dspdet3d_ros.tools.viewer.summary import as_json, boxes_table, cost_line, match_line, pruning_table
 
 THRESHOLDS = (0.0, 0.3, 0.6, 0.9)
 
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
         ClientError: something did not arrive.
         InputError: the cloud cannot be read, or a result not be written.
     """
-    cloud = read_cloud(args.cloud)
+    cloud = read_cloud(args.cloud, args.columns)
     out: Path = args.out
     log = out / "node.log"
     with writing(log):
@@ -74,12 +74,12 @@ def _show(client: Client, cloud: Cloud, args: argparse.Namespace) -> None:
     _say(f"the node is active after {time.monotonic() - start:.1f} s; publishing {args.cloud}")
     detections, header = client.detect(cloud)
     print()
-    print(report.boxes_table(detections, cloud.truth))
-    print(report.summary(detections, cloud.truth))
-    print(report.work_line(detections))
+    print(boxes_table(detections, cloud.truth))
+    print(match_line(detections, cloud.truth))
+    print(cost_line(detections))
     stamp = (header.stamp.sec, header.stamp.nanosec)
-    write_json(args.out / "detections.json", report.as_json(detections, header.frame_id, stamp))
-    title = f"{args.cloud.name}: {report.summary(detections, cloud.truth)}"
+    write_json(args.out / "detections.json", as_json(detections, header.frame_id, stamp))
+    title = f"{args.cloud.name}: {match_line(detections, cloud.truth)}"
     from dspdet3d_ros.tools.viewer.picture import draw_detections
 
     draw_detections(args.out / "detections.png", cloud.xyz, cloud.rgb, detections, cloud.truth, title)
@@ -91,7 +91,7 @@ def _show(client: Client, cloud: Cloud, args: argparse.Namespace) -> None:
         client.set_pruning_threshold(tau)
         runs.append(client.detect(cloud)[0])
     print()
-    print(report.pruning_table(runs))
+    print(pruning_table(runs))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "cloud", type=Path, nargs="?", default=DEMO_CLOUD, help="cloud file (default: a generated scene)"
     )
+    parser.add_argument("--columns", type=int, metavar="N", help=f"{COLUMNS_HELP} (default: {BIN_COLUMNS})")
     parser.add_argument("--out", type=Path, default=Path("build/demo"), help="folder of the results")
     parser.add_argument(
         "--timeout", type=float, default=180.0, help="seconds to wait for anything (default: %(default)s)"

@@ -1,6 +1,7 @@
 """Clouds are brought to the target frame by the right motion, or refused with what is missing."""
 
 import importlib.util
+import time
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 
 from dspdet3d_ros.ros.interface.messages import cloud_message
+from dspdet3d_ros.ros.interface.qos import LATCHED
 from dspdet3d_ros.ros.pipeline.frames import FrameError, TargetFrame, moved, rotation_matrix
 
 HAS_TF2 = importlib.util.find_spec("tf2_ros") is not None
@@ -77,18 +79,20 @@ def node():
 
 def test_a_cloud_in_the_target_frame_stays_as_it_is(node):
     points, header = np.ones((3, 3), np.float32), Header(frame_id="map")
-    assert TargetFrame(node, "map", 0.0).bring(points, header) == (points, header)
+    placement = TargetFrame(node, "map", 0.0).find(header)
+    assert placement.header == header
+    assert placement.apply(points) is points
 
 
 def test_a_cloud_without_a_frame_is_refused(node):
     with pytest.raises(FrameError, match="frame_id is empty"):
-        TargetFrame(node, "map", 0.0).bring(np.ones((3, 3)), Header())
+        TargetFrame(node, "map", 0.0).find(Header())
 
 
 @pytest.mark.skipif(HAS_TF2, reason="tf2_ros is installed here")
 def test_without_tf2_a_cloud_in_another_frame_is_refused_with_what_to_install(node):
     with pytest.raises(FrameError, match="apt install"):
-        TargetFrame(node, "map", 0.0).bring(np.ones((3, 3)), Header(stamp=Time(sec=1), frame_id="camera"))
+        TargetFrame(node, "map", 0.0).find(Header(stamp=Time(sec=1), frame_id="camera"))
 
 
 @pytest.mark.skipif(HAS_TF2, reason="tf2_ros is installed here")
@@ -115,11 +119,76 @@ def test_with_tf2_a_cloud_is_moved_at_its_stamp_and_unknown_frames_are_listed(no
     transform = TransformStamped(header=Header(stamp=Time(sec=5), frame_id="map"), child_frame_id="camera")
     transform.transform.translation.x, transform.transform.rotation.w = 2.0, 1.0
     target._buffer.set_transform(transform, "test")
-    points, header = target.bring(np.zeros((1, 3)), Header(stamp=Time(sec=5), frame_id="camera"))
-    np.testing.assert_allclose(points, [[2, 0, 0]])
-    assert header == Header(stamp=Time(sec=5), frame_id="map")
+    placement = target.find(Header(stamp=Time(sec=5), frame_id="camera"))
+    np.testing.assert_allclose(placement.apply(np.zeros((1, 3))), [[2, 0, 0]])
+    assert placement.header == Header(stamp=Time(sec=5), frame_id="map")
     for header in (Header(stamp=Time(sec=5), frame_id="lidar"), Header(stamp=Time(sec=6), frame_id="camera")):
         with pytest.raises(FrameError, match="camera"):
-            target.bring(np.zeros((1, 3)), header)
+            target.find(header)
     with pytest.raises(FrameError, match="stamp is zero"):
-        target.bring(np.zeros((1, 3)), Header(frame_id="camera"))
+        target.find(Header(frame_id="camera"))
+
+
+def transform_at(seconds, x, child="camera"):
+    from geometry_msgs.msg import TransformStamped
+
+    transform = TransformStamped(header=Header(frame_id="map"), child_frame_id=child)
+    transform.header.stamp = Time(sec=int(seconds), nanosec=round(seconds % 1 * 1e9))
+    transform.transform.translation.x, transform.transform.rotation.w = float(x), 1.0
+    return transform
+
+
+def x_at(target, seconds, frame="camera"):
+    """Where the origin of a frame is at a time."""
+    stamp = Time(sec=int(seconds), nanosec=round(seconds % 1 * 1e9))
+    return target.find(Header(stamp=stamp, frame_id=frame)).apply(np.zeros((1, 3)))[0, 0]
+
+
+@pytest.mark.skipif(not HAS_TF2, reason="tf2_ros comes with a ROS installation only")
+@pytest.mark.parametrize("back", [2, 30], ids=["within_what_tf2_keeps", "before_it"])
+def test_where_transforms_jump_back_those_of_before_are_forgotten_without_sim_time(node, capfd, back):
+    from rclpy.executors import SingleThreadedExecutor
+    from tf2_msgs.msg import TFMessage
+
+    target = TargetFrame(node, "map", 0.0)
+    dynamic = node.create_publisher(TFMessage, "/tf", 100)
+    static = node.create_publisher(TFMessage, "/tf_static", LATCHED)
+    executor = SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+
+    def spin_until(seconds, frame="camera"):
+        end = time.monotonic() + 60
+        while True:
+            executor.spin_once(timeout_sec=0.05)
+            try:
+                return x_at(target, seconds, frame)
+            except FrameError:
+                assert time.monotonic() < end
+
+    static.publish(TFMessage(transforms=[transform_at(0, 7, child="lidar")]))
+    for step in range(11):
+        dynamic.publish(TFMessage(transforms=[transform_at(100 + step / 10, step)]))
+    assert spin_until(101) == 10
+    assert x_at(target, 100.55) == pytest.approx(5.5)
+    # The bag starts again, with the camera elsewhere.
+    for step in (0, 1):
+        dynamic.publish(TFMessage(transforms=[transform_at(100.5 - back + step / 2, 50 + step)]))
+    assert spin_until(101 - back) == 51
+    with pytest.raises(FrameError):
+        x_at(target, 100.5)
+    assert spin_until(100.75 - back) == 50.5
+    assert spin_until(1, "lidar") == 7
+    assert capfd.readouterr().err.count("the transforms of 'camera' jump back by") == 1
+    target.close()
+    executor.shutdown()
+
+
+@pytest.mark.skipif(not HAS_TF2, reason="tf2_ros comes with a ROS installation only")
+def test_transforms_that_come_a_little_late_or_are_of_several_clocks_forget_nothing(node, capfd):
+    target = TargetFrame(node, "map", 0.0)
+    for seconds, x in ((100, 0), (101, 1), (100.5, 5)):
+        target._buffer.set_transform(transform_at(seconds, x), "test")
+    for seconds in (50, 51):
+        target._buffer.set_transform(transform_at(seconds, 9, child="arm"), "test")
+    assert (x_at(target, 100.25), x_at(target, 101), x_at(target, 50.5, "arm")) == (2.5, 1, 9)
+    assert "jump back" not in capfd.readouterr().err
