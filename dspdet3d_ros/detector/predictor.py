@@ -16,7 +16,7 @@ from dspdet3d_ros.detector.config import ModelConfig, load_model_config
 from dspdet3d_ros.detector.head import LEVELS, LevelOutput, threshold_pruner
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.detector.postprocess import Selection, best_cells, select_boxes
-from dspdet3d_ros.detector.preprocess import UsablePoints, as_points, thinned, usable_points, voxelise
+from dspdet3d_ros.detector.preprocess import UsablePoints, as_points, limit_voxels, usable_points, voxelise
 from dspdet3d_ros.detector.released import released_config
 from dspdet3d_ros.detector.result import Detections, DetectionSettings, DetectionStats, LevelCells
 from dspdet3d_ros.detector.stopwatch import Stopwatch
@@ -209,7 +209,7 @@ class Detector:
                 plan_invariant=self.config.plan_invariant,
                 above_ground=self.recenter,
             )
-            voxels = thinned(voxels, self.max_voxels, points.anchor)
+            voxels = limit_voxels(voxels, self.max_voxels, points.anchor)
             watch.lap("voxelise")
             prune = threshold_pruner(settings.pruning_threshold)
             outputs = self._network(voxels, prune, lap=watch.lap, max_cells=settings.max_cells_per_level)

@@ -1,8 +1,10 @@
-"""From a cloud's points to the voxels that the network is given, on the device that it runs on.
+"""From the points of a cloud to the voxels that the network takes, on the device that computes it.
 
-Points that cannot be used are left out, too many are thinned, and the rest is divided into voxels. The grid of voxels
-is fixed in the cloud's own frame, whatever points the cloud has, and what a voxel is given depends on points near it
-only: a place keeps its boxes while a map grows elsewhere.
+The steps: leave out points that are not finite or out of range, thin a cloud that has too many, place the voxel grid,
+divide the points into voxels, compute the features.
+
+The grid is fixed in the frame of the cloud, and features depend on points nearby only. Therefore a place keeps its
+voxels, features and boxes while a map grows elsewhere.
 """
 
 from __future__ import annotations
@@ -18,19 +20,20 @@ from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse import Engine, SparseTensor
 from dspdet3d_ros.sparse.coords import COORDINATE_LIMIT
 
-#: The grid's origin is a multiple of so many voxels in the cloud's frame: of the coarsest cells, and so of all cells.
+#: The grid's origin is, but for `_OFFSET`, at multiples of so many voxels in the frame of the cloud. As this is the edge
+#: of the coarsest cells, cells of all levels have the same faces for every cloud.
 ANCHOR = BLOCK
-#: How far the grid's origin lies below that multiple along x, y and z, voxels. A thousandth of a voxel: points at
-#: multiples of the voxel size, as in maps of voxels, are divided alike however they were rounded. Twelve voxels in
-#: height: a floor or a table at z = 0, as in many frames, lies in the middle of cells of 8 voxels and not at their faces.
+#: How far the grid's origin is below such a multiple, voxels. A thousandth of a voxel: points at multiples of the voxel
+#: size, as in maps of voxels, are not divided by rounding errors. 12 voxels in height: a floor or a table at z = 0 is
+#: in the middle of cells of 8 voxels, and not at the faces of all levels, where noise would divide it between cells.
 _OFFSET = torch.tensor([0, 0, 12], dtype=torch.float64) + 1 / 1024
-#: Points that are looked at for the middle of a cloud.
-_SAMPLE = 1 << 16
-#: Anchors, in multiples of `ANCHOR`, up to which float64 counts exactly.
-_FARTHEST = 2.0**45
-#: Places that are compared for where most points of a far-flung cloud are.
+#: The largest multiple of `ANCHOR`, so that all numbers of voxels are exact in float64.
+_MOST_ANCHORS = 2.0**45
+#: The median of a cloud is taken of about so many points.
+_MEDIAN_POINTS = 1 << 16
+#: The number of places that are tried as the middle of a cloud that is larger than the range of voxels.
 _PLACES = 16
-#: Odd factors of SplitMix64 (Steele et al. 2014), as signed numbers: they mix bits well.
+#: The factors of SplitMix64 (Steele et al. 2014), as signed numbers.
 _MIX = (0xBF58476D1CE4E5B9 - (1 << 64), 0x94D049BB133111EB - (1 << 64))
 
 
@@ -39,15 +42,15 @@ class UsablePoints:
     """The points of a cloud that go into voxels.
 
     Attributes:
-        xyz: (M, 3) float64 metres about the origin, on the device.
-        anchor: (3,) int64, the origin of the grid in voxels, a multiple of `ANCHOR`, on the CPU.
-        origin: (3,) float64 metres, the origin in the cloud's frame.
-        out_of_range: number of finite points that were left out because they are too far from the others.
+        xyz: (M, 3) float64 metres from the origin of the grid, on the device.
+        origin: (3,) float64 metres, the origin of the grid in the frame of the cloud.
+        anchor: (3,) int64 the same in voxels, without `_OFFSET`; on the CPU.
+        out_of_range: number of finite points that are left out because they are too far from most others.
     """
 
     xyz: Tensor
-    anchor: Tensor
     origin: np.ndarray
+    anchor: Tensor
     out_of_range: int = 0
 
 
@@ -66,37 +69,38 @@ def as_points(xyz: np.ndarray) -> np.ndarray:
 def usable_points(
     xyz: np.ndarray, device: torch.device, voxel_size: float, max_points: int, recenter: bool = True
 ) -> UsablePoints:
-    """The points that can be used, about the origin of the grid.
+    """The finite points in range, at most `max_points` of them, in their order.
 
-    Points that are not finite are left out, and so are points beyond the range of voxels about where most points are.
-    Of more than `max_points`, the choice depends on where each point lies, not on its index.
+    The range of voxels is a cube of 5.2 km at 1 cm. It is placed where most of the points are, so that stray points
+    are left out. Which points remain of too many depends on their coordinates, not on their index or on other points.
 
     Args:
         xyz: (N, 3) numbers, metres, gravity along -z.
         device: where the voxels are computed.
         voxel_size: edge of a voxel, metres.
-        max_points: the most points that are kept.
-        recenter: the origin is near the middle of the points; False: it is the origin of the frame.
+        max_points: the most points that remain.
+        recenter: the origin of the grid is near the middle of the points; False: it is the origin of the frame.
     """
     kind = np.float32 if xyz.dtype == np.float32 else np.float64
     points = torch.from_numpy(np.require(xyz, kind, ["C", "W"])).to(device)
     # Column by column: a reduction over rows of three takes several times as long.
-    points = _only(points, torch.isfinite(points[:, 0]) & torch.isfinite(points[:, 1]) & torch.isfinite(points[:, 2]))
+    points = _select(points, torch.isfinite(points[:, 0]) & torch.isfinite(points[:, 1]) & torch.isfinite(points[:, 2]))
     finite, reach = len(points), (COORDINATE_LIMIT - ANCHOR) * voxel_size
     anchor, origin = torch.zeros(3, dtype=torch.int64), torch.zeros(3, dtype=torch.float64)
     if finite:
         low, high = torch.stack([points.amin(0), points.amax(0)]).double().cpu()
         if recenter:
-            middle = _middle(points) if float((high - low).max()) <= reach else _bulk(points, reach)
-            anchor = (middle.double().cpu() / (ANCHOR * voxel_size)).round().clamp(-_FARTHEST, _FARTHEST).long() * ANCHOR
+            middle = _median(points) if float((high - low).max()) <= reach else _main_place(points, reach)
+            anchors = (middle.double().cpu() / (ANCHOR * voxel_size)).round()
+            anchor = anchors.clamp(-_MOST_ANCHORS, _MOST_ANCHORS).long() * ANCHOR
             origin = (anchor.double() - _OFFSET) * voxel_size
         if float(torch.maximum(origin - low, high - origin).max()) > reach:
-            points = _only(points, ((points.double() - origin.to(device)).abs() <= reach).all(1))
+            points = _select(points, _within(points.double(), origin.to(device), reach))
     out_of_range = finite - len(points)
     if len(points) > max_points:
         bits = points.view(torch.int32 if kind == np.float32 else torch.int64)
-        points = points[_scattered(bits, max_points)]
-    return UsablePoints(points.double() - origin.to(device), anchor, origin.numpy(), out_of_range)
+        points = points[_choose(bits, max_points)]
+    return UsablePoints(points.double() - origin.to(device), origin.numpy(), anchor, out_of_range)
 
 
 def voxelise(
@@ -107,15 +111,15 @@ def voxelise(
     plan_invariant: bool = False,
     above_ground: bool = False,
 ) -> SparseTensor:
-    """Points to one voxel each `floor(xyz / s)`; its feature is the xyz of its first point.
+    """Points to one voxel each, `floor(xyz / s)`. The feature of a voxel is the xyz of its first point.
 
     Args:
         points: (N, 3) float32 or float64 metres, gravity along -z.
         voxel_size: s, metres.
         engine: what computes the convolutions.
         batch: (N,) scene index of each point, 0 if not given.
-        plan_invariant: x and y of the feature count from the voxel's corner; see `ModelConfig`.
-        above_ground: z of the feature counts from the ground; see `ground_level`.
+        plan_invariant: x and y of the features are measured from the voxel's lower corner; see `ModelConfig`.
+        above_ground: z of the features is measured from the ground; see `ground_level`.
 
     Returns:
         A tensor of stride 1 with 3 float32 channels.
@@ -124,7 +128,7 @@ def voxelise(
         InputError: a point is too far from the origin.
     """
     cells = torch.floor(points / voxel_size).clamp(-(2.0**40), 2.0**40).long()
-    index = cells.new_zeros(len(points)) if batch is None else batch
+    index = cells.new_zeros(len(cells)) if batch is None else batch
     coords, rows = engine.coordinate_set.from_coordinates(torch.cat([index[:, None], cells], 1))
     features = points[rows]
     if plan_invariant:
@@ -136,58 +140,66 @@ def voxelise(
     return SparseTensor(features.float(), coords, engine)
 
 
-def thinned(voxels: SparseTensor, max_voxels: int, anchor: Tensor) -> SparseTensor:
-    """At most `max_voxels` of the voxels; the choice depends on where in the cloud's frame each voxel lies.
+def limit_voxels(voxels: SparseTensor, max_voxels: int, anchor: Tensor) -> SparseTensor:
+    """At most `max_voxels` of the voxels.
+
+    Which ones remain depends on where they are in the frame of the cloud, not on their index or on other voxels.
 
     Args:
         voxels: of stride 1.
-        max_voxels: the most that are kept.
+        max_voxels: the most voxels that remain.
         anchor: see `UsablePoints`.
     """
     if len(voxels) <= max_voxels:
         return voxels
-    return voxels.select(_scattered(voxels.coords.coords[:, 1:] + anchor.to(voxels.features.device), max_voxels))
+    return voxels.select(_choose(voxels.coords.coords[:, 1:] + anchor.to(voxels.features.device), max_voxels))
 
 
 def training_origin(xyz: np.ndarray) -> np.ndarray:
-    """(3,) float64: the origin of a training crop.
+    """(3,) float64: the origin of a training crop of (N, 3) points.
 
-    In plan the mean of the (N, 3) points, in height their first percentile: near the floor or the top of a table.
+    The mean of x and y, and the first percentile of z, which is near the floor or the top of a table.
     """
     plan = xyz[:, :2].mean(0, dtype=np.float64)
     return np.array([*plan, np.percentile(xyz[:, 2], 1)], np.float64)
 
 
-def _only(points: Tensor, mask: Tensor) -> Tensor:
+def _select(points: Tensor, mask: Tensor) -> Tensor:
     rows = mask.nonzero()[:, 0]
     return points if len(rows) == len(points) else points[rows]
 
 
-def _middle(points: Tensor) -> Tensor:
-    """(3,) median along each axis, of points spread evenly over the cloud where it has many."""
-    return points[:: max(1, len(points) // _SAMPLE)].median(0).values
+def _within(points: Tensor, middle: Tensor, reach: float) -> Tensor:
+    """(N,) mask: points whose coordinates all differ by `reach` at most from those of the middle."""
+    return ((points - middle).abs() <= reach).all(1)
 
 
-def _bulk(points: Tensor, reach: float) -> Tensor:
-    """(3,) middle of the place that has most points within reach; of equal ones, of the nearest to the frame's origin."""
-    blocks, block_of, counts = torch.unique(
-        (points.double() / reach).floor(), dim=0, return_inverse=True, return_counts=True
-    )
-    # A place may lie on a corner of eight blocks.
-    middles = [_middle(points[block_of == block]) for block in counts.argsort(descending=True, stable=True)[:_PLACES]]
+def _median(points: Tensor) -> Tensor:
+    """(3,) median along each axis; of a large cloud, of some of its points."""
+    return points[:: max(1, len(points) // _MEDIAN_POINTS)].median(0).values
+
+
+def _main_place(points: Tensor, reach: float) -> Tensor:
+    """(3,) middle of the place with most points within reach; of equal ones, the nearest to the frame's origin."""
+    _, block, count = torch.unique((points.double() / reach).floor(), dim=0, return_inverse=True, return_counts=True)
+    # Points at one place may be in up to eight blocks.
+    largest = count.argsort(descending=True, stable=True)[:_PLACES]
+    middles = [_median(points), *(_median(points[block == one]) for one in largest)]
     middles.sort(key=lambda middle: float(middle.double().norm()))
-    within = [((points - middle).abs() <= reach).all(1) for middle in middles]
-    counted = [int(mask.sum()) for mask in within]
-    return _middle(points[within[counted.index(max(counted))]])
+    masks = [_within(points, middle, reach) for middle in middles]
+    counts = [int(mask.sum()) for mask in masks]
+    return _median(points[masks[counts.index(max(counts))]])
 
 
-def _scattered(places: Tensor, most: int) -> Tensor:
-    """(most,) ascending rows of (N, 3) integers, as if by chance; the more rows there are, the fewer of the same remain.
+def _choose(places: Tensor, most: int) -> Tensor:
+    """(most,) ascending rows of (N, 3) integers, N > most, chosen as if at random by a hash of their values.
 
-    Each row has a number that depends on its values only, and those of the smallest numbers are taken.
+    The rows with the smallest hashes are chosen. Where rows are added, those chosen before are replaced by added ones,
+    never by others that were there before.
     """
     x, y, z = places.long().unbind(1)
     number = ((x * _MIX[0] + y) * _MIX[0] + z) * _MIX[0]
+    # Shifts without the sign: the mask has as many bits as remain.
     number = (number ^ number >> 30 & (1 << 34) - 1) * _MIX[0]
     number = (number ^ number >> 27 & (1 << 37) - 1) * _MIX[1]
     largest = torch.kthvalue(number, most).values

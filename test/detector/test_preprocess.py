@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dspdet3d_ros.detector.preprocess import ANCHOR, as_points, thinned, usable_points, voxelise
+from dspdet3d_ros.detector.preprocess import ANCHOR, as_points, limit_voxels, usable_points, voxelise
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse import TorchEngine
 
@@ -28,7 +28,7 @@ def voxels_in_frame(xyz, max_voxels=None, **settings):
     points = usable(xyz, **settings)
     voxels = voxelise(points.xyz, S, TorchEngine(), plan_invariant=True, above_ground=True)
     if max_voxels:
-        voxels = thinned(voxels, max_voxels, points.anchor)
+        voxels = limit_voxels(voxels, max_voxels, points.anchor)
     origin = np.round(points.origin / S).astype(int)
     rows = (voxels.coords.coords[:, 1:].numpy() + origin).tolist()
     return dict(zip(map(tuple, rows), map(tuple, voxels.features.tolist()), strict=True))

@@ -13,8 +13,8 @@ from waits import Operations, Requests
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.head import LEVELS
 from dspdet3d_ros.detector.network import DSPDet3D
-from dspdet3d_ros.detector.preprocess import voxelise
 from dspdet3d_ros.detector.postprocess import best_cells, select_boxes
+from dspdet3d_ros.detector.preprocess import voxelise
 from dspdet3d_ros.detector.result import DetectionSettings
 from dspdet3d_ros.sparse import TorchEngine, convolution, coords, kernel_map, tensor
 

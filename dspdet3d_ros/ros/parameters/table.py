@@ -196,7 +196,13 @@ PARAMETERS = (
         low=1,
         high=2**31 - 1,
     ),
-    Spec("class_filter", "string[]", (), "classes to publish, by the best name of each box; empty: all of the model", live=True),
+    Spec(
+        "class_filter",
+        "string[]",
+        (),
+        "classes to publish, by the best name of each box; empty: all of the model",
+        live=True,
+    ),
 )
 BY_NAME = {spec.name: spec for spec in PARAMETERS}
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.head import LEVEL_OF_STRIDE, LevelOutput, keep_probability
 from dspdet3d_ros.detector.network import DSPDet3D
-from dspdet3d_ros.detector.preprocess import voxelise
 from dspdet3d_ros.detector.postprocess import best_cells, select_boxes
+from dspdet3d_ros.detector.preprocess import voxelise
 from dspdet3d_ros.detector.result import DetectionSettings
 from dspdet3d_ros.learning.training.config import TrainingConfig
 from dspdet3d_ros.learning.training.objective import LabelledPoints, batch_losses
