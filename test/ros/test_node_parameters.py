@@ -58,7 +58,7 @@ def test_a_threshold_that_cannot_be_is_refused_with_a_reason(start, value):
         ("pruning_threshold", [0.5], "pruning_threshold is [0.5]; expected a number"),
         ("max_detections", 0, "max_detections is 0; expected 1..100000"),
         ("max_detections", 2.5, "max_detections is 2.5; expected an integer"),
-        ("input_reliability", "perhaps", "input_reliability is 'perhaps'; expected best_effort or reliable"),
+        ("backend", "perhaps", "backend is 'perhaps'; expected auto or torch or triton or minkowski"),
         ("model", 3, "model is 3; expected a text"),
         ("class_filter", [1, 2], "class_filter is [1, 2]; expected a list of texts"),
         ("use_sim_time", "abc", "use_sim_time is 'abc'; expected true or false"),
