@@ -38,13 +38,13 @@ class ModelConfig:
         score_threshold: default least class score.
         nms_iou_threshold: default overlap above which the lower-scored box is dropped.
         nms_overlap: "3d" measures the overlap of boxes in space, "plan_view" as the original does in the x-y plane,
-            where of two equal things one above the other one is lost.
+            where of two equal objects one above the other one is lost.
         nms_across_classes: one box an object whatever its class, instead of one an object and class.
         nms_pre: number of best-scored cells that become boxes at all; at most `MAX_NMS_PRE`.
         partial_addition: the head adds the backbone's features where both have a cell; off only to see what it is for
             (docs/ablations.md).
         plan_invariant: the network is given where in its voxel a point lies in place of its x and y, so that what it
-            finds hangs on height but not on where in a building a thing stands; as published it is given x and y.
+            finds hangs on height but not on where in a building an object stands; as published it is given x and y.
         recenter: the network was trained at the origin: clouds are moved there, boxes back.
         weights: file of the weights that come with the package, or None.
     """

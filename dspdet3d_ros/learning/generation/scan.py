@@ -133,10 +133,10 @@ def _frame(
     eye = believed.eye.astype(np.float32)
     points = (sensor.rays.take(pixel, axis=0) * measured[:, None]) @ believed.axes.T.astype(np.float32) + eye
     face = face[source]
-    things = np.flatnonzero(face_number[face] > 0)
-    source = source[things]
+    objects = np.flatnonzero(face_number[face] > 0)
+    source = source[objects]
     true = directions.take(source, axis=0) * depth[source, None] + pose.eye.astype(np.float32)
-    return points, face, true, things
+    return points, face, true, objects
 
 
 def _drifted(pose: Pose, drift: np.ndarray, turned: np.ndarray) -> Pose:
@@ -149,11 +149,11 @@ def _drifted(pose: Pose, drift: np.ndarray, turned: np.ndarray) -> Pose:
 def _cropped(
     seen: tuple[np.ndarray, ...], crop: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    points, face, true, things = seen
+    points, face, true, objects = seen
     low, high = (corner.astype(np.float32) for corner in crop)
     inside = np.logical_and.reduce((points > low) & (points < high), axis=1)
-    kept = inside[things]
-    return points[inside], face[inside], true[kept], (np.cumsum(inside) - 1)[things[kept]]
+    kept = inside[objects]
+    return points[inside], face[inside], true[kept], (np.cumsum(inside) - 1)[objects[kept]]
 
 
 def _collect(frames: list[tuple[np.ndarray, ...]], face_number: np.ndarray, face_color: np.ndarray) -> Scan:
@@ -161,7 +161,7 @@ def _collect(frames: list[tuple[np.ndarray, ...]], face_number: np.ndarray, face
         none = np.zeros((0, 3), np.float32)
         index = np.zeros(0, np.int64)
         return Scan(none, index, index, index, none, index, face_color)
-    points, face, true, things, number = zip(*frames, strict=True)
+    points, face, true, objects, number = zip(*frames, strict=True)
     starts = np.cumsum([0] + [len(part) for part in points[:-1]])
     faces = np.concatenate(face)
     return Scan(
@@ -170,6 +170,6 @@ def _collect(frames: list[tuple[np.ndarray, ...]], face_number: np.ndarray, face
         number=face_number[faces],
         frame=np.concatenate(number),
         true=np.concatenate(true),
-        true_of=np.concatenate([part + start for part, start in zip(things, starts, strict=True)]),
+        true_of=np.concatenate([part + start for part, start in zip(objects, starts, strict=True)]),
         face_color=face_color.astype(np.float32),
     )

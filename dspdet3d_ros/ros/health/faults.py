@@ -30,7 +30,7 @@ class Kind:
     """A kind of fault.
 
     Attributes:
-        level: WARN where somebody else must mend it, ERROR where the node itself could not do its work.
+        level: WARN if the cause is outside the node, ERROR if the node itself could not do its work.
         lead: how its log line begins.
     """
 
@@ -133,7 +133,7 @@ def fault_of(error: Exception) -> Fault:
         return Fault(getattr(error, "kind", "contents"), str(error))
     text = one_line(error)
     if any(sign in text for sign in LOST_DEVICE):
-        return Fault("device", f"{text}; the device cannot be used again in this process: start the node anew")
+        return Fault("device", f"{text}; the device cannot be used again in this process: restart the node")
     # torch.OutOfMemoryError is a RuntimeError too; by name, because torch need not be imported for this.
     by_name = type(error).__name__ == "OutOfMemoryError"
     if isinstance(error, MemoryError) or by_name or any(sign in text for sign in NO_MEMORY):
@@ -227,7 +227,7 @@ class FaultLog:
             self._logger.info(f"clouds are usable again, after {faults} that were refused or spoiled")
 
     def keep(self, fault: Fault) -> None:
-        """Takes a fault that was told elsewhere, to be shown until `restart`."""
+        """Takes a fault that was logged elsewhere; it is shown until `restart`."""
         with self._lock:
             self._present = fault
 

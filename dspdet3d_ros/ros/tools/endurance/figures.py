@@ -101,5 +101,5 @@ def tell(values: dict[str, Any], path: Path) -> int:
             print(f"{name}: {value}")
     for name, passed in values["checks"].items():
         print(f"{'passed' if passed else 'FAILED'}: {name}")
-    print(f"written: {path} and the plot beside it")
+    print(f"written: {path} and the plot next to it")
     return 0 if all(values["checks"].values()) else 1

@@ -82,7 +82,7 @@ def measure(args: argparse.Namespace) -> command.Outcome:
         client = Client(process, namespace, 180.0)
         client.wait_until_active()
         client.detect(Cloud(surfaces(args.points)))
-        # Counting starts anew with the publisher's clouds.
+        # Counting starts again with the publisher's clouds.
         client.change_state(Transition.TRANSITION_DEACTIVATE)
         client.change_state(Transition.TRANSITION_ACTIVATE)
         before, watch = sample_process(process.pid), Watch()
