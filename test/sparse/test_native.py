@@ -164,13 +164,24 @@ def test_no_rows_convolve_to_nothing_and_give_no_gradient(engine):
         assert torch.equal(weight.grad, torch.zeros(27, 3, 5))
 
 
-def test_changed_weights_take_effect(engine):
+def changed_in_place(weight):
+    weight.mul_(2)
+
+
+def changed_behind_the_counter(weight):
+    """As averaging code writes: torch counts no change of the tensor."""
+    weight.data.mul_(2)
+
+
+@pytest.mark.parametrize("change", [changed_in_place, changed_behind_the_counter])
+@pytest.mark.parametrize("inference", [False, True])
+def test_changed_weights_take_effect(engine, change, inference):
     inputs, weight = cells_of(50, 1), torch.randn(27, 3, 4)
     features = torch.randn(len(inputs), 3)
-    with torch.no_grad():
+    with torch.inference_mode(inference), torch.no_grad():
         before = engine.convolve(features, weight, inputs, inputs)
         assert torch.equal(engine.convolve(features, weight, inputs, inputs), before)
-        weight.mul_(2)
+        change(weight)
         assert_near(engine.convolve(features, weight, inputs, inputs), 2 * before)
 
 

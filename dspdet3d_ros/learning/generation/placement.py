@@ -1,7 +1,8 @@
 """Where small objects come to rest: a height map of a support on which shapes are set, pushed, stacked and leaned.
 
 A support keeps, per cell of 4 mm, the height of what stands on it. An object is described by the lowest and highest
-point of each of its cells; it rests where no cell overlaps what is there, so nothing interpenetrates by more than a cell.
+point of each of its cells; it rests where no cell overlaps another object, so nothing interpenetrates by more than a
+cell.
 """
 
 from __future__ import annotations

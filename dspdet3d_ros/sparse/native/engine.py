@@ -20,6 +20,8 @@ from dspdet3d_ros.sparse.parallel import worker_count
 
 _ALIGNMENT = 64
 _FLOAT, _ROW = torch.float32, torch.int32
+#: Of so many weights one is in the sample by which a change is noticed; a prime, so that it meets every channel.
+_SAMPLED = 61
 
 
 class NativeEngine:
@@ -42,7 +44,7 @@ class NativeEngine:
         self.isa = choose_isa()
         self._library = load()
         self._number = ISAS[self.isa]
-        self._packed: dict[int, tuple[weakref.ref, int, Tensor]] = {}
+        self._packed: dict[int, tuple[weakref.ref, tuple[int, float], Tensor]] = {}
 
     def convolve(
         self,
@@ -126,16 +128,25 @@ class NativeEngine:
 
     def _packed_once(self, weight: Tensor) -> Tensor:
         """The packed weights, kept as long as the weights are and do not change."""
-        # Weights made in inference mode count no changes; the layers replace theirs when something changes.
-        version = -1 if weight.is_inference() else weight._version
+        state = _state_of(weight)
         key = id(weight)
         if key in self._packed:
             known, at, packed = self._packed[key]
-            if known() is weight and at == version:
+            if known() is weight and at == state:
                 return packed
         packed = self.pack(weight)
-        self._packed[key] = (weakref.ref(weight, lambda _: self._packed.pop(key, None)), version, packed)
+        self._packed[key] = (weakref.ref(weight, lambda _: self._packed.pop(key, None)), state, packed)
         return packed
+
+
+def _state_of(weight: Tensor) -> tuple[int, float]:
+    """Changes with the weights: torch's count of changes, and the sum of a sample of the weights.
+
+    The count misses what is written through `.data`, as averages of weights are, and there is none in inference mode.
+    The sample is small, since packing itself takes only a millisecond for all weights.
+    """
+    version = -1 if weight.is_inference() else weight._version
+    return version, float(weight.detach().reshape(-1)[::_SAMPLED].float().numpy().sum())
 
 
 class _Convolution(torch.autograd.Function):

@@ -95,14 +95,14 @@ def gpu() -> Iterable[Finding]:
 
 
 def native() -> Iterable[Finding]:
-    """The C library that computes the convolutions on the CPU."""
+    """The C library for convolutions on the CPU."""
     try:
         from dspdet3d_ros.sparse.native.library import choose_isa, why_not
-    except Exception:  # without torch there is nothing to compute with, which is said above
+    except Exception:  # torch cannot be imported; its own check reports this
         return
     reason = why_not()
     if reason is None:
-        yield ok("backend native", f"the C library is there, with kernels for {choose_isa()}")
+        yield ok("backend native", f"the C library is installed, with kernels for {choose_isa()}")
     else:
         yield warning("backend native", f"{reason}; plain torch computes on the CPU, several times slower", _NATIVE)
 

@@ -31,7 +31,7 @@ def test_figures_belong_together_and_threads_are_left_as_found(tmp_path, tiny_ch
     assert torch.get_num_threads() == before
     assert values["machine"]["threads"] == 1
     assert values["scene"]["points"] == 3000 >= values["scene"]["voxels"] > 0
-    engine = values["engines"]["torch"]
+    (engine,) = values["engines"].values()
     assert list(engine["stages"]) == STAGES
     for times in [*engine["stages"].values(), engine["network_ms"], engine["total_ms"], engine["maps_ms"]]:
         assert 0 <= times["least"] <= times["median"] <= times["p90"]
@@ -69,7 +69,7 @@ def test_another_engine_is_compared_on_the_same_cells(tmp_path, tiny_checkpoint,
         (["--threads", "0"], "--threads: expected an integer of at least 1"),
         (["--scene", "hall:3"], "--scene: expected demo"),
         (["--scene", "room:x"], "--scene: expected demo"),
-        (["--against", "torch"], "--against: torch is the engine to measure; name another engine"),
+        (["--backend", "torch", "--against", "torch"], "--against: torch is the engine to measure; name another engine"),
     ],
 )
 def test_bad_arguments_are_refused_in_one_line(arguments, said, capsys):
