@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from dspdet3d_ros import __version__, commands
+from dspdet3d_ros.commands.arguments import with_joined_axis
 from dspdet3d_ros.errors import InputError, missing_package
 from dspdet3d_ros.system import wait_without_spinning
 
@@ -31,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a sub-command; returns the exit status: 0, 1 for unusable input, 130 when interrupted."""
     wait_without_spinning()
-    args = build_parser().parse_args(argv)
+    args = build_parser().parse_args(with_joined_axis(sys.argv[1:] if argv is None else argv))
     try:
         return args.run(args)
     except InputError as error:

@@ -48,7 +48,7 @@ SHARE = Range(0, 1)
 
 
 def settings_of(kind: type[Settings], values: Mapping[Any, Any]) -> Settings:
-    """A dataclass of settings from plain values, where lists stand for tuples.
+    """A dataclass of settings from plain values, where lists stand for tuples, in mappings too.
 
     Raises:
         InputError: a key is unknown or missing, or the dataclass refuses a value.
@@ -60,13 +60,20 @@ def settings_of(kind: type[Settings], values: Mapping[Any, Any]) -> Settings:
     for key, field in known.items():
         if key not in values and field.default is MISSING:
             raise InputError(f"{key}: missing; add {_wanted(get_type_hints(kind)[key], None)}")
-    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    return kind(**{key: _with_tuples(value) for key, value in values.items()})
+
+
+def _with_tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: tuple(part) if isinstance(part, list) else part for key, part in value.items()}
+    return tuple(value) if isinstance(value, list) else value
 
 
 def check_fields(settings: Any, ranges: Mapping[str, Range]) -> None:
     """Checks every value of a dataclass of settings.
 
-    Types may be bool, int, float (finite; whole numbers are taken too), str (not empty), tuples of these, and unions.
+    Types may be bool, int, float (finite; whole numbers are taken too), str (not empty), tuples of these, mappings from
+    str to one of these, and unions.
 
     Args:
         settings: the dataclass.
@@ -90,6 +97,10 @@ def _fits(value: Any, kind: Any, allowed: Range | None) -> bool:
             return False
         parts = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
         return len(value) == len(parts) and all(map(_fits, value, parts, [allowed] * len(parts)))
+    if get_origin(kind) is Mapping:
+        return isinstance(value, dict) and all(
+            _fits(key, parts[0], None) and _fits(part, parts[1], allowed) for key, part in value.items()
+        )
     if get_origin(kind) in (Union, UnionType):
         return any(_fits(value, part, allowed) for part in parts)
     if kind in (int, float):
@@ -105,6 +116,8 @@ def _wanted(kind: Any, allowed: Range | None) -> str:
     if get_origin(kind) is tuple:
         count = "" if parts[-1] is Ellipsis else f"{len(parts)} "
         return f"a list of {count}{_CALLED[parts[0]][1]}{suffix}"
+    if get_origin(kind) is Mapping:
+        return f"for each of several names {_wanted(parts[1], allowed)}"
     if get_origin(kind) in (Union, UnionType):
         return " or ".join(_wanted(part, allowed) for part in parts)
     return f"{_CALLED[kind][0]}{suffix}"

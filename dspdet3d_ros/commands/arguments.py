@@ -2,9 +2,11 @@
 
 import argparse
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from dspdet3d_ros import defaults
+from dspdet3d_ros.clouds.upright import UNITS, UPS
 from dspdet3d_ros.errors import InputError
 
 
@@ -27,6 +29,34 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
 def add_backend_argument(parser: argparse.ArgumentParser) -> None:
     """Which engine computes the sparse convolutions."""
     parser.add_argument("--backend", default="auto", choices=defaults.BACKENDS, help="engine (default: %(default)s)")
+
+
+def add_frame_arguments(parser: argparse.ArgumentParser) -> None:
+    """How the cloud's file has to be read; what is reported is in metres with z up."""
+    parser.add_argument(
+        "--up",
+        choices=UPS,
+        default="z",
+        help="axis of the file that points up; the cloud is rotated so that z does, and the boxes are those of the "
+        "rotated cloud (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--unit",
+        choices=tuple(UNITS),
+        default="m",
+        help="unit of the file's coordinates; boxes are in metres (default: %(default)s)",
+    )
+
+
+def with_joined_axis(argv: Sequence[str]) -> list[str]:
+    """The arguments with `--up -y` written as `--up=-y`: argparse takes `-y` alone for an option."""
+    joined: list[str] = []
+    for argument in argv:
+        if joined and joined[-1] == "--up" and argument in UPS:
+            joined[-1] = f"--up={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def check_share(name: str, value: float | None) -> None:

@@ -1,9 +1,10 @@
 """`dspdet3d detect`: boxes in one cloud file."""
 
 import argparse
+import sys
 from pathlib import Path
 
-from dspdet3d_ros.commands.arguments import add_detector_arguments, check_share
+from dspdet3d_ros.commands.arguments import add_detector_arguments, add_frame_arguments, check_share
 from dspdet3d_ros.errors import InputError
 
 HELP = "find objects in a cloud file"
@@ -11,9 +12,8 @@ HELP = "find objects in a cloud file"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument(
-        "cloud", type=Path, help="cloud, z up, metres: .npz, .npy, .ply, .pcd or float32 x y z r g b .bin"
-    )
+    parser.add_argument("cloud", type=Path, help="cloud: .npz, .npy, .ply, .pcd or float32 x y z r g b .bin")
+    add_frame_arguments(parser)
     parser.add_argument("--tau", type=float, help="pruning threshold, 0..1 (default: the model's own)")
     parser.add_argument("--score", type=float, help="boxes with a lower score are dropped, 0..1 (default: the model's)")
     add_detector_arguments(parser)
@@ -26,7 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the boxes, beside the file's ground truth where it has one, and writes them where asked."""
+    """Prints the boxes, with the file's ground truth if it has one, and writes them where asked.
+
+    Why there are no boxes, or why they may be wrong, goes to the standard error.
+    """
     check_share("--tau", args.tau)
     check_share("--score", args.score)
     for tau in args.taus or ():
@@ -37,10 +40,13 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from dspdet3d_ros.clouds.files import read_cloud
+    from dspdet3d_ros.clouds.upright import upright
+    from dspdet3d_ros.detector.no_boxes import why_no_boxes
+    from dspdet3d_ros.detector.plausibility import doubts
     from dspdet3d_ros.detector.predictor import Detector
     from dspdet3d_ros.tools.viewer import summary as report
 
-    cloud = read_cloud(args.cloud)
+    cloud = upright(read_cloud(args.cloud), args.up, args.unit)
     detector = Detector.load(args.model, args.checkpoint, args.device, args.backend, precision=args.precision)
     given = {"pruning_threshold": args.tau, "score_threshold": args.score}
     settings = replace(detector.default_settings(), **{name: v for name, v in given.items() if v is not None})
@@ -48,10 +54,16 @@ def run(args: argparse.Namespace) -> int:
     print(report.boxes_table(detections, cloud.truth))
     print(report.summary(detections, cloud.truth))
     print(report.work_line(detections))
+    remarks = doubts(cloud.xyz, detections, detector.config)
+    reason = None if len(detections) else why_no_boxes(detections.stats, settings, "--score", "--tau")
+    if reason:
+        print(f"dspdet3d detect: no boxes: {reason.text}", file=sys.stderr)
+    for remark in remarks:
+        print(f"dspdet3d detect: doubtful cloud: {remark.text}", file=sys.stderr)
     if args.json:
         from dspdet3d_ros.files import write_json
 
-        write_json(args.json, report.as_json(detections))
+        write_json(args.json, report.as_json(detections, doubts=remarks))
     if args.png:
         from dspdet3d_ros.tools.viewer.picture import draw_detections
 
@@ -63,5 +75,6 @@ def run(args: argparse.Namespace) -> int:
         # After the run above, so that none of these is the first on this machine.
         runs = runs_at(args.taus or SHOWN_TAUS, detector, cloud.xyz, settings)
         tau, score, voxel = settings.pruning_threshold, settings.score_threshold, detector.config.voxel_size
-        write_page(args.html, Report(args.cloud.name, cloud, runs, tau, score, detector.model_name, voxel))
+        report_page = Report(args.cloud.name, cloud, runs, tau, score, detector.model_name, voxel, remarks)
+        write_page(args.html, report_page)
     return 0

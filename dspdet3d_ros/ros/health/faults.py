@@ -58,6 +58,7 @@ KINDS = {
     "memory": Kind(Level.ERROR, "cloud dropped"),
     "processing": Kind(Level.ERROR, "cloud dropped"),
     "boxes": Kind(Level.ERROR, "boxes left out"),
+    "doubt": Kind(Level.WARN, "doubtful cloud"),
     "device": Kind(Level.ERROR, "the process ends"),
     "worker": Kind(Level.ERROR, "stopped"),
     "configuration": Kind(Level.ERROR, "cannot be configured"),

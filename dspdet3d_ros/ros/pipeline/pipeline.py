@@ -13,7 +13,9 @@ from std_msgs.msg import Header
 from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError, check, decode
 from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.object_points import ObjectPoints, points_of_objects
+from dspdet3d_ros.detector.plausibility import doubts
 from dspdet3d_ros.detector.result import Detections, DetectionSettings
+from dspdet3d_ros.remarks import Remark
 from dspdet3d_ros.ros.pipeline.frames import TargetFrame
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class Found:
         detections: boxes that can be published.
         settings: the thresholds that applied.
         objects: the cloud's points in the boxes, where somebody listens to them.
+        doubts: why the boxes may be wrong.
     """
 
     arrival: Arrival
@@ -51,6 +54,7 @@ class Found:
     detections: Detections
     settings: DetectionSettings
     objects: ObjectPoints | None = None
+    doubts: tuple[Remark, ...] = ()
 
 
 def check_message(message: PointCloud2) -> None:
@@ -127,13 +131,16 @@ class Pipeline:
             start = time.perf_counter()
             objects = points_of_objects(xyz, cloud.rgb, found.boxes, found.labels)
             after_ms["object_points"] = (time.perf_counter() - start) * 1e3
+        start = time.perf_counter()
+        remarks = doubts(xyz, found, self._detector.config)
+        after_ms["doubts"] = (time.perf_counter() - start) * 1e3
         stats = replace(
             found.stats,
             points_in=cloud.points_in,
             stage_ms={**stage_ms, **found.stats.stage_ms, **after_ms},
             total_ms=sum(stage_ms.values()) + found.stats.total_ms + sum(after_ms.values()),
         )
-        return Found(arrival, header, replace(found, stats=stats), settings, objects)
+        return Found(arrival, header, replace(found, stats=stats), settings, objects, remarks)
 
 
 def _header_remarks(header: Header) -> list[Remark]:

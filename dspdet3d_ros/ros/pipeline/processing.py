@@ -13,6 +13,7 @@ from sensor_msgs.msg import PointCloud2
 
 from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError
 from dspdet3d_ros.errors import one_line
+from dspdet3d_ros.ros.health.doubts import DoubtLog
 from dspdet3d_ros.ros.health.faults import Fault, FaultLog, fault_of, release_frames
 from dspdet3d_ros.ros.health.no_output import Answer
 from dspdet3d_ros.ros.interface.outputs import Outputs
@@ -100,6 +101,7 @@ class Processing:
         # The device is lost: nothing can be computed in this process any more.
         self.lost: Fault | None = None
         self.answer: Answer | None = None
+        self.doubts = DoubtLog(logger)
         self._faults, self._target, self._logger = faults, target, logger
         self._order = StampOrder()
 
@@ -127,6 +129,7 @@ class Processing:
         self.worker.discard()
         self._order.forget()
         self.traffic, self.answer = Traffic(), None
+        self.doubts.clear()
 
     def time_set_back(self) -> None:
         """Forgets what belongs to a time that has not come yet: clouds, their order, transforms."""
@@ -165,6 +168,7 @@ class Processing:
         """Runs in the worker's thread, never while or after the node is deactivated."""
         self.outputs.publish(found, counts)
         self.answer = Answer(len(found.detections), found.detections.stats, found.settings)
+        self.doubts.update(found.doubts)
         self.traffic.answered((time.monotonic() - found.arrival.time_s) * 1e3)
         if not_finite := found.detections.stats.not_finite:
             self._faults.report(Fault("boxes", f"{not_finite} boxes are not finite or without volume"))

@@ -8,24 +8,32 @@ import numpy as np
 
 from dspdet3d_ros.clouds.cloud import ANY_CLASS, LabelledBoxes
 from dspdet3d_ros.detector.result import Detections
+from dspdet3d_ros.remarks import Remark
 
 # Overlap from which a box counts as a find, as in the published figures.
 FOUND_IOU = 0.25
 
 
-def as_json(detections: Detections, frame_id: str = "", stamp: tuple[int, int] | None = None) -> dict[str, Any]:
+def as_json(
+    detections: Detections,
+    frame_id: str = "",
+    stamp: tuple[int, int] | None = None,
+    doubts: Sequence[Remark] = (),
+) -> dict[str, Any]:
     """Detections as plain values: metres, axis-aligned, in the cloud's own frame, best score first.
 
     Args:
         detections: what was found.
         frame_id: frame of the cloud; empty where it has none, as in files.
         stamp: seconds and nanoseconds of the cloud, or None.
+        doubts: why the boxes may be wrong.
     """
     stats = detections.stats
     return {
         "frame_id": frame_id,
         "stamp": None if stamp is None else {"sec": stamp[0], "nanosec": stamp[1]},
         "pruning_threshold": stats.pruning_threshold,
+        "doubts": [asdict(doubt) for doubt in doubts],
         "detections": [
             {"class": name, "score": float(score), "center": box[:3].tolist(), "size": box[3:6].tolist()}
             for name, score, box in zip(detections.names, detections.scores, detections.boxes, strict=True)

@@ -8,6 +8,7 @@ import numpy as np
 
 from dspdet3d_ros.clouds.cloud import Cloud, LabelledBoxes
 from dspdet3d_ros.detector.result import Detections
+from dspdet3d_ros.remarks import Remark
 from dspdet3d_ros.tools.viewer.page.points import ShownPoints
 from dspdet3d_ros.tools.viewer.page.runs import least_score
 from dspdet3d_ros.tools.viewer.picture.framing import cut_height, extent, surroundings
@@ -29,6 +30,7 @@ class Report:
         score: the score threshold that is shown first.
         model: what the model is called.
         voxel_size: metres; cells of level l are `4·2^l` voxels wide.
+        doubts: why the boxes may be wrong.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Report:
     score: float
     model: str
     voxel_size: float
+    doubts: Sequence[Remark] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for the page's script; metres, in the cloud's own frame."""
@@ -47,6 +50,7 @@ class Report:
         return {
             "name": self.name,
             "model": self.model,
+            "doubts": [doubt.text for doubt in self.doubts],
             "device": first.stats.device,
             "backend": first.stats.backend,
             "voxels": first.stats.voxels,
