@@ -14,7 +14,6 @@ VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / NAME / "__init__.py").rea
 EXTRAS = {
     "demo": ["matplotlib>=3.5"],
     "evaluate": ["scipy>=1.7"],
-    "files": ["plyfile>=0.9"],
     "train": ["embreex>=2.17.7", "tensorboard>=2.12"],
     "test": [
         "coverage>=7.10",

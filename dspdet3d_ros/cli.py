@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 
 from dspdet3d_ros import __version__, commands
-from dspdet3d_ros.commands.arguments import with_joined_axis
+from dspdet3d_ros.commands.arguments import check_least, with_joined_axis
 from dspdet3d_ros.errors import InputError, missing_package
-from dspdet3d_ros.system import wait_without_spinning
+from dspdet3d_ros.system import torch_threads, wait_without_spinning
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -34,7 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     wait_without_spinning()
     args = build_parser().parse_args(with_joined_axis(sys.argv[1:] if argv is None else argv))
     try:
-        return args.run(args)
+        # Not every command computes.
+        threads = getattr(args, "threads", None)
+        check_least("--threads", threads, 1)
+        with torch_threads(threads):
+            return args.run(args)
     except InputError as error:
         print(f"dspdet3d {args.command}: {error}", file=sys.stderr)
         return 1

@@ -18,15 +18,24 @@ def wait_without_spinning() -> None:
 
 
 @contextmanager
-def torch_threads(count: int | None) -> Iterator[int]:
-    """Within it torch uses `count` CPU threads (None: as many as it does already); the setting is put back."""
+def torch_threads(count: int | None) -> Iterator[None]:
+    """Within it torch, and the sparse engine with it, use `count` CPU threads; the setting is put back afterwards.
+
+    It holds for the calling thread, and for those that use torch for the first time meanwhile.
+
+    Args:
+        count: None leaves it to torch.
+    """
+    if count is None:
+        yield
+        return
     # Only here: this module is imported before torch.
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
+    torch.set_num_threads(count)
     try:
-        yield torch.get_num_threads()
+        yield
     finally:
         torch.set_num_threads(before)
 

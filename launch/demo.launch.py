@@ -47,7 +47,8 @@ def _player_and_viewer(context: LaunchContext) -> list[Node]:
         parameters=[
             {
                 "cloud": ParameterValue(values["cloud"], value_type=str),
-                "frame_id": ParameterValue(values["frame_id"], value_type=str),
+                "columns": launch_arguments.whole_number(values, "columns"),
+                **{name: ParameterValue(values[name], value_type=str) for name in ("up", "unit", "frame_id")},
                 "period_s": launch_arguments.seconds(values, "period_s"),
                 **sim_time,
             }

@@ -5,11 +5,19 @@ import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
 from dspdet3d_ros.errors import InputError, no_such_file, text_of
+
+
+class Header(NamedTuple):
+    """Shape and type of an array."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
 
 #: Kinds of numbers, as numpy's letters, and the lengths of the axes, None for any.
 Layout = tuple[str, tuple[int | None, ...]]
@@ -23,11 +31,15 @@ def read_npy(path: Path) -> np.ndarray:
     """The array of an .npy file.
 
     Raises:
-        InputError: its header promises more than the file holds; the text does not name the file.
+        InputError: it holds Python objects, or less than its header promises; the text does not name the file.
         Exception: whatever numpy raises for a damaged file.
     """
     with open(path, "rb") as stream:
-        check_size(stream, os.fstat(stream.fileno()).st_size)
+        header = check_size(stream, os.fstat(stream.fileno()).st_size)
+        if header is not None and header.dtype.hasobject:
+            raise InputError(
+                "holds Python objects, which may run code; save the arrays alone, with np.savez(path, xyz=..., rgb=...)"
+            )
         return np.load(stream, allow_pickle=False)
 
 
@@ -71,13 +83,14 @@ def _check_layout(name: str, array: np.ndarray, kinds: str, lengths: tuple[int |
         )
 
 
-def check_archive(path: Path) -> None:
-    """Refuses an .npz whose arrays promise more than its entries can hold.
+def check_archive(path: Path) -> dict[str, Header]:
+    """The shape and type of each array of an .npz; refuses arrays that promise more than their entries can hold.
 
     Raises:
         InputError: names the array, not the file.
         Exception: whatever zipfile and numpy raise for a damaged file.
     """
+    headers = {}
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
             if entry.file_size > DEFLATE_RATIO * entry.compress_size:
@@ -85,17 +98,24 @@ def check_archive(path: Path) -> None:
                     f"'{entry.filename}' promises {entry.file_size} bytes in {entry.compress_size}; copy it again"
                 )
             if entry.filename.endswith(".npy"):
+                name = entry.filename.removesuffix(".npy")
                 with archive.open(entry) as stream:
-                    check_size(stream, entry.file_size, entry.filename.removesuffix(".npy"))
+                    header = check_size(stream, entry.file_size, name)
+                if header is not None:
+                    headers[name] = header
+    return headers
 
 
-def check_size(stream: IO[bytes], size: int, name: str = "") -> None:
+def check_size(stream: IO[bytes], size: int, name: str = "") -> Header | None:
     """Compares the header of an array with the bytes there are; puts the stream back to its start where it can.
 
     Args:
         stream: at the start of an .npy.
         size: its length in bytes.
         name: of the array, for the message.
+
+    Returns:
+        Shape and type; None if it is no array.
 
     Raises:
         InputError: the array is larger than that.
@@ -104,7 +124,7 @@ def check_size(stream: IO[bytes], size: int, name: str = "") -> None:
     if start[:6] != b"\x93NUMPY":
         # Not an array: numpy says so.
         stream.seek(0)
-        return
+        return None
     stream.seek(0)
     head = io.BytesIO(stream.read(1 << 16))
     version = np.lib.format.read_magic(head)
@@ -113,9 +133,10 @@ def check_size(stream: IO[bytes], size: int, name: str = "") -> None:
     needed = dtype.itemsize
     for length in shape:
         needed *= int(length)
-    if needed > size - head.tell():
+    if needed > size - head.tell() and not dtype.hasobject:
         of = f"'{name}' " if name else ""
         raise InputError(
             f"{of}has {size - head.tell()} bytes of values, but its header promises {needed}: {shape}; copy it again"
         )
     stream.seek(0)
+    return Header(tuple(int(length) for length in shape), dtype)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: Name of things whose source does not say what they are, and of the one class of class-agnostic models.
+#: Class name of objects whose source has no names, and of the one class of class-agnostic models.
 ANY_CLASS = "object"
 
 
@@ -15,6 +15,12 @@ FARTHEST = float(np.finfo(np.float32).max)
 def point_type(*sources: np.dtype) -> np.dtype:
     """float32 where it holds all values of these types, else float64: a millimetre 10 km away is lost in float32."""
     return np.dtype(np.float32 if np.result_type(np.float32, *sources) == np.float32 else np.float64)
+
+
+def coordinates(xyz: np.ndarray) -> np.ndarray:
+    """(N, 3) numbers, contiguous, in the type that a Cloud holds them in."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.ascontiguousarray(xyz, point_type(xyz.dtype))
 
 
 def finite(xyz: np.ndarray) -> np.ndarray:

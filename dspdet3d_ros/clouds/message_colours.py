@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from dspdet3d_ros.clouds.columns import COLOUR_COLUMNS, to_rgb8
+from dspdet3d_ros.clouds.columns import COLOUR_COLUMNS, PACKED_COLOURS, to_rgb8, unpack_words
 from dspdet3d_ros.clouds.point_fields import DATATYPES, FLOAT32, INT32, UINT32, end_of, named, type_name
 from dspdet3d_ros.clouds.remarks import Remark
 
-PACKED = ("rgb", "rgba")
 REMEDY = "publish one packed 'rgb' (UINT32 or FLOAT32) or r, g and b as UINT8 or FLOAT32"
 
 #: Gives the (N,) values of a field by its byte offset and its type, which has no byte order of its own.
@@ -30,10 +29,10 @@ def read_colours(message: Any, column: Column) -> tuple[np.ndarray | None, Remar
         (N, 3) uint8 or None, and a remark if there are colours that cannot be read.
     """
     fault = None
-    for name in PACKED:
+    for name in PACKED_COLOURS:
         for field in named(message.fields, name)[:1]:
             if field.datatype in (INT32, UINT32, FLOAT32) and _is_single(message, field):
-                return _unpack(column(int(field.offset), np.dtype("u4"))), None
+                return unpack_words(column(int(field.offset), np.dtype("u4"))), None
             fault = fault or f"field '{field.name}' has {_description(field)}"
     for names in COLOUR_COLUMNS:
         found = [fields[0] for fields in (named(message.fields, name) for name in names) if fields]
@@ -47,7 +46,7 @@ def read_colours(message: Any, column: Column) -> tuple[np.ndarray | None, Remar
         rgb = to_rgb8(np.stack([column(int(field.offset), dtype) for field in found], axis=1))
         if rgb is not None:
             return rgb, None
-        fault = f"fields {', '.join(names)} hold values that are no colours, such as NaN or numbers beyond 255"
+        fault = f"fields {', '.join(names)} hold values that are no colours, such as NaN only or numbers below 0"
     if fault is None:
         return None, None
     return None, Remark("colours", f"{fault}: the points are read without colours; {REMEDY}")
@@ -62,10 +61,3 @@ def _is_single(message: Any, field: Any) -> bool:
 
 def _description(field: Any) -> str:
     return f"datatype {type_name(field)}, count {field.count} and offset {field.offset}"
-
-
-def _unpack(packed: np.ndarray) -> np.ndarray:
-    rgb = np.empty((len(packed), 3), np.uint8)
-    for channel, shift in enumerate((16, 8, 0)):
-        rgb[:, channel] = (packed >> shift) & 0xFF
-    return rgb

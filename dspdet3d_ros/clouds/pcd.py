@@ -1,173 +1,203 @@
-"""The PCD format 0.7 of the Point Cloud Library: ascii, binary and binary_compressed.
+"""The PCD format of the Point Cloud Library: ascii, binary and binary_compressed, versions 0.5 to 0.7.
 
 Format: https://pointclouds.org/documentation/tutorials/pcd_file_format.html
+Headers are read as leniently as PCL and Open3D read them.
 """
 
-import io
 import struct
 from dataclasses import dataclass
+from itertools import islice
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
-from dspdet3d_ros.clouds.columns import Columns
+from dspdet3d_ros.clouds.columns import RawPoints, as_declared, wanted
+from dspdet3d_ros.clouds.text import as_bytes, header_lines, number_lines, read_numbers
 from dspdet3d_ros.errors import InputError
 
-HEADER_KEYS = ("VERSION", "FIELDS", "SIZE", "TYPE", "COUNT", "WIDTH", "HEIGHT", "VIEWPOINT", "POINTS", "DATA")
-MAX_HEADER_BYTES = 1 << 16
-KINDS = {"I": "i", "U": "u", "F": "f"}
+# What versions before 0.6, which know neither, stand for.
+_DEFAULTS = {"SIZE": "4", "TYPE": "F", "COUNT": "1"}
+_OLD_NAMES = {"COLUMNS": "FIELDS"}
+_PADDING = "_"
+_KINDS = {"I": "i", "U": "u", "F": "f"}
+_CODES = ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
+_ENCODINGS = ("ascii", "binary", "binary_compressed")
+_MAX_POINT_BYTES = 1 << 16
+_AGAIN = "write or copy it again"
+# Python refuses to read numbers of thousands of digits.
+_MOST_DIGITS = 100
 
 
 @dataclass(frozen=True)
 class PcdHeader:
-    """What the text at the start of a file says.
+    """The text at the start of a PCD file.
 
     Attributes:
-        dtype: one point; fields in file order, little-endian.
-        points: number of points.
+        names: of the fields, in file order.
+        types: of the fields, little-endian; of several values where COUNT says so.
+        points: the numbers of points that it names, the most certain first; none where it names none.
         encoding: "ascii", "binary" or "binary_compressed".
     """
 
-    dtype: np.dtype
-    points: int
+    names: tuple[str, ...]
+    types: tuple[np.dtype, ...]
+    points: tuple[int, ...]
     encoding: str
 
 
-def read_pcd(path: Path) -> Columns:
+def read_pcd(path: Path) -> RawPoints:
     """Reads the points of a PCD file.
 
     Raises:
         InputError: the header is incomplete or contradicts the data; the text does not name the file.
     """
-    with path.open("rb") as file:
-        header = _read_header(file)
-        body = file.read()
-    if header.encoding == "ascii":
-        table = _from_ascii(header, body)
-    elif header.encoding == "binary":
-        table = _from_binary(header, body)
-    else:
-        table = _from_compressed(header, body)
-    return Columns.from_table(table)
+    data = as_bytes(path.read_bytes())
+    header, start = _read_header(data)
+    read = {"ascii": _from_ascii, "binary": _from_binary, "binary_compressed": _from_compressed}[header.encoding]
+    return RawPoints.from_fields(read(header, data, start))
 
 
-def _read_header(file: io.BufferedReader) -> PcdHeader:
+def _read_header(data: bytes) -> tuple[PcdHeader, int]:
+    """The header, and the offset of the points."""
     entries: dict[str, list[str]] = {}
-    while "DATA" not in entries:
-        line = file.readline(MAX_HEADER_BYTES)
-        if not line or file.tell() > MAX_HEADER_BYTES:
-            raise InputError("has no complete PCD header (no line 'DATA'); write it again, or take another format")
-        words = line.decode("ascii", "replace").split("#")[0].split()
-        if not words:
-            continue
-        if words[0].upper() not in HEADER_KEYS:
-            known = ", ".join(HEADER_KEYS)
-            raise InputError(f"has the unknown PCD header line '{words[0][:40]}'; write it again with {known} only")
-        entries[words[0].upper()] = words[1:]
-    return PcdHeader(_point_type(entries), _point_count(entries), _encoding(entries))
+    for words, start in header_lines(data):
+        key = words[0].upper()
+        # Lines that no version of the format knows are skipped, as PCL and Open3D do.
+        entries[_OLD_NAMES.get(key, key)] = " ".join(words[1:]).split("#")[0].split()
+        if key == "DATA":
+            names, types = _fields(entries)
+            return PcdHeader(names, types, _point_counts(entries), _encoding(entries)), start
+    raise InputError("has no complete PCD header (no line 'DATA'); write it again, or take another format")
 
 
 def _encoding(entries: dict[str, list[str]]) -> str:
-    encoding = " ".join(entries["DATA"]).lower()
-    if encoding not in ("ascii", "binary", "binary_compressed"):
-        raise InputError(f"has the unknown PCD encoding '{encoding}'; write it as ascii, binary or binary_compressed")
+    encoding = " ".join(entries["DATA"]).lower() or "ascii"
+    if encoding not in _ENCODINGS:
+        raise InputError(f"has the unknown PCD encoding '{encoding}'; write it as {', '.join(_ENCODINGS)}")
     return encoding
 
 
-def _point_type(entries: dict[str, list[str]]) -> np.dtype:
-    for key in ("FIELDS", "SIZE", "TYPE"):
-        if key not in entries:
-            raise InputError(f"has no PCD header line '{key}'; write it again, or take another format")
-    names, sizes, kinds = entries["FIELDS"], entries["SIZE"], entries["TYPE"]
-    counts = entries.get("COUNT", ["1"] * len(names))
-    if not len(names) == len(sizes) == len(kinds) == len(counts):
+def _fields(entries: dict[str, list[str]]) -> tuple[tuple[str, ...], tuple[np.dtype, ...]]:
+    names = entries.get("FIELDS", [])
+    if not names:
+        raise InputError("has no PCD header line 'FIELDS'; write it again, or take another format")
+    columns = [entries.get(key) or [default] * len(names) for key, default in _DEFAULTS.items()]
+    if any(len(column) != len(names) for column in columns):
         raise InputError(
             "has PCD header lines FIELDS, SIZE, TYPE and COUNT of different lengths; give an entry for each field"
         )
-    fields = []
-    for i, (name, size, kind, count) in enumerate(zip(names, sizes, kinds, counts, strict=True)):
-        code = f"<{KINDS.get(kind.upper(), '?')}{size}"
-        if code[1:] not in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8") or not count.isdigit():
+    types, size = [], 0
+    for name, width, kind, count in zip(names, *columns, strict=True):
+        if not all(text.isascii() and text.isdigit() and int(text[:9]) > 0 for text in (width, count)):
             raise InputError(
-                f"has the PCD field '{name}' of unknown type {kind}{size} or count {count}; "
-                "write I or U of 1, 2, 4 or 8 bytes or F of 4 or 8, and a whole number"
+                f"has the PCD field '{name}' of size {width} and count {count}; write whole numbers from 1"
             )
-        # Padding fields share the name "_", which a structured type cannot.
-        unique = f"{name}#{i}" if name == "_" or name in names[:i] else name
-        fields.append((unique, code) if int(count) == 1 else (unique, code, (int(count),)))
-    return np.dtype(fields)
+        size += int(width[:9]) * int(count[:9])
+        if size > _MAX_POINT_BYTES:
+            raise InputError(f"has PCD fields of more than {_MAX_POINT_BYTES} bytes a point; {_AGAIN}")
+        # A type that nobody knows does no harm in a field that nobody needs.
+        code = f"{_KINDS.get(kind[:1].upper(), '?')}{int(width)}"
+        values = np.dtype(f"<{code}" if code in _CODES else f"V{int(width)}")
+        types.append(values if int(count) == 1 else np.dtype((values, (int(count),))))
+    return tuple(names), tuple(types)
 
 
-def _point_count(entries: dict[str, list[str]]) -> int:
-    try:
-        grid = int(entries["WIDTH"][0]) * int(entries["HEIGHT"][0]) if "WIDTH" in entries else None
-        points = int(entries["POINTS"][0]) if "POINTS" in entries else grid
-    except (ValueError, KeyError, IndexError):
-        raise InputError(
-            "has PCD header lines WIDTH, HEIGHT or POINTS that are no numbers; write whole numbers there"
-        ) from None
-    if points is None or points < 0 or (grid is not None and grid != points):
-        raise InputError(
-            f"has contradicting PCD header lines: POINTS {points}, WIDTH times HEIGHT {grid}; make them the same"
-        )
-    return points
+def _point_counts(entries: dict[str, list[str]]) -> tuple[int, ...]:
+    counts = []
+    for keys in (("POINTS",), ("WIDTH", "HEIGHT")):
+        if keys[0] not in entries:
+            continue
+        texts = [entries[key][0] if entries[key] else "" for key in keys if key in entries]
+        if not all(text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS for text in texts):
+            raise InputError(
+                f"has the PCD header line {' or '.join(keys)} without a whole number; write the number of points there"
+            )
+        counts.append(prod(int(text) for text in texts))
+    return tuple(dict.fromkeys(count for count in counts if count or not any(counts)))
 
 
-def _from_ascii(header: PcdHeader, body: bytes) -> np.ndarray:
-    columns = sum(int(np.prod(header.dtype[name].shape)) for name in header.dtype.names or ())
-    values = np.loadtxt(io.BytesIO(body), ndmin=2) if body.strip() else np.empty((0, columns))
-    if values.shape != (header.points, columns):
-        promised = (header.points, columns)
-        raise InputError(f"has {values.shape} values, its PCD header promises {promised}; write or copy it again")
-    table = np.empty(header.points, header.dtype)
-    start = 0
-    for name in header.dtype.names or ():
-        width = int(np.prod(header.dtype[name].shape))
-        column = values[:, start : start + width].reshape(table[name].shape)
-        start += width
-        if name in ("rgb", "rgba") and header.dtype[name] == np.dtype("<f4"):
-            column = _packed_from_text(column)
-        with np.errstate(over="ignore", invalid="ignore"):
-            table[name] = column
+def _from_ascii(header: PcdHeader, data: bytes, start: int) -> list[tuple[str, np.ndarray]]:
+    lines = number_lines(data, start)
+    most = max(header.points, default=len(data))
+    firsts = np.cumsum([0, *(prod(dtype.shape) for dtype in header.types)])
+    fields = wanted(header.names)
+    columns = [column for i in fields for column in range(firsts[i], firsts[i + 1])]
+    values = read_numbers(islice(lines, min(most, len(data))), columns)
+    points = _points(header, len(values), f"has {len(values)} rows of points")
+    table, at = [], 0
+    for i in fields:
+        count = prod(header.types[i].shape)
+        of_field = values[:points, at : at + count].reshape(points, *header.types[i].shape)
+        table.append((header.names[i], as_declared(header.names[i], of_field, header.types[i].base)))
+        at += count
     return table
 
 
-def _packed_from_text(column: np.ndarray) -> np.ndarray:
-    """Float colours of an ascii file, as float32 whose bits are 0x00RRGGBB.
-
-    Most writers print the float with these bits (below 1e-37), some the integer itself.
-    """
-    printed_integers = ((column == np.rint(column)) & (column >= 0) & (column < 2**32)).all() and column.any()
-    return column.astype(np.uint32).view(np.float32) if printed_integers else column.astype(np.float32)
-
-
-def _from_binary(header: PcdHeader, body: bytes) -> np.ndarray:
-    needed = header.points * header.dtype.itemsize
-    if len(body) < needed:
-        raise InputError(f"has {len(body)} bytes of points, its PCD header promises {needed}; write or copy it again")
-    return np.frombuffer(body, header.dtype, count=header.points)
+def _from_binary(header: PcdHeader, data: bytes, start: int) -> list[tuple[str, np.ndarray]]:
+    row = np.dtype([(f"{i}", dtype) for i, dtype in enumerate(header.types)])
+    size = len(data) - start
+    points = _points(header, size // row.itemsize, f"has {size} bytes of points of {row.itemsize} bytes each")
+    table = np.frombuffer(data, row, points, start)
+    return [(name, table[f"{i}"]) for i, name in enumerate(header.names)]
 
 
-def _from_compressed(header: PcdHeader, body: bytes) -> np.ndarray:
+def _from_compressed(header: PcdHeader, data: bytes, start: int) -> list[tuple[str, np.ndarray]]:
     """Fields lie one after another (all x, all y, ...), then the whole is LZF-compressed behind its two sizes."""
-    if len(body) < 8:
-        raise InputError("ends before its compressed points; write or copy it again")
-    compressed, size = struct.unpack_from("<II", body)
-    needed = header.points * header.dtype.itemsize
-    if size != needed or len(body) < 8 + compressed:
-        raise InputError(
-            f"has {len(body) - 8} of {compressed} compressed bytes for {size} bytes of points, "
-            f"its PCD header promises {needed}; write or copy it again"
-        )
-    data = _lzf_decompress(memoryview(body)[8 : 8 + compressed], size)
-    table = np.empty(header.points, header.dtype)
-    start = 0
-    for name in header.dtype.names or ():
-        field = header.dtype[name]
-        count = header.points * int(np.prod(field.shape))
-        table[name] = np.frombuffer(data, field.base, count, start).reshape(table[name].shape)
-        start += header.points * field.itemsize
+    if len(data) - start < 8:
+        raise InputError(f"ends before its compressed points; {_AGAIN}")
+    compressed, size = struct.unpack_from("<II", data, start)
+    source = memoryview(data)[start + 8 : start + 8 + compressed]
+    fields = list(zip(header.names, header.types, strict=True))
+    # PCL stores no padding here, although its header may name it.
+    stored = [field for field in fields if field[0] != _PADDING]
+    for candidate in (fields, stored):
+        step = sum(dtype.itemsize for _, dtype in candidate)
+        points = next((n for n in header.points or (size // step,) if n * step == size), None) if step else None
+        if points is not None and len(source) == compressed:
+            return _unpacked_fields(candidate, points, _decompressed(source, size))
+    raise InputError(
+        f"has {len(source)} of {compressed} compressed bytes for {size} bytes of points, "
+        f"its PCD header promises {_promised(header)}; {_AGAIN}"
+    )
+
+
+def _unpacked_fields(
+    fields: list[tuple[str, np.dtype]], points: int, data: bytes | bytearray | memoryview
+) -> list[tuple[str, np.ndarray]]:
+    table, start = [], 0
+    for name, dtype in fields:
+        values = np.frombuffer(data, dtype.base, points * prod(dtype.shape), start)
+        table.append((name, values.reshape(points, *dtype.shape)))
+        start += points * dtype.itemsize
     return table
+
+
+def _points(header: PcdHeader, available: int, has: str) -> int:
+    """How many points to read: of the numbers that the header names the first that there are, else all.
+
+    Raises:
+        InputError: the header promises more.
+    """
+    exact = next((count for count in header.points if count == available), None)
+    points = exact if exact is not None else next((n for n in header.points if n <= available), None)
+    if points is None and header.points:
+        raise InputError(f"{has}, its PCD header promises {_promised(header)}; {_AGAIN}")
+    return available if points is None else points
+
+
+def _promised(header: PcdHeader) -> str:
+    return " or ".join(f"{count} points" for count in header.points) or "no number of points"
+
+
+def _decompressed(source: memoryview, size: int) -> bytes | bytearray | memoryview:
+    """What was compressed to `size` bytes, or the bytes as they are where compressing them saved nothing."""
+    try:
+        return _lzf_decompress(source, size)
+    except InputError:
+        if len(source) == size:
+            return source
+        raise
 
 
 def _lzf_decompress(source: memoryview, size: int) -> bytearray:

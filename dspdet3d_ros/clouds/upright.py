@@ -7,10 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from dspdet3d_ros.clouds.cloud import Cloud, LabelledBoxes
+from dspdet3d_ros.defaults import UNITS, UPS
 from dspdet3d_ros.errors import InputError
 
-#: Metres in each unit.
-UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "ft": 0.3048}
 # Rows: where the new x, y and z come from. All are rotations, by 90 or 180 degrees about one axis.
 _ROTATIONS = {
     "x": ((0, 0, -1), (0, 1, 0), (1, 0, 0)),
@@ -20,8 +19,6 @@ _ROTATIONS = {
     "-y": ((1, 0, 0), (0, 0, 1), (0, -1, 0)),
     "-z": ((1, 0, 0), (0, -1, 0), (0, 0, -1)),
 }
-#: Names of the axes that may point up.
-UPS = tuple(_ROTATIONS)
 
 
 def upright(cloud: Cloud, up: str = "z", unit: str = "m") -> Cloud:
@@ -29,14 +26,14 @@ def upright(cloud: Cloud, up: str = "z", unit: str = "m") -> Cloud:
 
     Args:
         cloud: as it was read.
-        up: the axis of the file that points up, one of `UPS`. The cloud is rotated by a right angle about x (y and -y
-            up) or y (x and -x up), or by 180 degrees about x (-z up).
-        unit: of the file's coordinates, one of `UNITS`.
+        up: the axis of the file that points up, one of `defaults.UPS`. The cloud is rotated by a right angle about x
+            (y and -y up) or y (x and -x up), or by 180 degrees about x (-z up).
+        unit: of the file's coordinates, one of `defaults.UNITS`.
 
     Raises:
         InputError: `up` or `unit` is none of these.
     """
-    if up not in _ROTATIONS:
+    if up not in UPS:
         raise InputError(f"up: expected one of {', '.join(UPS)}, got {up!r}")
     if unit not in UNITS:
         raise InputError(f"unit: expected one of {', '.join(UNITS)}, got {unit!r}")

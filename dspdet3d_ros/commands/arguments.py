@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dspdet3d_ros import defaults
-from dspdet3d_ros.clouds.upright import UNITS, UPS
 from dspdet3d_ros.errors import InputError
 
 
@@ -17,13 +16,21 @@ def add_detector_arguments(parser: argparse.ArgumentParser) -> None:
     add_engine_arguments(parser)
 
 
+def add_columns_argument(parser: argparse.ArgumentParser) -> None:
+    """How many values a point has in a .bin file."""
+    parser.add_argument(
+        "--columns", type=int, metavar="N", help=f"{defaults.COLUMNS_HELP} (default: {defaults.BIN_COLUMNS})"
+    )
+
+
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where the network is computed, by which engine and in which type."""
+    """Where the network is computed, by which engine, in which type and on how many CPU threads."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
     add_backend_argument(parser)
     parser.add_argument(
         "--precision", default="auto", choices=defaults.PRECISIONS, help="fp16 needs triton (default: %(default)s)"
     )
+    add_threads_argument(parser)
 
 
 def add_backend_argument(parser: argparse.ArgumentParser) -> None:
@@ -32,19 +39,10 @@ def add_backend_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def add_frame_arguments(parser: argparse.ArgumentParser) -> None:
-    """How the cloud's file has to be read; what is reported is in metres with z up."""
+    """How the coordinates of a cloud file are to be read: see `clouds.upright`."""
+    parser.add_argument("--up", choices=defaults.UPS, default="z", help=f"{defaults.UP_HELP} (default: %(default)s)")
     parser.add_argument(
-        "--up",
-        choices=UPS,
-        default="z",
-        help="axis of the file that points up; the cloud is rotated so that z does, and the boxes are those of the "
-        "rotated cloud (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--unit",
-        choices=tuple(UNITS),
-        default="m",
-        help="unit of the file's coordinates; boxes are in metres (default: %(default)s)",
+        "--unit", choices=tuple(defaults.UNITS), default="m", help=f"{defaults.UNIT_HELP} (default: %(default)s)"
     )
 
 
@@ -52,11 +50,16 @@ def with_joined_axis(argv: Sequence[str]) -> list[str]:
     """The arguments with `--up -y` written as `--up=-y`: argparse takes `-y` alone for an option."""
     joined: list[str] = []
     for argument in argv:
-        if joined and joined[-1] == "--up" and argument in UPS:
+        if joined and joined[-1] == "--up" and argument in defaults.UPS:
             joined[-1] = f"--up={argument}"
         else:
             joined.append(argument)
     return joined
+
+
+def add_threads_argument(parser: argparse.ArgumentParser) -> None:
+    """On how many CPU threads the command computes; `cli.main` checks and applies it."""
+    parser.add_argument("--threads", type=int, help="number of CPU threads (default: torch's choice)")
 
 
 def check_share(name: str, value: float | None) -> None:

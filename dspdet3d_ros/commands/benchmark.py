@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dspdet3d_ros import defaults
-from dspdet3d_ros.commands.arguments import add_engine_arguments, check_least, check_share
+from dspdet3d_ros.commands.arguments import (
+    add_columns_argument,
+    add_engine_arguments,
+    add_frame_arguments,
+    check_least,
+    check_share,
+)
 from dspdet3d_ros.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="demo",
         help="demo, a cloud file, room:SEED[:POINTS] or building[:ROOMS] (default: %(default)s)",
     )
+    add_columns_argument(parser)
+    add_frame_arguments(parser)
     parser.add_argument("--model", default=defaults.MODEL, help="model file or the name of one (default: %(default)s)")
     parser.add_argument(
         "--checkpoint", type=Path, help="weight file (default: the model's own, else stand-ins drawn at random)"
@@ -31,7 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_engine_arguments(parser)
     parser.add_argument("--against", help="another engine to run in turn with it, such as minkowski")
     parser.add_argument("--tau", type=float, help="pruning threshold, 0..1 (default: the model's own)")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: as many as torch takes)")
     parser.add_argument("--rounds", type=int, default=7, help="measured rounds (default: %(default)s)")
     parser.add_argument("--warmup", type=int, default=2, help="rounds before those (default: %(default)s)")
     parser.add_argument("--no-memory", action="store_true", help="leave out peak memory, which takes a run of its own")
@@ -48,14 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints the figures and writes them where asked."""
     check_share("--tau", args.tau)
-    check_least("--threads", args.threads, 1)
     check_least("--rounds", args.rounds, 1)
     check_least("--warmup", args.warmup, 0)
 
     from dspdet3d_ros.detector.predictor import choose_device
     from dspdet3d_ros.files import write_json
     from dspdet3d_ros.sparse.engine import choose_backend
-    from dspdet3d_ros.system import torch_threads
     from dspdet3d_ros.tools.benchmark.machine import describe
     from dspdet3d_ros.tools.benchmark.report import machine_line
     from dspdet3d_ros.tools.benchmark.subject import Subject, with_weights
@@ -66,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     if args.against == args.backend:
         raise InputError(f"--against: {args.backend} is what is measured; name another engine")
     given = Subject(args.model, args.checkpoint, args.device, args.tau, args.precision)
-    with torch_threads(args.threads), with_weights(given) as subject:
+    with with_weights(given) as subject:
         values = {"machine": describe(device)}
         print(machine_line(values["machine"]), flush=True)
         chosen = [measure for name, measure in _OTHERS.items() if getattr(args, name)] or [_overall]
@@ -85,7 +90,7 @@ def _overall(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any]
     from dspdet3d_ros.tools.benchmark.scenes import read_scene
 
     plan = Plan(args.backend, args.against, args.rounds, args.warmup, not args.no_memory, args.convolutions)
-    values = benchmark(subject, read_scene(args.scene), plan)
+    values = benchmark(subject, read_scene(args.scene, args.columns, args.up, args.unit), plan)
     return values, report.table(values)
 
 
@@ -141,7 +146,9 @@ def _node(args: argparse.Namespace, subject: Subject) -> tuple[dict[str, Any], s
         parameters["checkpoint"] = str(subject.checkpoint)
     if args.tau is not None:
         parameters["pruning_threshold"] = float(args.tau)
-    values = node_benchmark.measure_node(parameters, read_scene(args.scene), args.rounds, args.warmup)
+    values = node_benchmark.measure_node(
+        parameters, read_scene(args.scene, args.columns, args.up, args.unit), args.rounds, args.warmup
+    )
     return {"node": values}, node_benchmark.table(values)
 
 

@@ -4,7 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from dspdet3d_ros.commands.arguments import add_detector_arguments, add_frame_arguments, check_share
+from dspdet3d_ros.commands.arguments import (
+    add_columns_argument,
+    add_detector_arguments,
+    add_frame_arguments,
+    check_share,
+)
 from dspdet3d_ros.errors import InputError
 
 HELP = "find objects in a cloud file"
@@ -12,7 +17,8 @@ HELP = "find objects in a cloud file"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
-    parser.add_argument("cloud", type=Path, help="cloud: .npz, .npy, .ply, .pcd or float32 x y z r g b .bin")
+    parser.add_argument("cloud", type=Path, help="cloud: .npz, .npy, .ply, .pcd or float32 .bin")
+    add_columns_argument(parser)
     add_frame_arguments(parser)
     parser.add_argument("--tau", type=float, help="pruning threshold, 0..1 (default: the model's own)")
     parser.add_argument("--score", type=float, help="boxes with a lower score are dropped, 0..1 (default: the model's)")
@@ -46,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.detector.predictor import Detector
     from dspdet3d_ros.tools.viewer import summary as report
 
-    cloud = upright(read_cloud(args.cloud), args.up, args.unit)
+    cloud = upright(read_cloud(args.cloud, args.columns), args.up, args.unit)
     detector = Detector.load(args.model, args.checkpoint, args.device, args.backend, precision=args.precision)
     given = {"pruning_threshold": args.tau, "score_threshold": args.score}
     settings = replace(detector.default_settings(), **{name: v for name, v in given.items() if v is not None})

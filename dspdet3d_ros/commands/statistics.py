@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dspdet3d_ros.commands.arguments import check_least
+from dspdet3d_ros.commands.arguments import add_columns_argument, check_least
 
 if TYPE_CHECKING:
     from dspdet3d_ros.learning.datasets.scene import SceneSet
@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "data", type=Path, nargs="+", help="folders of labelled scenes, as for evaluate, or cloud files"
     )
+    add_columns_argument(parser)
     parser.add_argument("--split", default="val", help="which of the data set's splits (default: %(default)s)")
     parser.add_argument("--limit", type=int, help="the most scenes that are read of each folder")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
@@ -55,7 +56,7 @@ def _scenes(path: Path, args: argparse.Namespace) -> SceneSet:
 
     if os.path.isdir(path) or path.suffix == ".pkl":
         return open_scenes(path, args.split, args.limit)
-    cloud = read_cloud(path)
+    cloud = read_cloud(path, args.columns)
     boxes = np.zeros((0, 6), np.float32)
     names: tuple[str, ...] = ()
     if cloud.truth is not None:

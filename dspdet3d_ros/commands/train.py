@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dspdet3d_ros import defaults
-from dspdet3d_ros.commands.arguments import check_least
+from dspdet3d_ros.commands.arguments import add_threads_argument
 from dspdet3d_ros.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,15 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=("fp32", "bf16"), help="instead of the model file's")
     parser.add_argument("--stop-at", type=int, help="pause after this iteration; --resume goes on later")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: torch's own choice)")
+    add_threads_argument(parser)
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and data (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Trains, then writes `last.pth` (to resume from) and `weights.pth` (float16, for the node)."""
-    check_least("--threads", args.threads, 1)
-
-    import torch
     from tqdm import tqdm
 
     from dspdet3d_ros.detector.checkpoint import save_checkpoint
@@ -54,8 +51,6 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.learning.training.scenes import training_scene
     from dspdet3d_ros.learning.training.trainer import Trainer
 
-    if args.threads:
-        torch.set_num_threads(args.threads)
     model = load_model_config(args.config)
     overrides = ("iterations", "batch_size", "learning_rate", "freeze_norm", "precision")
     config = load_training_config(args.config, **{key: getattr(args, key) for key in overrides})

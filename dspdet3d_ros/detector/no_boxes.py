@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.result import DetectionSettings, DetectionStats
-from dspdet3d_ros.remarks import Remark
 
 # Below this best score the network has seen nothing like what it learned.
 NOTHING_ALIKE = 0.05

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.clouds.shape import CloudShape, shape_of
-from dspdet3d_ros.clouds.upright import UNITS
+from dspdet3d_ros.defaults import UNITS
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.result import Detections
-from dspdet3d_ros.remarks import Remark
 
 #: A cloud of fewer points has no shape to judge by.
 FEWEST_POINTS = 100
@@ -63,7 +63,7 @@ def doubts(xyz: np.ndarray, detections: Detections, config: ModelConfig) -> tupl
         config: the model that found it.
 
     Returns:
-        Remarks of the kinds "unit", "density", "up", "sizes" and "number", at most one of each; none for most clouds.
+        At most one remark of each of the kinds "unit", "density", "up_axis", "box_sizes" and "box_count".
     """
     shape = shape_of(xyz) if len(xyz) >= FEWEST_POINTS else None
     if shape is None:
@@ -75,9 +75,9 @@ def doubts(xyz: np.ndarray, detections: Detections, config: ModelConfig) -> tupl
     found = {
         "unit": _height(shape),
         "density": _density(shape, config.point_spacing),
-        "up": _up(shape),
-        "sizes": _sizes(detections, config.class_sizes or {}),
-        "number": _number(shape, len(xyz), detections, config),
+        "up_axis": _up(shape),
+        "box_sizes": _sizes(detections, config.class_sizes or {}),
+        "box_count": _number(shape, len(xyz), detections, config),
     }
     return tuple(Remark(kind, text) for kind, text in found.items() if text)
 

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.qos import QoSProfile
-from rclpy.subscription import Subscription
 
 from dspdet3d_ros.errors import InputError, missing_package, one_line
 from dspdet3d_ros.ros.health import graph as surroundings
@@ -17,6 +15,7 @@ from dspdet3d_ros.ros.health.diagnostics import PERIOD_S, Diagnostics, Health
 from dspdet3d_ros.ros.health.faults import Fault, FaultLog
 from dspdet3d_ros.ros.interface import qos
 from dspdet3d_ros.ros.interface.outputs import Outputs
+from dspdet3d_ros.ros.interface.subscription import CloudSubscription
 from dspdet3d_ros.ros.interface.topics import INPUT, OBJECT_POINTS
 from dspdet3d_ros.ros.parameters.node_parameters import NodeParameters
 from dspdet3d_ros.ros.parameters.table import NODE_NAME
@@ -24,6 +23,7 @@ from dspdet3d_ros.ros.pipeline.frames import TargetFrame
 from dspdet3d_ros.ros.pipeline.pipeline import Pipeline, free_gpu_memory
 from dspdet3d_ros.ros.pipeline.processing import Processing
 from dspdet3d_ros.ros.process import LAST_CLOUD_S, run
+from dspdet3d_ros.system import torch_threads
 
 if TYPE_CHECKING:
     from dspdet3d_ros.detector.predictor import Detector
@@ -44,7 +44,7 @@ class DetectorNode(LifecycleNode):
         super().__init__(NODE_NAME, **node_arguments)
         self._detector: Detector | None = None
         self._processing: Processing | None = None
-        self._subscription: Subscription | None = None
+        self._subscription: CloudSubscription | None = None
         self._failed = False
         self._faults = FaultLog(self.get_logger())
         self._silence = silence.Silence(self.get_logger())
@@ -133,6 +133,7 @@ class DetectorNode(LifecycleNode):
 
         parameters = self._node_parameters
         parameters.check()
+        threads = parameters["threads"] or None
         detector = Detector.load(
             model=parameters["model"],
             checkpoint=parameters["checkpoint"] or None,
@@ -143,7 +144,8 @@ class DetectorNode(LifecycleNode):
             recenter=parameters.chosen("recenter"),
             precision=parameters["precision"],
         )
-        detector.warm_up()
+        with torch_threads(threads):
+            detector.warm_up()
         own = detector.default_settings()
         values = {name: getattr(own, name) for name in ("pruning_threshold", "score_threshold", "nms_iou_threshold")}
         parameters.follow_model({**values, "recenter": detector.recenter}, detector.class_names)
@@ -157,12 +159,13 @@ class DetectorNode(LifecycleNode):
             target,
             wants_objects=lambda: outputs.wants(OBJECT_POINTS),
             remark=self._faults.remark,
+            threads=threads,
         )
         self._processing = Processing(pipeline, outputs, self._faults, target, self.get_logger())
         self.get_logger().info(
             f"configured: model {detector.model_name} with {len(detector.class_names)} classes, "
             f"weights {detector.checkpoint_sha256[:12]}, on {detector.device}, backend {detector.backend}"
-            f"{_reason(parameters['backend'], detector)}"
+            f"{_reason(parameters['backend'], detector)}, {_cpu_threads(threads)}"
         )
 
     def _refused(self, kind: str, error: Exception) -> TransitionCallbackReturn:
@@ -177,16 +180,24 @@ class DetectorNode(LifecycleNode):
 
     def _take_clouds(self) -> None:
         self._publish_labels()
-        profile, processing = self._input_profile(), self._processing
+        processing, parameters = self._processing, self._node_parameters
         if processing is None:
             raise InputError("no model is loaded; configure the node first")
         processing.restart()
-        self._subscription = surroundings.subscribe(self, f"~/{INPUT}", profile, processing, self._silence.tell)
-        self.get_logger().info(f"active: taking clouds from {self._subscription.topic_name} ({qos.described(profile)})")
+        self._subscription = CloudSubscription(
+            self,
+            f"~/{INPUT}",
+            parameters["input_reliability"],
+            parameters["input_durability"],
+            processing.take,
+            lambda number: processing.traffic.lost_more(number),
+            lambda text: self._silence.tell(Fault("qos", text)),
+        )
+        self.get_logger().info(f"active: taking clouds from {self._subscription.topic} ({self._subscription.reason})")
 
     def _stop_taking_clouds(self) -> None:
         if self._subscription is not None:
-            self.destroy_subscription(self._subscription)
+            self._subscription.close()
             self._subscription = None
         if self._processing is not None:
             self._processing.restart()
@@ -203,7 +214,7 @@ class DetectorNode(LifecycleNode):
         self._node_parameters.forget_model()
 
     def _watch(self) -> None:
-        """Leaves by the lifecycle's error path where the worker has died or hangs, ends ROS where the GPU is lost."""
+        """Looks for new consumers, and for a worker that has died or hangs (error path) or a lost GPU (end of ROS)."""
         if self._processing is None:
             return
         if self.lost:
@@ -211,6 +222,8 @@ class DetectorNode(LifecycleNode):
             self._diagnostics.publish_last()
             self.context.try_shutdown()
             return
+        if self._subscription is not None:
+            self._processing.look_for_consumers()
         text = self._processing.failure(self._node_parameters["watchdog_timeout_s"])
         if text:
             self._failed = True
@@ -231,15 +244,10 @@ class DetectorNode(LifecycleNode):
             self._state_label(),
             self._faults.present is not None,
             self._processing,
-            self.resolve_topic_name(f"~/{INPUT}"),
-            self._input_profile(),
+            self._subscription,
             self._detector.device if self._detector else "",
         )
         self._silence.look(silence.explain(seen))
-
-    def _input_profile(self) -> QoSProfile:
-        parameters = self._node_parameters
-        return qos.input_qos(parameters["input_reliability"], parameters["input_durability"])
 
     def _on_time_set_back(self, _: Any) -> None:
         if self._processing is not None:
@@ -247,7 +255,8 @@ class DetectorNode(LifecycleNode):
 
     def _health(self) -> Health:
         tau = self._node_parameters.settings.pruning_threshold
-        return Health(self._state_label(), self._faults, self._silence, tau, self._detector, self._processing)
+        policies = qos.described(self._subscription.profile) if self._subscription else ""
+        return Health(self._state_label(), self._faults, self._silence, tau, self._detector, self._processing, policies)
 
     def _state_label(self) -> str:
         # rclpy has no public way to ask a node in Python for its state.
@@ -265,6 +274,14 @@ def _reason(asked: str, detector: "Detector") -> str:
     from dspdet3d_ros.sparse import choose_backend
 
     return f" ({choose_backend(detector.device)[1]})"
+
+
+def _cpu_threads(threads: int | None) -> str:
+    """The number of CPU threads of the network, in words."""
+    import torch
+
+    number = threads or torch.get_num_threads()
+    return f"{number} CPU thread{'s' if number > 1 else ''}"
 
 
 def main(args: list[str] | None = None) -> int:

@@ -66,6 +66,18 @@ def test_thresholds_are_taken(cloud, model, tmp_path):
     assert [level["before"] for level in values["stats"]["levels"][1:]] == [0, 0, 0]
 
 
+def test_a_bin_of_other_columns_is_named_and_read(cloud, model, tmp_path, capsys):
+    xyz = np.load(cloud)["xyz"]
+    np.column_stack([xyz, np.full(len(xyz), 0.5)]).astype("<f4").tofile(tmp_path / "a.bin")
+    assert main(["detect", str(tmp_path / "a.bin"), *model]) == 1
+    assert "--columns 4 (x y z intensity, as in KITTI)" in capsys.readouterr().err
+    out = tmp_path / "out.json"
+    assert main(["detect", str(tmp_path / "a.bin"), "--columns", "4", *model, "--json", str(out)]) == 0
+    values = json.loads(out.read_text())
+    expected = Detector.load(model[1], model[3], "cpu")(xyz)
+    np.testing.assert_allclose([d["center"] + d["size"] for d in values["detections"]], expected.boxes, rtol=1e-5)
+
+
 def test_a_picture_is_drawn(cloud, model, tmp_path):
     image = pytest.importorskip("matplotlib.image", reason="matplotlib is not installed")
     assert main(["detect", str(cloud), *model, "--png", str(tmp_path / "a.png")]) == 0

@@ -58,15 +58,50 @@ def _pcd(encoding: str) -> bytes:
     return data + struct.pack("<II", len(literal), len(columns)) + literal
 
 
+def _odd_ply() -> bytes:
+    """A mesh with faces of several lengths before its points, which have a list as well."""
+    head = "ply\r\nformat binary_big_endian 1.0\r\ncomment \xfc\r\nelement face 3\r\nproperty list uchar int i\r\n"
+    head += "element vertex 20\r\nproperty list ushort short near\r\nproperty int64 stamp\r\n"
+    head += "".join(f"property float {name}\r\n" for name in "XYZ") + "property uint rgb\r\nend_header\r\n"
+    faces = b"".join(struct.pack(f">B{n}i", n, *range(n)) for n in (3, 4, 0))
+    rows = (
+        struct.pack(f">H{i % 3}hqfffI", i % 3, *range(i % 3), i, *map(float, point), int(colour))
+        for i, (point, colour) in enumerate(zip(XYZ, PACKED, strict=True))
+    )
+    return head.encode("latin-1") + faces + b"".join(rows)
+
+
+def _odd_pcd() -> bytes:
+    """The oldest version, with NaN as Windows prints it and a missing colour."""
+    rows = [" ".join(map(repr, [*map(float, p), int(c)])) for p, c in zip(XYZ, PACKED, strict=True)]
+    text = "\n".join(["-nan(ind) 1.#QNAN nan nan", *rows, "# end", "1 2 3 4"])
+    return f"# .PCD v.5\nVERSION .5\nLABEL \u00fc\nCOLUMNS x y z rgb\nPOINTS 21\nDATA ascii\n{text}\n".encode()
+
+
+def _table() -> np.ndarray:
+    table = np.zeros(20, [*((axis, "f4") for axis in "xyz"), ("rgb", "f4")])
+    for i, axis in enumerate("xyz"):
+        table[axis] = XYZ[:, i]
+    table["rgb"] = PACKED.view("f4")
+    return table
+
+
 BOXES = {"boxes": np.array([[0, 0, 0, 1, 1, 1]], np.float32), "names": np.array(["cup"])}
 VALID = {
     "plain.npz": _npz(xyz=XYZ, rgb=RGB),
     "packed.npz": _npz(np.savez_compressed, xyz=XYZ, rgb=RGB, scale=np.float64(1), **BOXES),
     "numbered.npz": _npz(points=XYZ, colors=RGB, inst=np.arange(20) % 3),
+    "frame.npz": _npz(
+        K=np.eye(3), pose=np.eye(4), vertices=XYZ.T, colors=RGB / 255, faces=np.arange(30).reshape(10, 3)
+    ),
+    "table.npz": _npz(cloud=_table()),
+    "table.npy": _npy(_table().reshape(4, 5)),
     "six.npy": _npy(np.column_stack([XYZ, RGB]).astype(np.float32)),
     "text.ply": _ply("ascii", faces=True),
     "binary.ply": _ply("binary_little_endian", faces=False),
     "mesh.ply": _ply("binary_little_endian", faces=True),
+    "odd.ply": _odd_ply(),
+    "odd.pcd": _odd_pcd(),
     "text.pcd": _pcd("ascii"),
     "binary.pcd": _pcd("binary"),
     "packed.pcd": _pcd("binary_compressed"),

@@ -19,7 +19,7 @@ from typing import Any
 READERS = ("PointCloud2", "cloud files", "checkpoints", "plain pickles")
 INSTALL = "atheris is missing; install it with `.venv/bin/pip install atheris` (Linux, Python 3.11 to 3.13)"
 # What is followed, where it is Python.
-FOLLOWED = ["dspdet3d_ros", "plyfile"]
+FOLLOWED = ["dspdet3d_ros"]
 HANG_S = 60
 LONGEST = 8192
 REPORT, LOG = "report.json", "log"

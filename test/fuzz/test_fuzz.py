@@ -3,7 +3,6 @@
 import pytest
 
 pytest.importorskip("hypothesis", reason="hypothesis is not installed")
-pytest.importorskip("plyfile", reason="plyfile is not installed")
 
 from targets import fuzz, targets
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("hypothesis", reason="hypothesis is not installed")
-pytest.importorskip("plyfile", reason="plyfile is not installed")
 
 import guided
 import packed

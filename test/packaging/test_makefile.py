@@ -30,6 +30,10 @@ def test_the_demo_takes_a_cloud_of_the_user():
     assert "'my cloud.ply'" in make("-n", "demo", "CLOUD=my cloud.ply")
 
 
+def test_the_demo_takes_the_columns_of_a_bin():
+    assert "'a.bin' --columns 4" in make("-n", "demo", "CLOUD=a.bin", "BIN_COLUMNS=4")
+
+
 def test_another_torch_reaches_the_set_up():
     assert "--torch 'torch>=2.4,<2.6'" in make("-n", "setup", "TORCH=torch>=2.4,<2.6")
 

@@ -19,6 +19,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import PointCloud2
 
+from dspdet3d_ros.ros.interface.outputs import RESULTS
 from dspdet3d_ros.ros.interface.topics import INPUT
 from dspdet3d_ros.ros.tools.shared_memory import SHARED_MEMORY, left_over, segments
 
@@ -86,6 +87,12 @@ class Process:
                 return self.lines[-1]
         raise AssertionError(f"no '{text}' in:\n{''.join(self.lines)}")
 
+    def has(self, text):
+        """Whether a new line of the log has this text."""
+        new = [self._new.get() for _ in range(self._new.qsize())]
+        self.lines += new
+        return any(text in line for line in new)
+
     def pull(self, lever):
         """Pulls a lever of the faulty node and waits until it has been pulled."""
         self.process.stdin.write(f"{lever}\n")
@@ -124,9 +131,12 @@ class Process:
 
 
 class Remote:
-    """The test's own node: sends clouds, takes results and diagnostics, calls services."""
+    """The test's own node: sends clouds, takes results and diagnostics, calls services.
 
-    def __init__(self, name="/dspdet3d", outputs=tuple(OUTPUTS)):
+    `profile` is that of its publisher of clouds; None: it has none.
+    """
+
+    def __init__(self, name="/dspdet3d", outputs=tuple(OUTPUTS), profile=10):
         self.name, self.received, self.health = name, {output: [] for output in outputs}, []
         self._context = Context()
         before = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE")
@@ -139,9 +149,9 @@ class Remote:
                 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = before
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
-        self.input = self.node.create_publisher(PointCloud2, f"{name}/{INPUT}", 10)
+        self.input = None if profile is None else self.node.create_publisher(PointCloud2, f"{name}/{INPUT}", profile)
         for output, messages in self.received.items():
-            self.node.create_subscription(OUTPUTS[output], f"{name}/{output}", messages.append, 10)
+            self.node.create_subscription(RESULTS[output], f"{name}/{output}", messages.append, 10)
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._take_health, 10)
 
     def _take_health(self, array):

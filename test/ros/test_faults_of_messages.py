@@ -220,7 +220,7 @@ def test_diagnostics_hold_what_an_operator_asks_for(remote, points):
     assert float(values["rate_hz"]) > 0
     assert 0 < float(values["latency_p50_ms"]) <= float(values["latency_p95_ms"])
     assert float(values["last_cloud_age_s"]) >= 0
-    counts = {name: int(values[f"clouds_{name}"]) for name in ("processed", "dropped", "refused", "ignored")}
+    counts = {name: int(values[f"clouds_{name}"]) for name in ("processed", "dropped", "refused", "ignored", "waiting")}
     assert int(values["clouds_received"]) == sum(counts.values())
 
 

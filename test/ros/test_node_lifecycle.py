@@ -10,7 +10,7 @@ from lifecycle_msgs.msg import Transition
 from node_topics import HEADER, Topics
 from std_msgs.msg import Header
 
-from dspdet3d_ros.ros.health import graph as surroundings
+from dspdet3d_ros.ros import detector_node
 from dspdet3d_ros.ros.interface.messages import cloud_message
 from dspdet3d_ros.ros.interface.topics import DETECTIONS
 
@@ -114,7 +114,7 @@ def test_an_activation_that_fails_is_explained_and_can_be_repeated(bench, tiny, 
         raise RuntimeError("no room for a subscription")
 
     with monkeypatch.context() as patched:
-        patched.setattr(surroundings, "subscribe", failing)
+        patched.setattr(detector_node, "CloudSubscription", failing)
         assert not bench.change("activate")
     assert bench.state() == "inactive"
     assert "cannot be activated: RuntimeError: no room for a subscription" in capfd.readouterr().err

@@ -114,7 +114,7 @@ def test_parameters_are_described_with_ranges(start):
     threshold, number, reliability = bench.call(DescribeParameters, "describe_parameters", request).descriptors
     assert (threshold.floating_point_range[0].from_value, threshold.floating_point_range[0].to_value) == (0.0, 1.0)
     assert number.integer_range[0].from_value == 1
-    assert "best_effort, reliable" in reliability.additional_constraints
+    assert "auto, best_effort, reliable" in reliability.additional_constraints
     assert "unconfigured" in reliability.additional_constraints
     assert all(len(descriptor.description) > 20 for descriptor in (threshold, number, reliability))
 

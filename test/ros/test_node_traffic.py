@@ -59,14 +59,18 @@ def test_parameters_and_services_answer_while_a_cloud_is_processed(start, points
     assert topics.ask(cloud_message(HEADER, points))[2].pruning_threshold == 0.5
 
 
-def test_without_subscribers_nothing_is_processed(start, points):
+def test_without_subscribers_nothing_is_processed_and_the_latest_cloud_waits(start, points):
     topics = Topics(bench := start(), listen=False)
     worker = bench.node._processing.worker
-    topics.input.publish(cloud_message(HEADER, points))
-    assert bench.spin_until(lambda: worker.counts.received == 1)
+    for number in range(3):
+        topics.input.publish(cloud_message(Header(frame_id=str(number)), points))
+        assert bench.spin_until(lambda number=number: worker.counts.received == number + 1)
+    assert (worker.counts.ignored, worker.counts.waiting) == (2, 1)
     topics.listen()
-    _, _, stats = topics.ask(cloud_message(HEADER, points))
-    assert (stats.clouds_received, stats.clouds_processed, stats.clouds_dropped) == (2, 1, 0)
+    assert topics.wait_for(1)
+    assert topics.received[DETECTIONS][0].header.frame_id == "2"
+    stats = topics.received[STATS][0]
+    assert (stats.clouds_received, stats.clouds_processed, stats.clouds_dropped) == (3, 1, 0)
 
 
 @pytest.mark.parametrize("name", RESULTS)
@@ -86,7 +90,7 @@ def test_a_publisher_with_less_reliability_is_told_with_both_policies(start, cap
     log = Log(capfd)
     assert bench.spin_until(lambda: log.has("no clouds can be received"))
     assert "asks for reliable, volatile, but /peer offers best_effort, volatile" in log.text
-    assert "set input_reliability to best_effort" in log.text
+    assert "set input_reliability to auto" in log.text
 
 
 def test_a_subscriber_that_asks_for_more_is_told_with_both_policies(start, capfd):

@@ -19,7 +19,7 @@ from dspdet3d_ros.clouds.pointcloud2 import FLOAT32, UINT32
 from dspdet3d_ros.geometry import box_of_points
 from dspdet3d_ros.ros.interface.messages import cloud_message, object_points
 from dspdet3d_ros.ros.interface.qos import LATCHED
-from dspdet3d_ros.ros.pipeline.frames import moved
+from dspdet3d_ros.ros.pipeline.frames import Placement
 from dspdet3d_ros.ros.pipeline.pipeline import Arrival, Pipeline
 
 HAS_TF2 = importlib.util.find_spec("tf2_ros") is not None
@@ -143,13 +143,13 @@ def test_the_points_of_a_cloud_that_is_moved_are_moved(tiny, points):
     class Twenty:
         """Stands 20 m before the frame of the clouds."""
 
-        def bring(self, xyz, header):
-            return moved(xyz, (20, 0, 0), (0, 0, 0, 1)), Header(stamp=header.stamp, frame_id="map")
+        def find(self, header):
+            return Placement(Header(stamp=header.stamp, frame_id="map"), ((20, 0, 0), (0, 0, 0, 1)))
 
     detector = Detector.load(tiny.model, tiny.checkpoint, "cpu")
     pipeline = Pipeline(detector, detector.default_settings, Twenty(), lambda: True)
     found = pipeline(Arrival(cloud_message(Header(frame_id="camera"), points), 0.0))
-    message = object_points(found.header, found.objects)
+    message = object_points(found.placement.header, found.objects)
     cells, boxes = table(message), found.detections.boxes[found.objects.instance]
     assert message.header.frame_id == "map"
     assert len(cells) > 100

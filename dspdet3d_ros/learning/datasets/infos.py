@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from dspdet3d_ros.clouds.files import BIN_COLUMNS, read_cloud
+from dspdet3d_ros.clouds.files import read_cloud
+from dspdet3d_ros.defaults import BIN_COLUMNS
 from dspdet3d_ros.errors import InputError, no_such_file, text_of
 from dspdet3d_ros.learning.datasets.labels import Labels, dataset_classes, named
 from dspdet3d_ros.learning.datasets.plain_pickle import read_plain_pickle

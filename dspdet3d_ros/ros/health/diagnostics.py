@@ -36,6 +36,7 @@ class Health:
         pruning_threshold: τ for the next cloud.
         detector: the loaded model, if any.
         processing: what works on clouds, if the node is configured.
+        input_qos: policies of the subscription of clouds; empty if there is none.
     """
 
     state: str
@@ -44,6 +45,7 @@ class Health:
     pruning_threshold: float
     detector: "Detector | None"
     processing: Processing | None
+    input_qos: str = ""
 
 
 class Diagnostics:
@@ -80,8 +82,10 @@ def status_message(name: str, health: Health) -> DiagnosticStatus:
     fault = max((fault for fault in present if fault), key=lambda fault: fault.level, default=None)
     level, message = (Level.OK, health.state) if fault is None else (fault.level, f"{health.state}; {fault}")
     values = [("state", health.state), ("pruning_threshold", f"{health.pruning_threshold:g}")]
-    values += _model_values(health.detector) + _cloud_values(health.processing)
+    values += [*_model_values(health.detector), ("input_qos", health.input_qos or "none")]
+    values += _cloud_values(health.processing)
     values += [(f"faults of kind {kind}", str(number)) for kind, number in sorted(health.faults.counts.items())]
+    values += [(f"remark of kind {remark.kind}", remark.text) for remark in health.faults.remarks]
     values += [("memory_mb", f"{resident_bytes() / 1e6:.1f}"), ("gpu_memory_mb", f"{gpu_memory_bytes() / 1e6:.1f}")]
     return DiagnosticStatus(
         level=bytes([level]),
@@ -127,6 +131,7 @@ def _cloud_values(processing: Processing | None) -> list[tuple[str, str]]:
         ("clouds_dropped", str(counts.dropped)),
         ("clouds_refused", str(counts.refused)),
         ("clouds_ignored", str(counts.ignored)),
+        ("clouds_waiting", str(counts.waiting)),
     ]
 
 

@@ -1,51 +1,26 @@
-"""What a node sees of its input topic and of itself, for `silence.explain`."""
+"""What a node sees of its input topic and of itself, for `no_output.explain`."""
 
 import time
-from collections.abc import Callable
-from functools import partial
 
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.subscription import Subscription
 from rclpy.utilities import get_rmw_implementation_identifier
-from sensor_msgs.msg import PointCloud2
 
-from dspdet3d_ros.ros.health.faults import Fault
 from dspdet3d_ros.ros.health.no_output import PATIENCE_S, Input, Situation
 from dspdet3d_ros.ros.interface import fastdds, qos
+from dspdet3d_ros.ros.interface.subscription import CloudSubscription
 from dspdet3d_ros.ros.pipeline.processing import Processing
 
 CLOUD_TYPE = "sensor_msgs/msg/PointCloud2"
 
 
-def subscribe(
-    node: Node, topic: str, profile: QoSProfile, processing: Processing, tell: Callable[[Fault], None]
-) -> Subscription:
-    """Subscribes to clouds.
-
-    Args:
-        node: the subscribing node.
-        topic: the input.
-        profile: of the subscription.
-        processing: takes the clouds, and is told of those that were lost.
-        tell: told where a publisher cannot be heard, once it is known whose it is.
-    """
-
-    def tell_whose() -> None:
-        if any(present is subscription for present in node.subscriptions):
-            tell(Fault("qos", qos.unheard_publishers(node, node.resolve_topic_name(topic), profile)))
-
-    events = qos.SubscriptionEventCallbacks(
-        incompatible_qos=lambda _: qos.when_named(node, tell_whose),
-        message_lost=lambda event: processing.traffic.lost_more(event.total_count_change),
-    )
-    make = partial(node.create_subscription, PointCloud2, topic, processing.take, profile)
-    subscription = qos.with_events(make, events)
-    return subscription
-
-
 def situation(
-    node: Node, state: str, faulty: bool, processing: Processing | None, topic: str, profile: QoSProfile, device: str
+    node: Node,
+    state: str,
+    faulty: bool,
+    processing: Processing | None,
+    subscription: CloudSubscription | None,
+    device: str,
 ) -> Situation:
     """What the node sees now.
 
@@ -54,21 +29,20 @@ def situation(
         state: its lifecycle state.
         faulty: whether there is a fault that is told elsewhere.
         processing: what works on clouds, if the node is configured.
-        topic: full name of the input.
-        profile: of the subscription.
+        subscription: of the clouds, if the node is active.
         device: where the network runs.
     """
     name = node.get_fully_qualified_name()
-    if processing is None:
+    if processing is None or subscription is None:
         return Situation(name, state, faulty)
     waited_s = processing.traffic.waited_s(time.monotonic())
     # Discovery is asked only where the answer matters.
-    look = state == "active" and waited_s >= PATIENCE_S
+    look = waited_s >= PATIENCE_S
     return Situation(
         node=name,
         state=state,
         faulty=faulty,
-        input=input_topic(node, topic, profile) if look else None,
+        input=input_topic(node, subscription.topic, subscription.profile) if look else None,
         waited_s=waited_s,
         lost=processing.traffic.lost_since_arrival,
         wanted=processing.outputs.wanted,

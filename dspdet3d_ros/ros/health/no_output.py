@@ -111,7 +111,9 @@ def explain(seen: Situation) -> Fault | None:
         return None
     if not seen.wanted:
         return Fault(
-            "subscriber", f"clouds arrive, but nobody subscribes to an output of {seen.node}: none is worked on"
+            "subscriber",
+            f"nobody subscribes to an output of {seen.node}: clouds are not worked on, the latest one waits for a "
+            "subscriber",
         )
     if seen.busy_s >= PATIENCE_S and not seen.counts.processed:
         return Fault(
@@ -140,7 +142,7 @@ def _no_cloud(seen: Situation) -> Fault | None:
         remedy = topic.remedy or (
             "they are more than gets through: publish fewer or smaller ones"
             if topic.reliable
-            else "set input_reliability to reliable, which the publisher must offer"
+            else "publish reliably, with input_reliability auto or reliable here"
         )
         return Fault("lost", f"clouds of {names} on {topic.topic} are lost on their way, {seen.lost} so far: {remedy}")
     if seen.counts.received:

@@ -33,8 +33,8 @@ def remedy() -> str:
     """What to do where large best-effort clouds are lost."""
     variable = profile_variable()
     text = (
-        "with Fast DDS's defaults a best-effort cloud above about 0.5 MB is lost whole: let the publisher be reliable "
-        f"and set input_reliability to reliable, or start both with {variable}={profile_file() or PROFILE}"
+        "with Fast DDS's defaults a best-effort cloud above about 0.5 MB is lost whole: publish reliably, with "
+        f"input_reliability auto or reliable here, or start both with {variable}={profile_file() or PROFILE}"
     )
     given = os.environ.get(variable)
     return f"{text} (this node has {given}; has the publisher?)" if given else f"{text} (not set for this node)"

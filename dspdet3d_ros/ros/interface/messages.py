@@ -35,7 +35,7 @@ class Timing:
     """When a cloud was worked on, in milliseconds.
 
     Attributes:
-        latency_ms: from its arrival to its publication.
+        latency_ms: from its arrival to its publication, without the time that it waited for a first subscriber.
         age_ms: from its stamp to its publication; NaN where the stamp is zero.
     """
 

@@ -1,6 +1,8 @@
 """The topics that the node publishes."""
 
 import time
+from collections.abc import Collection
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,8 +19,23 @@ from dspdet3d_ros.ros.interface.topics import DETECTIONS, LABEL_INFO, MARKERS, O
 from dspdet3d_ros.ros.pipeline.pipeline import Found
 from dspdet3d_ros.ros.pipeline.worker import Counts
 
-# What is found in a cloud; without a subscriber of any of these nothing is looked for.
+# The answer to a cloud; without a subscriber of any of these nothing is computed.
 RESULTS = {DETECTIONS: Detection3DArray, MARKERS: MarkerArray, STATS: PruningStats, OBJECT_POINTS: PointCloud2}
+
+
+@dataclass(frozen=True)
+class Publication:
+    """The contents of an answer's messages, which are the same however often it is published.
+
+    Attributes:
+        found: the detections of a cloud.
+        timing: when they were published first.
+        counts: of the clouds until then.
+    """
+
+    found: Found
+    timing: messages.Timing
+    counts: Counts
 
 
 class Outputs:
@@ -34,6 +51,7 @@ class Outputs:
         self._node, self._model, self._class_names = node, model, class_names
         self.publishers = {name: self._publisher(name, kind, qos.OUTPUT) for name, kind in RESULTS.items()}
         self.publishers[LABEL_INFO] = self._publisher(LABEL_INFO, LabelInfo, qos.LATCHED)
+        self._subscribers: dict[str, set[tuple[int, ...]]] = {name: set() for name in RESULTS}
 
     @property
     def wanted(self) -> bool:
@@ -51,24 +69,44 @@ class Outputs:
                 raise
             return False
 
-    def publish(self, found: Found, counts: Counts) -> None:
-        """Publishes what was found in a cloud, under the cloud's stamp."""
-        header, detections = found.header, found.detections
-        now_ns = self._node.get_clock().now().nanoseconds
+    def newcomers(self) -> set[str]:
+        """The outputs, of those in `RESULTS`, that have a subscriber who was not there at the call before."""
+        new = set()
+        for name, publisher in self.publishers.items():
+            if name not in RESULTS:
+                continue
+            infos = self._node.get_subscriptions_info_by_topic(publisher.topic_name)
+            # By identity, not by number: one may come as another leaves.
+            present = {tuple(info.endpoint_gid) for info in infos}
+            if present - self._subscribers[name]:
+                new.add(name)
+            self._subscribers[name] = present
+        return new
+
+    def publication(self, found: Found, counts: Counts) -> Publication:
+        """The answer with these detections, published now."""
+        now_s, now_ns = time.monotonic(), self._node.get_clock().now().nanoseconds
         timing = messages.Timing(
-            latency_ms=(time.monotonic() - found.arrival.time_s) * 1e3, age_ms=messages.age_ms(header, now_ns)
+            latency_ms=(now_s - found.start_s) * 1e3, age_ms=messages.age_ms(found.placement.header, now_ns)
         )
-        # All are made before the first is sent, so that an error leaves no part of a result behind.
-        results = {
+        return Publication(found, timing, counts)
+
+    def publish(self, answer: Publication, names: Collection[str] = tuple(RESULTS)) -> None:
+        """Publishes an answer, under the cloud's stamp, on the outputs with these names."""
+        found = answer.found
+        header, detections = found.placement.header, found.detections
+        # All are made before the first is sent, so that an error leaves no part of an answer behind.
+        made = {
             DETECTIONS: messages.detection_array(header, detections),
-            STATS: messages.stats_message(header, detections, self._model, timing, counts),
+            STATS: messages.stats_message(header, detections, self._model, answer.timing, answer.counts),
         }
         if self.wants(MARKERS):
-            results[MARKERS] = messages.marker_array(header, detections)
+            made[MARKERS] = messages.marker_array(header, detections)
         if found.objects is not None:
-            results[OBJECT_POINTS] = messages.object_points(header, found.objects)
-        for name, message in results.items():
-            self.publishers[name].publish(message)
+            made[OBJECT_POINTS] = messages.object_points(header, found.objects)
+        for name, message in made.items():
+            if name in names:
+                self.publishers[name].publish(message)
 
     def publish_labels(self, score_threshold: float) -> None:
         """Publishes the class names and the threshold, for everybody who comes later too."""

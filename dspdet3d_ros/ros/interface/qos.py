@@ -1,6 +1,6 @@
 """Quality of service of the node's topics, and what to say when that of somebody else does not fit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from rclpy.clock import Clock, ClockType
@@ -14,6 +14,7 @@ from rclpy.qos import (
     ReliabilityPolicy,
     qos_check_compatible,
 )
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
@@ -24,7 +25,10 @@ except ImportError:
 UnsupportedEventTypeError = rclpy_implementation.UnsupportedEventTypeError
 Made = TypeVar("Made")
 
+AUTO = "auto"
 NAMED_S = 1.0
+# What rmw gives as a node's name until discovery has learned it.
+UNKNOWN_NODE = "_NODE_NAME_UNKNOWN_"
 OUTPUT = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(
     depth=1,
@@ -34,13 +38,20 @@ LATCHED = QoSProfile(
 )
 
 
-def input_qos(reliability: str, durability: str) -> QoSProfile:
+def input_qos(reliability: str, durability: str, offered: Sequence[QoSProfile] = ()) -> QoSProfile:
     """The profile of the subscription: only the latest cloud.
 
     Args:
-        reliability: "best_effort" or "reliable".
-        durability: "volatile" or "transient_local".
+        reliability: "best_effort", "reliable" or "auto": reliable if all publishers are.
+        durability: "volatile", "transient_local" or "auto": transient_local if all publishers are.
+        offered: the profiles of the publishers. Without any, "auto" takes what every publisher is compatible with.
     """
+    if reliability == AUTO:
+        reliable = offered and all(profile.reliability == ReliabilityPolicy.RELIABLE for profile in offered)
+        reliability = "reliable" if reliable else "best_effort"
+    if durability == AUTO:
+        latched = offered and all(profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for profile in offered)
+        durability = "transient_local" if latched else "volatile"
     return QoSProfile(
         depth=1,
         history=HistoryPolicy.KEEP_LAST,
@@ -52,6 +63,13 @@ def input_qos(reliability: str, durability: str) -> QoSProfile:
 def described(qos: QoSProfile) -> str:
     """Reliability and durability in words."""
     return f"{qos.reliability.short_key}, {qos.durability.short_key}"
+
+
+def node_name(info: TopicEndpointInfo) -> str:
+    """Full name of the node of a publisher or subscription; discovery may learn of it later than of its topic."""
+    if info.node_name == UNKNOWN_NODE:
+        return "a node of unknown name"
+    return f"{info.node_namespace.rstrip('/')}/{info.node_name}"
 
 
 def publishers(node: Node, topic: str, own: QoSProfile) -> tuple[list[str], list[str]]:
@@ -69,14 +87,13 @@ def publishers(node: Node, topic: str, own: QoSProfile) -> tuple[list[str], list
     for publisher in node.get_publishers_info_by_topic(topic):
         offered, fixes = publisher.qos_profile, []
         if own.reliability == ReliabilityPolicy.RELIABLE and offered.reliability == ReliabilityPolicy.BEST_EFFORT:
-            fixes.append("input_reliability to best_effort")
+            fixes.append("input_reliability to auto")
         if own.durability == DurabilityPolicy.TRANSIENT_LOCAL and offered.durability == DurabilityPolicy.VOLATILE:
-            fixes.append("input_durability to volatile")
-        name = f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"
+            fixes.append("input_durability to auto")
         if fixes:
-            faults.append(f"{name} offers {described(offered)}; set {' and '.join(fixes)}")
+            faults.append(f"{node_name(publisher)} offers {described(offered)}; set {' and '.join(fixes)}")
         else:
-            heard.append(name)
+            heard.append(node_name(publisher))
     return heard, faults
 
 
@@ -118,7 +135,7 @@ def when_named(node: Node, call: Callable[[], None]) -> None:
 def deaf_subscribers(node: Node, topic: str, own: QoSProfile) -> str:
     """Which subscribers of an output ask for more than the node offers, in one line with both policies."""
     asked = [
-        f"{info.node_namespace.rstrip('/')}/{info.node_name} asks for {described(info.qos_profile)}"
+        f"{node_name(info)} asks for {described(info.qos_profile)}"
         for info in node.get_subscriptions_info_by_topic(topic)
         if qos_check_compatible(own, info.qos_profile)[0] == QoSCompatibility.ERROR
     ]
@@ -127,6 +144,7 @@ def deaf_subscribers(node: Node, topic: str, own: QoSProfile) -> str:
 
 
 __all__ = [
+    "AUTO",
     "LATCHED",
     "OUTPUT",
     "PublisherEventCallbacks",
@@ -134,6 +152,7 @@ __all__ = [
     "deaf_subscribers",
     "described",
     "input_qos",
+    "node_name",
     "publishers",
     "unheard_publishers",
     "when_named",

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from dspdet3d_ros.defaults import BIN_COLUMNS, COLUMNS_HELP, UNIT_HELP, UNITS, UP_HELP, UPS
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.ros.interface.fastdds import profile_file, profile_variable
 from dspdet3d_ros.ros.interface.topics import INPUT, OUTPUTS
@@ -82,6 +83,9 @@ def demo_arguments(share: Path) -> tuple[Argument, ...]:
     """What demo.launch.py takes beside all arguments of detector.launch.py."""
     return (
         Argument("cloud", "", "cloud file (.npz .npy .ply .pcd .bin); empty: the demo scene"),
+        Argument("columns", "0", f"{COLUMNS_HELP}; 0: {BIN_COLUMNS}"),
+        Argument("up", "z", UP_HELP, UPS),
+        Argument("unit", "m", UNIT_HELP, tuple(UNITS)),
         Argument("frame_id", "map", "frame of the cloud and of the view, gravity aligned"),
         Argument("period_s", "5.0", "seconds from one cloud to the next"),
         Argument("rviz", "true", "show everything in RViz (package rviz2)", BOOLEANS),
@@ -160,6 +164,17 @@ def seconds(values: Mapping[str, str], name: str) -> float:
     if not 0 <= value < float("inf"):
         raise InputError(f"{name}:={values[name]}: expected a number of seconds; correct the argument")
     return value
+
+
+def whole_number(values: Mapping[str, str], name: str) -> int:
+    """The value of an argument that is a number of something.
+
+    Raises:
+        InputError: it is no whole number from 0 on.
+    """
+    if not (values[name].isascii() and values[name].isdigit() and len(values[name]) < 10):
+        raise InputError(f"{name}:={values[name]}: expected a whole number; correct the argument")
+    return int(values[name])
 
 
 def _topics(values: Mapping[str, str]) -> dict[str, str]:

@@ -73,6 +73,14 @@ PARAMETERS = (
         choices=defaults.PRECISIONS,
     ),
     Spec(
+        "threads",
+        "integer",
+        0,
+        "number of CPU threads that the network uses; 0: torch's choice, which is usually one for each core",
+        low=0,
+        high=1024,
+    ),
+    Spec(
         "max_points",
         "integer",
         defaults.MAX_POINTS,
@@ -99,16 +107,17 @@ PARAMETERS = (
     Spec(
         "input_reliability",
         "string",
-        "best_effort",
-        "reliability of the subscription; best_effort takes clouds from publishers of both kinds",
-        choices=("best_effort", "reliable"),
+        "auto",
+        "reliability of the subscription; auto: reliable if all publishers of the topic are, else best_effort",
+        choices=("auto", "best_effort", "reliable"),
     ),
     Spec(
         "input_durability",
         "string",
-        "volatile",
-        "durability of the subscription; transient_local also takes a cloud that was published (latched) earlier",
-        choices=("volatile", "transient_local"),
+        "auto",
+        "durability of the subscription; auto: transient_local (takes a latched cloud that was published earlier) if "
+        "all publishers of the topic are, else volatile",
+        choices=("auto", "volatile", "transient_local"),
     ),
     Spec(
         "target_frame",
@@ -189,8 +198,11 @@ def coerce(spec: Spec, value: Any) -> Any:
     """The value in the type of the parameter where it means the same: 1 for 1.0, "cup" for ["cup"], [""] for [].
 
     `ros2 param set` and yaml files send what looks like an integer as one, and have no way to write an empty list of
-    strings: they send an empty list of something else, or a list of one empty string.
+    strings: they send an empty list of something else, or a list of one empty string. A plain `y` reaches a node as
+    true.
     """
+    if spec.kind == "string" and value is True and "y" in spec.choices:
+        return "y"
     if spec.kind == "double" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if spec.kind == "string[]":

@@ -5,6 +5,7 @@ tf2 comes with a ROS installation only, so it is imported where a target frame i
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -67,13 +68,34 @@ def moved(xyz: np.ndarray, translation: Sequence[float], quaternion: Sequence[fl
     return xyz.astype(np.float64) @ rotation_matrix(quaternion).T + shift
 
 
+@dataclass(frozen=True)
+class Placement:
+    """How a cloud comes to the frame of its boxes.
+
+    Attributes:
+        header: stamp of the cloud, and the frame of the boxes.
+        transform: translation (metres) and quaternion (x y z w) from the cloud's frame; None: it is in that frame.
+    """
+
+    header: Header
+    transform: tuple[Sequence[float], Sequence[float]] | None = None
+
+    def apply(self, xyz: np.ndarray) -> np.ndarray:
+        """(N, 3) points, metres, in the frame of the boxes.
+
+        Raises:
+            FrameError: the transform is not finite.
+        """
+        return xyz if self.transform is None else moved(xyz, *self.transform)
+
+
 class TargetFrame:
-    """Brings clouds to one frame.
+    """Looks up how clouds come to one frame.
 
     Args:
         node: the node that listens to the transforms.
         frame: name of the target frame.
-        timeout_s: how long to wait for a transform; `bring` is to be called outside the executor's thread.
+        timeout_s: how long to wait for a transform; `find` is to be called outside the executor's thread.
     """
 
     def __init__(self, node: Node, frame: str, timeout_s: float) -> None:
@@ -88,19 +110,15 @@ class TargetFrame:
         self._buffer = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(self._buffer, node)
 
-    def bring(self, xyz: np.ndarray, header: Header) -> tuple[np.ndarray, Header]:
-        """Points and header in the target frame.
-
-        Args:
-            xyz: (N, 3) metres, in the frame of the header.
-            header: of the cloud.
+    def find(self, header: Header) -> Placement:
+        """How a cloud with this header comes to the target frame.
 
         Raises:
             FrameError: there is no transform at the cloud's stamp; names the frames that there are.
         """
         source = header.frame_id
         if source == self._frame:
-            return xyz, header
+            return Placement(header)
         if not source:
             raise FrameError(
                 f"header.frame_id is empty: a frame is needed to reach target_frame '{self._frame}'; fill it in"
@@ -112,10 +130,10 @@ class TargetFrame:
             raise FrameError(
                 f"header.stamp is zero: a stamp is needed to reach target_frame '{self._frame}'; fill it in"
             )
-        transform = self._lookup(source, Time.from_msg(header.stamp))
-        shift, turn = transform.translation, transform.rotation
-        points = moved(xyz, (shift.x, shift.y, shift.z), (turn.x, turn.y, turn.z, turn.w))
-        return points, Header(stamp=header.stamp, frame_id=self._frame)
+        found = self._lookup(source, Time.from_msg(header.stamp))
+        shift, turn = found.translation, found.rotation
+        transform = (shift.x, shift.y, shift.z), (turn.x, turn.y, turn.z, turn.w)
+        return Placement(Header(stamp=header.stamp, frame_id=self._frame), transform)
 
     def forget(self) -> None:
         """Forgets all transforms, as they are of another time."""

@@ -15,8 +15,8 @@ from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.object_points import ObjectPoints, points_of_objects
 from dspdet3d_ros.detector.plausibility import doubts
 from dspdet3d_ros.detector.result import Detections, DetectionSettings
-from dspdet3d_ros.remarks import Remark
-from dspdet3d_ros.ros.pipeline.frames import TargetFrame
+from dspdet3d_ros.ros.pipeline.frames import Placement, TargetFrame
+from dspdet3d_ros.system import torch_threads
 
 if TYPE_CHECKING:
     # Only for its name: it imports torch, which takes seconds.
@@ -29,32 +29,35 @@ class Arrival:
 
     Attributes:
         message: the cloud.
-        time_s: `time.monotonic()` at its arrival.
+        time_s: `time.monotonic()` at its arrival; tells clouds apart.
+        wanted: whether anybody listened to an output then; if not, the cloud waits for somebody who does.
     """
 
     message: PointCloud2
     time_s: float
+    wanted: bool = True
 
 
 @dataclass(frozen=True)
 class Found:
-    """A cloud and what was found in it.
+    """The detections of a cloud.
 
     Attributes:
-        arrival: the cloud.
-        header: stamp of the cloud, and the frame of the boxes.
+        arrival_s: when the cloud came; see `Arrival`.
+        start_s: `time.monotonic()` from which the latency counts: the cloud's arrival, or, if nobody listened then, the
+            start of the work on it.
+        placement: how the cloud came to the frame of the boxes; its header is that of the answer.
         detections: boxes that can be published.
         settings: the thresholds that applied.
-        objects: the cloud's points in the boxes, where somebody listens to them.
-        doubts: why the boxes may be wrong.
+        objects: the cloud's points in the boxes; None if nobody listened to them.
     """
 
-    arrival: Arrival
-    header: Header
+    arrival_s: float
+    start_s: float
+    placement: Placement
     detections: Detections
     settings: DetectionSettings
     objects: ObjectPoints | None = None
-    doubts: tuple[Remark, ...] = ()
 
 
 def check_message(message: PointCloud2) -> None:
@@ -94,7 +97,8 @@ class Pipeline:
         settings: gives the present settings as one object; asked once for each cloud.
         target: the frame to which clouds are brought; None leaves them in their own.
         wants_objects: whether anybody listens to the points in the boxes; asked once for each cloud.
-        remark: takes the remarks on each cloud that was decoded, before the detector works on it.
+        remark: takes the remarks on each cloud that was decoded, also if the detector fails then.
+        threads: number of CPU threads for the detector; None: torch's own choice.
     """
 
     def __init__(
@@ -104,9 +108,10 @@ class Pipeline:
         target: TargetFrame | None = None,
         wants_objects: Callable[[], bool] = lambda: False,
         remark: Callable[[Sequence[Remark]], None] = lambda remarks: None,
+        threads: int | None = None,
     ) -> None:
         self._detector, self._settings, self._target = detector, settings, target
-        self._wants_objects, self._remark = wants_objects, remark
+        self._wants_objects, self._remark, self._threads = wants_objects, remark, threads
 
     def __call__(self, arrival: Arrival) -> Found:
         """Finds boxes in a cloud.
@@ -114,25 +119,42 @@ class Pipeline:
         Raises:
             InputError: the cloud cannot be used.
         """
+        with torch_threads(self._threads):
+            return self._find(arrival)
+
+    def object_points(self, message: PointCloud2, found: Found) -> ObjectPoints:
+        """The points in the boxes that were found earlier in the same cloud."""
+        cloud = decode(message, with_rgb=True)
+        xyz = found.placement.apply(cloud.xyz)
+        return points_of_objects(xyz, cloud.rgb, found.detections.boxes, found.detections.labels)
+
+    def _find(self, arrival: Arrival) -> Found:
+        message = arrival.message
+        start_s = arrival.time_s if arrival.wanted else time.monotonic()
         start = time.perf_counter()
         wants_objects = self._wants_objects()
-        cloud = decode(arrival.message, with_rgb=wants_objects)
+        cloud = decode(message, with_rgb=wants_objects)
         decode_ms = (time.perf_counter() - start) * 1e3
-        xyz, header, stage_ms = cloud.xyz, arrival.message.header, {"decode": decode_ms}
+        xyz, placement, stage_ms = cloud.xyz, Placement(message.header), {"decode": decode_ms}
         if self._target is not None:
             start = time.perf_counter()
-            xyz, header = self._target.bring(xyz, header)
+            placement = self._target.find(message.header)
+            xyz = placement.apply(xyz)
             stage_ms["transform"] = (time.perf_counter() - start) * 1e3
-        self._remark((*cloud.remarks, *_header_remarks(header)))
+        remarks = (*cloud.remarks, *_header_remarks(placement.header))
         settings = self._settings()
-        found = self._detector(xyz, settings)
+        try:
+            found = self._detector(xyz, settings)
+        except Exception:
+            self._remark(remarks)
+            raise
         objects, after_ms = None, {}
         if wants_objects:
             start = time.perf_counter()
             objects = points_of_objects(xyz, cloud.rgb, found.boxes, found.labels)
             after_ms["object_points"] = (time.perf_counter() - start) * 1e3
         start = time.perf_counter()
-        remarks = doubts(xyz, found, self._detector.config)
+        self._remark((*remarks, *doubts(xyz, found, self._detector.config)))
         after_ms["doubts"] = (time.perf_counter() - start) * 1e3
         stats = replace(
             found.stats,
@@ -140,7 +162,7 @@ class Pipeline:
             stage_ms={**stage_ms, **found.stats.stage_ms, **after_ms},
             total_ms=sum(stage_ms.values()) + found.stats.total_ms + sum(after_ms.values()),
         )
-        return Found(arrival, header, replace(found, stats=stats), settings, objects, remarks)
+        return Found(arrival.time_s, start_s, placement, replace(found, stats=stats), settings, objects)
 
 
 def _header_remarks(header: Header) -> list[Remark]:

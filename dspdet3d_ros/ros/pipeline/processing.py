@@ -4,7 +4,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,10 @@ from sensor_msgs.msg import PointCloud2
 
 from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError
 from dspdet3d_ros.errors import one_line
-from dspdet3d_ros.ros.health.doubts import DoubtLog
 from dspdet3d_ros.ros.health.faults import Fault, FaultLog, fault_of, release_frames
 from dspdet3d_ros.ros.health.no_output import Answer
-from dspdet3d_ros.ros.interface.outputs import Outputs
+from dspdet3d_ros.ros.interface.outputs import Outputs, Publication
+from dspdet3d_ros.ros.interface.topics import OBJECT_POINTS
 from dspdet3d_ros.ros.pipeline.frames import TargetFrame
 from dspdet3d_ros.ros.pipeline.pipeline import Arrival, Found, Pipeline, check_message, free_gpu_memory
 from dspdet3d_ros.ros.pipeline.stamps import StampOrder
@@ -76,8 +76,26 @@ class Traffic:
             self._arrivals.popleft()
 
 
+@dataclass(frozen=True)
+class Repetition:
+    """An answer that is to be published again, for consumers that came after it.
+
+    Attributes:
+        answer: as it was published first.
+        names: the outputs that have a new subscriber.
+        message: the cloud, from which points of objects can still be made; None if a newer one has come.
+    """
+
+    answer: Publication
+    names: frozenset[str]
+    message: PointCloud2 | None
+
+
 class Processing:
-    """Takes clouds, has them worked on in a thread, and publishes what is found.
+    """Takes clouds, has them worked on in a thread, and publishes the detections.
+
+    While nobody subscribes to an output, the latest cloud waits. A consumer that comes after an answer gets it again:
+    a map may be published only once.
 
     Args:
         pipeline: from cloud to boxes.
@@ -89,25 +107,31 @@ class Processing:
 
     def __init__(
         self,
-        pipeline: Callable[[Arrival], Found] | Pipeline,
+        pipeline: Pipeline,
         outputs: Outputs,
         faults: FaultLog,
         target: TargetFrame | None,
         logger: Any,
     ) -> None:
         self.outputs, self.traffic = outputs, Traffic()
-        self.worker = LatestWorker(pipeline, self._publish, self._on_failure)
-        self.worker.start()
         # The device is lost: nothing can be computed in this process any more.
         self.lost: Fault | None = None
         self.answer: Answer | None = None
-        self.doubts = DoubtLog(logger)
-        self._faults, self._target, self._logger = faults, target, logger
+        self._pipeline, self._faults, self._target, self._logger = pipeline, faults, target, logger
         self._order = StampOrder()
+        # The cloud that was taken last; the answer that was published last, and its cloud.
+        self._latest: Arrival | None = None
+        self._published: Publication | None = None
+        # Outputs that have a new subscriber, and the answer that was the last one when it came.
+        self._newcomers: tuple[frozenset[str], Publication | None] = frozenset(), None
+        self.worker: LatestWorker[Arrival | Repetition, Found | Repetition] = LatestWorker(
+            self._compute, self._publish, self._on_failure, lambda: self.outputs.wanted and not self.lost
+        )
+        self.worker.start()
 
     def take(self, message: PointCloud2) -> None:
         """Gives a cloud to the worker, or refuses it with a reason; takes microseconds and never raises."""
-        arrival = Arrival(message, time.monotonic())
+        arrival = Arrival(message, time.monotonic(), self.outputs.wanted)
         self.traffic.arrived(arrival.time_s)
         try:
             check_message(message)
@@ -118,23 +142,34 @@ class Processing:
             self.worker.count_refused()
             self._faults.report(fault_of(error))
             return
-        if self.outputs.wanted and not self.lost:
-            self._logger.debug(f"took a cloud of {message.width * message.height} points")
-            self.worker.submit(arrival)
-        else:
+        if self.lost:
             self.worker.count_ignored()
+            return
+        self._logger.debug(f"took a cloud of {message.width * message.height} points")
+        self._latest = arrival
+        self.worker.submit(arrival)
+
+    def look_for_consumers(self) -> None:
+        """Works on the cloud that waits, or publishes the last answer again, if somebody has subscribed since."""
+        self.worker.look()
+        names, last = self._newcomers
+        if names and last is not None and last is self._published:
+            # One look later than they were seen: by now they have seen the publisher too.
+            latest = self._latest
+            known = latest is not None and latest.time_s == last.found.arrival_s
+            self.worker.submit_again(Repetition(last, names, latest.message if latest and known else None))
+        self._newcomers = frozenset(self.outputs.newcomers()), self._published
 
     def restart(self) -> None:
-        """Forgets all clouds and counts anew; nothing taken before is published any more."""
+        """Forgets all clouds and answers and counts from zero; nothing taken before is published any more."""
         self.worker.discard()
-        self._order.forget()
+        self._forget()
         self.traffic, self.answer = Traffic(), None
-        self.doubts.clear()
 
     def time_set_back(self) -> None:
-        """Forgets what belongs to a time that has not come yet: clouds, their order, transforms."""
+        """Forgets what belongs to a time that has not come yet: clouds, their order, answers, transforms."""
         self.worker.drop()
-        self._order.forget()
+        self._forget()
         if self._target is not None:
             self._target.forget()
         self._logger.warning("time was set back: clouds and transforms of before are forgotten")
@@ -164,18 +199,36 @@ class Processing:
             self._target.close()
         return finished
 
-    def _publish(self, found: Found, counts: Counts) -> None:
+    def _compute(self, job: Arrival | Repetition) -> Found | Repetition:
+        if isinstance(job, Arrival):
+            return self._pipeline(job)
+        found = job.answer.found
+        if OBJECT_POINTS not in job.names or found.objects is not None or job.message is None:
+            return job
+        found = replace(found, objects=self._pipeline.object_points(job.message, found))
+        return replace(job, answer=replace(job.answer, found=found))
+
+    def _publish(self, done: Found | Repetition, counts: Counts) -> None:
         """Runs in the worker's thread, never while or after the node is deactivated."""
-        self.outputs.publish(found, counts)
-        self.answer = Answer(len(found.detections), found.detections.stats, found.settings)
-        self.doubts.update(found.doubts)
-        self.traffic.answered((time.monotonic() - found.arrival.time_s) * 1e3)
-        if not_finite := found.detections.stats.not_finite:
+        if isinstance(done, Repetition):
+            self.outputs.publish(done.answer, done.names)
+            return
+        publication = self.outputs.publication(done, counts)
+        self.outputs.publish(publication)
+        self._published = publication
+        self.answer = Answer(len(done.detections), done.detections.stats, done.settings)
+        self.traffic.answered(publication.timing.latency_ms)
+        if not_finite := done.detections.stats.not_finite:
             self._faults.report(Fault("boxes", f"{not_finite} boxes are not finite or without volume"))
         else:
             self._faults.good()
 
-    def _on_failure(self, arrival: Arrival, error: Exception) -> None:
+    def _forget(self) -> None:
+        self._order.forget()
+        self._latest = self._published = None
+        self._newcomers = frozenset(), None
+
+    def _on_failure(self, job: Arrival | Repetition, error: Exception) -> None:
         fault = fault_of(error)
         if fault.kind in ("processing", "device"):
             self._logger.error("".join(traceback.format_exception(error)), once=True)

@@ -1,4 +1,4 @@
-"""A thread that always works on the latest item: at most one waits, older ones are dropped and counted."""
+"""A thread that always works on the latest item: at most one waits, older ones are counted and forgotten."""
 
 import threading
 import time
@@ -13,14 +13,14 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Counts:
-    """What has become of the items since the last reset.
+    """Numbers of items since the last reset.
 
     Attributes:
-        received: items that arrived, whatever became of them.
+        received: items that arrived: the sum of all the others and `waiting`.
         processed: items whose results were delivered.
-        dropped: items replaced by newer ones while they waited.
+        dropped: items replaced by newer ones while they waited for the thread.
         refused: items that could not be used.
-        ignored: items whose results nobody wanted.
+        ignored: items replaced by newer ones while nobody wanted a result.
     """
 
     received: int = 0
@@ -29,14 +29,20 @@ class Counts:
     refused: int = 0
     ignored: int = 0
 
+    @property
+    def waiting(self) -> int:
+        """Items without an outcome so far: one that is worked on and one that waits, at the most."""
+        return self.received - self.processed - self.dropped - self.refused - self.ignored
+
 
 class LatestWorker(Generic[Item, Result]):
-    """Computes results in a thread of its own and delivers them, newest item first and only.
+    """Computes results in a thread of its own and delivers them, for the newest item only.
 
     Args:
         compute: from item to result; runs without any lock and may take long. What it raises goes to `failed`.
         deliver: hands a result on, with the counts that include it; never runs after `discard` has returned.
-        failed: told of an item whose computation or delivery raised, which counts as refused.
+        failed: called with an item whose computation or delivery raised, which counts as refused.
+        wanted: true if somebody wants a result. Until then the latest item waits; `look` makes the worker ask again.
     """
 
     def __init__(
@@ -44,17 +50,19 @@ class LatestWorker(Generic[Item, Result]):
         compute: Callable[[Item], Result],
         deliver: Callable[[Result, Counts], None],
         failed: Callable[[Item, Exception], None],
+        wanted: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._compute, self._deliver, self._failed = compute, deliver, failed
+        self._compute, self._deliver, self._failed, self._wanted = compute, deliver, failed, wanted
         self._changed = threading.Condition()
         # Held while a result is delivered, so that `discard` can wait for it but `submit` need not.
         self._delivery = threading.Lock()
         self._waiting: list[Item] = []
+        self._again: list[Item] = []
         self._counts = Counts()
         self._epoch = 0
         self._stopping = False
         self._busy_since: float | None = None
-        # Epoch of the item that is worked on: where it is the present one, what becomes of the item is still to count.
+        # Epoch of the counted item that is worked on. If it is the present epoch, its outcome is still to be counted.
         self._working: int | None = None
         self._death: BaseException | None = None
         self._thread: threading.Thread | None = None
@@ -92,9 +100,20 @@ class LatestWorker(Generic[Item, Result]):
     def submit(self, item: Item) -> None:
         """Makes an item the next to be worked on, in place of one that waits."""
         with self._changed:
-            dropped = len(self._waiting)
+            replaced = {"dropped" if self._wanted() else "ignored": len(self._waiting)}
             self._waiting = [item]
-            self._count(received=1, dropped=dropped)
+            self._count(received=1, **replaced)
+            self._changed.notify()
+
+    def submit_again(self, item: Item) -> None:
+        """Works once more on an item that was counted before, unless a newer result comes first; it is not counted."""
+        with self._changed:
+            self._again = [item]
+            self._changed.notify()
+
+    def look(self) -> None:
+        """Lets the worker ask again whether a result is wanted."""
+        with self._changed:
             self._changed.notify()
 
     def count_refused(self) -> None:
@@ -103,7 +122,7 @@ class LatestWorker(Generic[Item, Result]):
             self._count(received=1, refused=1)
 
     def count_ignored(self) -> None:
-        """Counts an item that was received but that nobody wants to be worked on."""
+        """Counts an item that was received but is not to be worked on because nobody would get a result."""
         with self._changed:
             self._count(received=1, ignored=1)
 
@@ -114,8 +133,7 @@ class LatestWorker(Generic[Item, Result]):
         """
         with self._delivery, self._changed:
             self._count(dropped=len(self._waiting) + (self._working == self._epoch))
-            self._waiting.clear()
-            self._epoch += 1
+            self._forget()
 
     def discard(self) -> None:
         """Forgets the waiting item and the result of the present one, and starts counting anew.
@@ -123,8 +141,7 @@ class LatestWorker(Generic[Item, Result]):
         When it returns, nothing that was submitted before is delivered any more.
         """
         with self._delivery, self._changed:
-            self._waiting.clear()
-            self._epoch += 1
+            self._forget()
             self._counts = Counts()
 
     def stop(self, timeout_s: float | None = None) -> bool:
@@ -146,14 +163,23 @@ class LatestWorker(Generic[Item, Result]):
             self._counts, **{name: getattr(self._counts, name) + number for name, number in more.items()}
         )
 
-    def _next(self) -> tuple[Item, int] | None:
+    def _forget(self) -> None:
+        self._waiting.clear()
+        self._again.clear()
+        self._epoch += 1
+
+    def _next(self) -> tuple[Item, int, bool] | None:
+        """The item to work on, its epoch, and whether it is to be counted; None when the thread is to end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._stopping)
-            if self._stopping:
-                return None
-            self._busy_since = time.monotonic()
-            self._working = self._epoch
-            return self._waiting.pop(), self._epoch
+            while not self._stopping:
+                # An item that waits comes first: its result is newer.
+                counted = bool(self._waiting) and self._wanted()
+                if counted or self._again:
+                    self._busy_since = time.monotonic()
+                    self._working = self._epoch if counted else None
+                    return (self._waiting if counted else self._again).pop(), self._epoch, counted
+                self._changed.wait()
+            return None
 
     def _run(self) -> None:
         try:
@@ -168,22 +194,24 @@ class LatestWorker(Generic[Item, Result]):
                 if self._working == self._epoch:
                     self._count(refused=1)
 
-    def _work_on(self, item: Item, epoch: int) -> None:
+    def _work_on(self, item: Item, epoch: int, counted: bool) -> None:
         try:
             result = self._compute(item)
             with self._delivery:
                 self._at_rest()
                 if epoch == self._epoch:
-                    self._deliver(result, replace(self.counts, processed=self.counts.processed + 1))
-                    with self._changed:
-                        self._count(processed=1)
+                    self._deliver(result, replace(self.counts, processed=self.counts.processed + counted))
+                    if counted:
+                        with self._changed:
+                            self._count(processed=1)
+                            self._again.clear()
         except Exception as error:
             # Whatever an item does to the computation, the next one gets its chance.
             with self._delivery:
                 self._at_rest()
                 if epoch == self._epoch:
                     with self._changed:
-                        self._count(refused=1)
+                        self._count(refused=int(counted))
                     self._failed(item, error)
 
     def _at_rest(self) -> None:

@@ -10,7 +10,8 @@ from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
 from dspdet3d_ros.clouds.files import read_cloud
-from dspdet3d_ros.defaults import DEMO_CLOUD
+from dspdet3d_ros.clouds.upright import upright
+from dspdet3d_ros.defaults import BIN_COLUMNS, COLUMNS_HELP, DEMO_CLOUD, UNIT_HELP, UNITS, UP_HELP, UPS
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.ros.interface.messages import cloud_message
 from dspdet3d_ros.ros.interface.qos import LATCHED
@@ -21,6 +22,9 @@ NODE_NAME = "cloud_player"
 OUTPUT = "~/output/points"
 PARAMETERS = (
     Spec("cloud", "string", "", "cloud file (.npz .npy .ply .pcd .bin); empty: the demo scene"),
+    Spec("columns", "integer", 0, f"{COLUMNS_HELP}; 0: {BIN_COLUMNS}", low=0, high=1000),
+    Spec("up", "string", "z", UP_HELP, choices=UPS),
+    Spec("unit", "string", "m", UNIT_HELP, choices=tuple(UNITS)),
     Spec("frame_id", "string", "map", "frame of the cloud, gravity aligned"),
     Spec("period_s", "double", 5.0, "seconds from one cloud to the next", low=0.01, high=86_400),
 )
@@ -40,7 +44,7 @@ class CloudPlayer(Node):
         super().__init__(NODE_NAME, **node_arguments)
         value = {spec.name: self._declared(spec) for spec in PARAMETERS}
         path = Path(value["cloud"] or DEMO_CLOUD)
-        cloud = read_cloud(path)
+        cloud = upright(read_cloud(path, value["columns"] or None), value["up"], value["unit"])
         self._message = cloud_message(Header(frame_id=value["frame_id"]), cloud.xyz, cloud.rgb)
         self._publisher = self.create_publisher(PointCloud2, OUTPUT, LATCHED)
         self.create_timer(value["period_s"], self._publish)

@@ -108,7 +108,7 @@ def profile() -> Iterable[Finding]:
         yield warning("Fast DDS profile", f"{wrong[0]} is set, but this ROS reads {variable}", how)
     elif not given:
         text = f"{variable} is not set: best-effort clouds above about 0.5 MB are lost"
-        yield warning("Fast DDS profile", text, f"{how}, or publish reliably and set input_reliability to reliable")
+        yield warning("Fast DDS profile", text, f"{how}, or publish reliably")
     else:
         yield from _profile_file(variable, Path(given))
 

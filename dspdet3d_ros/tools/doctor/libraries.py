@@ -22,7 +22,6 @@ OLDEST_TORCH = (2, 1)
 #: Packages that only some commands need, and which.
 OPTIONAL = {
     "matplotlib": "pictures",
-    "plyfile": ".ply files",
     "embreex": "generate",
     "tensorboard": "train",
     "scipy": "baseline, statistics",

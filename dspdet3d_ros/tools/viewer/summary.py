@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from dspdet3d_ros.clouds.cloud import ANY_CLASS, LabelledBoxes
+from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.result import Detections
-from dspdet3d_ros.remarks import Remark
 
 # Overlap from which a box counts as a find, as in the published figures.
 FOUND_IOU = 0.25

@@ -139,7 +139,7 @@ def test_points_of_another_number_of_columns_or_cut_short_are_named(infos):
     points = np.fromfile(path, "<f4").reshape(-1, 6)
     scenes = open_infos(infos.write())
     points[:600, :4].tofile(path)
-    with pytest.raises(InputError, match=r"scene0000_00\.bin: columns 4 to 6 are no colours"):
+    with pytest.raises(InputError, match=r"scene0000_00\.bin: has no colours \(0\.\.255\) in columns 4 to 6"):
         next(iter(scenes))
     path.write_bytes(points.tobytes()[:-5])
     with pytest.raises(InputError, match=r"scene0000_00\.bin: has \d+ bytes"):

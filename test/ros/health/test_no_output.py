@@ -54,7 +54,7 @@ def answered(boxes=0, **changes):
         (replace(FED, waited_s=9, input=Input("/map/cloud")), "publisher", ["nobody publishes /map/cloud any more"]),
         (replace(WAITING, input=Input("/map/cloud", unheard="I ask, it offers")), "qos", ["I ask, it offers"]),
         (replace(WAITING, lost=7, input=replace(TOPIC, remedy="mend it")), "lost", ["/mapper", "7 so far: mend it"]),
-        (replace(FED, waited_s=9, lost=7), "lost", ["set input_reliability to reliable"]),
+        (replace(FED, waited_s=9, lost=7), "lost", ["publish reliably, with input_reliability auto or reliable"]),
         (replace(FED, waited_s=9, lost=7, input=replace(TOPIC, reliable=True)), "lost", ["7 so far: they are more"]),
         (WAITING, "quiet", ["/mapper is connected to /map/cloud (best_effort, volatile)", "ros2 topic hz /map/cloud"]),
         (replace(FED, wanted=False), "subscriber", ["nobody subscribes to an output of /dspdet3d"]),

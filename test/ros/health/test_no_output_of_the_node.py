@@ -115,7 +115,7 @@ def test_a_topic_without_publisher_is_named_with_those_that_have_clouds(remote, 
 def test_a_publisher_that_sends_nothing_is_named(remote, told):
     start_anew(remote)
     with publishing(remote):
-        line = told(f"nothing is published: /peer is connected to {TOPIC} (best_effort, volatile)", Level.WARN)
+        line = told(f"nothing is published: /peer is connected to {TOPIC} (reliable, volatile)", Level.WARN)
     assert f"ros2 topic hz {TOPIC}" in line
 
 
@@ -125,8 +125,8 @@ def test_policies_that_do_not_fit_are_named_on_both_sides(remote, process):
         remote.healthy(Level.WARN, "this node asks for reliable, volatile, but /peer offers best_effort, volatile")
         # Where the machine is slow, the log has told it before it is known whose it is.
         line = process.wait_for("this node asks for reliable, volatile, but ")
-    assert "offers best_effort, volatile; set input_reliability to best_effort" in line
-    start_anew(remote, input_reliability="best_effort")
+    assert "offers best_effort, volatile; set input_reliability to auto" in line
+    start_anew(remote, input_reliability="auto")
 
 
 def test_large_clouds_that_are_lost_are_told_with_the_remedy(remote, told, environment):
@@ -140,7 +140,7 @@ def test_large_clouds_that_are_lost_are_told_with_the_remedy(remote, told, envir
     finally:
         publisher.kill()
         publisher.wait()
-    assert "set input_reliability to reliable" in line
+    assert "publish reliably, with input_reliability auto or reliable here" in line
     assert "fastdds_large_clouds.xml" in line
 
 
@@ -156,7 +156,7 @@ def test_clouds_that_nobody_wants_boxes_of_are_told(remote, told, points):
         remote.node.destroy_subscription(subscription)
     start_anew(remote)
     with publishing(remote, cloud_message(HEADER, points)):
-        told("nothing is published: clouds arrive, but nobody subscribes to an output of /dspdet3d", Level.OK)
+        told("nothing is published: nobody subscribes to an output of /dspdet3d", Level.OK)
     remote.node.create_subscription(Detection3DArray, f"/dspdet3d/{DETECTIONS}", remote.received[DETECTIONS].append, 10)
 
 

@@ -140,3 +140,10 @@ def test_the_real_node_has_the_topics_and_parameters_that_the_arguments_say(benc
     for name in (topics.INPUT, *topics.OUTPUTS):
         shown = f"/dspdet3d/{name}"
         assert node.resolve_topic_name(f"~/{name}") == moved.get(shown, shown)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "4.0", "four", "\u0664", "9" * 20])
+def test_a_number_of_columns_is_a_whole_number(text):
+    assert launch_arguments.whole_number({"columns": "4"}, "columns") == 4
+    with pytest.raises(InputError, match=f"columns:={text}: expected a whole number"):
+        launch_arguments.whole_number({"columns": text}, "columns")

@@ -90,7 +90,7 @@ def test_what_means_the_same_is_taken(name, given, meant):
         ("device", 0, "a text"),
         ("class_filter", [1, 2], "a list of texts"),
         ("class_filter", 3, "a list of texts"),
-        ("input_reliability", "sometimes", "best_effort or reliable"),
+        ("input_reliability", "sometimes", "auto or best_effort or reliable"),
     ],
 )
 def test_what_cannot_be_taken_is_refused_with_name_value_and_what_was_expected(name, given, expected):

@@ -77,18 +77,20 @@ def node():
 
 def test_a_cloud_in_the_target_frame_stays_as_it_is(node):
     points, header = np.ones((3, 3), np.float32), Header(frame_id="map")
-    assert TargetFrame(node, "map", 0.0).bring(points, header) == (points, header)
+    placement = TargetFrame(node, "map", 0.0).find(header)
+    assert placement.header == header
+    assert placement.apply(points) is points
 
 
 def test_a_cloud_without_a_frame_is_refused(node):
     with pytest.raises(FrameError, match="frame_id is empty"):
-        TargetFrame(node, "map", 0.0).bring(np.ones((3, 3)), Header())
+        TargetFrame(node, "map", 0.0).find(Header())
 
 
 @pytest.mark.skipif(HAS_TF2, reason="tf2_ros is installed here")
 def test_without_tf2_a_cloud_in_another_frame_is_refused_with_what_to_install(node):
     with pytest.raises(FrameError, match="apt install"):
-        TargetFrame(node, "map", 0.0).bring(np.ones((3, 3)), Header(stamp=Time(sec=1), frame_id="camera"))
+        TargetFrame(node, "map", 0.0).find(Header(stamp=Time(sec=1), frame_id="camera"))
 
 
 @pytest.mark.skipif(HAS_TF2, reason="tf2_ros is installed here")
@@ -115,11 +117,11 @@ def test_with_tf2_a_cloud_is_moved_at_its_stamp_and_unknown_frames_are_listed(no
     transform = TransformStamped(header=Header(stamp=Time(sec=5), frame_id="map"), child_frame_id="camera")
     transform.transform.translation.x, transform.transform.rotation.w = 2.0, 1.0
     target._buffer.set_transform(transform, "test")
-    points, header = target.bring(np.zeros((1, 3)), Header(stamp=Time(sec=5), frame_id="camera"))
-    np.testing.assert_allclose(points, [[2, 0, 0]])
-    assert header == Header(stamp=Time(sec=5), frame_id="map")
+    placement = target.find(Header(stamp=Time(sec=5), frame_id="camera"))
+    np.testing.assert_allclose(placement.apply(np.zeros((1, 3))), [[2, 0, 0]])
+    assert placement.header == Header(stamp=Time(sec=5), frame_id="map")
     for header in (Header(stamp=Time(sec=5), frame_id="lidar"), Header(stamp=Time(sec=6), frame_id="camera")):
         with pytest.raises(FrameError, match="camera"):
-            target.bring(np.zeros((1, 3)), header)
+            target.find(header)
     with pytest.raises(FrameError, match="stamp is zero"):
-        target.bring(np.zeros((1, 3)), Header(frame_id="camera"))
+        target.find(Header(frame_id="camera"))

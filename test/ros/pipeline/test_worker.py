@@ -195,3 +195,75 @@ def test_a_death_at_a_discarded_item_counts_nothing(gate):
     assert worker.stop(WAIT_S)
     assert isinstance(worker.death, SystemExit)
     assert worker.counts == Counts()
+
+
+def test_the_latest_item_waits_until_its_result_is_wanted(gate):
+    wanted = threading.Event()
+    worker = LatestWorker(gate.compute, gate.deliver, gate.failed, wanted.is_set)
+    worker.start()
+    for item in (1, 2, 3):
+        worker.submit(item)
+    worker.look()
+    assert worker.counts == Counts(received=3, ignored=2)
+    assert worker.counts.waiting == 1
+    assert not gate.started.acquire(timeout=0.2)
+    wanted.set()
+    worker.look()
+    gate.passes.release()
+    wait(gate.done)
+    assert [result for result, _ in gate.delivered] == [30]
+    assert settled(worker, received=3, ignored=2, processed=1) == Counts(received=3, ignored=2, processed=1)
+    assert worker.counts.waiting == 0
+    assert worker.stop(WAIT_S)
+
+
+def test_an_item_that_waits_for_nobody_is_dropped_once(gate):
+    worker = LatestWorker(gate.compute, gate.deliver, gate.failed, lambda: False)
+    worker.start()
+    worker.submit(1)
+    worker.drop()
+    worker.drop()
+    assert worker.counts == Counts(received=1, dropped=1)
+    assert worker.stop(WAIT_S)
+
+
+def test_an_item_is_worked_on_again_without_being_counted(worker, gate):
+    worker.submit(1)
+    gate.passes.release()
+    wait(gate.done)
+    worker.submit_again(2)
+    gate.passes.release()
+    wait(gate.done)
+    worker.submit_again(RuntimeError())
+    gate.passes.release()
+    wait(gate.done)
+    assert [result for result, _ in gate.delivered] == [10, 20]
+    assert len(gate.failures) == 1
+    assert worker.counts == Counts(received=1, processed=1)
+
+
+@pytest.mark.parametrize("forget", ["submit", "drop", "discard"])
+def test_an_item_is_not_worked_on_again_after_a_newer_result_and_after_all_was_forgotten(worker, gate, forget):
+    worker.submit(1)
+    wait(gate.started)
+    worker.submit_again(2)
+    if forget != "submit":
+        getattr(worker, forget)()
+        worker.submit(3)
+    gate.passes.release(2)
+    wait(gate.done)
+    worker.submit(4)
+    gate.passes.release()
+    wait(gate.done)
+    assert [result for result, _ in gate.delivered] == [10 if forget == "submit" else 30, 40]
+
+
+def test_after_a_failure_an_item_is_still_worked_on_again(worker, gate):
+    worker.submit(RuntimeError())
+    wait(gate.started)
+    worker.submit_again(2)
+    gate.passes.release(2)
+    wait(gate.done)
+    wait(gate.done)
+    assert [result for result, _ in gate.delivered] == [20]
+    assert settled(worker, received=1, refused=1) == Counts(received=1, refused=1)

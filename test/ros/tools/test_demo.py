@@ -53,13 +53,17 @@ def test_the_demo_prints_and_writes_what_the_node_found(cloud, tiny, tmp_path):
     ("arguments", "text"),
     [
         (["absent.npz"], "absent.npz: no such file"),
+        (["BIN", "--columns", "2"], "a.bin: cannot have 2 columns a point; name at least 3"),
         (["CLOUD", "-p", "checkpoint:=/no/such.pth"], "/no/such.pth"),
         (["CLOUD", "-p", "pruning_threshold:=7"], "pruning_threshold is 7"),
         (["CLOUD", "-p", "autostart:=false", "--timeout", "2"], "waited 2 s for the detector node to become active"),
     ],
 )
 def test_what_did_not_arrive_is_said_in_one_line(cloud, tmp_path, arguments, text):
-    arguments = [argument.replace("CLOUD", str(cloud)) for argument in arguments]
+    (tmp_path / "a.bin").write_bytes(bytes(24))
+    arguments = [
+        argument.replace("CLOUD", str(cloud)).replace("BIN", str(tmp_path / "a.bin")) for argument in arguments
+    ]
     done = demo(*arguments, "--out", tmp_path / "out")
     assert done.returncode == 1
     assert text in done.stderr

@@ -84,3 +84,9 @@ def test_the_demo_scene_is_a_message_that_decodes_to_itself():
 
     scene = read_scene("demo")
     np.testing.assert_array_equal(decode(scene.message()).xyz, scene.xyz)
+
+
+def test_a_scene_from_a_bin_has_as_many_columns_as_one_says(tmp_path):
+    points = np.random.default_rng(0).normal(size=(9, 5)).astype("<f4")
+    points.tofile(tmp_path / "scan.bin")
+    np.testing.assert_array_equal(read_scene(str(tmp_path / "scan.bin"), 5).xyz, points[:, :3])

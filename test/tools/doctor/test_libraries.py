@@ -82,11 +82,11 @@ def test_the_oldest_versions_are_those_that_an_installation_asks_for():
 
 
 def test_optional_packages_are_listed_with_what_needs_them(monkeypatch):
-    monkeypatch.setattr(libraries.importlib.util, "find_spec", lambda name: None if name == "plyfile" else object())
+    monkeypatch.setattr(libraries.importlib.util, "find_spec", lambda name: None if name == "embreex" else object())
     (finding,) = libraries.optional()
     assert finding.level == Level.OK
-    assert "installed: matplotlib, embreex" in finding.found
-    assert "not installed: plyfile (.ply files): pip install" in finding.found
+    assert "installed: matplotlib, tensorboard" in finding.found
+    assert "not installed: embreex (generate): pip install" in finding.found
 
 
 def test_a_check_that_breaks_off_is_a_problem_and_the_others_go_on():

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from dspdet3d_ros.clouds.cloud import Cloud, LabelledBoxes
+from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.result import Detections
-from dspdet3d_ros.remarks import Remark
 from dspdet3d_ros.tools.viewer.page.points import ShownPoints
 from dspdet3d_ros.tools.viewer.page.runs import least_score
 from dspdet3d_ros.tools.viewer.picture.framing import cut_height, extent, surroundings

@@ -1,0 +1,218 @@
+"""The subscription of clouds, which can follow the quality of service of its publishers."""
+
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+from sensor_msgs.msg import PointCloud2
+
+from dspdet3d_ros.ros.interface import qos
+
+LOOK_S = 0.25
+# A replaced subscription still receives for so many looks: publishers must learn of its successor first.
+OVERLAP_LOOKS = 8
+# What tells a cloud from the others of its publisher.
+Mark = tuple[int | str, ...]
+# So many publishers are listed in a line of the log.
+LISTED = 5
+
+
+class CloudSubscription:
+    """A subscription of clouds.
+
+    A policy that is "auto" follows the publishers: reliable, or transient_local, if all of them are; else best_effort,
+    or volatile, which are compatible with every publisher. A new subscription then replaces the old one. Both receive
+    for a while, so that no cloud is lost; a cloud that both receive is taken once.
+
+    Args:
+        node: the subscribing node.
+        topic: the input.
+        reliability: "auto", "best_effort" or "reliable".
+        durability: "auto", "volatile" or "transient_local".
+        take: takes the clouds.
+        lost: called with a number of clouds that DDS has lost on their way.
+        tell: called with one line if a publisher is not compatible.
+
+    Attributes:
+        topic: full name of the topic.
+        profile: the present policies.
+        reason: the policies in words, and why "auto" chose them.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        topic: str,
+        reliability: str,
+        durability: str,
+        take: Callable[[PointCloud2], None],
+        lost: Callable[[int], None],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._node, self._name = node, topic
+        self._policies, self._follows = (reliability, durability), qos.AUTO in (reliability, durability)
+        self._take, self._lost, self._tell = take, lost, tell
+        self.topic = node.resolve_topic_name(topic)
+        self._last: PointCloud2 | None = None
+        self._deliveries: _Deliveries | None = None
+        # Replaced subscriptions, by the number of looks for which they still receive.
+        self._replaced: dict[Subscription, int] = {}
+        self._candidate: QoSProfile | None = None
+        self._timer = None
+        self._choose(*self._fitting())
+        if self._follows:
+            self._timer = node.create_timer(LOOK_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def close(self) -> None:
+        """Ends the subscription."""
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+        for subscription in (*self._replaced, self._subscription):
+            self._node.destroy_subscription(subscription)
+        self._replaced.clear()
+        self._last = None
+
+    def _fitting(self) -> tuple[QoSProfile, list[TopicEndpointInfo]]:
+        """The profile that fits the present publishers, and these."""
+        publishers = self._node.get_publishers_info_by_topic(self.topic) if self._follows else []
+        return qos.input_qos(*self._policies, [info.qos_profile for info in publishers]), publishers
+
+    def _choose(self, profile: QoSProfile, publishers: list[TopicEndpointInfo]) -> None:
+        self.profile = profile
+        self.reason = _reason(profile, publishers) if self._follows else qos.described(profile)
+        self._subscription = self._subscribe(profile)
+
+    def _subscribe(self, profile: QoSProfile) -> Subscription:
+        def tell_whose() -> None:
+            if self._subscription is not subscription or not self._is_open(subscription):
+                return
+            # A subscription that follows fits by now, in most cases.
+            if not self._follows or qos.publishers(self._node, self.topic, profile)[1]:
+                self._tell(qos.unheard_publishers(self._node, self.topic, profile))
+
+        def lost(event: Any) -> None:
+            if self._subscription is subscription:
+                self._lost(event.total_count_change)
+
+        events = qos.SubscriptionEventCallbacks(
+            incompatible_qos=lambda _: qos.when_named(self._node, tell_whose), message_lost=lost
+        )
+        make = partial(
+            self._node.create_subscription,
+            PointCloud2,
+            self._name,
+            lambda message: self._receive(subscription, message),
+            profile,
+        )
+        subscription: Subscription = qos.with_events(make, events)
+        return subscription
+
+    def _is_open(self, subscription: Subscription) -> bool:
+        return any(present is subscription for present in self._node.subscriptions)
+
+    def _receive(self, subscription: Subscription, message: PointCloud2) -> None:
+        if self._deliveries is not None:
+            mark = _identity(message)
+            known = self._deliveries.knows(mark)
+            if not self._deliveries.is_new(subscription, mark):
+                return
+            if not known and not self._replaced:
+                self._deliveries = None
+        if self._follows:
+            self._last = message
+        self._take(message)
+
+    def _look(self) -> None:
+        """Replaces the subscription if another profile fits the publishers, and ends those replaced before."""
+        self._replaced = {subscription: looks - 1 for subscription, looks in self._replaced.items()}
+        for subscription in [subscription for subscription, looks in self._replaced.items() if not looks]:
+            self._node.destroy_subscription(subscription)
+            del self._replaced[subscription]
+        profile, publishers = self._fitting()
+        if profile == self.profile:
+            self._candidate = None
+        elif profile == self._candidate or not _asks_for_more(profile, self.profile):
+            self._replace(profile, publishers)
+        else:
+            # Several nodes may be starting: to ask for more, the profile must fit at two looks.
+            self._candidate = profile
+
+    def _replace(self, profile: QoSProfile, publishers: list[TopicEndpointInfo]) -> None:
+        old, last = self._subscription, self._last and _identity(self._last)
+        self._candidate = None
+        self._choose(profile, publishers)
+        if self._deliveries is None:
+            self._deliveries = _Deliveries(old, last)
+        latched = profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+        self._deliveries.add(self._subscription, last if latched else None)
+        self._replaced[old] = OVERLAP_LOOKS
+        self._node.get_logger().info(f"taking clouds from {self.topic} ({self.reason})")
+
+
+class _Deliveries:
+    """Counts the clouds that each subscription delivers, to take those once that several deliver.
+
+    Args:
+        first: the only subscription so far.
+        last: the cloud that it delivered last, if any.
+    """
+
+    def __init__(self, first: Subscription, last: Mark | None) -> None:
+        self._taken: Counter[Mark] = Counter()
+        self._delivered: dict[Subscription, Counter[Mark]] = {first: Counter()}
+        if last is not None:
+            self.is_new(first, last)
+
+    def add(self, subscription: Subscription, latched: Mark | None) -> None:
+        """Adds a subscription, which will deliver of all earlier clouds only the latched one, if any."""
+        self._delivered[subscription] = self._taken.copy()
+        if latched is not None:
+            self._delivered[subscription][latched] -= 1
+
+    def knows(self, mark: Mark) -> bool:
+        """Whether such a cloud was taken before."""
+        return mark in self._taken
+
+    def is_new(self, subscription: Subscription, mark: Mark) -> bool:
+        """Counts a cloud. False if another subscription has delivered it before."""
+        delivered = self._delivered[subscription]
+        delivered[mark] += 1
+        if delivered[mark] <= self._taken[mark]:
+            return False
+        self._taken[mark] += 1
+        return True
+
+
+def _identity(message: PointCloud2) -> Mark:
+    stamp = message.header.stamp
+    # A stamp of zero means that there is none: then the points tell.
+    content = 0 if stamp.sec or stamp.nanosec else zlib.crc32(message.data)
+    return stamp.sec, stamp.nanosec, message.header.frame_id, message.width, message.height, len(message.data), content
+
+
+def _asks_for_more(new: QoSProfile, old: QoSProfile) -> bool:
+    """Whether a profile has a policy that fewer publishers are compatible with than that of another profile."""
+    reliable, latched = ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL
+    more_reliable = (new.reliability == reliable) > (old.reliability == reliable)
+    return more_reliable or (new.durability == latched) > (old.durability == latched)
+
+
+def _reason(profile: QoSProfile, publishers: list[TopicEndpointInfo]) -> str:
+    """The profile and why it was chosen, for the log."""
+    text = qos.described(profile)
+    if not publishers:
+        return f"{text}, as there is no publisher yet"
+    offers = [f"{qos.node_name(info)} offers {qos.described(info.qos_profile)}" for info in publishers]
+    more = [f"{len(offers) - LISTED} more"] if len(offers) > LISTED else []
+    text = f"{text}, as {' | '.join(offers[:LISTED] + more)}"
+    latched = any(info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for info in publishers)
+    if latched and profile.durability == DurabilityPolicy.VOLATILE:
+        text += "; clouds that were latched before are not received"
+    return text
