@@ -2,8 +2,10 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.commands.arguments import (
     add_columns_argument,
     add_detector_arguments,
@@ -56,16 +58,19 @@ def run(args: argparse.Namespace) -> int:
     detector = Detector.load(args.model, args.checkpoint, args.device, args.backend, precision=args.precision)
     given = {"pruning_threshold": args.tau, "score_threshold": args.score}
     settings = replace(detector.default_settings(), **{name: v for name, v in given.items() if v is not None})
-    detections = detector(cloud.xyz, settings)
+    try:
+        detections = detector(cloud.xyz, settings)
+    except InputError:
+        # The unit may be the reason why the cloud cannot be used.
+        _print_remarks("doubtful cloud", doubts(cloud.xyz, detector.config))
+        raise
     print(report.boxes_table(detections, cloud.truth))
     print(report.summary(detections, cloud.truth))
     print(report.work_line(detections))
-    remarks = doubts(cloud.xyz, detections, detector.config)
+    remarks = doubts(cloud.xyz, detector.config, detections)
     reason = None if len(detections) else why_no_boxes(detections.stats, settings, "--score", "--tau")
-    if reason:
-        print(f"dspdet3d detect: no boxes: {reason.text}", file=sys.stderr)
-    for remark in remarks:
-        print(f"dspdet3d detect: doubtful cloud: {remark.text}", file=sys.stderr)
+    _print_remarks("no boxes", [reason] if reason else [])
+    _print_remarks("doubtful cloud", remarks)
     if args.json:
         from dspdet3d_ros.files import write_json
 
@@ -84,3 +89,8 @@ def run(args: argparse.Namespace) -> int:
         report_page = Report(args.cloud.name, cloud, runs, tau, score, detector.model_name, voxel, remarks)
         write_page(args.html, report_page)
     return 0
+
+
+def _print_remarks(lead: str, remarks: Sequence[Remark]) -> None:
+    for remark in remarks:
+        print(f"dspdet3d detect: {lead}: {remark.text}", file=sys.stderr)

@@ -52,15 +52,15 @@ FEWEST_POINTS_A_BOX = 50
 _MAPS = "RTAB-Map: Grid/CellSize, octomap: resolution, nvblox: voxel_size"
 
 
-def doubts(xyz: np.ndarray, detections: Detections, config: ModelConfig) -> tuple[Remark, ...]:
-    """Why the boxes that were found in a cloud may be wrong.
+def doubts(xyz: np.ndarray, config: ModelConfig, detections: Detections | None = None) -> tuple[Remark, ...]:
+    """Why the boxes in a cloud may be wrong.
 
     It takes milliseconds, whatever the size of the cloud.
 
     Args:
         xyz: (N, 3) the cloud, metres, z up.
-        detections: what was found in it.
-        config: the model that found it.
+        config: the model.
+        detections: what it found; without them the cloud alone is judged.
 
     Returns:
         At most one remark of each of the kinds "unit", "density", "up_axis", "box_sizes" and "box_count".
@@ -72,14 +72,15 @@ def doubts(xyz: np.ndarray, detections: Detections, config: ModelConfig) -> tupl
     if wrong_unit:
         # All else follows from it.
         return (Remark("unit", wrong_unit),)
-    found = {
+    texts = {
         "unit": _height(shape),
         "density": _density(shape, config.point_spacing),
         "up_axis": _up(shape),
-        "box_sizes": _sizes(detections, config.class_sizes or {}),
-        "box_count": _number(shape, len(xyz), detections, config),
     }
-    return tuple(Remark(kind, text) for kind, text in found.items() if text)
+    if detections is not None:
+        texts["box_sizes"] = _sizes(detections, config.class_sizes or {})
+        texts["box_count"] = _number(shape, len(xyz), detections, config)
+    return tuple(Remark(kind, text) for kind, text in texts.items() if text)
 
 
 def _unit(shape: CloudShape) -> str:

@@ -146,7 +146,7 @@ class Pipeline:
         try:
             found = self._detector(xyz, settings)
         except Exception:
-            self._remark(remarks)
+            self._remark((*remarks, *doubts(xyz, self._detector.config)))
             raise
         objects, after_ms = None, {}
         if wants_objects:
@@ -154,7 +154,7 @@ class Pipeline:
             objects = points_of_objects(xyz, cloud.rgb, found.boxes, found.labels)
             after_ms["object_points"] = (time.perf_counter() - start) * 1e3
         start = time.perf_counter()
-        self._remark((*remarks, *doubts(xyz, found, self._detector.config)))
+        self._remark((*remarks, *doubts(xyz, self._detector.config, found)))
         after_ms["doubts"] = (time.perf_counter() - start) * 1e3
         stats = replace(
             found.stats,
