@@ -10,6 +10,8 @@ from dspdet3d_ros.clouds.cloud import usable
 
 #: Points that are looked at. A larger cloud is represented by a random sample, the same one each time.
 SAMPLE = 32_768
+EXTENT_POINTS = 8192
+LATTICE_POINTS = 256
 #: Edge of the smallest patches, metres. Larger ones are taken until a quarter of them hold `PATCH_POINTS` at least.
 PATCH = 0.1
 PATCH_POINTS = 30
@@ -29,7 +31,6 @@ _FACING = np.cos(np.radians(10))
 _PARALLEL = np.sin(np.radians(20))
 #: Edges of the voxels whose centres maps are published as, metres, largest first.
 LATTICES = (0.2, 0.1, 0.08, 0.05, 0.04, 0.03, 0.025, 0.02)
-LATTICE_POINTS = 256
 _ON_LATTICE = 0.99
 _CELLS = 1 << 16
 _PRIMES = (73_856_093, 19_349_663, 83_492_791)
@@ -69,19 +70,25 @@ def shape_of(xyz: np.ndarray) -> CloudShape | None:
     """
     total = len(xyz)
     if total > SAMPLE:
-        xyz = xyz[np.random.default_rng(0).integers(0, total, SAMPLE)]
+        xyz = xyz.take(np.random.default_rng(0).integers(0, total, SAMPLE), axis=0)
     if not len(xyz):
         return None
     drawn = total / len(xyz)
-    xyz = xyz[usable(xyz)].astype(np.float64)
-    if not len(xyz):
+    # From here on a row for each axis: sums over rows of three take several times as long.
+    columns = xyz.compress(usable(xyz), axis=0).T.astype(np.float64)
+    count = columns.shape[1]
+    if not count:
         return None
-    low, high = np.quantile(xyz, (0.005, 0.995), axis=0)
-    patches = _Patches(xyz - low, float((high - low).max()))
+    few = columns[:, :: -(-count // EXTENT_POINTS)]
+    low, high = np.quantile(few, (0.005, 0.995), axis=1)
+    extent = high - low
+    local = (columns - low[:, None]).astype(np.float32)
+    x, y, z = (np.abs(column - edge / 2) <= edge for column, edge in zip(local, extent, strict=True))
+    patches = _Patches(local.compress(x & y & z, axis=1), float(extent.max()))
     flat, facing, oblique = _directions(patches)
     spacing = _FILLED * patches.edge / (patches.full * drawn) ** 0.5
-    area = len(xyz) / patches.full * patches.edge**2
-    return CloudShape(high - low, spacing, area, _lattice(xyz), flat, facing, oblique)
+    area = count / patches.full * patches.edge**2
+    return CloudShape(extent, spacing, area, _lattice(columns), flat, facing, oblique)
 
 
 class _Patches:
@@ -91,17 +98,19 @@ class _Patches:
     few of them.
     """
 
-    def __init__(self, xyz: np.ndarray, extent: float) -> None:
-        self.xyz, self.edge = xyz, PATCH
+    def __init__(self, columns: np.ndarray, extent: float) -> None:
+        # Numbers of cubes fit into the hash, however large the cloud is.
+        self.columns, self.edge = columns, max(PATCH, extent / (1 << 20))
         while True:
-            x, y, z = np.floor(xyz.T / self.edge).astype(np.int64)
+            x, y, z = np.floor(columns / np.float32(self.edge)).astype(np.int64)
             key = (x * _PRIMES[0]) ^ (y * _PRIMES[1]) ^ (z * _PRIMES[2])
             self.cells = (key ^ (key >> 16)) & (_CELLS - 1)
             self.counts = np.bincount(self.cells, minlength=_CELLS)
             self.full = float(np.quantile(self.counts[self.counts > 0], _FULL))
             if self.full >= PATCH_POINTS or self.edge > extent:
                 return
-            self.edge *= 1.5
+            # No surface has more than four times the points in a cube of twice the edge.
+            self.edge *= min(max(1.5, (PATCH_POINTS / self.full) ** 0.5), 3.0)
 
 
 def _directions(patches: _Patches) -> tuple[int, np.ndarray, np.ndarray]:
@@ -112,10 +121,10 @@ def _directions(patches: _Patches) -> tuple[int, np.ndarray, np.ndarray]:
     number = np.full(_CELLS, -1)
     number[cells] = np.arange(len(cells))
     of = number[patches.cells]
-    xyz, of = patches.xyz[of >= 0].T, of[of >= 0]
+    columns, of = patches.columns.compress(of >= 0, axis=1), of[of >= 0]
     count = patches.counts[cells]
-    mean = np.stack([np.bincount(of, axis, len(cells)) / count for axis in xyz])
-    off = xyz - mean[:, of]
+    mean = np.stack([np.bincount(of, column, len(cells)) / count for column in columns])
+    off = columns - mean[:, of]
     covariance = np.empty((len(cells), 3, 3))
     for i in range(3):
         for j in range(i, 3):
@@ -131,11 +140,11 @@ def _directions(patches: _Patches) -> tuple[int, np.ndarray, np.ndarray]:
     return int(flat.sum()), (share * facing).sum(0), (share * ~(facing | parallel)).sum(0)
 
 
-def _lattice(xyz: np.ndarray) -> float:
+def _lattice(columns: np.ndarray) -> float:
     """Edge of the voxels whose centres or corners the points are, along all three axes; 0 if there is none."""
-    few = xyz[:: -(-len(xyz) // LATTICE_POINTS)]
+    few = columns[:, :: -(-columns.shape[1] // LATTICE_POINTS)]
     for edge in LATTICES:
         angle = 2 * np.pi / edge * few
-        if (np.hypot(np.cos(angle).mean(0), np.sin(angle).mean(0)) > _ON_LATTICE).all():
+        if (np.hypot(np.cos(angle).mean(1), np.sin(angle).mean(1)) > _ON_LATTICE).all():
             return edge
     return 0.0

@@ -172,7 +172,7 @@ def _sizes(detections: Detections, class_sizes: Mapping[str, tuple[float, float]
     worst = int(times.argmax())
     name = sized[worst][1]
     return (
-        f"{odd} of {len(sized)} boxes are far from the size of their class, such as a '{name}' of "
+        f"{odd} of {len(sized)} boxes have sizes far from those of their classes, such as a '{name}' of "
         f"{_length(longest[worst])} (it was trained with {_length(low[worst])} to {_length(high[worst])}): is "
         "the cloud in metres, z up? For a file, see --unit and --up"
     )

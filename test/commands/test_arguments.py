@@ -3,7 +3,7 @@
 import pytest
 
 from dspdet3d_ros.cli import main
-from dspdet3d_ros.commands.arguments import check_least, check_share
+from dspdet3d_ros.commands.arguments import check_least, check_share, with_joined_axis
 
 
 @pytest.mark.parametrize("value", [None, 0, 0.5, 1])
@@ -44,3 +44,17 @@ def test_a_number_out_of_range_is_refused_in_one_line(capsys, arguments, text):
 def test_the_least_value_itself_is_taken():
     check_least("--limit", 1, 1)
     check_least("--limit", None, 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "joined"),
+    [
+        (["detect", "a.ply", "--up", "-y", "--tau", "0"], ["detect", "a.ply", "--up=-y", "--tau", "0"]),
+        (["--up", "x"], ["--up=x"]),
+        (["--up", "--unit", "mm", "-y"], ["--up", "--unit", "mm", "-y"]),
+        (["--up"], ["--up"]),
+        ([], []),
+    ],
+)
+def test_an_axis_with_a_minus_is_no_option(given, joined):
+    assert with_joined_axis(given) == joined

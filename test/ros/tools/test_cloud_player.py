@@ -86,6 +86,20 @@ def test_a_bin_has_as_many_columns_as_one_says(remote, tmp_path, points):
     np.testing.assert_array_equal(decode(received[0]).xyz, points)
 
 
+def test_a_cloud_of_another_axis_and_unit_is_published_in_metres_with_z_up(remote, tmp_path, points):
+    np.savez(tmp_path / "camera.npz", xyz=points[:, [0, 2, 1]] * (1000, 1000, -1000))
+    player = play(
+        *("-p", f"cloud:={tmp_path / 'camera.npz'}", "-p", "up:=y", "-p", "unit:=mm", "-p", "period_s:=1"),
+        *("-r", "__ns:=/d"),
+    )
+    received = []
+    remote.node.create_subscription(PointCloud2, "/d/cloud_player/output/points", received.append, LATCHED)
+    remote.until(lambda: received, "a cloud")
+    status, log = end(player)
+    assert status == 0, log
+    np.testing.assert_allclose(decode(received[0]).xyz, points, atol=1e-6)
+
+
 def test_sensor_msgs_py_reads_the_cloud(remote, file, points):
     point_cloud2 = pytest.importorskip(
         "sensor_msgs_py.point_cloud2", reason="sensor_msgs_py comes with a ROS installation only"
@@ -123,6 +137,8 @@ def test_who_comes_late_gets_the_cloud_that_was_published_and_the_detector_answe
     [
         (["cloud:=/no/such.ply"], "/no/such.ply: no such file; check the path"),
         (["columns:=-1"], "parameter columns is -1; expected 0..1000"),
+        (["up:=w"], "parameter up is 'w'; expected x or y or z or -x or -y or -z"),
+        (["unit:=km"], "parameter unit is 'km'; expected m or cm or mm or ft"),
         (["period_s:=0"], "parameter period_s is 0.0; expected 0.01..86400"),
         (["period_s:=soon"], "parameter period_s is 'soon'; expected a number"),
     ],
