@@ -1,9 +1,12 @@
 """Installs the Python part with pip; a ROS workspace builds the whole package with CMakeLists.txt."""
 
 import re
+import runpy
+import sys
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 NAME = "dspdet3d_ros"
 ROOT = Path(__file__).resolve().parent
@@ -27,6 +30,21 @@ EXTRAS = {
     ],
 }
 
+
+class BuildPy(build_py):
+    """Copies the package's files, the C library of backend native too, which it compiles where a compiler is."""
+
+    def run(self):
+        """Compiles and copies; without the library the package runs on plain torch."""
+        native = runpy.run_path(str(ROOT / NAME / "sparse" / "native" / "build.py"))
+        try:
+            if not native["is_current"]():
+                native["build"]()
+        except native["BuildError"] as error:
+            print(f"backend native is not built: {error}; the network runs on plain torch", file=sys.stderr)
+        super().run()
+
+
 setup(
     name=NAME,
     version=VERSION,
@@ -37,7 +55,11 @@ setup(
     # Named although it is the default: it makes an editable install put the project folder itself on the path, where
     # the package's extend_path() can merge it with the folder of the generated messages.
     package_dir={"": "."},
-    package_data={NAME: ["models/*.yaml", "data/*", "data/oracle/*", "tools/viewer/page/template/*"]},
+    package_data={
+        NAME: ["models/*.yaml", "data/*", "data/oracle/*", "tools/viewer/page/template/*"]
+        + ["sparse/native/*.so", "sparse/native/src/*"]
+    },
+    cmdclass={"build_py": BuildPy},
     # torch is only bounded below: which build fits (CPU, which CUDA) depends on the machine, so it is best installed
     # first, as `make setup` does. rclpy and the messages come with ROS 2 and cannot be named here.
     install_requires=["numpy>=1.21", "PyYAML>=5.4", "torch>=2.1", "tqdm>=4.60"],

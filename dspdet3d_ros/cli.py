@@ -1,4 +1,4 @@
-"""The command-line tool `dspdet3d`: everything that needs no ROS."""
+"""The command-line tool `dspdet3d`. No command needs ROS, except `benchmark --node`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import sys
 from collections.abc import Sequence
 
 from dspdet3d_ros import __version__, commands
-from dspdet3d_ros.commands.arguments import check_least, with_joined_axis
+from dspdet3d_ros.commands.arguments import check_number, with_joined_axis
 from dspdet3d_ros.errors import InputError, missing_package
 from dspdet3d_ros.system import torch_threads, wait_without_spinning
+from dspdet3d_ros.validation import AT_LEAST_ONE
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser with a sub-command for each module in `dspdet3d_ros.commands` that has a `run`."""
+    """The parser, with one sub-command for each module of `dspdet3d_ros.commands` that has a function `run`."""
     parser = argparse.ArgumentParser(prog="dspdet3d", description="Find small objects in 3D point clouds.")
     parser.add_argument("--version", action="version", version=f"dspdet3d_ros {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -30,13 +31,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a sub-command; returns the exit status: 0, 1 for unusable input, 130 when interrupted."""
+    """Runs a sub-command. Returns the exit status: 0, 1 for unusable input, 130 after an interrupt."""
     wait_without_spinning()
     args = build_parser().parse_args(with_joined_axis(sys.argv[1:] if argv is None else argv))
     try:
         # Not every command computes.
         threads = getattr(args, "threads", None)
-        check_least("--threads", threads, 1)
+        check_number("--threads", threads, AT_LEAST_ONE)
         with torch_threads(threads):
             return args.run(args)
     except InputError as error:

@@ -1,4 +1,4 @@
-"""Axis-aligned boxes, extents of points, membership of points in boxes, and rotations about an axis."""
+"""Axis-aligned boxes, extents of points, assignment of points to boxes, and rotations about an axis."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def box_between(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """(..., 6) centre and size of the boxes with these (..., 3) lowest and highest corners."""
+    """(..., 6) centre and size of boxes, from their (..., 3) lowest and highest corners."""
     return np.concatenate([(low + high) / 2, high - low], axis=-1)
 
 
@@ -16,8 +16,8 @@ def box_around(points: np.ndarray, left_out: float = 0.0) -> np.ndarray:
     """(6,) centre and size of the extent of (N, 3) points, N at least 1.
 
     Args:
-        points: in any unit, which is that of the box.
-        left_out: percent of the points that may lie beyond each face, along each axis.
+        points: in any unit; the box has the same.
+        left_out: percentage of the points that may lie beyond each face.
     """
     if left_out:
         return box_between(*np.percentile(points, (left_out, 100 - left_out), axis=0))
@@ -25,13 +25,13 @@ def box_around(points: np.ndarray, left_out: float = 0.0) -> np.ndarray:
 
 
 def corners(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(..., 3) lowest and highest corners of (..., 6) boxes, centre and size."""
+    """(..., 3) lowest and highest corners of boxes, from their (..., 6) centre and size."""
     half = boxes[..., 3:6] / 2
     return boxes[..., :3] - half, boxes[..., :3] + half
 
 
 def turn(axis: str, angle: float) -> np.ndarray:
-    """(3, 3) rotation by `angle` radians about the axis "x", "y" or "z"."""
+    """(3, 3) rotation matrix by `angle` radians about the axis "x", "y" or "z"."""
     c, s = np.cos(angle), np.sin(angle)
     rows = {
         "x": [[1, 0, 0], [0, c, -s], [0, s, c]],
@@ -41,33 +41,33 @@ def turn(axis: str, angle: float) -> np.ndarray:
     return np.array(rows[axis])
 
 
-# The most cells per axis of the grid that sorts out points near no box, and the most cells of it altogether.
+# Limits of the coarse grid that discards points far from all boxes: cells per axis and cells in total.
 CELLS_PER_AXIS = 256
 CELLS = 1 << 21
 LEAST_EXTENT_M = 1e-6
-# Points looked at together: their columns stay in the processor's cache.
+# Points per chunk; their columns fit into the cache of the processor.
 CHUNK = 1 << 15
 
 
 def box_of_points(xyz: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """The box that each point lies in; faces belong to a box.
+    """The box that contains each point; faces belong to the box.
 
-    A point in several boxes goes to the smallest by volume, of equal ones to the first: a cup's points are the cup's
-    although it stands in the box of its tray, and both keep points of their own whichever has the better score.
+    A point in several boxes belongs to the one with the smallest volume, and of equal ones to the first. So a cup on a
+    tray keeps its points although the box of the tray contains them, whichever of the two has the higher score.
 
     Args:
         xyz: (N, 3) floats, finite, metres.
         boxes: (K, 6), centre and size in metres, parallel to the axes of `xyz`.
 
     Returns:
-        (N,) int32 index into `boxes`, -1 for a point in no box.
+        (N,) int32 index into `boxes`, -1 for points outside all boxes.
     """
     owner = np.full(len(xyz), -1, np.int32)
     if len(xyz) == 0 or len(boxes) == 0:
         return owner
     low, high = corners(boxes.astype(xyz.dtype))
     index = _near_boxes(xyz, low, high)
-    # In the order of x, the points that a box may hold are neighbours.
+    # Sorted by x, the candidates of a box are contiguous.
     index = index[np.argsort(xyz[index, 0], kind="stable")]
     x, y, z = (np.ascontiguousarray(xyz[index, axis]) for axis in range(3))
     free = np.ones(len(index), bool)
@@ -87,15 +87,15 @@ def box_of_points(xyz: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
 
 def _near_boxes(xyz: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Indices of the points in cells of a coarse grid that a box touches: all that lie in a box, and few others."""
+    """Indices of the points in those cells of a coarse grid that a box touches: all points in boxes, and few others."""
     start, end = low.min(axis=0), high.max(axis=0)
-    # Far from the origin the corners of a box may be one number.
+    # Far from the origin both corners of a box may round to the same number.
     extent = np.maximum(end.astype(np.float64) - start, LEAST_EXTENT_M)
     edge = max(extent.max() / CELLS_PER_AXIS, math.pow(extent.prod() / CELLS, 1 / 3))
     scale = xyz.dtype.type(1 / edge)
     shape = ((end - start) * scale).astype(np.int64) + 1
     touched = np.zeros(shape + 2, bool)
-    # A margin of one cell on each side takes the points outside, and untouched cells keep those of no box apart.
+    # A margin of one untouched cell on each side receives the points outside the grid.
     bottoms, tops = (((corners - start) * scale).astype(np.int64) for corners in (low, high))
     for bottom, top in zip(bottoms, tops, strict=True):
         touched[tuple(slice(b + 1, t + 2) for b, t in zip(bottom, top, strict=True))] = True
@@ -106,10 +106,10 @@ def _near_boxes(xyz: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarra
         part = slice(begin, begin + CHUNK)
         cell = np.zeros(len(near[part]), np.int32)
         for axis in range(3):
-            # What overflows is outside.
+            # Coordinates that overflow are outside.
             with np.errstate(over="ignore"):
                 column = (xyz[part, axis] - start[axis]) * scale
-            # Truncation brings (-1, 0) to 0: a few points too many, none too few.
+            # Truncation maps (-1, 0) to 0, which selects a few more points than needed, never fewer.
             cell += (np.clip(column, -1, shape[axis]).astype(np.int32) + 1) * np.int32(strides[axis])
         near[part] = flat[cell]
     return np.flatnonzero(near)

@@ -6,13 +6,15 @@ It takes the arguments of detector.launch.py as well; those of the input's quali
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction, Shutdown
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, LogInfo, OpaqueFunction, Shutdown
+from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from dspdet3d_ros.ros.interface.fastdds import large_cloud_environment
 from dspdet3d_ros.ros.parameters import launch_arguments
 
 PACKAGE = "dspdet3d_ros"
@@ -23,36 +25,43 @@ DETECTOR = {"input_reliability": "reliable", "input_durability": "transient_loca
 
 
 def generate_launch_description() -> LaunchDescription:
-    """The arguments, the detector's launch file, then player and RViz."""
+    """The arguments and their check, the detector's launch file, then player and RViz.
+
+    An error after a process was started would leave that process behind: launch ends without it. The detector's launch
+    file checks its own arguments before it starts the detector.
+    """
     declared = [DeclareLaunchArgument(argument.name, **argument.declaration) for argument in ARGUMENTS]
     detector = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(SHARE / "launch" / "detector.launch.py")), launch_arguments=DETECTOR.items()
     )
-    return LaunchDescription([*declared, detector, OpaqueFunction(function=_player_and_viewer)])
+    return LaunchDescription(
+        [*declared, OpaqueFunction(function=_check), detector, OpaqueFunction(function=_player_and_viewer)]
+    )
+
+
+def _check(context: LaunchContext) -> list[LogInfo]:
+    """Makes the actions of player and RViz, only to raise what is wrong with their arguments."""
+    _player_and_viewer(context)
+    obstacle = launch_arguments.viewer_obstacle() if launch_arguments.boolean(_values(context), "rviz") else ""
+    return [LogInfo(msg=f"RViz is not started: {obstacle}")] if obstacle else []
 
 
 def _player_and_viewer(context: LaunchContext) -> list[Node]:
-    values = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}
+    values = _values(context)
     sim_time = launch_arguments.sim_time(values)
     common = {
         "namespace": values["namespace"],
         "ros_arguments": ["--log-level", values["log_level"]],
-        "additional_env": launch_arguments.large_cloud_environment(),
+        "additional_env": large_cloud_environment(),
         "output": "screen",
         "emulate_tty": True,
     }
+    parameters = launch_arguments.player_parameters(values)
     player = Node(
         package=PACKAGE,
         executable="cloud_player",
-        parameters=[
-            {
-                "cloud": ParameterValue(values["cloud"], value_type=str),
-                "columns": launch_arguments.whole_number(values, "columns"),
-                **{name: ParameterValue(values[name], value_type=str) for name in ("up", "unit", "frame_id")},
-                "period_s": launch_arguments.seconds(values, "period_s"),
-                **sim_time,
-            }
-        ],
+        # A text stays a text, also where it looks like a number.
+        parameters=[{name: ParameterValue(value, value_type=type(value)) for name, value in parameters.items()}],
         remappings=[("~/output/points", launch_arguments.input_topic(values))],
         on_exit=Shutdown(reason="the cloud is not published any more"),
         **common,
@@ -60,10 +69,21 @@ def _player_and_viewer(context: LaunchContext) -> list[Node]:
     viewer = Node(
         package="rviz2",
         executable="rviz2",
-        arguments=["-d", values["rviz_config"], "-f", values["frame_id"]],
+        arguments=["-d", launch_arguments.file(values, "rviz_config"), "-f", values["frame_id"]],
         parameters=[sim_time] if sim_time else [],
         remappings=launch_arguments.viewer_remappings(values),
-        on_exit=Shutdown(reason="RViz was closed"),
+        on_exit=_after_viewer,
         **common,
     )
-    return [player, viewer] if launch_arguments.boolean(values, "rviz") else [player]
+    shown = launch_arguments.boolean(values, "rviz") and not launch_arguments.viewer_obstacle()
+    return [player, viewer] if shown else [player]
+
+
+def _after_viewer(event: ProcessExited, context: LaunchContext) -> LaunchDescriptionEntity:
+    if event.returncode and not context.is_shutdown:
+        return LogInfo(msg=f"RViz has failed (status {event.returncode}); the demo goes on without it")
+    return Shutdown(reason="RViz was closed")
+
+
+def _values(context: LaunchContext) -> dict[str, str]:
+    return {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}

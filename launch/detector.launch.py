@@ -10,6 +10,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from dspdet3d_ros.ros.interface.fastdds import large_cloud_environment
 from dspdet3d_ros.ros.parameters import launch_arguments
 
 PACKAGE = "dspdet3d_ros"
@@ -26,15 +27,16 @@ def generate_launch_description() -> LaunchDescription:
 def _detector(context: LaunchContext) -> list[Node]:
     values = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}
     parameters = {name: _parameter(value) for name, value in launch_arguments.parameters(values).items()}
+    file = launch_arguments.parameter_file(values)
     node = Node(
         package=PACKAGE,
         executable="detector",
         name=values["name"],
         namespace=values["namespace"],
-        parameters=[values["params_file"], parameters] if parameters else [values["params_file"]],
+        parameters=[file, parameters] if parameters else [file],
         remappings=launch_arguments.remappings(values),
         ros_arguments=["--log-level", values["log_level"]],
-        additional_env=launch_arguments.large_cloud_environment(),
+        additional_env=large_cloud_environment(),
         respawn=launch_arguments.boolean(values, "respawn"),
         respawn_delay=launch_arguments.seconds(values, "respawn_delay"),
         output="screen",

@@ -2,14 +2,15 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from dspdet3d_ros.system import memory_bytes, process_status
+from dspdet3d_ros.system import measure_peak_memory, memory_bytes, process_status
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="this system has no /proc")
 
 
-def test_a_process_is_seen_with_what_it_holds():
+def test_the_status_of_another_process_has_its_memory():
     script = "import sys; block = bytearray(64_000_000); print(flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         child.stdout.readline()
@@ -24,8 +25,25 @@ def test_the_own_process_is_the_default():
     assert int(process_status()["Pid"]) == os.getpid()
 
 
-def test_a_process_that_is_not_there_is_told():
+def test_a_missing_process_is_an_error():
     with subprocess.Popen([sys.executable, "-c", ""]) as child:
         pass
     with pytest.raises(FileNotFoundError):
         process_status(child.pid)
+
+
+def test_freed_memory_counts_at_its_peak():
+    value, memory = measure_peak_memory(lambda: float(np.ones(8_000_000).sum()), "cpu")
+    assert value == 8_000_000
+    if memory is None:
+        pytest.skip("this system does not report the peak memory of a process")
+    assert memory.growth == pytest.approx(64e6, rel=0.3)
+    assert 0 < memory.before < memory.peak
+
+
+def test_the_peak_of_earlier_work_does_not_count():
+    first = measure_peak_memory(lambda: np.ones(8_000_000).sum(), "cpu")[1]
+    second = measure_peak_memory(lambda: np.ones(1000).sum(), "cpu")[1]
+    if first is None:
+        pytest.skip("this system does not report the peak memory of a process")
+    assert second.growth < first.growth / 4

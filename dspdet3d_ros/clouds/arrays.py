@@ -5,6 +5,7 @@ import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -43,13 +44,16 @@ def read_npy(path: Path) -> np.ndarray:
         return np.load(stream, allow_pickle=False)
 
 
-def read_arrays(path: Path, layouts: Mapping[str, Layout], what: str) -> dict[str, np.ndarray]:
+def read_arrays(
+    path: Path, layouts: Mapping[str, Layout], what: str, optional: Mapping[str, Layout] = MappingProxyType({})
+) -> dict[str, np.ndarray]:
     """The arrays of an .npz that must have them all.
 
     Args:
         path: the file.
         layouts: what is expected of each array, by its name; an empty array may be of any kind.
         what: the file should be, for messages.
+        optional: what is expected of arrays that the file may also have.
 
     Raises:
         InputError: there is no such file, it is damaged, or an array is missing or of another layout.
@@ -60,6 +64,7 @@ def read_arrays(path: Path, layouts: Mapping[str, Layout], what: str) -> dict[st
             missing = [name for name in layouts if name not in stored]
             if missing:
                 raise InputError(f"expected {what}, but it has no array '{missing[0]}'; name another file")
+            layouts = {**layouts, **{name: layout for name, layout in optional.items() if name in stored}}
             arrays = {name: stored[name] for name in layouts}
         for name, (kinds, lengths) in layouts.items():
             _check_layout(name, arrays[name], kinds, lengths)

@@ -1,4 +1,4 @@
-"""`dspdet3d convert`: an original checkpoint as one of ours."""
+"""`dspdet3d convert`: converts a checkpoint of the original code for this package."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ HELP = "convert a checkpoint of the original code"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the command's arguments."""
-    parser.add_argument("checkpoint", type=Path, help="original checkpoint (.pth, made by mmdet3d)")
+    """Adds the arguments of the command."""
+    parser.add_argument("checkpoint", type=Path, help="original checkpoint (.pth, written by mmdet3d)")
     parser.add_argument("out", type=Path, help="file to write")
     parser.add_argument(
-        "--model", help="model file or the name of one, where the checkpoint does not say enough (default: found out)"
+        "--model", help="name of a model or model file, if the checkpoint does not identify it (default: identify it)"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Converts and says what the checkpoint is."""
+    """Converts the checkpoint, and prints its model."""
     from dspdet3d_ros.detector.released import convert
 
     done = convert(args.checkpoint, args.out, args.model)

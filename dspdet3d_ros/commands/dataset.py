@@ -1,4 +1,4 @@
-"""`dspdet3d dataset`: downloaded data sets, converted into the format that training and evaluation read."""
+"""`dspdet3d dataset`: converts downloaded data sets into the format that training and evaluation read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dspdet3d_ros.commands.arguments import check_least
+from dspdet3d_ros.commands.arguments import check_number
+from dspdet3d_ros.validation import NOT_NEGATIVE
 
 if TYPE_CHECKING:
     from dspdet3d_ros.learning.datasets.writing import Scan
@@ -16,24 +17,24 @@ HELP = "convert a downloaded data set (ScanNet, TO-SCENE) for training and evalu
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the command's arguments."""
+    """Adds the arguments of the command."""
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="DATASET")
     scannet = kinds.add_parser("scannet", help="ScanNet to ScanNet-md40: 22 classes")
-    scannet.add_argument("source", type=Path, help="folder of the scans scene*/")
-    scannet.add_argument("out", type=Path, help="folder to make")
+    scannet.add_argument("source", type=Path, help="folder with the scans scene*/")
+    scannet.add_argument("out", type=Path, help="folder to create")
     scannet.add_argument("--labels", type=Path, required=True, help="scannetv2-labels.combined.tsv")
-    scannet.add_argument("--train", type=Path, help="list of the scans to train on (scannetv2_train.txt)")
-    scannet.add_argument("--val", type=Path, help="list of the scans to evaluate on (scannetv2_val.txt)")
+    scannet.add_argument("--train", type=Path, help="list of the scans for training (scannetv2_train.txt)")
+    scannet.add_argument("--val", type=Path, help="list of the scans for evaluation (scannetv2_val.txt)")
     scannet.set_defaults(convert=_scannet)
     toscene = kinds.add_parser("toscene", help="TO-SCENE (TO_ScanNet) to TO-SCENE-down: 70 classes")
-    toscene.add_argument("source", type=Path, help="folder of .npz scans, in train/ and val/ or directly in it")
-    toscene.add_argument("out", type=Path, help="folder to make")
-    toscene.add_argument("--seed", type=int, default=0, help="seed of the thinning (default: %(default)s)")
+    toscene.add_argument("source", type=Path, help="folder with .npz scans, in train/ and val/ or in the folder itself")
+    toscene.add_argument("out", type=Path, help="folder to create")
+    toscene.add_argument("--seed", type=int, default=0, help="seed for thinning the points (default: %(default)s)")
     toscene.set_defaults(convert=_toscene)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Converts and says how much there is of each split."""
+    """Converts the data set, and prints the number of scans of each split."""
     counts = args.convert(args)
     parts = ", ".join(f"{count} scans{f' to {split}' if split else ''}" for split, count in counts.items())
     print(f"{args.out}: {parts}")
@@ -60,7 +61,7 @@ def _toscene(args: argparse.Namespace) -> dict[str, int]:
     from dspdet3d_ros.learning.datasets.toscene import read_scan, scan_files
     from dspdet3d_ros.learning.datasets.writing import write_dataset
 
-    check_least("--seed", args.seed, 0)
+    check_number("--seed", args.seed, NOT_NEGATIVE)
     read = partial(read_scan, seed=args.seed)
     files = scan_files(args.source)
     return write_dataset(args.out, "toscene", {split: _read(read, own, split) for split, own in files.items()})

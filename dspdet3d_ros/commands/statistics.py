@@ -1,4 +1,4 @@
-"""`dspdet3d statistics`: what scans are like, beside each other."""
+"""`dspdet3d statistics`: statistics of scans, to compare them."""
 
 from __future__ import annotations
 
@@ -7,31 +7,32 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dspdet3d_ros.commands.arguments import add_columns_argument, check_least
+from dspdet3d_ros.commands.arguments import add_columns_argument, check_number
+from dspdet3d_ros.validation import AT_LEAST_ONE
 
 if TYPE_CHECKING:
     from dspdet3d_ros.learning.datasets.scene import SceneSet
 
-HELP = "tell what scans are like: thickness and density of planes, holes, number and sizes of things"
+HELP = "compare scans: thickness, density and holes of planes; number and sizes of objects"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the command's arguments."""
+    """Adds the arguments of the command."""
     parser.add_argument(
         "data", type=Path, nargs="+", help="folders of labelled scenes, as for evaluate, or cloud files"
     )
     add_columns_argument(parser)
-    parser.add_argument("--split", default="val", help="which of the data set's splits (default: %(default)s)")
-    parser.add_argument("--limit", type=int, help="the most scenes that are read of each folder")
+    parser.add_argument("--split", default="val", help="split of the data set (default: %(default)s)")
+    parser.add_argument("--limit", type=int, help="maximum number of scenes to read from each folder")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints a column for each cloud or folder, two where scenes are told to be accumulated and of a single view."""
-    check_least("--limit", args.limit, 1)
+    """Prints one column for each cloud or folder. Accumulated and single-view scenes have separate columns."""
+    check_number("--limit", args.limit, AT_LEAST_ONE)
 
-    from dspdet3d_ros.files import write_json
-    from dspdet3d_ros.learning.datasets.statistics import summaries, table
+    from dspdet3d_ros.learning.datasets.scan_statistics import summaries, table
+    from dspdet3d_ros.output_files import write_json
 
     columns: dict[str, Any] = {}
     for path in args.data:
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _scenes(path: Path, args: argparse.Namespace) -> SceneSet:
-    """The scenes of a folder, or a cloud file as the only scene."""
+    """The scenes of a folder, or a cloud file as one scene."""
     import numpy as np
 
     from dspdet3d_ros.clouds.files import read_cloud

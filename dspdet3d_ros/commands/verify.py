@@ -1,4 +1,4 @@
-"""`dspdet3d verify`: does this installation compute what the original computes?"""
+"""`dspdet3d verify`: compares the results of this installation with those of the original code."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from pathlib import Path
 from dspdet3d_ros.commands.arguments import add_backend_argument
 from dspdet3d_ros.defaults import ORACLE
 
-HELP = "compare with reference numbers of the original code"
+HELP = "compare results with reference numbers of the original code"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the command's arguments."""
+    """Adds the arguments of the command."""
     parser.add_argument(
         "directory",
         type=Path,
         nargs="?",
         default=ORACLE,
-        help="folder with ops*.npz, e2e*.npz/json, train*.npz/json (default: the numbers that come with the package)",
+        help="folder with ops*.npz, e2e*.npz/json, train*.npz/json (default: the reference numbers of the package)",
     )
     add_backend_argument(parser)
-    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:n (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints a line for each comparison; 1 if one failed."""
+    """Prints one line per comparison. The exit status is 1 if one failed."""
     from dspdet3d_ros.detector.predictor import choose_device
     from dspdet3d_ros.errors import InputError
     from dspdet3d_ros.sparse import make_engine
-    from dspdet3d_ros.tools.verification.network import verify_forward, verify_training
+    from dspdet3d_ros.tools.verification.end_to_end import verify_forward, verify_training
     from dspdet3d_ros.tools.verification.operations import verify_operations
 
     device = choose_device(args.device)
@@ -38,13 +38,13 @@ def run(args: argparse.Namespace) -> int:
     files = [(path, verify) for prefix, verify in kinds for path in sorted(args.directory.glob(f"{prefix}*.npz"))]
     if not files:
         raise InputError(
-            f"{args.directory}: no reference files ops*.npz, e2e*.npz or train*.npz; name a folder that has some"
+            f"{args.directory}: no reference files ops*.npz, e2e*.npz or train*.npz; name a folder with such files"
         )
     failed = passed = 0
     for path, verify in files:
-        for check in verify(path, engine, device):
-            print(check, flush=True)
-            failed += not check.passed
-            passed += check.passed
+        for comparison in verify(path, engine, device):
+            print(comparison, flush=True)
+            failed += not comparison.passed
+            passed += comparison.passed
     print(f"{passed} passed, {failed} failed on {engine.name}, {device}")
     return 1 if failed else 0

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import nn
 
-from dspdet3d_ros.sparse import BatchNorm, SparseConv, SparseTensor, conv_norm
+from dspdet3d_ros.sparse import BatchNorm, Foldable, SparseConv, SparseTensor, conv_norm
 
 
-class Downsample(nn.Sequential):
+class Downsample(nn.Sequential, Foldable):
     """The shortcut of a stage's first block: kernel 1, stride 2, then batch norm."""
 
     def __init__(self, c_in: int, c_out: int) -> None:
@@ -22,8 +23,10 @@ class Downsample(nn.Sequential):
         return conv_norm(conv, norm, x)  # type: ignore[arg-type]
 
 
-class BasicBlock(nn.Module):
+class BasicBlock(Foldable):
     """Two convolutions and a shortcut."""
+
+    CONV_NORM = (("conv1", "norm1"), ("conv2", "norm2"))
 
     def __init__(self, c_in: int, c_out: int, stride: int = 1) -> None:
         super().__init__()
@@ -40,8 +43,10 @@ class BasicBlock(nn.Module):
         return conv_norm(self.conv2, self.norm2, y, residual=shortcut, relu=True)
 
 
-class Backbone(nn.Module):
+class Backbone(Foldable):
     """Stem of stride 2 and four stages of stride 2 each."""
+
+    CONV_NORM = (("conv1", "norm1"),)
 
     def __init__(self, widths: Sequence[int], blocks: Sequence[int], in_channels: int = 3) -> None:
         super().__init__()
@@ -53,6 +58,10 @@ class Backbone(nn.Module):
             stage += [BasicBlock(width, width) for _ in range(count - 1)]
             self.add_module(f"layer{i + 1}", nn.Sequential(*stage))
             c_in = width
+
+    def fold(self, dtype: torch.dtype) -> None:
+        """See `Foldable.fold`; the stem takes coordinates, which are float32 whatever the other features are."""
+        super().fold(torch.float32)
 
     def forward(self, x: SparseTensor) -> list[SparseTensor]:
         """Voxels (stride 1) to the four levels (strides 4, 8, 16, 32), fine to coarse."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+_PAIRS_AT_ONCE = 1 << 20
+
 
 def iou_matrix(a: Tensor, b: Tensor, overlap: str = "3d") -> Tensor:
     """Intersection over union of every box of `a` with every box of `b`.
@@ -19,11 +21,17 @@ def iou_matrix(a: Tensor, b: Tensor, overlap: str = "3d") -> Tensor:
     """
     axes = 3 if overlap == "3d" else 2
     (low_a, high_a), (low_b, high_b) = corners(a, axes), corners(b, axes)
-    low = torch.maximum(low_a[:, None], low_b[None])
-    high = torch.minimum(high_a[:, None], high_b[None])
-    shared = (high - low).clamp(min=0).prod(2)
     volume_a, volume_b = (boxes[:, 3 : 3 + axes].prod(1) for boxes in (a, b))
-    return shared / (volume_a[:, None] + volume_b[None] - shared).clamp(min=1e-12)
+    iou = a.new_empty(len(a), len(b), dtype=torch.promote_types(a.dtype, b.dtype))
+    # In parts: what is computed on the way is several times as large as the result.
+    rows = max(1, _PAIRS_AT_ONCE // max(len(b), 1))
+    for start in range(0, len(a), rows):
+        part = slice(start, start + rows)
+        low = torch.maximum(low_a[part, None], low_b[None])
+        high = torch.minimum(high_a[part, None], high_b[None])
+        shared = (high - low).clamp(min=0).prod(2)
+        iou[part] = shared / (volume_a[part, None] + volume_b[None] - shared).clamp(min=1e-12)
+    return iou
 
 
 def corners(boxes: Tensor, axes: int = 3) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.errors import InputError, text_of, unwritable
-from dspdet3d_ros.files import writing_whole
+from dspdet3d_ros.output_files import writing_whole
 
 _FAULTS_LISTED = 12
 

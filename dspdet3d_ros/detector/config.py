@@ -10,13 +10,17 @@ from typing import Any
 import yaml
 
 from dspdet3d_ros.errors import InputError, text_of
-from dspdet3d_ros.validation import AT_LEAST_ONE, POSITIVE, SHARE, check_fields, settings_of
+from dspdet3d_ros.validation import AT_LEAST_ONE, POSITIVE, SHARE, Range, check_fields, settings_of
 
 MODEL_DIR = Path(__file__).parent.parent / "models"
 
+#: The overlap of each of so many boxes with each other takes 100 MB.
+MAX_NMS_PRE = 5000
+
 _RANGES = {
     **dict.fromkeys(("voxel_size", "point_spacing", "class_sizes"), POSITIVE),
-    **dict.fromkeys(("widths", "blocks", "head_width", "nms_pre"), AT_LEAST_ONE),
+    **dict.fromkeys(("widths", "blocks", "head_width"), AT_LEAST_ONE),
+    "nms_pre": Range(1, MAX_NMS_PRE),
     **dict.fromkeys(("pruning_threshold", "score_threshold", "nms_iou_threshold"), SHARE),
 }
 
@@ -35,13 +39,13 @@ class ModelConfig:
         score_threshold: default least class score.
         nms_iou_threshold: default overlap above which the lower-scored box is dropped.
         nms_overlap: "3d" measures the overlap of boxes in space, "plan_view" as the original does in the x-y plane,
-            where of two equal things one above the other one is lost.
+            where of two equal objects one above the other one is lost.
         nms_across_classes: one box an object whatever its class, instead of one an object and class.
-        nms_pre: number of best-scored cells that become boxes at all.
+        nms_pre: number of best-scored cells that become boxes at all; at most `MAX_NMS_PRE`.
         partial_addition: the head adds the backbone's features where both have a cell; off only to see what it is for
             (docs/ablations.md).
         plan_invariant: the network is given where in its voxel a point lies in place of its x and y, so that what it
-            finds hangs on height but not on where in a building a thing stands; as published it is given x and y.
+            finds hangs on height but not on where in a building an object stands; as published it is given x and y.
         recenter: the network was trained at the origin: clouds are moved there, boxes back.
         weights: file of the weights that come with the package, or None.
         point_spacing: largest distance between the points of a surface, metres, at which the model finds most of what

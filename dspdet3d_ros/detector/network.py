@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from dspdet3d_ros.detector.backbone import Backbone
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.head import Head, LevelOutput, Limiter, Pruner
-from dspdet3d_ros.sparse import CoordinateSet, Engine, SparseTensor
+from dspdet3d_ros.sparse import Engine, SparseTensor
 
 
 class DSPDet3D(nn.Module):
@@ -57,7 +57,7 @@ def voxelise(
     """
     cells = torch.floor(points / voxel_size).clamp(-(2.0**40), 2.0**40).long()
     index = points.new_zeros(len(points), dtype=torch.int64) if batch is None else batch
-    coords, rows = CoordinateSet.from_coordinates(torch.cat([index[:, None], cells], 1))
+    coords, rows = engine.coordinate_set.from_coordinates(torch.cat([index[:, None], cells], 1))
     features = points[rows]
     if plan_invariant:
         corner = coords.coords[:, 1:3].to(points.dtype) * voxel_size

@@ -1,4 +1,4 @@
-"""The points of a cloud that belong to the things found in it."""
+"""The points of a cloud that belong to the objects found in it."""
 
 from dataclasses import dataclass
 

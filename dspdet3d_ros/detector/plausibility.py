@@ -52,34 +52,49 @@ FEWEST_POINTS_A_BOX = 50
 _MAPS = "RTAB-Map: Grid/CellSize, octomap: resolution, nvblox: voxel_size"
 
 
-def doubts(xyz: np.ndarray, config: ModelConfig, detections: Detections | None = None) -> tuple[Remark, ...]:
-    """Why the boxes in a cloud may be wrong.
-
-    It takes milliseconds, whatever the size of the cloud.
+class Plausibility:
+    """Doubts about one cloud. They take milliseconds, whatever its size.
 
     Args:
         xyz: (N, 3) the cloud, metres, z up.
-        config: the model.
-        detections: what it found; without them the cloud alone is judged.
+        config: the model that looks for objects in it.
 
-    Returns:
-        At most one remark of each of the kinds "unit", "density", "up_axis", "box_sizes" and "box_count".
+    Attributes:
+        of_cloud: why the cloud may not be what the model expects: at most one remark of each of the kinds "unit",
+            "density" and "up_axis".
     """
-    shape = shape_of(xyz) if len(xyz) >= FEWEST_POINTS else None
-    if shape is None:
-        return ()
+
+    def __init__(self, xyz: np.ndarray, config: ModelConfig) -> None:
+        self._points, self._sizes = len(xyz), config.class_sizes or {}
+        self._shape = shape_of(xyz) if len(xyz) >= FEWEST_POINTS else None
+        self.of_cloud = _remarks(_cloud_texts(self._shape, config.point_spacing) if self._shape else {})
+
+    def of_boxes(self, detections: Detections) -> tuple[Remark, ...]:
+        """Why the boxes in the cloud may be wrong: remarks of the kinds "box_sizes" and "box_count".
+
+        None if the unit of the cloud is doubtful, from which all else follows, or if the model does not know the sizes
+        of its objects.
+        """
+        known = self._shape is not None and self._sizes and all(remark.kind != "unit" for remark in self.of_cloud)
+        if not known or self._shape is None:
+            return ()
+        return _remarks(
+            {
+                "box_sizes": _sizes(detections, self._sizes),
+                "box_count": _count(self._shape, self._points, detections),
+            }
+        )
+
+
+def _cloud_texts(shape: CloudShape, point_spacing: float | None) -> dict[str, str]:
     wrong_unit = _unit(shape)
     if wrong_unit:
         # All else follows from it.
-        return (Remark("unit", wrong_unit),)
-    texts = {
-        "unit": _height(shape),
-        "density": _density(shape, config.point_spacing),
-        "up_axis": _up(shape),
-    }
-    if detections is not None:
-        texts["box_sizes"] = _sizes(detections, config.class_sizes or {})
-        texts["box_count"] = _number(shape, len(xyz), detections, config)
+        return {"unit": wrong_unit}
+    return {"unit": _height(shape), "density": _density(shape, point_spacing), "up_axis": _up(shape)}
+
+
+def _remarks(texts: Mapping[str, str]) -> tuple[Remark, ...]:
     return tuple(Remark(kind, text) for kind, text in texts.items() if text)
 
 
@@ -178,10 +193,10 @@ def _sizes(detections: Detections, class_sizes: Mapping[str, tuple[float, float]
     )
 
 
-def _number(shape: CloudShape, points: int, detections: Detections, config: ModelConfig) -> str:
-    """Whether there is room for so many objects; only for models with sizes, whose scores tell objects from others."""
+def _count(shape: CloudShape, points: int, detections: Detections) -> str:
+    """Whether there is room for so many objects."""
     boxes = len(detections)
-    if boxes < MANY_BOXES or not config.class_sizes:
+    if boxes < MANY_BOXES:
         return ""
     edges = np.sort(detections.boxes[:, 3:], axis=1)
     faces = float((edges[:, 1] * edges[:, 2]).sum())

@@ -22,7 +22,7 @@ from dspdet3d_ros.detector.released import released_config
 from dspdet3d_ros.detector.result import Detections, DetectionSettings, DetectionStats, LevelCells
 from dspdet3d_ros.detector.stopwatch import Stopwatch
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.sparse import Engine, make_engine
+from dspdet3d_ros.sparse import Engine, folded, make_engine
 
 WARM_UP_POINTS = 200_000
 
@@ -32,7 +32,7 @@ class Detector:
 
     Args:
         config: the model.
-        network: the network, on `device`, in evaluation mode.
+        network: the network; the detector computes with a folded copy of it and leaves it as it is.
         engine: what computes its convolutions.
         device: where it runs.
         model_name: what the model is called in messages.
@@ -60,7 +60,7 @@ class Detector:
         self.max_points = max_points
         self.max_voxels = max_voxels
         self.recenter = config.recenter if recenter is None else recenter
-        self._network = network.to(device).eval()
+        self._network = folded(network, engine.storage).to(device)
         self._engine = engine
         self._device = device
 
@@ -84,7 +84,7 @@ class Detector:
                 as is used with that model's classes and widths. An original checkpoint is taken as it is: with the
                 model that is named, or, where that is left at its default, as `released_config` finds.
             device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:n".
-            backend: the sparse engine, "auto", "torch", "triton" or "minkowski"; see `make_engine`.
+            backend: the sparse engine, one of `defaults.BACKENDS`; see `make_engine`.
             max_points, max_voxels: see `Detector`.
             recenter: see `Detector`; the model's own setting when not given.
             precision: "auto", "fp16" or "fp32"; see `make_engine`.
@@ -124,7 +124,7 @@ class Detector:
 
     @property
     def network(self) -> DSPDet3D:
-        """The network, in evaluation mode."""
+        """The network that computes, a copy with folded batch norms (see `sparse.folded`): a change of it counts."""
         return self._network
 
     @property

@@ -11,9 +11,9 @@ import torch
 class Stopwatch:
     """Laps of wall time in milliseconds; on a GPU its own clock takes them, and nothing waits until they are read."""
 
-    def __init__(self, device: torch.device, told: Callable[[str], None] = lambda _: None) -> None:
-        """`told` is called with the name of each stage when it is done."""
-        self._told = told
+    def __init__(self, device: torch.device, report: Callable[[str], None] = lambda _: None) -> None:
+        """Calls `report` with the name of each stage at its end."""
+        self._report = report
         self._cuda = device if device.type == "cuda" else None
         self._marks: list[tuple[str, float, torch.cuda.Event | None]] = []
         self._mark("")
@@ -22,7 +22,7 @@ class Stopwatch:
     def lap(self, name: str) -> None:
         """The time since the last lap belongs to the stage `name`."""
         self._mark(name)
-        self._told(name)
+        self._report(name)
 
     def _mark(self, name: str) -> None:
         self._last = time.perf_counter()

@@ -9,6 +9,7 @@ from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from dspdet3d_ros.errors import InputError, missing_package, one_line
+from dspdet3d_ros.ros import signals
 from dspdet3d_ros.ros.health import graph as surroundings
 from dspdet3d_ros.ros.health import no_output as silence
 from dspdet3d_ros.ros.health.diagnostics import PERIOD_S, Diagnostics, Health
@@ -123,29 +124,17 @@ class DetectorNode(LifecycleNode):
 
     def _autostart(self) -> None:
         self.destroy_timer(self._autostart_timer)
-        if self.trigger_configure() != SUCCESS or self.trigger_activate() != SUCCESS:
+        succeeded = self.trigger_configure() == SUCCESS and self.trigger_activate() == SUCCESS
+        if not succeeded and self.context.ok():
             how = silence.how_to_activate(self.get_fully_qualified_name(), self._state_label())
-            self.get_logger().error(f"not started; mend what is said above: {how}")
+            self.get_logger().error(f"not started; fix the error above: {how}")
 
     def _load(self) -> None:
-        # torch takes seconds to import; until here the node has already been answering.
-        from dspdet3d_ros.detector.predictor import Detector
-
         parameters = self._node_parameters
         parameters.check()
         threads = parameters["threads"] or None
-        detector = Detector.load(
-            model=parameters["model"],
-            checkpoint=parameters["checkpoint"] or None,
-            device=parameters["device"],
-            backend=parameters["backend"],
-            max_points=parameters["max_points"],
-            max_voxels=parameters["max_voxels"],
-            recenter=parameters.chosen("recenter"),
-            precision=parameters["precision"],
-        )
-        with torch_threads(threads):
-            detector.warm_up()
+        with signals.interruptible("the model was being loaded"):
+            detector = self._loaded(threads)
         own = detector.default_settings()
         values = {name: getattr(own, name) for name in ("pruning_threshold", "score_threshold", "nms_iou_threshold")}
         parameters.follow_model({**values, "recenter": detector.recenter}, detector.class_names)
@@ -168,8 +157,29 @@ class DetectorNode(LifecycleNode):
             f"{_reason(parameters['backend'], detector)}, {_cpu_threads(threads)}"
         )
 
+    def _loaded(self, threads: int | None) -> "Detector":
+        # torch takes seconds to import; until here the node has already been answering.
+        from dspdet3d_ros.detector.predictor import Detector
+
+        parameters = self._node_parameters
+        detector = Detector.load(
+            model=parameters["model"],
+            checkpoint=parameters["checkpoint"] or None,
+            device=parameters["device"],
+            backend=parameters["backend"],
+            max_points=parameters["max_points"],
+            max_voxels=parameters["max_voxels"],
+            recenter=parameters.chosen("recenter"),
+            precision=parameters["precision"],
+        )
+        with torch_threads(threads):
+            detector.warm_up()
+        return detector
+
     def _refused(self, kind: str, error: Exception) -> TransitionCallbackReturn:
-        """Tells why a transition fails."""
+        """Tells why a transition fails, unless ROS has ended: then nothing can succeed."""
+        if not self.context.ok():
+            return FAILURE
         if isinstance(error, ModuleNotFoundError) and error.name:
             error = missing_package("the detector", error.name)
         known = isinstance(error, InputError)

@@ -2,68 +2,72 @@
 
 import gc
 import os
-import signal
 import sys
 import tempfile
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import rclpy
+from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
+from rclpy.signals import SignalHandlerOptions, install_signal_handlers
 
 from dspdet3d_ros.errors import text_of
-from dspdet3d_ros.ros.pipeline.worker import THREAD_NAME
+from dspdet3d_ros.ros import signals
 from dspdet3d_ros.system import wait_without_spinning
 
-# How long the end of the process waits for a cloud that is being worked on; ros2 launch loses patience after 5 s.
+# How long the end of the process waits for a cloud that is being worked on; ros2 launch sends SIGKILL after 10 s.
 LAST_CLOUD_S = 3.0
 
 
 def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
-    """Runs a node until SIGINT, SIGTERM or a shutdown of ROS; that is its proper end, with status 0.
+    """Runs a node until a signal (see `signals`) or a shutdown of ROS, and ends the process: properly with status 0.
 
-    Where the GPU is lost to this process the status is 1, for a launch file with `respawn` to start it anew; also where
-    ROS cannot be initialised with these arguments, which one line says.
+    Where the GPU is lost to this process the status is 1, so that a launch file with `respawn` starts another one; also
+    where ROS cannot be initialised with these arguments, which one line says.
 
     Args:
         make_node: makes the node, which has `lost` and `close(timeout_s)`, once ROS is initialised.
         args: of the command line.
+
+    Returns:
+        The status, if there was no node: otherwise the process has ended.
     """
     wait_without_spinning()
-    asked_to_end = threading.Event()
-    # No KeyboardInterrupt: where it strikes inside rclpy's C++ code it aborts the process. rclpy's own handlers, which
-    # call these in turn, end the executor.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: asked_to_end.set())
+    signals.remember()
     node, initialised, status = None, False, 0
     try:
-        rclpy.init(args=_without_log_file(sys.argv if args is None else args))
+        arguments = _without_log_file(sys.argv if args is None else args)
+        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
         initialised = True
         node = make_node()
-        if not asked_to_end.is_set():
+        # They end the executor, and call those of `signals`. While the node was made they would have ended ROS.
+        install_signal_handlers()
+        if not signals.asked_to_end():
             rclpy.spin(node)
     except ExternalShutdownException:
         pass
+    except signals.Interrupted as interruption:
+        print(interruption, file=sys.stderr)
     except Exception as error:
-        if not initialised:
-            # Arguments for ROS that cannot be parsed, or a parameter file that is not there.
+        # Arguments for ROS that cannot be parsed, a parameter file that is not there, a use_sim_time that is no bool.
+        if not initialised or (node is None and isinstance(error, ParameterException)):
             print(f"cannot start: {text_of(error)}; correct the arguments", file=sys.stderr)
             status = 1
         # A signal may end ROS between any two steps, and then whatever comes next fails in its own way.
         elif rclpy.ok():
             raise
     finally:
+        signals.ignore()
         if node is not None:
             status = 1 if node.lost else 0
             node.close(LAST_CLOUD_S)
             node.destroy_node()
         rclpy.try_shutdown()
-    if status or any(thread.name == THREAD_NAME for thread in threading.enumerate()):
-        # Python cannot end while torch works in another thread, nor torch with a lost GPU: they would abort.
-        if node is not None:
-            _free_shared_memory(node)
+    if node is not None:
+        # Python's own end takes seconds with torch, and aborts if torch is at work, half imported or has lost its GPU.
+        _free_shared_memory(node)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
@@ -71,7 +75,7 @@ def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
 
 
 def _free_shared_memory(node: Any) -> None:
-    """Takes down what DDS holds in /dev/shm, which else happens only when Python ends by itself.
+    """Takes down what DDS holds in /dev/shm, which otherwise happens only when Python ends by itself.
 
     It goes with the last handle of ROS, and a destroyed node still has some.
     """

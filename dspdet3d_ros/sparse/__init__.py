@@ -1,8 +1,16 @@
 """Sparse tensors and convolutions with MinkowskiEngine's semantics, in plain torch. Knows nothing of detection."""
 
 from dspdet3d_ros.sparse.coords import CoordinateSet
-from dspdet3d_ros.sparse.engine import Engine, TorchEngine, choose_backend, make_engine
-from dspdet3d_ros.sparse.modules import BatchNorm, ConvNormReLU, GenerativeUpConv, SparseConv, conv_norm
+from dspdet3d_ros.sparse.engine import Engine, TorchEngine, choose_backend, make_engine, training_engine
+from dspdet3d_ros.sparse.modules import (
+    BatchNorm,
+    ConvNormReLU,
+    Foldable,
+    GenerativeUpConv,
+    SparseConv,
+    conv_norm,
+    folded,
+)
 from dspdet3d_ros.sparse.tensor import SparseTensor
 
 __all__ = [
@@ -10,11 +18,14 @@ __all__ = [
     "ConvNormReLU",
     "CoordinateSet",
     "Engine",
+    "Foldable",
     "GenerativeUpConv",
     "SparseConv",
     "SparseTensor",
     "TorchEngine",
     "choose_backend",
     "conv_norm",
+    "folded",
     "make_engine",
+    "training_engine",
 ]

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from dspdet3d_ros.sparse.coords import waits_for_sizes
 from dspdet3d_ros.sparse.kernel_map import KernelMap
@@ -164,6 +165,7 @@ class _Convolution(torch.autograd.Function):
         return gather_multiply(features, weight, kernel_map).float()
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         features, weight = ctx.saved_tensors
         gradient = gradient.to(features.dtype).contiguous()

@@ -105,11 +105,17 @@ class CoordinateSet:
                 )
             if first_batch < 0 or last_batch >= MAX_BATCH:
                 raise InputError(f"batch index: expected 0..{MAX_BATCH - 1}, got {first_batch}..{last_batch}")
-        keys, order = torch.sort(pack(coords), stable=True)
+        keys, rows = cls._sort_unique(pack(coords))
+        return cls(keys, stride), rows
+
+    @staticmethod
+    def _sort_unique(keys: Tensor) -> tuple[Tensor, Tensor]:
+        """The sorted unique keys of (N,) keys in any order, and the first row of each."""
+        keys, order = torch.sort(keys, stable=True)
         first = torch.ones_like(keys, dtype=torch.bool)
         first[1:] = keys[1:] != keys[:-1]
         rows = first.nonzero()[:, 0]
-        return cls(keys[rows], stride), order[rows]
+        return keys[rows], order[rows]
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -138,9 +144,11 @@ class CoordinateSet:
 
     def _downsample(self) -> CoordinateSet:
         # Strides are powers of two and the key's offset is a multiple of them, so rounding down is clearing low bits.
-        clear = 2 * self.stride - 1
-        mask = ~key_offset(clear, clear, clear)
-        return CoordinateSet(torch.unique(self.keys & mask), 2 * self.stride)
+        return type(self)(self._coarse_keys(2 * self.stride - 1), 2 * self.stride)
+
+    def _coarse_keys(self, clear: int) -> Tensor:
+        """The sorted unique keys with the bits `clear` of each axis set to 0."""
+        return torch.unique(self.keys & ~key_offset(clear, clear, clear))
 
     def expanded(self) -> CoordinateSet:
         """The finer set of stride t/2 that a generative transposed convolution makes: all `p + (t/2)·offset_k`."""
@@ -148,6 +156,10 @@ class CoordinateSet:
 
     def _expand(self) -> CoordinateSet:
         half = self.stride // 2
+        return type(self)(self._fine_keys(half), half)
+
+    def _fine_keys(self, half: int) -> Tensor:
+        """The sorted unique keys of all 27 cells at steps of `half` about each cell."""
         steps = (key_offset(half, 0, 0), key_offset(0, half, 0), key_offset(0, 0, half))
         keys = self.keys
         for step in steps:
@@ -155,7 +167,7 @@ class CoordinateSet:
             # One axis after the other: three small unions instead of one of 27 times the rows, where that is cheaper.
             if step == steps[-1] or not waits_for_sizes(keys):
                 keys = torch.unique(keys)
-        return CoordinateSet(keys, half)
+        return keys
 
     def at_stride(self, stride: int) -> CoordinateSet:
         """The set that a convolution leads to from here: this one, the coarser one or the finer one.
@@ -173,7 +185,7 @@ class CoordinateSet:
 
     def subset(self, rows: Tensor) -> CoordinateSet:
         """The given rows: (M,) row numbers, ascending, or an (N,) boolean mask."""
-        return CoordinateSet(self.keys[rows], self.stride)
+        return type(self)(self.keys[rows], self.stride)
 
     def find(self, keys: Tensor) -> Tensor:
         """Row of each key in this set, -1 where it is absent; `keys` int64 of any shape."""
@@ -181,14 +193,23 @@ class CoordinateSet:
         padded = torch.cat([self.keys, self.keys.new_full((1,), NO_KEY)])
         return torch.where(padded[rows] == keys, rows, -1)
 
+    def _find_sorted(self, keys: Tensor) -> Tensor:
+        """`find` for keys that ascend."""
+        return self.find(keys)
+
     def rows_of(self, other: CoordinateSet) -> Tensor:
         """(len(other),) row in this set of each of the other set's coordinates, -1 where absent; cached."""
         if other is self:
             return torch.arange(len(self), device=self.keys.device)
-        return other.cached(("rows in", weakref.ref(self)), lambda: self.find(other.keys))
+        return other.cached(("rows in", weakref.ref(self)), lambda: self._find_sorted(other.keys))
 
     def batch_counts(self, batch_size: int) -> list[int]:
         """How many rows each of the first `batch_size` batch entries has (rows are grouped by batch)."""
-        # Batch indices are compared, not keys: the end of the last batch would be a key of more than 63 bits.
-        batches = torch.arange(1, batch_size + 1, device=self.keys.device)
-        return torch.searchsorted(self.keys >> 3 * AXIS_BITS, batches).diff(prepend=batches.new_zeros(1)).tolist()
+
+        def count() -> list[int]:
+            # Batch indices are compared, not keys: the end of the last batch would be a key of more than 63 bits.
+            batches = torch.arange(1, batch_size + 1, device=self.keys.device)
+            ends = torch.searchsorted(self.keys >> 3 * AXIS_BITS, batches)
+            return ends.diff(prepend=batches.new_zeros(1)).tolist()
+
+        return self.cached(("batch counts", batch_size), count)

@@ -26,6 +26,16 @@ class Engine(Protocol):
         """What it is called."""
         ...
 
+    @property
+    def coordinate_set(self) -> type[CoordinateSet]:
+        """The kind of coordinate sets that it is fastest with; it takes every other one too."""
+        ...
+
+    @property
+    def storage(self) -> torch.dtype:
+        """Type of the features between convolutions in inference; weights are best kept in it too."""
+        ...
+
     def convolve(
         self,
         features: Tensor,
@@ -49,6 +59,8 @@ class TorchEngine:
     """
 
     name = "torch"
+    coordinate_set = CoordinateSet
+    storage = torch.float32
 
     def __init__(self, dtype: torch.dtype = torch.float32) -> None:
         self.dtype = dtype
@@ -80,6 +92,12 @@ def _triton_engine(device: torch.device | str, storage: torch.dtype) -> Engine:
     return TritonEngine(device, storage)
 
 
+def _native_engine(device: torch.device | str, storage: torch.dtype) -> Engine:
+    from dspdet3d_ros.sparse.native.engine import NativeEngine
+
+    return NativeEngine(device)
+
+
 def _minkowski_engine(device: torch.device | str, storage: torch.dtype) -> Engine:
     # Only here: importing the module is free, making the engine imports MinkowskiEngine.
     from dspdet3d_ros.sparse.minkowski import MinkowskiBackend
@@ -87,24 +105,49 @@ def _minkowski_engine(device: torch.device | str, storage: torch.dtype) -> Engin
     return MinkowskiBackend(device)
 
 
-_ENGINES = {"torch": _torch_engine, "triton": _triton_engine, "minkowski": _minkowski_engine}
+_ENGINES = {
+    "native": _native_engine,
+    "torch": _torch_engine,
+    "triton": _triton_engine,
+    "minkowski": _minkowski_engine,
+}
 
 
 def choose_backend(device: torch.device | str) -> tuple[str, str]:
     """The backend that `auto` means on a device, and why, in a few words."""
-    from dspdet3d_ros.sparse.triton.engine import why_not
-
     if torch.device(device).type != "cuda":
-        return "torch", "no CUDA device"
-    reason = why_not(device)
+        from dspdet3d_ros.sparse.native.library import choose_isa, why_not
+
+        reason = why_not()
+        return (
+            ("native", f"C library with {choose_isa()} kernels")
+            if reason is None
+            else ("torch", f"no C library: {reason}")
+        )
+    from dspdet3d_ros.sparse.triton.engine import why_not as why_no_triton
+
+    reason = why_no_triton(device)
     return ("triton", "CUDA with Triton") if reason is None else ("torch", f"no Triton kernels: {reason}")
+
+
+def training_engine(device: torch.device | str, dtype: torch.dtype = torch.float32) -> Engine:
+    """The engine that trains fastest: native for float32 on the CPU where its library was built, else plain torch.
+
+    Args:
+        device: where the tensors are.
+        dtype: type of the matrix products' operands; float32, or bfloat16 for mixed precision.
+    """
+    if dtype == torch.float32 and torch.device(device).type == "cpu" and choose_backend(device)[0] == "native":
+        return make_engine("native", device)
+    return TorchEngine(dtype)
 
 
 def make_engine(name: str, device: torch.device | str = "cpu", precision: str = "auto") -> Engine:
     """The engine of that name for tensors on `device`.
 
     Args:
-        name: one of `BACKENDS`; "auto" is triton on CUDA where it can run, else torch.
+        name: one of `BACKENDS`; "auto" is native on the CPU where its library was built, triton on CUDA where it can
+            run, else torch.
         device: where the tensors are.
         precision: type of the features between convolutions: "fp16" (triton only; sums stay float32), "fp32", or
             "auto", which is fp16 with triton.

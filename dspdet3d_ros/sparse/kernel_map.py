@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -60,12 +61,16 @@ class KernelMap:
     def transposed(self) -> KernelMap:
         """The map of the transposed operation: under the same offset, output rows bring to input rows."""
         if self._transposed is None:
-            by_offset = self.by_offset.new_full((self.kernel_volume, self.n_in), self.n_out)
-            for rows, (sources, targets) in zip(by_offset, self.pair_lists, strict=True):
-                rows[sources.long()] = targets
-            self._transposed = KernelMap(by_offset, self.n_out)
-            self._transposed._pairs = [(targets, sources) for sources, targets in self.pair_lists]
+            self._transposed = self._transpose()
         return self._transposed
+
+    def _transpose(self) -> KernelMap:
+        by_offset = self.by_offset.new_full((self.kernel_volume, self.n_in), self.n_out)
+        for rows, (sources, targets) in zip(by_offset, self.pair_lists, strict=True):
+            rows[sources.long()] = targets
+        transposed = KernelMap(by_offset, self.n_out)
+        transposed._pairs = [(targets, sources) for sources, targets in self.pair_lists]
+        return transposed
 
 
 def _pairs(rows: Tensor, n_in: int) -> tuple[Tensor, Tensor]:
@@ -73,39 +78,7 @@ def _pairs(rows: Tensor, n_in: int) -> tuple[Tensor, Tensor]:
     return rows[targets], targets.int()
 
 
-def kernel_map(inputs: CoordinateSet, outputs: CoordinateSet, volume: int) -> KernelMap:
-    """The map of the convolution that leads from one set to the other; their strides say which one it is.
-
-    Args:
-        inputs, outputs: the two sets.
-        volume: 1 or 27, the number of kernel offsets: the length of the weight.
-    """
-    if 2 * outputs.stride == inputs.stride:
-        return generative_map(inputs)
-    return convolution_map(inputs, outputs, volume)
-
-
-def convolution_map(inputs: CoordinateSet, outputs: CoordinateSet, volume: int) -> KernelMap:
-    """The map of `out[q] = Σ_k W_kᵀ · in[q + t·offset_k]`, t the *input* stride. Cached on `outputs`.
-
-    It serves stride 1 (`outputs` is `inputs`) and stride 2 (`outputs` is `inputs.downsampled()`).
-    """
-    # By weak reference, as elsewhere: a circle would keep all tensors until the garbage collector comes.
-    name = ("convolution", volume, weakref.ref(inputs))
-    return outputs.cached(name, lambda: _search(inputs, outputs.keys, volume, inputs.stride))
-
-
-def generative_map(inputs: CoordinateSet) -> KernelMap:
-    """The map of a generative transposed convolution of kernel 3 and stride 2 onto `inputs.expanded()`. Cached.
-
-    Every input p creates the outputs `p + (t/2)·offset_k`; seen from an output q this is
-    `out[q] = Σ_k W_kᵀ · in[q − (t/2)·offset_k]`.
-    """
-    outputs = inputs.expanded()
-    return inputs.cached("generative", lambda: _search(inputs, outputs.keys, 27, -outputs.stride))
-
-
-def _search(inputs: CoordinateSet, out_keys: Tensor, volume: int, step: int) -> KernelMap:
+def search(inputs: CoordinateSet, out_keys: Tensor, volume: int, step: int) -> KernelMap:
     """For every output key q and offset k the input row that holds `q + step·offset_k`."""
     n_in, size = len(inputs), kernel_size(volume)
     if size == 1:
@@ -123,6 +96,43 @@ def _search(inputs: CoordinateSet, out_keys: Tensor, volume: int, step: int) -> 
     if mirror:
         _mirror(result)
     return result
+
+
+#: Makes the map of some sets: (inputs, output keys, kernel volume, step) -> map; see `search`.
+Search = Callable[[CoordinateSet, Tensor, int, int], KernelMap]
+
+
+def kernel_map(inputs: CoordinateSet, outputs: CoordinateSet, volume: int, search: Search = search) -> KernelMap:
+    """The map of the convolution that leads from one set to the other; their strides say which one it is.
+
+    Args:
+        inputs, outputs: the two sets.
+        volume: 1 or 27, the number of kernel offsets: the length of the weight.
+        search: makes the map where it is not cached yet.
+    """
+    if 2 * outputs.stride == inputs.stride:
+        return generative_map(inputs, search)
+    return convolution_map(inputs, outputs, volume, search)
+
+
+def convolution_map(inputs: CoordinateSet, outputs: CoordinateSet, volume: int, search: Search = search) -> KernelMap:
+    """The map of `out[q] = Σ_k W_kᵀ · in[q + t·offset_k]`, t the *input* stride. Cached on `outputs`.
+
+    It serves stride 1 (`outputs` is `inputs`) and stride 2 (`outputs` is `inputs.downsampled()`).
+    """
+    # By weak reference, as elsewhere: a circle would keep all tensors until the garbage collector comes.
+    name = ("convolution", volume, weakref.ref(inputs))
+    return outputs.cached(name, lambda: search(inputs, outputs.keys, volume, inputs.stride))
+
+
+def generative_map(inputs: CoordinateSet, search: Search = search) -> KernelMap:
+    """The map of a generative transposed convolution of kernel 3 and stride 2 onto `inputs.expanded()`. Cached.
+
+    Every input p creates the outputs `p + (t/2)·offset_k`; seen from an output q this is
+    `out[q] = Σ_k W_kᵀ · in[q − (t/2)·offset_k]`.
+    """
+    outputs = inputs.expanded()
+    return inputs.cached("generative", lambda: search(inputs, outputs.keys, 27, -outputs.stride))
 
 
 def _search_column(

@@ -41,6 +41,8 @@ class MinkowskiBackend:
     """
 
     name = "minkowski"
+    coordinate_set = CoordinateSet
+    storage = torch.float32
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self._engine, self._native = _load()
@@ -193,6 +195,6 @@ def _load() -> tuple[ModuleType, ModuleType]:
     except Exception as error:  # whatever a native library raises, it cannot be used
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"backend minkowski: MinkowskiEngine cannot be loaded: {reason}; mend that, or build it anew for this "
+            f"backend minkowski: MinkowskiEngine cannot be loaded: {reason}; fix that, or build it again for this "
             f"Python and torch {torch.__version__} with {INSTALL}; or use backend torch"
         ) from error

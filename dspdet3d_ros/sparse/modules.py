@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+from typing import ClassVar, TypeVar
+
 import torch
 from torch import Tensor, nn
 
 from dspdet3d_ros.sparse.convolution import Epilogue
 from dspdet3d_ros.sparse.coords import CoordinateSet
 from dspdet3d_ros.sparse.tensor import SparseTensor
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class _Kernel(nn.Module):
@@ -18,7 +23,6 @@ class _Kernel(nn.Module):
         self.kernel = nn.Parameter(torch.empty(kernel_shape))
         self.bias = nn.Parameter(torch.zeros(1, kernel_shape[-1])) if bias else None
         self.reset_parameters()
-        self._folded: tuple[tuple, Tensor, Tensor] | None = None
 
     def reset_parameters(self) -> None:
         """Kaiming-normal for ReLU, fan-out: the original's start."""
@@ -94,7 +98,42 @@ class BatchNorm(nn.Module):
         return x.with_features(self.bn(x.features))
 
 
-class ConvNormReLU(nn.Sequential):
+class Foldable(nn.Module):
+    """A module with convolutions that are each followed by a batch norm, which `folded` joins."""
+
+    #: Names of the submodules: (convolution, batch norm).
+    CONV_NORM: ClassVar[tuple[tuple[str, str], ...]] = (("0", "1"),)
+
+    def fold(self, dtype: torch.dtype) -> None:
+        """Replaces each pair by one convolution with a bias, in place; its kernel gets the type `dtype`."""
+        for conv_name, norm_name in self.CONV_NORM:
+            conv, norm = self.get_submodule(conv_name), self.get_submodule(norm_name)
+            if isinstance(conv, _Kernel) and isinstance(norm, BatchNorm):
+                kernel, bias = _folded_weights(conv, norm)
+                conv.kernel = nn.Parameter(kernel.view_as(conv.kernel).to(dtype))
+                conv.bias = nn.Parameter(bias[None])
+                setattr(self, norm_name, nn.Identity())
+
+
+def folded(network: Network, dtype: torch.dtype = torch.float32) -> Network:
+    """A copy of a network for inference only: every batch norm is part of the convolution before it.
+
+    The copy has its own weights. A later change of `network` does not change the copy, and the copy does not cache
+    anything: its parameters are what it computes with.
+
+    Args:
+        network: in evaluation mode; its running statistics are used.
+        dtype: type of the folded kernels; best that of the features between convolutions.
+    """
+    network = copy.deepcopy(network).eval()
+    with torch.no_grad():
+        for module in list(network.modules()):
+            if isinstance(module, Foldable):
+                module.fold(dtype)
+    return network.requires_grad_(False)
+
+
+class ConvNormReLU(nn.Sequential, Foldable):
     """A convolution, batch normalisation, ReLU."""
 
     def __init__(self, conv: _Kernel) -> None:
@@ -108,28 +147,34 @@ class ConvNormReLU(nn.Sequential):
 
 
 def conv_norm(
-    conv: _Kernel, norm: BatchNorm, x: SparseTensor, residual: SparseTensor | None = None, relu: bool = False
+    conv: _Kernel,
+    norm: BatchNorm | nn.Identity,
+    x: SparseTensor,
+    residual: SparseTensor | None = None,
+    relu: bool = False,
 ) -> SparseTensor:
-    """Convolution, batch normalisation, then `+ residual` and ReLU if asked for."""
-    if norm.training or torch.is_grad_enabled():
+    """Convolution, batch normalisation, then `+ residual` and ReLU if asked for.
+
+    Without gradients and in evaluation mode this is one pass over the rows. The batch norm is then folded into the
+    weights at each call; a network that `folded` made has done so once.
+    """
+    if torch.is_grad_enabled() or (isinstance(norm, BatchNorm) and norm.training):
         y = norm(conv(x))
         features = y.features if residual is None else y.features + residual.features
         return y.with_features(torch.relu(features) if relu else features)
-    weight, bias = _fold(conv, norm, x.features.dtype)
+    weight, bias = conv.weight, None if conv.bias is None else conv.bias[0]
+    if isinstance(norm, BatchNorm):
+        weight, bias = _folded_weights(conv, norm)
     coords = conv.outputs(x.coords)
     epilogue = Epilogue(bias, None if residual is None else residual.features, relu)
+    weight = weight.to(x.features.dtype)
     return SparseTensor(x.engine.convolve(x.features, weight, x.coords, coords, epilogue), coords, x.engine)
 
 
-def _fold(conv: _Kernel, norm: BatchNorm, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Weight (of type `dtype`) and float32 bias of the convolution with the batch norm folded in; computed again when
-    either changes."""
+def _folded_weights(conv: _Kernel, norm: BatchNorm) -> tuple[Tensor, Tensor]:
+    """(K, C_in, C_out) weight and (C_out,) bias of the convolution and the batch norm together."""
     bn = norm.bn
     mean, variance = bn.get_buffer("running_mean"), bn.get_buffer("running_var")
-    sources = (conv.kernel, bn.weight, bn.bias, mean, variance)
-    state = (dtype, *((id(tensor), tensor._version) for tensor in sources))
-    if conv._folded is None or conv._folded[0] != state:
-        scale = bn.weight * torch.rsqrt(variance + bn.eps)
-        weight, bias = conv.weight * scale, bn.bias - mean * scale
-        conv._folded = (state, weight.detach().to(dtype), bias.detach())
-    return conv._folded[1:]
+    scale = bn.weight * torch.rsqrt(variance + bn.eps)
+    before = -mean if conv.bias is None else conv.bias[0] - mean
+    return conv.weight * scale, bn.bias + before * scale

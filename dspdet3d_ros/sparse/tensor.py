@@ -3,12 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from dspdet3d_ros.sparse.coords import CoordinateSet, key_offset, pack, waits_for_sizes
 from dspdet3d_ros.sparse.engine import Engine
+
+
+class _AddWherePresent(torch.autograd.Function):
+    """See `SparseTensor.add_where_present`.
+
+    Coordinates are unique, so both directions are look-ups. The gradient that autograd would derive scatters the rows
+    of all absent coordinates onto one row, which a GPU does one after the other.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, others: Tensor, coords: CoordinateSet, of_others: CoordinateSet) -> Tensor:
+        ctx.coords, ctx.of_others = coords, of_others
+        rows = of_others.rows_of(coords)
+        if waits_for_sizes(rows):
+            return features + _rows_or_zeros(others, rows)
+        mine = (rows >= 0).nonzero()[:, 0]
+        return features.index_add(0, mine, others[rows[mine]])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
+        of_others = None
+        if ctx.needs_input_grad[1]:
+            of_others = _rows_or_zeros(gradient, ctx.coords.rows_of(ctx.of_others))
+        return gradient, of_others, None, None
+
+
+def _rows_or_zeros(features: Tensor, rows: Tensor) -> Tensor:
+    """(M, C) the features of the (M,) rows, zeros where the row is -1."""
+    # -1 is the row of zeros at the end.
+    return torch.cat([features, features.new_zeros(1, features.shape[1])])[rows]
 
 
 @dataclass(frozen=True)
@@ -43,13 +76,7 @@ class SparseTensor:
 
         The *partial addition* of DSPDet3D (section 3.3).
         """
-        rows = other.coords.rows_of(self.coords)
-        if waits_for_sizes(rows):
-            # -1, where a coordinate is absent, is the row of zeros at the end.
-            padded = torch.cat([other.features, other.features.new_zeros(1, other.features.shape[1])])
-            return self.with_features(self.features + padded[rows])
-        mine = (rows >= 0).nonzero()[:, 0]
-        return self.with_features(self.features.index_add(0, mine, other.features[rows[mine]]))
+        return self.with_features(_AddWherePresent.apply(self.features, other.features, self.coords, other.coords))
 
     def interpolate(self, coords: Tensor) -> Tensor:
         """Trilinear look-up of the features at off-grid places; absent corners count as zero.

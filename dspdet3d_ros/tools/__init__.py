@@ -1,1 +1,1 @@
-"""Tools for developers and for looking at results; the node imports nothing of this."""
+"""Tools for developers, and views of results. They import `learning` and `detector`; the node imports none of them."""

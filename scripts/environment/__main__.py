@@ -1,8 +1,8 @@
-"""Sets up `.venv`: torch, ROS 2, the messages, this package. `make setup` runs it; only what has changed is done again.
+"""Sets up `.venv`: torch, ROS 2, the messages, this package. `make setup` runs it. It repeats only changed steps.
 
     python3 scripts/environment [--torch REQUIREMENT] [--dry-run]
 
-It needs nothing but Python's standard library.
+It needs only the standard library of Python.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-import machine
+import host
 from console import Progress, SetupError
 from steps import DEFAULT_TORCH, ROOT, STATE, VENV, Builder, Step
 
@@ -24,10 +24,10 @@ CHOICE = STATE / "torch-requirement.txt"
 
 
 def main() -> int:
-    """Runs the steps that are not done; returns the exit status."""
+    """Runs the pending steps; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--torch", default="", help=f"pip requirement for torch (default {DEFAULT_TORCH})")
-    parser.add_argument("--dry-run", action="store_true", help="only name the steps that would be done")
+    parser.add_argument("--dry-run", action="store_true", help="only print the pending steps")
     arguments = parser.parse_args()
     try:
         with _one_at_a_time():
@@ -36,15 +36,15 @@ def main() -> int:
         print(f"set-up: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nset-up: interrupted; the next run goes on from here", file=sys.stderr)
+        print("\nset-up: interrupted; the next run continues from here", file=sys.stderr)
         return 130
     return 0
 
 
 def _set_up(torch: str, dry_run: bool) -> None:
-    ros = machine.sourced_ros()
-    machine.check_python(with_ros=ros is not None)
-    # A requirement once given stays until another is given or .venv is removed.
+    ros = host.sourced_ros()
+    host.check_python(with_ros=ros is not None)
+    # A given requirement stays valid until another one is given or .venv is removed.
     chosen = torch or (CHOICE.read_text(encoding="utf-8") if CHOICE.is_file() else DEFAULT_TORCH)
     steps = Builder(chosen, ros).steps()
     pending = _pending(steps)
@@ -54,7 +54,7 @@ def _set_up(torch: str, dry_run: bool) -> None:
     if not pending:
         return
     if any(step.name in ("vision_msgs", "messages") for step in pending):
-        machine.check_build_tools()
+        host.check_build_tools()
     print(f"Setting up {VENV}, {len(pending)} steps" + (f", on ROS 2 {ros}" if ros else ""), flush=True)
     started = time.monotonic()
     progress = Progress(len(pending))
@@ -69,22 +69,22 @@ def _set_up(torch: str, dry_run: bool) -> None:
 
 
 def _pending(steps: list[Step]) -> list[Step]:
-    """The steps to be done: all of them where the environment itself is new, changed or broken."""
+    """The steps to run: all of them if the environment is new, changed or broken."""
     if not steps[0].is_done() or not _python_works():
         return steps
     return [step for step in steps if not step.is_done()]
 
 
 def _python_works() -> bool:
-    """Whether the Python that the environment was made of is still there."""
+    """Whether the Python of the environment still exists."""
     python = VENV / "bin" / "python"
-    # -I -S: without the environment's packages, which take their time to load.
+    # -I -S: without the packages of the environment, which take time to load.
     return python.exists() and subprocess.run([str(python), "-I", "-S", "-c", ""]).returncode == 0
 
 
 @contextlib.contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Keeps two set-ups of one checkout from running into each other."""
+    """Prevents two simultaneous set-ups of one checkout."""
     descriptor = os.open(ROOT, os.O_RDONLY)
     try:
         try:

@@ -18,11 +18,11 @@ TAIL_LINES = 25
 
 
 class SetupError(Exception):
-    """Set-up cannot go on; the text is one line that says why and what to do."""
+    """Set-up cannot continue. The text is one line with the reason and the remedy."""
 
 
 class Progress:
-    """A bar over all steps: redrawn in place on a terminal, plain lines with a heartbeat elsewhere."""
+    """A progress bar on a terminal; elsewhere plain lines at intervals."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -35,7 +35,7 @@ class Progress:
 
     @contextlib.contextmanager
     def step(self, title: str) -> Iterator[None]:
-        """Shows `title` with the time it takes until the block is left, and its whole duration then."""
+        """Shows `title` and the elapsed time within the context, and the duration at its end."""
         self._number += 1
         self._title, self._note, self._fraction, self._started = title, "", 0.0, time.monotonic()
         if not self._terminal:
@@ -54,13 +54,13 @@ class Progress:
             print(f"{self._clear()}[{self._number}/{self._total}] {title}: {duration}", flush=True)
 
     def update(self, note: str, fraction: float | None = None) -> None:
-        """Says what the step is doing and, where it is known, how much of it (0..1) is done."""
+        """Sets the current activity of the step and, if known, the finished fraction (0..1)."""
         self._note = note
         if fraction is not None:
             self._fraction = min(max(fraction, self._fraction), 1.0)
 
     def say(self, text: str) -> None:
-        """Prints a line that stays."""
+        """Prints a permanent line."""
         print(f"{self._clear()}      {text}", flush=True)
 
     def _clear(self) -> str:
@@ -88,10 +88,10 @@ def run_logged(
     environment: dict[str, str],
     on_line: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Runs `command` with its output appended to `log`.
+    """Runs a command, and appends its output to a log file.
 
     Raises:
-        SetupError: it failed; the last lines of its output have been printed.
+        SetupError: the command failed; the last lines of its output have been printed.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     tail: list[str] = []

@@ -1,4 +1,4 @@
-"""The steps of set-up, each with a fingerprint of all that it depends on."""
+"""The steps of the set-up, each with a fingerprint of its inputs."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import machine
+import host
 from console import Progress, SetupError, run_logged
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 STATE = VENV / ".setup"
+NATIVE = ROOT / "dspdet3d_ros" / "sparse" / "native"
 WHEELS = Path(__file__).resolve().with_name("ros-wheels.txt")
-# Apart from site-packages, so that the generated, empty dspdet3d_ros/__init__.py does not hide the real one.
+# Outside site-packages, so that the generated, empty dspdet3d_ros/__init__.py does not hide the real one.
 INTERFACES = "lib/ros_interfaces"
 DEFAULT_TORCH = "torch==2.13.0"
 EXTRAS = "all"
-# To be raised when the steps change so much that environments made before must be made anew.
+# Increase it when the steps change so much that existing environments must be rebuilt.
 SETUP_VERSION = "1"
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step: it is done again when its fingerprint differs from the one it was last done with."""
+    """One step. It runs again if its fingerprint differs from that of its last success."""
 
     name: str
     title: str
@@ -38,7 +39,7 @@ class Step:
 
     @property
     def stamp(self) -> Path:
-        """The file that holds the fingerprint of the last success."""
+        """The file with the fingerprint of the last success."""
         return STATE / f"{self.name}.stamp"
 
     def is_done(self) -> bool:
@@ -47,21 +48,22 @@ class Step:
 
 
 class Builder:
-    """Makes the steps for one environment."""
+    """Creates the steps for one environment."""
 
     def __init__(self, torch: str, ros: str | None) -> None:
         self.torch = torch
         self.ros = ros
         self.python = str(VENV / "bin" / "python")
-        self.environment = machine.build_environment(VENV, ros is not None)
+        self.environment = host.build_environment(VENV, ros is not None)
 
     def steps(self) -> list[Step]:
-        """All steps in order; a step's fingerprint contains those of the steps it builds upon."""
+        """All steps in order. The fingerprint of a step contains those of the steps on which it depends."""
         base = _digest([SETUP_VERSION, sys.executable, sys.version, str(VENV), str(self.ros)])
         torch = _digest([base, self.torch])
         ros = _digest([base, WHEELS])
         vision = _digest([ros, *_files(ROOT / "interfaces" / "vision_msgs")])
         messages = _digest([ros, *_files(ROOT / "msg"), ROOT / "CMakeLists.txt"])
+        native = _digest([base, *_files(NATIVE / "src"), NATIVE / "build.py", str(shutil.which("cc"))])
         package = _digest([torch, ros, ROOT / "setup.py", ROOT / "dspdet3d_ros" / "__init__.py"])
         steps = [
             Step("venv", "Python environment in .venv", base, self._make_venv),
@@ -69,7 +71,8 @@ class Builder:
             Step("ros", "ROS 2 wheels", ros, self._install_ros),
             Step("vision_msgs", "vision_msgs, built with rosidl", vision, self._build_vision_msgs),
             Step("messages", "messages of dspdet3d_ros, built with rosidl", messages, self._build_messages),
-            Step("package", "dspdet3d_ros and what its tests need", package, self._install_package),
+            Step("native", "library of backend native", native, self._build_native),
+            Step("package", "dspdet3d_ros and the packages for its tests", package, self._install_package),
         ]
         if self.ros:
             steps = [step for step in steps if step.name != "ros"]
@@ -96,17 +99,19 @@ class Builder:
         progress.say(f"torch {version}, " + (f"CUDA {cuda}, GPU usable: {usable}" if cuda != "None" else "CPU build"))
 
     def _torch_index(self, progress: Progress) -> list[str]:
-        if machine.has_nvidia_gpu():
+        if host.has_nvidia_gpu():
             progress.say("NVIDIA GPU found: installing the default build of torch, with CUDA")
             return []
-        progress.update("asking for the index of torch's CPU builds")
+        progress.update("looking for the index with the CPU builds of torch")
         if self._index_is_configured():
-            progress.say("no NVIDIA GPU found; taking torch from the package index that pip is configured for")
+            progress.say("no NVIDIA GPU found; installing torch from the package index in the configuration of pip")
             return []
-        if machine.cpu_index_answers():
-            return ["--extra-index-url", machine.CPU_INDEX]
-        progress.say(f"{machine.CPU_INDEX} does not answer: taking torch from pip's default index, where it may be")
-        progress.say("the CUDA build, of gigabytes; PIP_FIND_LINKS=<folder or page with a CPU build> avoids that")
+        if host.cpu_index_answers():
+            return ["--extra-index-url", host.CPU_INDEX]
+        progress.say(f"{host.CPU_INDEX} does not answer; installing torch from pip's default index: this may be")
+        progress.say(
+            "the CUDA build, which has gigabytes. To avoid it, set PIP_FIND_LINKS to a folder with a CPU build."
+        )
         return []
 
     def _index_is_configured(self) -> bool:
@@ -122,12 +127,12 @@ class Builder:
         self._check("import rclpy; rclpy.init(); rclpy.shutdown()", "rclpy does not start")
 
     def _relocate_wheels(self) -> None:
-        """The wheels' CMake files name the headers of the machine that built them; these are put in their place."""
+        """Replaces include paths in the CMake files of the wheels, which are those of the machine that built them."""
         python_include, numpy_include = self._output(
             "import numpy, sysconfig; print(sysconfig.get_paths()['include'], numpy.get_include())"
         )
         root = r"/opt/python/cp3\d+-cp3\d+"
-        places = {
+        paths = {
             rf"{root}/include/python3\.\d+": python_include,
             rf"{root}/lib/python3\.\d+/site-packages/numpy/(_core|core)/include": numpy_include,
         }
@@ -135,8 +140,8 @@ class Builder:
             for path in folder.rglob("*.cmake"):
                 before = path.read_text(encoding="utf-8")
                 after = before
-                for pattern, place in places.items():
-                    after = re.sub(pattern, lambda match, place=place: place, after)
+                for pattern, local in paths.items():
+                    after = re.sub(pattern, lambda match, local=local: local, after)
                 if after != before:
                     path.write_text(after, encoding="utf-8")
 
@@ -149,10 +154,18 @@ class Builder:
 
     def _build_messages(self, progress: Progress) -> None:
         self._cmake(progress, "messages", ROOT, "-DINSTALL_PYTHON=OFF")
-        # pip would take it for an installed dspdet3d_ros that it cannot replace.
+        # pip would treat it as an installed dspdet3d_ros that it cannot replace.
         for leftover in (VENV / INTERFACES).glob("*.egg-info"):
             shutil.rmtree(leftover)
         self._check(_type_support("dspdet3d_ros", "PruningStats"), "the messages of dspdet3d_ros cannot be used")
+
+    def _build_native(self, progress: Progress) -> None:
+        # Not needed: without it plain torch computes.
+        build = [self.python, str(NATIVE / "build.py")]
+        result = subprocess.run(build, env=self.environment, capture_output=True, text=True)
+        if result.returncode:
+            reason = (result.stderr.strip().splitlines() or ["no reason given"])[0]
+            progress.say(f"not built ({reason}): the network runs on plain torch, several times slower")
 
     def _install_package(self, progress: Progress) -> None:
         self._pip(progress, "package", ["-e", f"{ROOT}[{EXTRAS}]"], expected=40, constrain=("torch",))
@@ -161,9 +174,9 @@ class Builder:
     def _pip(
         self, progress: Progress, name: str, arguments: list[str], expected: int, constrain: Iterable[str] = ()
     ) -> None:
-        """`pip install`; what `constrain` names, and numpy beside a ROS installation, keeps its version.
+        """Runs `pip install`, without changing the versions of the packages in `constrain`.
 
-        ROS is compiled against the numpy of the system: its messages do not load with a newer one.
+        With a ROS installation, numpy keeps its version too, because the messages of ROS are compiled against it.
         """
         pins = [*constrain, *(["numpy"] if self.ros else [])]
         constraints = STATE / f"{name}.constraints.txt"
@@ -182,7 +195,7 @@ class Builder:
         self._run(command, name, follow)
 
     def _cmake(self, progress: Progress, name: str, source: Path, *options: str) -> None:
-        machine.check_build_tools()
+        host.check_build_tools()
         build = STATE / "build" / name
         shutil.rmtree(build, ignore_errors=True)
 
@@ -244,7 +257,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _digest(inputs: Iterable[str | Path]) -> str:
-    """A hash over texts and over the names and contents of files."""
+    """A hash of texts, and of names and contents of files."""
     digest = hashlib.sha256()
     for item in inputs:
         content = item.read_bytes() if isinstance(item, Path) else item.encode()

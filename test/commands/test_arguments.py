@@ -1,14 +1,15 @@
-"""Numbers out of range are refused in one line, by whichever command takes them, before anything is loaded."""
+"""Every command rejects numbers out of range in one line, before it loads anything."""
 
 import pytest
 
 from dspdet3d_ros.cli import main
-from dspdet3d_ros.commands.arguments import check_least, check_share, with_joined_axis
+from dspdet3d_ros.commands.arguments import check_number, with_joined_axis
+from dspdet3d_ros.validation import AT_LEAST_ONE, SHARE
 
 
 @pytest.mark.parametrize("value", [None, 0, 0.5, 1])
-def test_shares_within_range_and_those_not_given_are_taken(value):
-    check_share("--tau", value)
+def test_numbers_in_range_and_missing_ones_are_accepted(value):
+    check_number("--tau", value, SHARE)
 
 
 @pytest.mark.parametrize(
@@ -19,21 +20,21 @@ def test_shares_within_range_and_those_not_given_are_taken(value):
         (["detect", "CLOUD", "--taus", "0", "-1"], "--taus: expected a number in 0..1, got -1.0"),
         (["evaluate", "DIR", "--tau", "2"], "--tau: expected a number in 0..1, got 2.0"),
         (["evaluate", "DIR", "--score", "inf"], "--score: expected a number in 0..1, got inf"),
-        (["evaluate", "DIR", "--limit", "0"], "--limit: expected at least 1, got 0"),
-        (["evaluate", "DIR", "--yaw", "inf"], "--yaw: expected degrees, got inf"),
-        (["statistics", "DIR", "--limit", "0"], "--limit: expected at least 1, got 0"),
+        (["evaluate", "DIR", "--limit", "0"], "--limit: expected an integer of at least 1, got 0"),
+        (["evaluate", "DIR", "--yaw", "inf"], "--yaw: expected a number, got inf"),
+        (["statistics", "DIR", "--limit", "0"], "--limit: expected an integer of at least 1, got 0"),
         (["sweep", "DIR", "--taus", "0", "2"], "--taus: expected a number in 0..1, got 2.0"),
-        (["sweep", "DIR", "--limit", "0"], "--limit: expected at least 1, got 0"),
-        (["baseline", "DIR", "--limit", "-3"], "--limit: expected at least 1, got -3"),
+        (["sweep", "DIR", "--limit", "0"], "--limit: expected an integer of at least 1, got 0"),
+        (["baseline", "DIR", "--limit", "-3"], "--limit: expected an integer of at least 1, got -3"),
         (["benchmark", "--tau", "nan"], "--tau: expected a number in 0..1, got nan"),
-        (["benchmark", "--rounds", "0"], "--rounds: expected at least 1, got 0"),
-        (["benchmark", "--threads", "0"], "--threads: expected at least 1, got 0"),
-        (["generate", "DIR", "--scenes", "-1"], "--scenes: expected at least 0, got -1"),
-        (["generate", "DIR", "--seed", "-1"], "--seed: expected at least 0, got -1"),
-        (["generate", "DIR", "--workers", "0"], "--workers: expected at least 1, got 0"),
-        (["generate", "DIR", "--max-points", "0"], "--max-points: expected at least 1, got 0"),
-        (["train", "--data", "DIR", "--threads", "0"], "--threads: expected at least 1, got 0"),
-        (["dataset", "toscene", "DIR", "OUT", "--seed", "-1"], "--seed: expected at least 0, got -1"),
+        (["benchmark", "--repeats", "0"], "--repeats: expected an integer of at least 1, got 0"),
+        (["benchmark", "--threads", "0"], "--threads: expected an integer of at least 1, got 0"),
+        (["generate", "DIR", "--scenes", "-1"], "--scenes: expected an integer of at least 0, got -1"),
+        (["generate", "DIR", "--seed", "-1"], "--seed: expected an integer of at least 0, got -1"),
+        (["generate", "DIR", "--workers", "0"], "--workers: expected an integer of at least 1, got 0"),
+        (["generate", "DIR", "--max-points", "0"], "--max-points: expected an integer of at least 1, got 0"),
+        (["train", "--data", "DIR", "--threads", "0"], "--threads: expected an integer of at least 1, got 0"),
+        (["dataset", "toscene", "DIR", "OUT", "--seed", "-1"], "--seed: expected an integer of at least 0, got -1"),
     ],
 )
 def test_a_number_out_of_range_is_refused_in_one_line(capsys, arguments, text):
@@ -41,9 +42,9 @@ def test_a_number_out_of_range_is_refused_in_one_line(capsys, arguments, text):
     assert capsys.readouterr().err == f"dspdet3d {arguments[0]}: {text}\n"
 
 
-def test_the_least_value_itself_is_taken():
-    check_least("--limit", 1, 1)
-    check_least("--limit", None, 1)
+def test_the_minimum_itself_is_accepted():
+    check_number("--limit", 1, AT_LEAST_ONE)
+    check_number("--limit", None, AT_LEAST_ONE)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_without_rclpy_the_node_cannot_run_but_everything_else_is_looked_at(tmp_
     assert status == 1
     assert found["ROS"]["level"] == "problem"
     assert "rclpy is hidden" in found["ROS"]["found"]
-    assert "setup.bash" in found["ROS"]["mend"]
+    assert "setup.bash" in found["ROS"]["fix"]
     assert {"weights", "discovery", "shared memory"} <= set(found)
     assert "cannot run: " in text.splitlines()[-1]
 
@@ -61,7 +61,7 @@ def test_a_middleware_that_is_not_installed_is_a_problem(tmp_path):
     status, _, found = doctor(tmp_path, RMW_IMPLEMENTATION="rmw_abacus_cpp")
     assert status == 1
     assert "rmw_abacus_cpp cannot be loaded: " in found["RMW"]["found"]
-    assert "-rmw-abacus-cpp, or unset RMW_IMPLEMENTATION" in found["RMW"]["mend"]
+    assert "-rmw-abacus-cpp, or unset RMW_IMPLEMENTATION" in found["RMW"]["fix"]
 
 
 def test_where_only_the_commands_are_wanted_ros_is_left_out(tmp_path):

@@ -22,7 +22,7 @@ def test_a_named_data_set_has_figures_by_class_and_for_small_ones(scannet, check
     assert {name: part["objects"] for name, part in values["classes"].items()} == {"chair": 2, "cup": 2}
     assert set(values["means"]) == {"all", "small", "other"}
     assert values["groups"] == {"small": ["cup"]}
-    assert set(values["things"]) == {"small", "other"}
+    assert set(values["objects"]) == {"small", "other"}
     assert values["pruning_threshold"] == 0.1
     assert set(values["median_cells"]) == {"level3", "level2", "level1", "level0"}
     assert values["median_ms"] > 0
@@ -30,7 +30,7 @@ def test_a_named_data_set_has_figures_by_class_and_for_small_ones(scannet, check
     assert "mean, 1 small classes" in capsys.readouterr().out
 
 
-def test_a_data_set_without_names_is_judged_whatever_the_class_and_by_subset(indexed, checkpoint):
+def test_a_data_set_without_names_has_class_agnostic_figures_and_those_of_subsets(indexed, checkpoint):
     values = evaluate(indexed, checkpoint)
     assert values["agnostic"]["objects"] == 4
     assert set(values["subsets"]) == {"boxes", "piles"}
@@ -38,7 +38,7 @@ def test_a_data_set_without_names_is_judged_whatever_the_class_and_by_subset(ind
     assert evaluate(indexed, checkpoint, "--limit", "1")["agnostic"]["objects"] == 2
 
 
-def test_several_folders_are_judged_as_one_set(indexed, scannet, checkpoint):
+def test_several_folders_are_evaluated_as_one_set(indexed, scannet, checkpoint):
     parts = [evaluate(folder, checkpoint) for folder in (scannet, indexed)]
     both = evaluate((scannet, indexed), checkpoint)
     assert both["data"] == ["scannet", "clouds"]
@@ -52,7 +52,7 @@ def test_several_folders_are_judged_as_one_set(indexed, scannet, checkpoint):
     assert evaluate((scannet, indexed), checkpoint, "--limit", "1")["scenes"] == 2
 
 
-def test_every_box_above_the_least_score_is_judged(indexed, checkpoint):
+def test_every_box_above_the_least_score_counts(indexed, checkpoint):
     values = evaluate(indexed, checkpoint, "--tau", "0", "--score", "0.01", "--limit", "1")
     detector = Detector.load(checkpoint=checkpoint, device="cpu")
     settings = detector.default_settings()
@@ -61,7 +61,7 @@ def test_every_box_above_the_least_score_is_judged(indexed, checkpoint):
     assert summary["found_at_threshold"] + summary["false_at_threshold"] == len(found)
 
 
-def test_overlap_in_plan_as_the_original_measures_it_can_be_asked_for(indexed, checkpoint):
+def test_overlap_in_plan_view_is_an_option_as_in_the_original(indexed, checkpoint):
     counts = []
     for overlap in ("3d", "plan_view"):
         values = evaluate(indexed, checkpoint, "--overlap", overlap, "--tau", "0", "--score", "0.01")
@@ -70,7 +70,7 @@ def test_overlap_in_plan_as_the_original_measures_it_can_be_asked_for(indexed, c
     assert counts[0] > counts[1] > 0
 
 
-def test_turned_scenes_are_judged_by_boxes_of_their_points(indexed, checkpoint, capsys):
+def test_rotated_scenes_are_evaluated_with_boxes_of_their_points(indexed, checkpoint, capsys):
     assert main(["evaluate", str(indexed), "--checkpoint", str(checkpoint), "--device", "cpu", "--yaw", "30"]) == 1
     assert "does not say which points" in capsys.readouterr().err
     for number in range(2):
@@ -78,8 +78,8 @@ def test_turned_scenes_are_judged_by_boxes_of_their_points(indexed, checkpoint, 
         np.savez(indexed / f"s{number}.npz", xyz=xyz, inst=np.repeat([1, 2], 150))
     entries = json.loads((indexed / "boxes.json").read_text())
     for entry in entries:
-        for number, thing in enumerate(entry["objects"]):
-            thing["inst"] = number + 1
+        for number, labelled in enumerate(entry["objects"]):
+            labelled["inst"] = number + 1
     (indexed / "boxes.json").write_text(json.dumps(entries))
     values = evaluate(indexed, checkpoint, "--yaw", "30")
     assert values["yaw_degrees"] == 30

@@ -22,13 +22,13 @@ def test_folders_and_clouds_have_a_column_each(indexed, tmp_path, capsys):
     assert json.loads(out.read_text())["clouds"]["scenes"] == 1
 
 
-def test_a_bin_has_as_many_columns_as_one_says(tmp_path, capsys):
+def test_a_bin_has_the_given_number_of_columns(tmp_path, capsys):
     np.random.default_rng(0).uniform(0, 1, (500, 4)).astype("<f4").tofile(tmp_path / "one.bin")
     assert main(["statistics", str(tmp_path / "one.bin"), "--columns", "4"]) == 0
     assert "| | one.bin |" in capsys.readouterr().out
 
 
-def test_folders_of_one_name_are_told_apart(indexed, tmp_path, capsys):
+def test_folders_of_the_same_name_are_shown_with_their_paths(indexed, tmp_path, capsys):
     other = tmp_path / "other" / indexed.name
     other.parent.mkdir()
     indexed.rename(other)

@@ -17,7 +17,7 @@ def test_every_tau_has_its_accuracy_and_its_cost(scannet, checkpoint, tmp_path, 
     assert sum(none["cells"].values()) > sum(all_pruned["cells"].values())
     assert min(none["head_ms"], all_pruned["head_ms"]) > 0
     assert none["figures"]["agnostic"]["objects"] == 4
-    assert set(none["figures"]["things"]) == {"small", "other"}
+    assert set(none["figures"]["objects"]) == {"small", "other"}
     table = capsys.readouterr().out.splitlines()
     assert len(table) == 4
     assert table[0].count("|") == table[2].count("|")

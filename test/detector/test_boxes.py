@@ -23,6 +23,15 @@ def test_overlap_of_worked_cases(other, in_space, in_plan):
     assert iou_matrix(a, b, "plan_view").item() == pytest.approx(in_plan)
 
 
+def test_overlaps_of_many_boxes_are_those_of_each_pair():
+    generator = torch.Generator().manual_seed(0)
+    boxes = torch.rand(1500, 6, generator=generator)
+    overlap = iou_matrix(boxes, boxes)
+    assert torch.equal(overlap, overlap.t())
+    for row in (0, 700, 1499):
+        assert torch.equal(overlap[row], iou_matrix(boxes[row, None], boxes)[0])
+
+
 def test_corners_are_half_a_size_from_the_centre_along_the_first_axes():
     boxes = torch.tensor([[1.0, 2, 3, 2, 4, 8]])
     assert [part.tolist() for part in corners(boxes)] == [[[0, 0, -1]], [[2, 4, 7]]]

@@ -8,7 +8,7 @@ from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.defaults import DATA, DEMO_CLOUD
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.learning.datasets.folders import open_scenes
-from dspdet3d_ros.learning.datasets.turning import turned_set
+from dspdet3d_ros.learning.datasets.rotation import rotated_set
 from dspdet3d_ros.learning.evaluation.metric import SceneResult, precision
 
 # The most recall that a turn costs on this scene; docs/reliability.md, Frames.
@@ -33,7 +33,7 @@ def test_most_things_of_the_demo_scene_are_found_and_most_boxes_are_right(detect
 
 
 def recall_turned(detector, yaw):
-    (scene,) = turned_set(open_scenes(DATA), yaw)
+    (scene,) = rotated_set(open_scenes(DATA), yaw)
     return found_in(detector, scene.xyz, LabelledBoxes(scene.boxes, scene.names)).recall
 
 

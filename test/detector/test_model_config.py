@@ -56,6 +56,8 @@ def test_a_config_survives_the_round_trip_through_plain_values():
         ({"classes": None}, "classes"),
         ({"classes": ["cup"], "nms_pre": 0}, "nms_pre"),
         ({"classes": ["cup"], "nms_pre": 10.5}, "nms_pre"),
+        ({"classes": ["cup"], "nms_pre": 5001}, "nms_pre"),
+        ({"classes": ["cup"], "nms_pre": 10**12}, "nms_pre"),
         ({"classes": ["cup"], "voxel_size": float("inf")}, "voxel_size"),
         ({"classes": ["cup"], "voxel_size": "1e-2"}, "voxel_size"),
         ({"classes": ["cup"], "pruning_threshold": 7}, "pruning_threshold"),

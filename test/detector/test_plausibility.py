@@ -10,7 +10,7 @@ import pytest
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.defaults import DEMO_CLOUD
 from dspdet3d_ros.detector.config import load_model_config
-from dspdet3d_ros.detector.plausibility import doubts
+from dspdet3d_ros.detector.plausibility import Plausibility
 from dspdet3d_ros.detector.result import Detections, DetectionStats
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -23,6 +23,11 @@ SPARSE = "scannet"
 @pytest.fixture(scope="module")
 def demo():
     return read_cloud(DEMO_CLOUD)
+
+
+def doubts(xyz, config, found=None):
+    plausibility = Plausibility(xyz, config)
+    return plausibility.of_cloud + (() if found is None else plausibility.of_boxes(found))
 
 
 def rotation(axis, degrees):

@@ -8,8 +8,7 @@ from collections import Counter
 
 import pytest
 import torch
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from waits import Operations, Requests
 
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.head import LEVELS
@@ -20,36 +19,6 @@ from dspdet3d_ros.sparse import TorchEngine, convolution, coords, kernel_map, te
 
 BUDGET = 2
 MODEL = ModelConfig(classes=("a", "b", "c"), voxel_size=0.02, widths=(8,) * 4, blocks=(1,) * 4, head_width=8)
-ON_THE_HOST = {"tolist", "cpu", "numpy"}
-SIZES = ("nonzero", "_unique2", "unique_dim", "unique_consecutive", "masked_select", "_local_scalar_dense")
-
-
-class Operations(TorchDispatchMode):
-    def __init__(self, seen):
-        super().__init__()
-        self.seen = seen
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        name = func.overloadpacket.__name__
-        masks = name.startswith("index") and any(
-            isinstance(index, torch.Tensor) and index.dtype in (torch.bool, torch.uint8)
-            for index in (args[1] if len(args) > 1 and isinstance(args[1], (list, tuple)) else ())
-        )
-        if name in SIZES or masks:
-            self.seen[f"{name} of a mask" if masks else name] += 1
-        return func(*args, **(kwargs or {}))
-
-
-class Requests(TorchFunctionMode):
-    def __init__(self, seen):
-        super().__init__()
-        self.seen = seen
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        name = getattr(func, "__name__", "")
-        if name in ON_THE_HOST:
-            self.seen[name] += 1
-        return func(*args, **(kwargs or {}))
 
 
 @pytest.fixture

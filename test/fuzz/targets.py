@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cloud_files
 import clouds
+import convolutions
 import parameters
 import stored
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -30,9 +31,9 @@ class Target:
 
 def targets(folder: Path) -> dict[str, Target]:
     """All of them; files are written into a folder."""
-    return {
-        "PointCloud2": Target(clouds.MESSAGES, clouds.run, 0.25),
-        "cloud files": Target(cloud_files.strategy(folder), cloud_files.run, 0.25),
+    found = {
+        "PointCloud2": Target(clouds.MESSAGES, clouds.run, 0.22),
+        "cloud files": Target(cloud_files.strategy(folder), cloud_files.run, 0.23),
         "parameters": Target(parameters.CASES, parameters.run, 0.15),
         "checkpoints": Target(stored.CHECKPOINTS, _in(folder, stored.checkpoint), 0.08),
         "plain pickles": Target(stored.PICKLES, _in(folder, stored.plain_pickle), 0.09),
@@ -41,6 +42,9 @@ def targets(folder: Path) -> dict[str, Target]:
         "ScanNet": Target(stored.SCANNET, _in(folder, stored.scannet), 0.04),
         "TO-SCENE": Target(stored.SCANS, _in(folder, stored.toscene), 0.04),
     }
+    if convolutions.available():
+        found["native convolutions"] = Target(convolutions.CASES, convolutions.run, 0.05)
+    return found
 
 
 def _in(folder: Path, run: Callable) -> Callable:

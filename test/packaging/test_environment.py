@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-INPUTS = ("scripts", "msg", "interfaces", "CMakeLists.txt", "package.xml", "setup.py", "dspdet3d_ros/__init__.py")
-ALL_STEPS = ["venv", "torch", "ros", "vision_msgs", "messages", "package"]
+INPUTS = ("scripts", "msg", "interfaces", "CMakeLists.txt", "package.xml", "setup.py")
+INPUTS += ("dspdet3d_ros/__init__.py", "dspdet3d_ros/sparse/native")
+ALL_STEPS = ["venv", "torch", "ros", "vision_msgs", "messages", "native", "package"]
 # Stamps every step as if it had been done, with a Python that works.
 STAMP_ALL = """
 import sys
@@ -40,9 +41,9 @@ def pending(checkout: Path, *options: str) -> list[str]:
 def checkout(tmp_path: Path) -> Path:
     for name in INPUTS:
         source, target = ROOT / name, tmp_path / name
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
         else:
             shutil.copy(source, target)
     return tmp_path
@@ -71,6 +72,7 @@ def test_a_finished_set_up_needs_nothing(finished: Path):
         ("setup.py", ["package"]),
         ("dspdet3d_ros/__init__.py", ["package"]),
         ("scripts/environment/ros-wheels.txt", ["ros", "vision_msgs", "messages", "package"]),
+        ("dspdet3d_ros/sparse/native/src/native.h", ["native"]),
         ("scripts/environment/console.py", []),
     ],
 )

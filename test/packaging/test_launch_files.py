@@ -2,11 +2,13 @@
 
 import ast
 import importlib.util
+import os
 import re
 from pathlib import Path
 
 import pytest
 
+from dspdet3d_ros.ros.parameters import player
 from dspdet3d_ros.ros.parameters.launch_arguments import NAMES, demo_arguments, detector_arguments
 from dspdet3d_ros.ros.parameters.table import PARAMETERS
 
@@ -18,10 +20,11 @@ DECLARED = {
 }
 # What launch 1.0 and launch_ros 0.19 (Humble) have, and Kilted's still do.
 FROM_HUMBLE_ON = {
-    "launch": {"LaunchContext", "LaunchDescription"},
-    "launch.actions": {"DeclareLaunchArgument", "IncludeLaunchDescription", "OpaqueFunction", "Shutdown"}
+    "launch": {"LaunchContext", "LaunchDescription", "LaunchDescriptionEntity"},
+    "launch.actions": {"DeclareLaunchArgument", "IncludeLaunchDescription", "LogInfo", "OpaqueFunction", "Shutdown"}
     | {"EmitEvent", "RegisterEventHandler"},
     "launch.events": {"matches_action"},
+    "launch.events.process": {"ProcessExited"},
     "launch.launch_description_sources": {"PythonLaunchDescriptionSource"},
     "launch.substitutions": {"LaunchConfiguration"},
     "launch_ros.actions": {"LifecycleNode", "Node"},
@@ -32,6 +35,7 @@ FROM_HUMBLE_ON = {
 KEYWORDS = {
     "DeclareLaunchArgument": {"default_value", "description", "choices"},
     "IncludeLaunchDescription": {"launch_arguments"},
+    "LogInfo": {"msg"},
     "OpaqueFunction": {"function"},
     "Shutdown": {"reason"},
     "ParameterValue": {"value_type"},
@@ -77,7 +81,7 @@ def test_a_launch_file_uses_only_what_every_distribution_has(source):
 def test_every_declared_argument_is_used_and_every_used_one_declared(path):
     # What the files do not ask for themselves, these functions do.
     in_functions = subscripts(ROOT / "dspdet3d_ros" / "ros" / "parameters" / "launch_arguments.py")
-    in_functions |= {spec.name for spec in PARAMETERS}
+    in_functions |= {spec.name for spec in (*PARAMETERS, *player.PARAMETERS)}
     used = subscripts(path)
     assert used <= DECLARED[path.name]
     assert DECLARED[path.name] <= used | in_functions
@@ -141,11 +145,21 @@ def test_launch_lists_every_argument_with_its_description(path, module):
     assert set(arguments) >= DECLARED[path.name]
     assert set(arguments) <= set.union(*DECLARED.values())
     for argument in arguments.values():
-        assert len(argument.description) > 15
+        assert len(argument.description) >= 15
+
+
+@pytest.fixture
+def rviz2(tmp_path, monkeypatch):
+    """A folder in which the package rviz2 is installed, but empty, and a display."""
+    packages = tmp_path / "share" / "ament_index" / "resource_index" / "packages"
+    packages.mkdir(parents=True)
+    (packages / "rviz2").touch()
+    monkeypatch.setenv("AMENT_PREFIX_PATH", os.pathsep.join([str(tmp_path), os.environ.get("AMENT_PREFIX_PATH", "")]))
+    monkeypatch.setenv("DISPLAY", ":0")
 
 
 @by_name
-def test_launch_describes_its_nodes(path, module):
+def test_launch_describes_its_nodes(path, module, rviz2):
     nodes = visited(module.generate_launch_description(), namespace="robot", name="finder", class_filter="[cup]")
     assert nodes[0].node_name == "/robot/finder"
     assert len(nodes) == (3 if path.name == "demo.launch.py" else 1)
@@ -153,7 +167,7 @@ def test_launch_describes_its_nodes(path, module):
 
 @by_name
 def test_launch_refuses_a_value_that_cannot_be(path, module):
-    with pytest.raises(Exception, match=r"expected 0\.\.1"):
+    with pytest.raises(Exception, match=r"expected a number in 0\.\.1"):
         visited(module.generate_launch_description(), pruning_threshold="7")
     with pytest.raises(Exception, match="not valid"):
         visited(module.generate_launch_description(), log_level="loud")

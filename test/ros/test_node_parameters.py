@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
+import rclpy.node
 from rcl_interfaces.srv import DescribeParameters
 from rclpy.parameter import Parameter
 
@@ -47,6 +48,38 @@ def test_a_threshold_that_cannot_be_is_refused_with_a_reason(start, value):
     assert len(result.reason) > 10
     assert bench.get("pruning_threshold") == 0.125
     assert bench.node._node_parameters.settings.pruning_threshold == 0.125
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("pruning_threshold", "abc", "pruning_threshold: expected a number in 0..1, got 'abc'"),
+        ("pruning_threshold", 1.5, "pruning_threshold: expected a number in 0..1, got 1.5"),
+        ("pruning_threshold", [0.5], "pruning_threshold: expected a number in 0..1, got [0.5]"),
+        ("max_detections", 0, "max_detections: expected an integer in 1..100000, got 0"),
+        ("max_detections", 2.5, "max_detections: expected an integer in 1..100000, got 2.5"),
+        ("input_reliability", "perhaps", "input_reliability: expected auto, best_effort or reliable, got 'perhaps'"),
+        ("model", 3, "model: expected text, got 3"),
+        ("class_filter", [1, 2], "class_filter: expected a list of texts, got [1, 2]"),
+        ("use_sim_time", "abc", "use_sim_time: expected true or false, got 'abc'"),
+        ("prunning_threshold", 0.5, "there is no parameter 'prunning_threshold'; there are model, checkpoint, "),
+    ],
+)
+def test_a_refusal_is_in_words_and_changes_nothing(start, name, value, reason):
+    if not hasattr(rclpy.node.Node, "add_pre_set_parameters_callback"):
+        pytest.skip("rclpy of Humble checks the types before the node can")
+    bench = start()
+    request = DescribeParameters.Request(names=["model", "pruning_threshold", "max_detections", "class_filter"])
+    before = bench.call(DescribeParameters, "describe_parameters", request).descriptors
+    for atomically in (False, True):
+        result = bench.set(atomically=atomically, **{name: value})
+        assert not result.successful
+        assert result.reason.startswith(reason)
+        assert bench.call(DescribeParameters, "describe_parameters", request).descriptors == before
+    assert bench.get("pruning_threshold") == 0.125
+    # What was refused once does not stay in the way.
+    assert bench.set(pruning_threshold=0.5).successful
+    assert bench.set(use_sim_time=False).successful
 
 
 def test_of_several_values_at_once_none_is_taken_if_one_is_bad(start):
@@ -137,11 +170,11 @@ def test_a_parameter_file_with_an_empty_list_is_read(bench, tiny, tmp_path):
     ("name", "bad", "good"),
     [("pruning_threshold", 1.5, 0.5), ("max_points", "many", 1000), ("class_filter", ["teapot"], ["cup"])],
 )
-def test_a_bad_value_at_the_start_keeps_the_node_unconfigured_until_it_is_mended(bench, tiny, capfd, name, bad, good):
+def test_a_bad_value_at_the_start_keeps_the_node_unconfigured_until_it_is_fixed(bench, tiny, capfd, name, bad, good):
     bench.start(model=tiny.model, checkpoint=tiny.checkpoint, device="cpu", **{name: bad})
     assert bench.state() == "unconfigured"
     assert not bench.change("configure")
-    assert f"parameter {name} " in capfd.readouterr().err
+    assert f"parameter {name}" in capfd.readouterr().err
     assert bench.set(**{name: good}).successful
     assert bench.change("configure")
     assert bench.change("activate")

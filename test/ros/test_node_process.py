@@ -49,21 +49,27 @@ def test_a_python_without_torch_is_named_in_one_line_and_the_node_lives(launch):
     process = launch(command=[sys.executable, "-c", without])
     line = process.wait_for("cannot be configured")
     assert f"needs the Python package torch, which is not installed for {sys.executable}; " in line
-    process.wait_for("mend what is said above: the node is unconfigured: run `ros2 lifecycle set /dspdet3d")
+    process.wait_for("fix the error above: the node is unconfigured: run `ros2 lifecycle set /dspdet3d")
     status, log = process.end(signal.SIGINT)
     assert status == 0
     assert "Traceback" not in log
 
 
 @pytest.mark.parametrize(
-    "argument", [("--params-file", "/no/such.yaml"), ("-r", "__node:=7up"), ("-p", "pruning_threshold")]
+    ("option", "value", "named"),
+    [
+        ("--params-file", "/no/such.yaml", "/no/such.yaml"),
+        ("-r", "__node:=7up", "__node:=7up"),
+        ("-p", "pruning_threshold", "pruning_threshold"),
+        ("-p", "use_sim_time:=soon", "'use_sim_time' to 'soon'"),
+    ],
 )
-def test_arguments_that_ros_cannot_take_are_told_without_a_traceback(argument):
-    done = subprocess.run([*NODE, "--ros-args", *argument], capture_output=True, text=True, timeout=WAIT_S)
+def test_arguments_that_ros_cannot_take_are_told_without_a_traceback(option, value, named):
+    done = subprocess.run([*NODE, "--ros-args", option, value], capture_output=True, text=True, timeout=WAIT_S)
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith("cannot start: ")
-    assert argument[1] in last
+    assert named in last
     assert "Traceback" not in done.stderr
 
 
@@ -114,7 +120,7 @@ def test_a_node_ends_well_while_it_works_on_a_cloud(launch, monkeypatch, number)
 
 
 def publish_until_ended(publisher, message, process):
-    """The node counts a cloud that comes before it knows its subscribers, but does not work on it: so send again."""
+    """Publishes again and again: clouds that are sent before both sides know each other may be lost."""
     while process.process.poll() is None:
         publisher.publish(message)
         time.sleep(0.2)

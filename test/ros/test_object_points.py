@@ -19,6 +19,7 @@ from dspdet3d_ros.clouds.pointcloud2 import FLOAT32, UINT32
 from dspdet3d_ros.geometry import box_of_points
 from dspdet3d_ros.ros.interface.messages import cloud_message, object_points
 from dspdet3d_ros.ros.interface.qos import LATCHED
+from dspdet3d_ros.ros.interface.topics import DETECTIONS, OBJECT_POINTS, STATS
 from dspdet3d_ros.ros.pipeline.frames import Placement
 from dspdet3d_ros.ros.pipeline.pipeline import Arrival, Pipeline
 
@@ -171,7 +172,7 @@ def test_with_a_target_frame_the_points_lie_where_the_boxes_do(start, points):
     ):
         bench.peer.create_subscription(kind, f"/dspdet3d/output/{name}", received[key].append, 1)
     outputs = bench.node._processing.outputs
-    wanted = ("object_points", "detections", "stats")
+    wanted = (OBJECT_POINTS, DETECTIONS, STATS)
     assert bench.spin_until(lambda: all(map(outputs.wants, wanted)) and publisher.get_subscription_count())
     transform = TransformStamped(header=Header(stamp=Time(sec=5), frame_id="map"), child_frame_id="camera")
     transform.transform.translation.x, transform.transform.rotation.w = 20.0, 1.0

@@ -154,7 +154,7 @@ def test_sensor_msgs_py_reads_the_points_of_the_objects(remote, points, rgb):
 def test_both_readers_are_measured_on_the_same_messages():
     from dspdet3d_ros.ros.tools.decoder_benchmark import measure_decoders, table
 
-    values = measure_decoders(rounds=1, warmup=0, points=5000)
+    values = measure_decoders(repeats=1, warmup=0, points=5000)
     assert values.pop("points") == 5000
     assert list(values) == ["one row", "padded rows", "big-endian"]
     for readers in values.values():

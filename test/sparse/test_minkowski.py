@@ -25,8 +25,8 @@ from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse import CoordinateSet, TorchEngine, make_engine
 from dspdet3d_ros.sparse.convolution import Epilogue
 from dspdet3d_ros.system import torch_threads
-from dspdet3d_ros.tools.verification.check import relative_error
-from dspdet3d_ros.tools.verification.network import HANGING, verify_forward, verify_training
+from dspdet3d_ros.tools.verification.comparison import relative_error
+from dspdet3d_ros.tools.verification.end_to_end import ROUNDING, verify_forward, verify_training
 from dspdet3d_ros.tools.verification.operations import verify_operations
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -186,7 +186,7 @@ class RecordedPruner:
         probability = keep_probability(keep_logits)
         mask = probability > self.tau
         recorded = self.masks.setdefault(x.coords.stride, mask)
-        assert ((probability - self.tau).abs()[mask != recorded] < HANGING).all()
+        assert ((probability - self.tau).abs()[mask != recorded] < ROUNDING).all()
         return recorded
 
 

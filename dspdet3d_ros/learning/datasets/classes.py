@@ -7,11 +7,11 @@ from functools import cache
 
 from dspdet3d_ros.detector.config import load_model_config
 
-#: Of TO-SCENE's classes the first are furniture, as in ScanNet; all others are things on tables.
+#: Of TO-SCENE's classes the first are furniture, as in ScanNet; all others are objects on tables.
 TOSCENE_FURNITURE = 18
 
-#: Small classes of ScanNet-md40: those whose things usually fill less than 0.05 cubic metres. The published list is not
-#: in the released code, so figures for small classes name the classes that they are a mean of.
+#: Small classes of ScanNet-md40: those whose objects usually fill less than 0.05 cubic metres. The published list is
+#: not in the released code, so figures for small classes name the classes that they are a mean of.
 SCANNET_SMALL = frozenset({"bottle", "cup", "keyboard", "lamp", "laptop", "monitor"})
 
 S3DIS = ("table", "chair", "sofa", "bookcase", "board")

@@ -42,7 +42,7 @@ def open_scenes(
 ) -> SceneSet:
     """The labelled scenes of a folder, which may hold, looked for in this order:
 
-    * `boxes.json` and clouds (.npz) beside it;
+    * `boxes.json` and clouds (.npz) in the same folder;
     * info files (.pkl) of mmdet3d's indoor format: where there are several, the one of the split; or `path` is such a
       file itself;
     * .npz scenes that `dspdet3d generate` made.
@@ -95,15 +95,24 @@ def _read_generated(path: Path) -> LabelledScene:
     scene = load_scene(path)
     style = scene.tags[0] if scene.tags else "all"
     scan = next((tag for tag in scene.tags if tag in SCANS), "")
-    inst = scene.inst.astype(np.int32)
-    return LabelledScene(path.stem, f"{scene.kind} {style}", scene.xyz, scene.boxes, scene.names, inst, scan=scan)
+    return LabelledScene(
+        name=path.stem,
+        subset=f"{scene.kind} {style}",
+        xyz=scene.xyz,
+        boxes=scene.boxes,
+        names=scene.names,
+        inst=scene.inst.astype(np.int32),
+        scan=scan,
+        exact=True,
+        extents=scene.extents,
+    )
 
 
 def _open_index(path: Path) -> SceneSet:
     try:
         entries = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not readable as json: {text_of(error)}; mend it, or copy it again") from error
+        raise InputError(f"{path}: not readable as json: {text_of(error)}; correct it, or copy it again") from error
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f"{path}: expected a list of scenes; docs/own_objects.md shows one")
     return SceneSet(tuple(partial(_read_indexed, path, entry) for entry in entries))
@@ -124,7 +133,7 @@ def _read_indexed(path: Path, entry: dict[str, Any]) -> LabelledScene:
             f"{path}: scene {name}: boxes hold values that are not finite or sizes below zero; label it again"
         )
     if Path(name).name != name:
-        raise InputError(f"{path}: scene {name}: expected the name of a cloud beside the file, not a path; move it")
+        raise InputError(f"{path}: scene {name}: expected the name of a cloud in the same folder, not a path; move it")
     cloud = path.parent / f"{name}.npz"
     xyz = read_cloud(cloud).xyz
     inst = _instances(cloud, [thing.get("inst") for thing in entry["objects"]], len(xyz))

@@ -1,4 +1,4 @@
-"""Names of the small things that generated scenes label."""
+"""Names of the small objects that generated scenes label."""
 
 # TO-SCENE names where that data set has one; "cup", "box" and "mouse" have none there.
 CLASS_NAMES: tuple[str, ...] = (
@@ -38,12 +38,12 @@ CLASS_NAMES: tuple[str, ...] = (
     "vase",
 )
 
-#: Classes whose things usually fill less than a litre.
+#: Classes whose objects usually fill less than a litre.
 SMALL = frozenset(
     {"book", "bottle", "calculator", "camera", "can", "candle", "clock", "cup", "fruit", "jar", "keyboard", "mouse"}
     | {"mug", "notebook", "phone", "plate", "remote control"}
 )
-#: Classes whose things are mostly lower than 4 cm where they lie.
+#: Classes whose objects are mostly lower than 4 cm where they lie.
 THIN = frozenset({"book", "calculator", "cutting_board", "keyboard", "mouse", "notebook", "phone", "plate"}) | {
     "remote control"
 }

@@ -45,7 +45,7 @@ def read_plain_pickle(path: str | Path) -> Any:
         raise no_such_file(path) from None
     except _RefusedError as error:
         raise InputError(
-            f"{path}: expected plain values and numpy arrays, refused {error}; save it anew without anything else"
+            f"{path}: expected plain values and numpy arrays, refused {error}; save it again with nothing else"
         ) from None
     except Exception as error:
         # A damaged pickle makes the parser raise anything.

@@ -23,8 +23,12 @@ class LabelledScene:
         boxes: (K, 6) float32, centre and size, axis aligned, metres.
         names: K class names, "object" where the source has none.
         inst: (N,) int32, k + 1 for the points of box k, 0 elsewhere; None where the source does not say.
-        table_z: height of the surface that things stand on, metres; None where the source does not say.
+        table_z: height of the surface that objects stand on, metres; None where the source does not say.
         scan: how it was scanned, "accumulated" or "single_view"; empty where the source does not say.
+        exact: the boxes span the visible surfaces themselves, as a generator knows them; False if they come from the
+            points, which have noise. See `datasets.label_boxes`.
+        extents: (K, D, 2) float32, how far the visible surface of each object reaches in plan along D directions,
+            metres; see `datasets.extents`. None where the source does not say.
     """
 
     name: str
@@ -35,6 +39,8 @@ class LabelledScene:
     inst: np.ndarray | None = None
     table_z: float | None = None
     scan: str = ""
+    exact: bool = False
+    extents: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dspdet3d_ros.clouds.arrays import Layout, read_arrays
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.files import writing_whole
 from dspdet3d_ros.learning.generation.scene import Scene
+from dspdet3d_ros.output_files import writing_whole
 
 SCALE = 0.0005  # metres a unit: int16 then reaches 16 m, and half a millimetre is far below any sensor's noise
 _AGAIN = "make the scene again with `dspdet3d generate`"
@@ -25,13 +26,15 @@ _LAYOUTS: dict[str, Layout] = {
     "kind": ("U", ()),
     "tags": ("U", (None,)),
 }
+#: Not in files of earlier versions.
+_NEWER_LAYOUTS: dict[str, Layout] = {"extents": ("f", (None, None, 2))}
 
 
 def save_scene(path: str | os.PathLike[str], scene: Scene) -> None:
     """Write a scene as a compressed npz, whole or not at all.
 
     Keys: xyz (N, 3) int16, scale (metres a unit of xyz), rgb (N, 3) uint8, inst (N,) uint16, boxes and full_boxes
-    (K, 6) float32, names (K,) unicode, kind unicode, tags unicode.
+    (K, 6) float32, names (K,) unicode, kind unicode, tags unicode; extents (K, D, 2) float32 if the scene has them.
 
     Raises InputError if the scene reaches further than int16 can hold, or the file cannot be written.
     """
@@ -42,19 +45,21 @@ def save_scene(path: str | os.PathLike[str], scene: Scene) -> None:
             f"{path}: expected points within {32767 * SCALE:.1f} m of the origin, got {np.abs(scene.xyz).max():.1f} m; "
             "move the scene to the origin"
         )
+    arrays: dict[str, Any] = {
+        "xyz": units.astype(np.int16),
+        "scale": np.float64(SCALE),
+        "rgb": scene.rgb,
+        "inst": scene.inst,
+        "boxes": scene.boxes,
+        "full_boxes": scene.full_boxes,
+        "names": np.array(scene.names, dtype=np.str_),
+        "kind": np.str_(scene.kind),
+        "tags": np.array(scene.tags, dtype=np.str_),
+    }
+    if scene.extents is not None:
+        arrays["extents"] = scene.extents
     with writing_whole(path) as part, open(part, "wb") as stream:
-        np.savez_compressed(
-            stream,
-            xyz=units.astype(np.int16),
-            scale=np.float64(SCALE),
-            rgb=scene.rgb,
-            inst=scene.inst,
-            boxes=scene.boxes,
-            full_boxes=scene.full_boxes,
-            names=np.array(scene.names, dtype=np.str_),
-            kind=np.str_(scene.kind),
-            tags=np.array(scene.tags, dtype=np.str_),
-        )
+        np.savez_compressed(stream, **arrays)
 
 
 def load_scene(path: str | os.PathLike[str]) -> Scene:
@@ -63,7 +68,7 @@ def load_scene(path: str | os.PathLike[str]) -> Scene:
     Raises InputError, naming the file and the fault, if it cannot be read, lacks a key, or its arrays do not fit.
     """
     path = Path(path)
-    arrays = read_arrays(path, _LAYOUTS, "a generated scene")
+    arrays = read_arrays(path, _LAYOUTS, "a generated scene", _NEWER_LAYOUTS)
     _check(path, arrays)
     return Scene(
         xyz=(arrays["xyz"] * float(arrays["scale"])).astype(np.float32),
@@ -74,16 +79,22 @@ def load_scene(path: str | os.PathLike[str]) -> Scene:
         names=tuple(str(name) for name in arrays["names"]),
         kind=str(arrays["kind"]),
         tags=tuple(str(tag) for tag in arrays["tags"]),
+        extents=arrays["extents"].astype(np.float32) if "extents" in arrays else None,
     )
 
 
 def _check(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    count, things = len(arrays["xyz"]), len(arrays["boxes"])
-    for key, expected in (("rgb", count), ("inst", count), ("full_boxes", things), ("names", things)):
-        if len(arrays[key]) != expected:
+    count, objects = len(arrays["xyz"]), len(arrays["boxes"])
+    lengths = {"rgb": count, "inst": count, "full_boxes": objects, "names": objects, "extents": objects}
+    for key, expected in lengths.items():
+        if key in arrays and len(arrays[key]) != expected:
             raise InputError(f"{path}: '{key}' has {len(arrays[key])} rows, expected {expected}; {_AGAIN}")
-    if count and arrays["inst"].max() > things:
-        raise InputError(f"{path}: 'inst' names thing {arrays['inst'].max()}, but there are {things} boxes; {_AGAIN}")
+    if count and arrays["inst"].max() > objects:
+        last = arrays["inst"].max()
+        raise InputError(f"{path}: 'inst' names object {last}, but there are {objects} boxes; {_AGAIN}")
+    extents = arrays.get("extents")
+    if extents is not None and (extents.shape[1] < 2 or not np.isfinite(extents).all()):
+        raise InputError(f"{path}: 'extents' needs at least two directions and finite values; {_AGAIN}")
     if not (np.isfinite(arrays["boxes"]).all() and np.isfinite(arrays["full_boxes"]).all() and arrays["scale"] > 0):
         raise InputError(
             f"{path}: 'boxes', 'full_boxes' or 'scale' hold values that are not finite or not positive; {_AGAIN}"

@@ -15,7 +15,7 @@ from dspdet3d_ros.learning.datasets.writing import Scan
 #: Label ids of the source, in the order of the classes.
 SOURCE_IDS = (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33, 34, 36, 39, *range(41, 91), 92, 93)
 
-#: No thing in a room is larger.
+#: No object in a room is larger.
 LARGEST_M = 1000.0
 
 _AGAIN = "download the scan again, or leave it out"

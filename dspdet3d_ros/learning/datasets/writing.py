@@ -71,7 +71,7 @@ def write_dataset(folder: Path, prefix: str, splits: Mapping[str, Iterable[Scan]
 
 @contextmanager
 def _whole(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` that takes its place when all went well and goes when not."""
+    """A temporary folder next to `folder`. It replaces `folder` on success and is removed on failure."""
     folder = Path(os.path.abspath(folder))
     if os.path.exists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
         raise InputError(f"{folder}: exists and is not an empty folder; name a new one")

@@ -1,1 +1,1 @@
-"""How well boxes are found: metric, labelled scenes, reports."""
+"""Accuracy of detectors on labelled scenes: metric, figures, sweeps, a non-learned baseline."""

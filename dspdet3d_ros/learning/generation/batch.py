@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from dspdet3d_ros.errors import missing_package
-from dspdet3d_ros.files import make_folder
 from dspdet3d_ros.learning.datasets.scene_files import save_scene
 from dspdet3d_ros.learning.generation.catalogue import Catalogue
 from dspdet3d_ros.learning.generation.scene import generate_scene, thinned
+from dspdet3d_ros.output_files import make_folder
 
 
 def write_scenes(

@@ -9,10 +9,11 @@ import numpy as np
 
 from dspdet3d_ros import __version__
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.files import make_folder
+from dspdet3d_ros.learning.datasets.extents import moved_extents
 from dspdet3d_ros.learning.datasets.scene_files import load_scene, save_scene
 from dspdet3d_ros.learning.generation.rooms import WALL
 from dspdet3d_ros.learning.generation.scene import Scene, room_scene, thinned
+from dspdet3d_ros.output_files import make_folder
 
 #: Inside of every room, metres.
 ROOM_SIZE = (4.8, 4.2, 2.6)
@@ -88,12 +89,15 @@ def _moved(scene: Scene, place: np.ndarray) -> Scene:
         names=scene.names,
         kind=scene.kind,
         tags=scene.tags,
+        extents=None if scene.extents is None else moved_extents(scene.extents, place).astype(np.float32),
     )
 
 
 def _joined(scenes: list[Scene]) -> Scene:
     before = np.cumsum([0, *(len(scene.boxes) for scene in scenes[:-1])])
     inst = [np.where(s.inst > 0, s.inst + n, 0) for s, n in zip(scenes, before, strict=True)]
+    # A room that an earlier version kept has none.
+    extents = [scene.extents for scene in scenes if scene.extents is not None]
     return Scene(
         xyz=np.concatenate([scene.xyz for scene in scenes]),
         rgb=np.concatenate([scene.rgb for scene in scenes]),
@@ -103,4 +107,5 @@ def _joined(scenes: list[Scene]) -> Scene:
         names=tuple(name for scene in scenes for name in scene.names),
         kind="building",
         tags=("accumulated",),
+        extents=np.concatenate(extents) if len(extents) == len(scenes) else None,
     )

@@ -1,4 +1,4 @@
-"""Paths of a hand-held camera round the things worth seeing."""
+"""Paths of a hand-held camera round the objects worth seeing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def room_path(world: World, rng: Generator) -> list[Pose]:
 
 
 def table_path(world: World, frames: int, rng: Generator) -> list[Pose]:
-    """`frames` poses round the things on a table; none where nothing stands."""
+    """`frames` poses round the objects on a table; none where nothing stands."""
     if not world.focuses:
         return []
     focus = world.focuses[0]

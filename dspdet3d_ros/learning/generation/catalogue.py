@@ -1,4 +1,4 @@
-"""Meshes of small things from furniture catalogues of Sweet Home 3D (.sh3f), to stand beside the parametric shapes.
+"""Meshes of small objects from furniture catalogues of Sweet Home 3D (.sh3f), in addition to the parametric shapes.
 
 A catalogue is a zip file with `PluginFurnitureCatalog.properties`, which gives each model's name, size in centimetres
 and OBJ file (y up). Debian has some in the package `sweethome3d-furniture`, CC0 and CC-BY 3.0.
@@ -30,7 +30,7 @@ _GREY = np.full(3, 128, np.float32)
 # What a damaged, encrypted or oddly packed file makes zipfile and the parsers raise.
 _UNREADABLE = (OSError, KeyError, ValueError, IndexError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile)
 
-#: The names, as the catalogues give them, of things of each class.
+#: The names, as the catalogues give them, of objects of each class.
 NAMES: dict[str, tuple[str, ...]] = {
     "bag": ("Backpack", "Briefcase", "Handbag"),
     "book": ("Book",),
@@ -98,7 +98,7 @@ class Catalogue:
                 models.setdefault(name, []).append(model)
         if not models:
             raise InputError(
-                f"{folder}: expected .sh3f catalogues with small things, found {len(files)} files of that kind; "
+                f"{folder}: expected .sh3f catalogues with small objects, found {len(files)} files of that kind; "
                 "name another folder"
             )
         return cls(models)

@@ -1,4 +1,4 @@
-"""Filling a support with small things: sparse, crowded or stacked."""
+"""Filling a support with small objects: sparse, crowded or stacked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dspdet3d_ros.learning.generation.vessels import paint
 
 Generator = np.random.Generator
 
-# Per style: chance that the next thing is stacked, leaned, pushed against another; otherwise it is set free.
+# Per style: chance that the next object is stacked, leaned, pushed against another; otherwise it is set free.
 _CHANCES = {"sparse": (0.03, 0.03, 0.06), "crowded": (0.15, 0.08, 0.5), "stacked": (0.5, 0.1, 0.25)}
 
 
@@ -26,10 +26,10 @@ def fill(
     spread: float,
     catalogue: Catalogue | None = None,
 ) -> None:
-    """Add up to `count` things to the support about `middle` (2,), `spread` metres wide; fewer where room is short."""
-    goal = len(support.things) + count
+    """Add up to `count` objects to the support about `middle` (2,), `spread` metres wide; fewer where room is short."""
+    goal = len(support.objects) + count
     for _ in range(count * 5):
-        if len(support.things) >= goal:
+        if len(support.objects) >= goal:
             return
         shape = make_shape(draw_name(rng, weights), rng, catalogue)
         size = shape.mesh.size()
@@ -41,23 +41,23 @@ def fill(
 def _add(support: Support, shape: Shape, style: str, rng: Generator, middle: np.ndarray, spread: float) -> bool:
     stacked, leaning, touching = np.cumsum(_CHANCES[style])
     chance = rng.random()
-    things = support.things
+    objects = support.objects
     if chance < stacked:
-        carriers = [thing for thing in things if thing.carries and thing.summit() < 0.4]
+        carriers = [item for item in objects if item.carries and item.summit() < 0.4]
         if any(support.stack(shape, carriers[k], rng) for k in rng.permutation(len(carriers))[:3]):
             return True
     elif chance < leaning:
         if not shape.slab:
             shape = _slab(rng)
-        tall = [thing for thing in things if thing.summit() > 0.07]
+        tall = [item for item in objects if item.summit() > 0.07]
         wall = support.heights[0, -1] > 1
         if wall and (not tall or rng.random() < 0.4):
             return support.lean(shape, None, rng)
         if any(support.lean(shape, tall[k], rng) for k in rng.permutation(len(tall))[:3]):
             return True
-    if things and chance < touching:
+    if objects and chance < touching:
         gap = 0.0 if rng.random() < 0.5 else rng.uniform(0.0, 0.03)
-        if support.push_against(shape, things[rng.integers(len(things))], rng, gap):
+        if support.push_against(shape, objects[rng.integers(len(objects))], rng, gap):
             return True
     half = np.array([support.width, support.depth]) / 2
     near = rng.random() < 0.8
@@ -75,7 +75,7 @@ def _slab(rng: Generator) -> Shape:
 
 
 def loose_clutter(support: Support, rng: Generator) -> list[Mesh]:
-    """Flat things no one labels: sheets of paper, mats, cables. In the support's frame."""
+    """Flat objects no one labels: sheets of paper, mats, cables. In the support's frame."""
     parts = []
     half = np.array([support.width, support.depth]) / 2
     for _ in range(int(rng.integers(0, 4))):

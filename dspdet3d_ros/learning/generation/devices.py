@@ -1,4 +1,4 @@
-"""Box-like small things: cartons, books, devices, bags. Each stands on z = 0 near the z axis."""
+"""Box-like small objects: cartons, books, devices, bags. Each stands on z = 0 near the z axis."""
 
 from __future__ import annotations
 

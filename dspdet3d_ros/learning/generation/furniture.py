@@ -1,4 +1,4 @@
-"""Furniture with the places where things can stand on it. Each piece stands on z = 0, its back towards +y."""
+"""Furniture with the places where objects can stand on it. Each piece stands on z = 0, its back towards +y."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Where small things come to rest: a height map of a support on which shapes are set, pushed, stacked and leaned.
+"""Where small objects come to rest: a height map of a support on which shapes are set, pushed, stacked and leaned.
 
-A support keeps, per cell of 4 mm, the height of what stands on it. A thing is known by the lowest and highest point of
-each of its cells; it rests where no cell overlaps what is there, so nothing interpenetrates by more than a cell.
+A support keeps, per cell of 4 mm, the height of what stands on it. An object is described by the lowest and highest
+point of each of its cells; it rests where no cell overlaps another object, so nothing interpenetrates by more than a
+cell.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Columns:
 
 @dataclass
 class Placed:
-    """A thing at rest in its support's frame: the mesh, the first cell it covers, its height span."""
+    """An object at rest in its support's frame: the mesh, the first cell it covers, its height span."""
 
     name: str
     mesh: Mesh
@@ -75,15 +76,15 @@ def columns_of(mesh: Mesh) -> Columns:
 
 
 class Support:
-    """A flat rectangle, `width` by `depth` metres about its origin, on which things are set; z = 0 is its face.
+    """A flat rectangle, `width` by `depth` metres about its origin, on which objects are set; z = 0 is its face.
 
-    `headroom` is the height under the next board; `back` puts a wall along +y for things to lean on.
+    `headroom` is the height under the next board; `back` puts a wall along +y for objects to lean on.
     """
 
     def __init__(self, width: float, depth: float, headroom: float = 1.2, back: bool = False):
         self.width, self.depth, self.headroom = width, depth, headroom
         self.heights = np.zeros((max(int(width / CELL), 1), max(int(depth / CELL), 1)))
-        self.things: list[Placed] = []
+        self.objects: list[Placed] = []
         if back:
             self.heights[:, -2:] = 3.0
 
@@ -124,7 +125,7 @@ class Support:
         return False
 
     def lean(self, shape: Shape, against: Placed | None, rng: np.random.Generator) -> bool:
-        """Lean a new slab of the shape's class against a thing, or against the wall at the back if None."""
+        """Lean a new slab of the shape's class against an object, or against the wall at the back if None."""
         tilted = tilted_slab(shape, rng)
         angle = -np.pi / 2 if against is None else rng.uniform(0, 2 * np.pi)
         mesh = tilted.turned(turn("z", angle)).grounded()
@@ -181,7 +182,7 @@ class Support:
         xy = start * CELL - [self.width / 2, self.depth / 2] - columns.low
         moved = mesh.moved((xy[0], xy[1], base + 0.0003))
         carries = shape.carries and how != "leaning"
-        self.things.append(Placed(shape.name, moved, start, columns, base, carries, how))
+        self.objects.append(Placed(shape.name, moved, start, columns, base, carries, how))
         return True
 
 

@@ -19,7 +19,7 @@ WALL = 0.08
 
 
 def room_world(rng: Generator, style: str, size: np.ndarray | None = None, catalogue: Catalogue | None = None) -> World:
-    """A room whose supports carry 12 to 40 things set in `style` ("sparse", "crowded", "stacked").
+    """A room whose supports carry 12 to 40 objects set in `style` ("sparse", "crowded", "stacked").
 
     `size` (3,) is its inside in metres, its walls then parallel to the axes; by default 3 to 6 m, sometimes turned.
     """
@@ -43,7 +43,7 @@ def room_world(rng: Generator, style: str, size: np.ndarray | None = None, catal
         place = _free_place(piece, size, taken, rng)
         if place is not None:
             world.add(piece.mesh.turned(turn("z", place[0])).moved(place[1]))
-    _set_things(world, supports, style, rng, catalogue)
+    _set_objects(world, supports, style, rng, catalogue)
     return world
 
 
@@ -71,7 +71,7 @@ def _wall(length: float, height: float, rng: Generator) -> Mesh:
 def _bearing(
     world: World, size: np.ndarray, taken: list[np.ndarray], rng: Generator
 ) -> list[tuple[Support, list[Mesh], float, np.ndarray]]:
-    """Set furniture that bears things; returns (support, unlabelled extras, yaw, offset) of each board."""
+    """Set furniture that bears objects; returns (support, unlabelled extras, yaw, offset) of each board."""
     supports = []
     for number in range(int(rng.integers(3, 7))):
         piece = BEARING[0 if number == 0 else rng.integers(len(BEARING))](rng)
@@ -114,7 +114,7 @@ def _free_place(
     return None
 
 
-def _set_things(world: World, supports: list, style: str, rng: Generator, catalogue: Catalogue | None) -> None:
+def _set_objects(world: World, supports: list, style: str, rng: Generator, catalogue: Catalogue | None) -> None:
     total = int(rng.integers(14, 41))
     area = np.array([entry[0].width * entry[0].depth for entry in supports])
     counts = rng.multinomial(total, area / area.sum())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dspdet3d_ros.learning.datasets.extents import plan_extents
 from dspdet3d_ros.learning.generation.camera import Pose
 from dspdet3d_ros.learning.generation.raycast import RayCaster, face_normals
 from dspdet3d_ros.learning.generation.sensor import Sensor, observe
@@ -17,6 +18,26 @@ _DRIFT_TURN = 0.0004  # radians a frame, random walk
 _LIGHT = np.array([0.33, 0.43, 0.84], np.float32)
 
 
+#: Percent of an object's surface points that its box leaves out at each end, as labels made by hand do.
+_LEFT_OUT = 0.5
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Where the visible surface of an object is; the true one, without noise.
+
+    Args:
+        low, high: (3,) lowest and highest corner.
+        extents: (D, 2) see `datasets.extents`.
+        shift: (3,) mean displacement of its measured points: what drift did to the whole object.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    extents: np.ndarray
+    shift: np.ndarray
+
+
 @dataclass(frozen=True)
 class Scan:
     """Points of all frames, M of them, and what they show.
@@ -26,7 +47,7 @@ class Scan:
         face: (M,) int32 the face each shows.
         number: (M,) int64 the instance number of that face.
         frame: (M,) int16 the frame each comes from.
-        true: (T, 3) float32 places on the surfaces that the points of labelled things show, without any fault.
+        true: (T, 3) float32 places on the surfaces that the points of labelled objects show, without any fault.
         true_of: (T,) int64 the points they belong to.
         face_color: (F, 3) float32 shaded colour of each face.
     """
@@ -39,25 +60,24 @@ class Scan:
     true_of: np.ndarray
     face_color: np.ndarray
 
-    def survivors(self, survives: np.ndarray) -> dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Visible extent of each thing: instance number -> lowest, highest true place and mean displacement, (3,) each.
+    def surfaces(self, survives: np.ndarray) -> dict[int, Surface]:
+        """The visible surface of each object, by its instance number.
 
-        Only points that `survives` (M,) marks count. Lowest and highest are the 0.5th and 99.5th percentile along each
-        axis, as in labels made by hand from points; the true places have no noise, so they are the visible surface's.
-        The mean displacement is what drift did to the whole thing.
+        Only points that `survives` (M,) marks count. Surfaces reach from the 0.5th to the 99.5th percentile along each
+        direction, as labels made by hand from points do.
         """
         chosen = survives[self.true_of]
         points, of = self.true[chosen], self.true_of[chosen]
         number = self.number[of]
         order = np.argsort(number, kind="stable")
         points, of, number = points[order], of[order], number[order]
-        extents = {}
+        surfaces = {}
         for value, start, count in zip(*np.unique(number, return_index=True, return_counts=True), strict=True):
             part = slice(start, start + count)
             shift = (self.xyz[of[part]] - points[part]).mean(axis=0)
-            low, high = np.percentile(points[part], (0.5, 99.5), axis=0)
-            extents[int(value)] = (low, high, shift)
-        return extents
+            low, high = np.percentile(points[part], (_LEFT_OUT, 100 - _LEFT_OUT), axis=0)
+            surfaces[int(value)] = Surface(low, high, plan_extents(points[part], _LEFT_OUT), shift)
+        return surfaces
 
     def colors(self, sample: np.ndarray, rng: Generator) -> np.ndarray:
         """(N, 3) uint8 colours of the points numbered `sample`, with a texture and noise."""
@@ -73,7 +93,7 @@ def scan(
     """Scan a world from `poses`; points outside the box `crop` (lowest, highest corner) are left out."""
     mesh, face_number = world.whole()
     normals = face_normals(mesh)
-    # Most surfaces return everywhere; some small things, glass and polished metal, hardly at all.
+    # Most surfaces return everywhere; some small objects, glass and polished metal, hardly at all.
     shine = np.where(np.array(world.numbers) > 0, 3.2, 1.5) * rng.random(len(world.meshes)) ** 3 - 3.5
     gloss = np.repeat(shine, [len(part.faces) for part in world.meshes]).astype(np.float32)
     caster = RayCaster(mesh)
@@ -99,7 +119,7 @@ def _frame(
     believed: Pose,
     rng: Generator,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
-    """One frame: measured points, their faces, true places of labelled things, and the points these belong to.
+    """One frame: measured points, their faces, true places of labelled objects, and the points these belong to.
 
     `faces` are normal, gloss and instance number of each face. None where the view is blocked.
     """
@@ -113,10 +133,10 @@ def _frame(
     eye = believed.eye.astype(np.float32)
     points = (sensor.rays.take(pixel, axis=0) * measured[:, None]) @ believed.axes.T.astype(np.float32) + eye
     face = face[source]
-    things = np.flatnonzero(face_number[face] > 0)
-    source = source[things]
+    objects = np.flatnonzero(face_number[face] > 0)
+    source = source[objects]
     true = directions.take(source, axis=0) * depth[source, None] + pose.eye.astype(np.float32)
-    return points, face, true, things
+    return points, face, true, objects
 
 
 def _drifted(pose: Pose, drift: np.ndarray, turned: np.ndarray) -> Pose:
@@ -129,11 +149,11 @@ def _drifted(pose: Pose, drift: np.ndarray, turned: np.ndarray) -> Pose:
 def _cropped(
     seen: tuple[np.ndarray, ...], crop: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    points, face, true, things = seen
+    points, face, true, objects = seen
     low, high = (corner.astype(np.float32) for corner in crop)
     inside = np.logical_and.reduce((points > low) & (points < high), axis=1)
-    kept = inside[things]
-    return points[inside], face[inside], true[kept], (np.cumsum(inside) - 1)[things[kept]]
+    kept = inside[objects]
+    return points[inside], face[inside], true[kept], (np.cumsum(inside) - 1)[objects[kept]]
 
 
 def _collect(frames: list[tuple[np.ndarray, ...]], face_number: np.ndarray, face_color: np.ndarray) -> Scan:
@@ -141,7 +161,7 @@ def _collect(frames: list[tuple[np.ndarray, ...]], face_number: np.ndarray, face
         none = np.zeros((0, 3), np.float32)
         index = np.zeros(0, np.int64)
         return Scan(none, index, index, index, none, index, face_color)
-    points, face, true, things, number = zip(*frames, strict=True)
+    points, face, true, objects, number = zip(*frames, strict=True)
     starts = np.cumsum([0] + [len(part) for part in points[:-1]])
     faces = np.concatenate(face)
     return Scan(
@@ -150,6 +170,6 @@ def _collect(frames: list[tuple[np.ndarray, ...]], face_number: np.ndarray, face
         number=face_number[faces],
         frame=np.concatenate(number),
         true=np.concatenate(true),
-        true_of=np.concatenate([part + start for part, start in zip(things, starts, strict=True)]),
+        true_of=np.concatenate([part + start for part, start in zip(objects, starts, strict=True)]),
         face_color=face_color.astype(np.float32),
     )

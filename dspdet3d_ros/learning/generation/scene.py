@@ -8,6 +8,7 @@ import numpy as np
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.geometry import box_between
+from dspdet3d_ros.learning.datasets.extents import DIRECTIONS, moved_extents
 from dspdet3d_ros.learning.generation.camera import room_path, table_path
 from dspdet3d_ros.learning.generation.catalogue import Catalogue
 from dspdet3d_ros.learning.generation.fusion import MOST_POINTS, fuse
@@ -24,19 +25,21 @@ _LEAST_VOXELS = {"room": 20, "table": 12}
 
 @dataclass(frozen=True)
 class Scene:
-    """A labelled cloud. Metres, z up; K things are labelled.
+    """A labelled cloud. Metres, z up; K objects are labelled.
 
     Args:
         xyz: (N, 3) float32 points.
         rgb: (N, 3) uint8 colours.
-        inst: (N,) uint16: k + 1 for points of thing k, 0 for everything else.
+        inst: (N,) uint16: k + 1 for points of object k, 0 for everything else.
         boxes: (K, 6) float32 centre and size of the visible extent, axis-aligned.
-        full_boxes: (K, 6) float32 centre and size of the whole thing, seen or not.
+        full_boxes: (K, 6) float32 centre and size of the whole object, seen or not.
         names: K class names of CLASS_NAMES.
         kind: "room", "table" or "building".
         tags: how it was set ("sparse", "crowded", "stacked"), how it was scanned ("accumulated", "single_view"), the
             camera ("kinect", "realsense"), and for a table where z = 0 is ("table_zero", "floor_zero") and "top_only"
             if everything below its face was cut away.
+        extents: (K, D, 2) float32, how far the visible surface of each object reaches in plan; see `datasets.extents`.
+            None in scenes from files that were written before there were any.
     """
 
     xyz: np.ndarray
@@ -47,13 +50,14 @@ class Scene:
     names: tuple[str, ...]
     kind: str
     tags: tuple[str, ...]
+    extents: np.ndarray | None = None
 
 
 def generate_scene(seed: int, kind: str = "mixed", catalogue: Catalogue | None = None) -> Scene:
     """The scene of a seed: the same seed, kind and catalogue give the same arrays.
 
     A room has its floor at z = 0. A table scene has, chosen by the seed, the table's face or the floor at z = 0, and
-    reaches 0.5 to 1.2 m about its things. "mixed" is a table for three seeds of four, else a room.
+    reaches 0.5 to 1.2 m around its objects. "mixed" is a table for three seeds of four, else a room.
 
     Raises InputError for an unknown kind, a negative seed, or if the ray casting library is not installed.
     """
@@ -94,7 +98,7 @@ def room_scene(
         size: see `room_world`.
         walks: how often the camera goes round the room.
         crop: lowest and highest corner of what is kept, metres.
-        catalogue: where half of the things come from; None makes all of them by formula.
+        catalogue: where half of the objects come from; None makes all of them by formula.
     """
     style = str(rng.choice(STYLES, p=(0.3, 0.4, 0.3)))
     world = room_world(rng, style, size, catalogue)
@@ -132,23 +136,23 @@ def _label(
     rng: np.random.Generator,
     lift: np.ndarray | None = None,
 ) -> Scene:
-    """Fuse a scan and box the things that enough of is seen."""
+    """Fuse a scan and box the objects that are seen well enough."""
     lift = np.zeros(3) if lift is None else lift
     if not len(result.xyz):
         return _nothing(kind, tags)
     keep_single = 0.15 if "accumulated" in tags else 1.0
     fused = fuse(result.xyz, result.number, result.frame, voxel, keep_single, rng)
-    seen = result.survivors(fused.survives)
-    boxes, full_boxes, names = [], [], []
+    surfaces = result.surfaces(fused.survives)
+    boxes, full_boxes, extents, names = [], [], [], []
     renumber = np.zeros(len(world.items) + 1, np.uint16)
     for number, item in enumerate(world.items, start=1):
         points = fused.xyz[fused.label == number]
-        extent = seen.get(number)
-        if extent is None or _count_voxels(points, 0.01) < _LEAST_VOXELS[kind]:
+        surface = surfaces.get(number)
+        if surface is None or _count_voxels(points, 0.01) < _LEAST_VOXELS[kind]:
             continue
-        low, high, shift = extent
-        boxes.append(_moved(box_between(low, high), shift, lift))
-        full_boxes.append(_moved(box_between(item.low, item.high), shift, lift))
+        boxes.append(_moved(box_between(surface.low, surface.high), surface.shift, lift))
+        full_boxes.append(_moved(box_between(item.low, item.high), surface.shift, lift))
+        extents.append(moved_extents(surface.extents, surface.shift + lift))
         names.append(item.name)
         renumber[number] = len(names)
     return Scene(
@@ -160,6 +164,7 @@ def _label(
         names=tuple(names),
         kind=kind,
         tags=tags,
+        extents=np.array(extents, np.float32).reshape(-1, DIRECTIONS, 2),
     )
 
 
@@ -172,7 +177,10 @@ def _moved(box: np.ndarray, *offsets: np.ndarray) -> np.ndarray:
 def _nothing(kind: str, tags: tuple[str, ...]) -> Scene:
     none = np.zeros((0, 3))
     boxes = np.zeros((0, 6), np.float32)
-    return Scene(none.astype(np.float32), none.astype(np.uint8), np.zeros(0, np.uint16), boxes, boxes, (), kind, tags)
+    extents = np.zeros((0, DIRECTIONS, 2), np.float32)
+    return Scene(
+        none.astype(np.float32), none.astype(np.uint8), np.zeros(0, np.uint16), boxes, boxes, (), kind, tags, extents
+    )
 
 
 def _count_voxels(points: np.ndarray, size: float) -> int:

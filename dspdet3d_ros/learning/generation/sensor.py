@@ -134,7 +134,7 @@ def _interpolation(fine: int, coarse: int) -> np.ndarray:
 
 
 def _edges(sensor: Sensor, z: np.ndarray, rng: Generator) -> np.ndarray:
-    """Nine tenths of the pixels beside a jump in depth."""
+    """Nine tenths of the pixels next to a jump in depth."""
     image = z.reshape(sensor.height, sensor.width)
     jump = np.float32(0.03) + np.float32(0.015) * image
     edge = np.zeros(image.shape, bool)

@@ -1,4 +1,4 @@
-"""A small thing of a named class in a random size, colour and rest pose."""
+"""A small object of a named class in a random size, colour and rest pose."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from dspdet3d_ros.learning.generation.meshes import Mesh
 
 @dataclass(frozen=True)
 class Shape:
-    """A small thing at rest.
+    """A small object at rest.
 
     Args:
         name: one of CLASS_NAMES.
         mesh: centred in x and y, standing on z = 0.
-        carries: whether its top is flat enough for other things to rest on.
+        carries: whether its top is flat enough for other objects to rest on.
         slab: whether it is thin and stiff enough to lean against something.
     """
 

@@ -1,4 +1,4 @@
-"""A world of one table with things on it and a little of its surroundings; the table's face is z = 0."""
+"""A world of one table with objects on it and a little of its surroundings; the table's face is z = 0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Round and soft small things: bottles, cups, bowls, fruit, plants. Each stands on z = 0 about the z axis."""
+"""Round and soft small objects: bottles, cups, bowls, fruit, plants. Each stands on z = 0 about the z axis."""
 
 from __future__ import annotations
 

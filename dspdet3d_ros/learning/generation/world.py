@@ -13,9 +13,9 @@ from dspdet3d_ros.learning.generation.placement import Placed, Support
 
 @dataclass(frozen=True)
 class Item:
-    """A labelled thing: its class, how it rests ("set", "touching", "stacked", "leaning") and its full extent.
+    """A labelled object: its class, how it rests ("set", "touching", "stacked", "leaning") and its full extent.
 
-    `low` and `high` are (3,) corners of the axis-aligned box of the whole thing, seen or not.
+    `low` and `high` are (3,) corners of the axis-aligned box of the whole object, seen or not.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Focus:
-    """Where a camera looks: a point (3,), the radius in metres of what is worth seeing there, and how many things."""
+    """Where a camera looks: a point (3,), the radius in metres of what is worth seeing there, and how many objects."""
 
     point: np.ndarray
     radius: float
@@ -37,7 +37,7 @@ class Focus:
 class World:
     """Meshes in one frame. Item k has instance number k + 1; number 0 is everything else.
 
-    Things are added, and `focuses` and `eye_limit` are given, in the frame the world is built in; the meshes and the
+    Objects are added, and `focuses` and `eye_limit` are given, in the frame the world is built in; the meshes and the
     items are kept in the frame of the scan, which is turned by `yaw` radians about z against it.
     `eye_limit` is (2, 3): the lowest and highest place of a camera.
     """
@@ -54,23 +54,23 @@ class World:
         self.meshes.append(mesh.turned(turn("z", self.yaw)))
         self.numbers.append(0)
 
-    def add_things(self, things: list[Placed], yaw: float, offset: np.ndarray) -> None:
-        """Add the labelled things of a support that stands at `offset` (3,), turned by `yaw` radians."""
+    def add_objects(self, objects: list[Placed], yaw: float, offset: np.ndarray) -> None:
+        """Add the labelled objects of a support that stands at `offset` (3,), turned by `yaw` radians."""
         rotation = turn("z", yaw)
-        for thing in things:
-            mesh = thing.mesh.turned(rotation).moved(offset).turned(turn("z", self.yaw))
+        for item in objects:
+            mesh = item.mesh.turned(rotation).moved(offset).turned(turn("z", self.yaw))
             low, high = mesh.bounds()
-            self.items.append(Item(thing.name, thing.how, low, high))
+            self.items.append(Item(item.name, item.how, low, high))
             self.meshes.append(mesh)
             self.numbers.append(len(self.items))
 
     def add_support(self, support: Support, extra: list[Mesh], yaw: float, offset: np.ndarray) -> None:
-        """Add a support's things and unlabelled `extra`; if things stand there, a focus on them."""
+        """Add a support's objects and unlabelled `extra`; if objects stand there, a focus on them."""
         for mesh in extra:
             self.add(mesh.turned(turn("z", yaw)).moved(offset))
-        self.add_things(support.things, yaw, offset)
-        if support.things:
-            middles = np.array([thing.middle() for thing in support.things])
+        self.add_objects(support.objects, yaw, offset)
+        if support.objects:
+            middles = np.array([item.middle() for item in support.objects])
             middle = np.array([*middles.mean(axis=0), 0.05])
             radius = float(np.clip(np.abs(middles - middle[:2]).max(), 0.15, 1.0))
             self.focuses.append(Focus(turn("z", yaw) @ middle + offset, radius, len(middles)))

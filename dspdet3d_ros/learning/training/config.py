@@ -14,10 +14,10 @@ from dspdet3d_ros.validation import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SHARE,
 _RANGES = {
     "batch_size": Range(1, MAX_BATCH),
     **dict.fromkeys(("epochs", "repeat", "points_per_scene", "positives_per_box", "prune_threshold"), AT_LEAST_ONE),
-    **dict.fromkeys(("learning_rate", "clip_norm", "initial_size", "assignment_cube", "keep_cube"), POSITIVE),
+    **dict.fromkeys(("learning_rate", "clip_norm", "initial_size", "assignment_cube", "prune_cube"), POSITIVE),
     **dict.fromkeys(("iterations", "weight_decay", "crop_size", "unpruned_crop", "yaw"), NOT_NEGATIVE),
-    **dict.fromkeys(("name_weight", "keep_weight"), NOT_NEGATIVE),
-    **dict.fromkeys(("keep_thresholds", "unpruned_share"), SHARE),
+    **dict.fromkeys(("class_weight", "prune_weight"), NOT_NEGATIVE),
+    **dict.fromkeys(("train_tau_range", "unpruned_fraction"), SHARE),
 }
 
 
@@ -26,37 +26,38 @@ class TrainingConfig:
     """How a model is trained. Defaults are the published recipe.
 
     Attributes:
-        epochs: parts of a run; after each the model can be evaluated. As published, an epoch is `repeat` passes over
-            the scenes.
+        epochs: parts of a run; after each part the model can be evaluated. In the published recipe an epoch is `repeat`
+            passes over the scenes.
         repeat: passes over the scenes in an epoch.
-        iterations: optimiser steps of the whole run, whatever the number of scenes; 0 follows from `epochs`.
-        sampling: "passes" takes every scene once in each pass; "things" draws scenes in proportion to the things that
-            are labelled in them; "classes" draws a class and then one of its things, so that rare names are learnt too,
-            and takes the crop about it.
-        batch_size: scenes or crops a step, in each process.
+        iterations: optimiser steps of the whole run, for any number of scenes; 0 follows from `epochs`.
+        sampling: "passes" takes every scene once in each pass. "objects" draws scenes in proportion to their numbers of
+            labelled objects. "classes" draws a class, then one of its objects, and takes the crop around it, so that
+            rare classes are seen as often as common ones.
+        batch_size: scenes or crops per step, in each process.
         learning_rate, weight_decay, clip_norm: of AdamW and its gradients.
         schedule: "steps" multiplies the rate by 0.1 after 8/12 and 11/12 of the run, as published (12 epochs);
             "cosine" warms up over the first 3 % and falls to 0.
-        precision: "fp32", or "bf16" for matrix products of bfloat16 operands.
-        freeze_norm: batch normalisation keeps the statistics that training started from, which `--init` brings; what is
-            learned is then exactly what is in use.
-        crop_size: edge in plan of the crops that are trained on, metres; 0 trains on whole scenes.
-        points_per_scene: points sampled of a scene or crop.
-        yaw: largest turn about the vertical, radians, where the points say which object they belong to; ±0.02
-            elsewhere, since turned boxes would no longer fit.
-        initial_size: size of the boxes predicted before training, metres.
-        name_weight: weight of the cross-entropy between the class names at the cells that learn a box, beside the
-            focal loss; 0 as published.
-        positives_per_box: cells that learn a box.
-        assignment_cube: edge of the cube, in cells, within which cells can learn a box.
-        keep_cube: edge r of the cube, in cells, about an object within which cells are to be kept.
-        keep_weight: weight of the keep loss.
-        keep_thresholds: the least and the largest τ at which crops are pruned in training as they are in use, but never
-            a cell that is to be kept; each crop draws its own. (0, 0) prunes only by `prune_threshold`, as published.
-        unpruned_share: part of the crops that are not pruned by τ all the same, so that cells far from things are
-            judged too.
-        unpruned_crop: edge in plan of those crops, metres; they hold more cells, so they are smaller.
-        prune_threshold: cells of a scene and level in training at the most (`pts_prune_threshold`).
+        precision: "fp32", or "bf16" for matrix products of bfloat16 operands; "auto" measures both at the start and
+            takes bf16 if it is faster. A resumed run keeps the precision that it started with.
+        freeze_norm: batch normalisation keeps the statistics of the weights that `--init` loads. Training then runs
+            with the same statistics as inference.
+        crop_size: diameter in plan of the crops, metres; 0 trains on whole scenes.
+        points_per_scene: points that are sampled from a scene or crop.
+        yaw: largest rotation about the vertical, radians, if each point has an instance number; otherwise ±0.02, since
+            boxes would no longer fit after larger ones.
+        initial_size: size of the boxes that an untrained network predicts, metres.
+        class_weight: weight of the cross-entropy between classes at the positive cells, next to the focal loss; 0 in
+            the published recipe.
+        positives_per_box: number of positive cells of a box.
+        assignment_cube: edge of the cube around a box's centre that its positive cells lie in, in cells.
+        prune_cube: edge r of the cube around an object in which cells must be kept, in cells.
+        prune_weight: weight of the pruning loss.
+        train_tau_range: the smallest and the largest τ. Each crop draws its own τ and is pruned as in inference, except
+            that cells which must be kept are kept. (0, 0) prunes by `prune_threshold` only, as published.
+        unpruned_fraction: part of the crops that are not pruned by τ, so that the network also sees cells far from
+            objects.
+        unpruned_crop: diameter in plan of those crops, metres. They hold more cells, so they are smaller.
+        prune_threshold: most cells of a scene and level in training (`pts_prune_threshold`).
     """
 
     epochs: int = 12
@@ -74,13 +75,13 @@ class TrainingConfig:
     points_per_scene: int = 100_000
     yaw: float = 0.02
     initial_size: float = 1.0
-    name_weight: float = 0.0
+    class_weight: float = 0.0
     positives_per_box: int = 6
     assignment_cube: float = 7.0
-    keep_cube: float = 7.0
-    keep_weight: float = 0.01
-    keep_thresholds: tuple[float, float] = (0.0, 0.0)
-    unpruned_share: float = 0.0
+    prune_cube: float = 7.0
+    prune_weight: float = 0.01
+    train_tau_range: tuple[float, float] = (0.0, 0.0)
+    unpruned_fraction: float = 0.0
     unpruned_crop: float = 0.0
     prune_threshold: int = 100_000
 
@@ -88,16 +89,16 @@ class TrainingConfig:
         check_fields(self, _RANGES)
         if self.schedule not in ("steps", "cosine"):
             raise InputError(f"schedule: expected 'steps' or 'cosine', got {self.schedule!r}")
-        if self.precision not in ("fp32", "bf16"):
-            raise InputError(f"precision: expected 'fp32' or 'bf16', got {self.precision!r}")
-        if self.sampling not in ("passes", "things", "classes"):
-            raise InputError(f"sampling: expected 'passes', 'things' or 'classes', got {self.sampling!r}")
-        low, high = self.keep_thresholds
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise InputError(f"precision: expected 'auto', 'fp32' or 'bf16', got {self.precision!r}")
+        if self.sampling not in ("passes", "objects", "classes"):
+            raise InputError(f"sampling: expected 'passes', 'objects' or 'classes', got {self.sampling!r}")
+        low, high = self.train_tau_range
         if low > high:
-            raise InputError(f"keep_thresholds: expected the least and then the largest, got {[low, high]}")
+            raise InputError(f"train_tau_range: expected the least and then the largest, got {[low, high]}")
 
     def with_iterations(self, scenes: int, processes: int) -> TrainingConfig:
-        """The recipe with the number of steps settled for a number of scenes and processes."""
+        """The recipe with a fixed number of steps, which follows from the numbers of scenes and processes."""
         if self.iterations:
             return self
         steps = math.ceil(scenes * self.repeat / (self.batch_size * processes))
@@ -105,7 +106,7 @@ class TrainingConfig:
 
 
 def load_training_config(model: str, **overrides: Any) -> TrainingConfig:
-    """The `training` part of a model file; what it leaves out is as published, `overrides` win where not None.
+    """The `training` part of a model file. Missing keys are as published; `overrides` that are not None replace keys.
 
     Raises:
         InputError: the file cannot be used, a key is unknown or a value cannot be used.

@@ -25,20 +25,17 @@ class LabelledPoints:
         points: (N, 3) float32, metres.
         boxes: (K, 6) float32, centre and size, metres.
         labels: (K,) int64 class indices.
-        keep_threshold: above 0, cells are pruned as the detector in use does at this τ, but never a cell that is to be
-            kept.
+        tau: above 0, cells are pruned as the detector does at this τ, except those that must be kept.
     """
 
     points: Tensor
     boxes: Tensor
     labels: Tensor
-    keep_threshold: float = 0.0
+    tau: float = 0.0
 
     def to(self, device: torch.device) -> LabelledPoints:
         """The same on a device."""
-        return LabelledPoints(
-            self.points.to(device), self.boxes.to(device), self.labels.to(device), self.keep_threshold
-        )
+        return LabelledPoints(self.points.to(device), self.boxes.to(device), self.labels.to(device), self.tau)
 
 
 @dataclass(frozen=True)
@@ -68,19 +65,19 @@ def batch_losses(network: DSPDet3D, batch: Sequence[LabelledPoints], config: Tra
 
 
 def training_pruner(batch: Sequence[LabelledPoints], config: TrainingConfig, voxel_size: float) -> Pruner:
-    """Prunes each scene as the detector in use does at the scene's own τ, but never a cell that is to be kept."""
+    """Prunes each scene as the detector does at the scene's own τ, except the cells that must be kept."""
 
     def prune_unless_wanted(x: SparseTensor, keep_logits: Tensor) -> Tensor:
         probability = keep_probability(keep_logits.detach())
         mask = torch.ones(len(x), dtype=torch.bool, device=probability.device)
         cells, start = positions(x.coords, voxel_size), 0
         level = LEVEL_OF_STRIDE[x.coords.stride]
-        edge = config.keep_cube * cell_size(level, voxel_size)
+        edge = config.prune_cube * cell_size(level, voxel_size)
         for count, scene in zip(x.coords.batch_counts(len(batch)), batch, strict=True):
-            if scene.keep_threshold > 0:
+            if scene.tau > 0:
                 part = slice(start, start + count)
                 wanted = keep_mask(cells[part], scene.boxes, box_levels(scene.boxes, voxel_size), level, edge)
-                mask[part] = wanted | (probability[part] > scene.keep_threshold)
+                mask[part] = wanted | (probability[part] > scene.tau)
             start += count
         return mask
 
@@ -112,37 +109,39 @@ def compare(
 ) -> Losses:
     """The losses of the head's outputs, all levels and scenes."""
     levels = [box_levels(scene.boxes, voxel_size) for scene in batch]
+    all_boxes, all_labels = (torch.cat(parts) for parts in zip(*((s.boxes, s.labels) for s in batch), strict=True))
     zero = outputs[0].logits.sum() * 0
     cls_sum, bbox_sum, keep_sum, name_sum, positives = zero, zero, zero, zero, 0
     for output in outputs:
-        cells, start = positions(output.coords, voxel_size), 0
+        cells, start, first_box = positions(output.coords, voxel_size), 0, 0
         edge = cell_size(output.level, voxel_size)
-        targets = torch.zeros_like(output.logits)
-        rows, wanted = [], []
+        boxes_of_cells = []
         for count, scene, level in zip(output.coords.batch_counts(len(batch)), batch, levels, strict=True):
             part = cells[start : start + count]
             box = assign_boxes(
                 part, scene.boxes, level == output.level, config.assignment_cube * edge, config.positives_per_box
             )
-            row = (box >= 0).nonzero()[:, 0]
-            targets[start + row, scene.labels[box[row]]] = 1
-            rows.append(start + row)
-            wanted.append(scene.boxes[box[row]])
+            boxes_of_cells.append(torch.where(box >= 0, box + first_box, -1))
             if output.keep_logits is not None:
-                keep = keep_mask(part, scene.boxes, level, output.level, config.keep_cube * edge)
+                keep = keep_mask(part, scene.boxes, level, output.level, config.prune_cube * edge)
                 losses = focal_loss(output.keep_logits[start : start + count, 0], (~keep).float())
-                keep_sum = keep_sum + losses.sum() / (int(keep.sum()) or max(count, 1))
-            start += count
+                wanted = keep.sum()
+                keep_sum = keep_sum + losses.sum() / torch.where(wanted > 0, wanted, max(count, 1))
+            start, first_box = start + count, first_box + len(scene.boxes)
+        box = torch.cat(boxes_of_cells)
+        # Once a level: on a GPU the host waits here.
+        row = (box >= 0).nonzero()[:, 0]
+        box = box[row]
+        targets = torch.zeros_like(output.logits)
+        targets[row, all_labels[box]] = 1
         cls_sum = cls_sum + focal_loss(output.logits, targets).sum()
-        row = torch.cat(rows)
         positives += len(row)
-        if config.name_weight:
-            label = targets[row].argmax(1)
-            name_sum = name_sum + functional.cross_entropy(output.logits[row], label, reduction="sum")
-        bbox_sum = bbox_sum + diou_loss(output.boxes(voxel_size, row), torch.cat(wanted)).sum()
+        if config.class_weight:
+            name_sum = name_sum + functional.cross_entropy(output.logits[row], all_labels[box], reduction="sum")
+        bbox_sum = bbox_sum + diou_loss(output.boxes(voxel_size, row), all_boxes[box]).sum()
     return Losses(
         cls=cls_sum / max(positives, 1),
         bbox=bbox_sum / max(positives, 1),
-        keep=keep_sum / (3 * len(batch)) * config.keep_weight,
-        names=name_sum / max(positives, 1) * config.name_weight,
+        keep=keep_sum / (3 * len(batch)) * config.prune_weight,
+        names=name_sum / max(positives, 1) * config.class_weight,
     )

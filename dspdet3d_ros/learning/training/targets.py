@@ -19,7 +19,7 @@ def box_levels(boxes: Tensor, voxel_size: float) -> Tensor:
     volume = boxes[:, 3:].prod(1)
     levels = torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device)
     for level in range(1, LEVELS):
-        levels[volume > 27 * (voxel_size * 2 ** (level + 2)) ** 3] = level
+        levels += volume > 27 * (voxel_size * 2 ** (level + 2)) ** 3
     return levels
 
 
@@ -47,7 +47,7 @@ def assign_boxes(cells: Tensor, boxes: Tensor, mine: Tensor, edge: float, count:
         (N,) index of a box, -1 for none.
     """
     nobody = torch.full((len(cells),), -1, dtype=torch.int64, device=cells.device)
-    if not len(boxes) or not len(cells) or not bool(mine.any()):
+    if not len(boxes) or not len(cells):
         return nobody
     offset = cells[:, None] - boxes[None, :, :3]
     distance = offset.square().sum(2)
@@ -71,7 +71,5 @@ def keep_mask(cells: Tensor, boxes: Tensor, levels: Tensor, level: int, edge: fl
         level: the cells' level, at least 1.
         edge: edge of the cube about a box's centre that is kept, metres.
     """
-    finer = boxes[levels < level]
-    if not len(finer):
-        return torch.zeros(len(cells), dtype=torch.bool, device=cells.device)
-    return ((cells[:, None] - finer[None, :, :3]).abs() <= edge / 2).all(2).any(1)
+    near = ((cells[:, None] - boxes[None, :, :3]).abs() <= edge / 2).all(2)
+    return (near & (levels < level)).any(1)

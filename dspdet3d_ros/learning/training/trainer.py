@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, distributed
-from torch.utils.data import DataLoader, Dataset
+from torch import Tensor
 from tqdm import tqdm
 
 from dspdet3d_ros.detector.checkpoint import load_weights, read_checkpoint, save_checkpoint, trained_model
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.errors import InputError, missing_package, text_of
-from dspdet3d_ros.files import make_folder
 from dspdet3d_ros.learning.training.config import TrainingConfig
+from dspdet3d_ros.learning.training.crops import CropDataset
+from dspdet3d_ros.learning.training.loading import default_workers, load_batches
 from dspdet3d_ros.learning.training.objective import LabelledPoints, batch_losses
-from dspdet3d_ros.learning.training.parallel import average_gradients
-from dspdet3d_ros.learning.training.scenes import CropDataset, TrainingScene
-from dspdet3d_ros.sparse import BatchNorm, TorchEngine
+from dspdet3d_ros.learning.training.parallel import Processes
+from dspdet3d_ros.learning.training.precision import PRODUCT_TYPES, Precision, choose_precision
+from dspdet3d_ros.learning.training.running_statistics import RunningStatistics
+from dspdet3d_ros.learning.training.scenes import TrainingScene
+from dspdet3d_ros.output_files import make_folder
+from dspdet3d_ros.sparse import BatchNorm, Engine, training_engine
 
 _SAVE_EVERY = 200
 _LOG_EVERY = 10
+#: So many batches without usable gradients in a row end a run: it learns nothing any more.
+MOST_SKIPPED = 50
 
 
 def learning_rate_factor(iteration: int, config: TrainingConfig) -> float:
@@ -41,7 +47,7 @@ def learning_rate_factor(iteration: int, config: TrainingConfig) -> float:
 
 @dataclass
 class Trainer:
-    """A network in training, with everything that a later process needs to go on exactly where this one stopped.
+    """A network in training, with everything that a later process needs to continue exactly where this one stopped.
 
     Attributes:
         model: the network's configuration.
@@ -49,7 +55,9 @@ class Trainer:
         folder: where checkpoints and logs go.
         device: where it trains.
         seed: seed of the weights and of all choices of data.
-        rank: of several processes that train one network, which this is; rank 0 writes the files.
+        processes: that train this network together; process 0 writes the files.
+        workers: processes that prepare batches for this one; by default one next to a CPU that trains, more next to a
+            GPU. The batches do not depend on it.
     """
 
     model: ModelConfig
@@ -57,28 +65,41 @@ class Trainer:
     folder: Path
     device: torch.device
     seed: int = 0
-    rank: int = 0
+    processes: Processes = field(default_factory=Processes)
+    workers: int | None = None
 
     def __post_init__(self) -> None:
         torch.manual_seed(self.seed)
         self.network = DSPDet3D(self.model, self.config.initial_size).to(self.device)
-        if self.config.keep_thresholds[1] > 0:
+        if self.config.train_tau_range[1] > 0:
             # Start by keeping only what is to be kept: the first steps are then no slower than the later ones.
             for conv in self.network.head.keep_conv:
                 torch.nn.init.constant_(conv.get_parameter("bias"), 1.5)
         self._optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay
         )
-        self._engine = TorchEngine(torch.bfloat16 if self.config.precision == "bf16" else torch.float32)
         self.iteration = 0
+        self._skipped = 0
+        self._wanted_precision = self.config.precision
 
     @property
     def checkpoint_path(self) -> Path:
         """The file that a run is resumed from."""
         return self.folder / "last.pth"
 
+    @cached_property
+    def precision(self) -> Precision:
+        """The precision of the whole run, the same in all processes; measured when it is first needed."""
+        wanted, first = self._wanted_precision, self.processes.rank == 0
+        return self.processes.of_first(choose_precision(wanted, self.device, self.model.widths[0]) if first else None)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What computes the convolutions, in the run's precision."""
+        return training_engine(self.device, PRODUCT_TYPES[self.precision.name])
+
     def resume(self) -> None:
-        """Takes up the folder's last checkpoint.
+        """Continues from the folder's last checkpoint.
 
         Raises:
             InputError: it does not fit this model or cannot be read.
@@ -88,15 +109,17 @@ class Trainer:
         try:
             self._optimiser.load_state_dict(contents["optimizer"])
             self.iteration = int(contents["iteration"])
+            if self.config.precision == "auto" and contents.get("precision") in PRODUCT_TYPES:
+                self._wanted_precision = contents["precision"]
         except (KeyError, ValueError) as error:
             raise InputError(
-                f"{self.checkpoint_path}: cannot be resumed: {text_of(error)}; begin anew without --resume"
+                f"{self.checkpoint_path}: cannot be resumed: {text_of(error)}; start again without --resume"
             ) from error
 
     def start_from(self, path: Path) -> None:
         """Takes another run's weights as the start of this one.
 
-        Where they know other classes, those of the same name are taken over and the others start anew.
+        If they have other classes, classes of the same name keep their weights and the others start untrained.
 
         Raises:
             InputError: they do not fit this model in anything else, or cannot be read.
@@ -130,16 +153,19 @@ class Trainer:
         Args:
             scenes: what is trained on.
             stop_at: where to pause; `resume` goes on later.
-            after_epoch: called after each epoch, in the process of rank 0; what it returns is logged.
+            after_epoch: called after each epoch, in every process; what it returns in process 0 is logged. It may take
+                one process much longer than another.
+
+        Raises:
+            InputError: the scenes cannot be trained on, or `MOST_SKIPPED` batches in a row gave no usable gradients.
         """
         last = min(self.config.iterations, stop_at or self.config.iterations)
         epoch = math.ceil(self.config.iterations / self.config.epochs)
-        log = _summary_writer(self.folder) if self.rank == 0 else None
+        first = self.processes.rank == 0
+        log = _summary_writer(self.folder) if first else None
         self._train_mode()
         try:
-            bar = tqdm(
-                self._batches(scenes, last), initial=self.iteration, total=last, unit="step", disable=self.rank > 0
-            )
+            bar = tqdm(self._batches(scenes, last), initial=self.iteration, total=last, unit="step", disable=not first)
             for batch in bar:
                 values = self.step(batch)
                 if self.iteration % _LOG_EVERY == 0:
@@ -147,9 +173,10 @@ class Trainer:
                     self._log(log, values)
                 if self.iteration % _SAVE_EVERY == 0 or self.iteration % epoch == 0:
                     self.save()
-                if after_epoch and self.rank == 0 and (self.iteration % epoch == 0 or self.iteration == last):
+                if after_epoch and (self.iteration % epoch == 0 or self.iteration == last):
                     self._log(log, after_epoch())
-                    self._train_mode()
+                    # Only here: in the exchange of the next step's gradients the others would wait with a timeout.
+                    self.processes.wait()
         finally:
             if log:
                 log.close()
@@ -163,42 +190,60 @@ class Trainer:
                     module.eval()
 
     def _batches(self, scenes: list[TrainingScene], last: int) -> Iterator[list[LabelledPoints]]:
-        processes = distributed.get_world_size() if distributed.is_initialized() else 1
-        data = CropDataset(scenes, self.config, self.seed, self.rank, processes, recenter=self.model.recenter)
-        # One process prepares the next batches; which they are hangs on the seed and the iteration alone.
-        order = range(self.iteration, last)
-        for batch in DataLoader(_Said(data), batch_size=None, sampler=order, num_workers=1, prefetch_factor=4):
-            if isinstance(batch, InputError):
-                raise batch
-            yield batch
+        rank, count = self.processes.rank, self.processes.count
+        data = CropDataset(scenes, self.config, self.seed, rank, count, recenter=self.model.recenter)
+        workers = self.workers or default_workers(self.device, count)
+        return load_batches(data, range(self.iteration, last), workers)
 
     def _log(self, log: Any, values: dict[str, float]) -> None:
         for name, value in values.items() if log else ():
             log.add_scalar(name, value, self.iteration)
 
     def step(self, batch: list[LabelledPoints]) -> dict[str, float]:
-        """One optimiser step; returns the losses, the gradient norm and the learning rate."""
+        """One optimiser step; returns the losses, the gradient norm and the learning rate.
+
+        A batch whose losses, gradients or statistics are not finite in any of the processes is skipped in all of
+        them: weights, statistics and optimiser stay as they were.
+
+        Raises:
+            InputError: it is the last of `MOST_SKIPPED` such batches in a row.
+        """
         batch = [scene.to(self.device) for scene in batch]
         rate = self.config.learning_rate * learning_rate_factor(self.iteration, self.config)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
-        losses = batch_losses(self.network, batch, self.config, self._engine)
+        statistics = RunningStatistics(self.network)
+        losses = batch_losses(self.network, batch, self.config, self.engine)
         self._optimiser.zero_grad()
         losses.total.backward()
-        average_gradients(self.network)
+        finite = torch.isfinite(losses.total.detach()) & statistics.finite()
+        usable = self.processes.average_gradients(self.network, finite)
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
-        # A step on numbers that are no numbers would destroy the weights; the batch is left out instead.
-        if torch.isfinite(norm):
+        if usable and torch.isfinite(norm):
             self._optimiser.step()
+            self._skipped = 0
+        else:
+            statistics.restore()
+            self._optimiser.zero_grad()
+            self._skipped += 1
         self.iteration += 1
+        if self._skipped == MOST_SKIPPED:
+            raise self._learns_nothing()
         values = {name: float(value.detach()) for name, value in vars(losses).items()}
-        return {**values, "gradient_norm": float(norm), "learning_rate": rate}
+        return {**values, "gradient_norm": float(norm), "learning_rate": rate, "skipped": float(self._skipped)}
+
+    def _learns_nothing(self) -> InputError:
+        fp32 = " or train with --precision fp32;" if self.precision.name == "bf16" else ""
+        return InputError(
+            f"training: {MOST_SKIPPED} batches in a row gave values that are not finite (iteration {self.iteration}); "
+            f"lower --learning-rate,{fp32} start from other weights, or check the scenes"
+        )
 
     def save(self) -> None:
         """Writes the checkpoint that `resume` reads."""
-        if self.rank > 0:
+        if self.processes.rank > 0:
             return
-        contents = {**self.weights(), "optimizer": self._optimiser.state_dict()}
+        contents = {**self.weights(), "optimizer": self._optimiser.state_dict(), "precision": self.precision.name}
         save_checkpoint(self.checkpoint_path, contents)
 
     def weights(self, half: bool = False) -> dict[str, Any]:
@@ -207,19 +252,6 @@ class Trainer:
         if half:
             state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
         return {"state_dict": state, "model": self.model.to_dict(), "iteration": self.iteration}
-
-
-@dataclass
-class _Said(Dataset):
-    """Batches, or the error that one raised in its place: of an exception a loader makes a text with the traceback."""
-
-    batches: CropDataset
-
-    def __getitem__(self, iteration: int) -> list[LabelledPoints] | InputError:
-        try:
-            return self.batches[iteration]
-        except InputError as error:
-            return error
 
 
 def _summary_writer(folder: Path) -> Any:

@@ -30,7 +30,7 @@ class Kind:
     """A kind of fault.
 
     Attributes:
-        level: WARN where somebody else must mend it, ERROR where the node itself could not do its work.
+        level: WARN if the cause is outside the node, ERROR if the node itself could not do its work.
         lead: how its log line begins.
     """
 
@@ -134,7 +134,7 @@ def fault_of(error: Exception) -> Fault:
         return Fault(getattr(error, "kind", "contents"), str(error))
     text = one_line(error)
     if any(sign in text for sign in LOST_DEVICE):
-        return Fault("device", f"{text}; the device cannot be used again in this process: start the node anew")
+        return Fault("device", f"{text}; the device cannot be used again in this process: restart the node")
     # torch.OutOfMemoryError is a RuntimeError too; by name, because torch need not be imported for this.
     by_name = type(error).__name__ == "OutOfMemoryError"
     if isinstance(error, MemoryError) or by_name or any(sign in text for sign in NO_MEMORY):
@@ -167,7 +167,8 @@ class FaultLog:
         self._told: dict[str, float] = {}
         self._since_good = 0
         self._present: Fault | None = None
-        self._remarks: tuple[Fault, ...] = ()
+        # Those on the latest "message", on the "cloud" in it, and on the latest "boxes".
+        self._remarks: dict[str, tuple[Fault, ...]] = {}
         # When a cloud with that kind of remark came last.
         self._remarked_s: dict[str, float] = {}
         self._counts: Counter[str] = Counter()
@@ -179,8 +180,9 @@ class FaultLog:
 
     @property
     def remarks(self) -> tuple[Fault, ...]:
-        """The remarks on the latest cloud that was decoded."""
-        return self._remarks
+        """The remarks on the latest cloud that was decoded, and on the latest boxes."""
+        with self._lock:
+            return tuple(fault for faults in self._remarks.values() for fault in faults)
 
     @property
     def counts(self) -> Counter[str]:
@@ -202,13 +204,18 @@ class FaultLog:
         if news:
             self._log(fault, number)
 
-    def remark(self, remarks: Sequence[Remark]) -> None:
-        """Takes all remarks on one cloud, none for a cloud without any; counts them and logs kinds that are new."""
+    def remark(self, remarks: Sequence[Remark], on: str = "message") -> None:
+        """Takes all remarks on one object, none for one without any; counts them and logs kinds that are new.
+
+        Args:
+            remarks: all of them. They replace the earlier ones on the same object, and no others.
+            on: "message", "cloud" or "boxes".
+        """
         faults, now = tuple(Fault(remark.kind, remark.text) for remark in remarks), self._clock()
         with self._lock:
-            self._remarks = faults
+            self._remarks[on] = faults
             self._counts.update(fault.kind for fault in faults)
-            kinds = {fault.kind for fault in faults}
+            kinds = {fault.kind for faults in self._remarks.values() for fault in faults}
             self._remarked_s = {
                 kind: last_s
                 for kind, last_s in self._remarked_s.items()
@@ -228,14 +235,15 @@ class FaultLog:
             self._logger.info(f"clouds are usable again, after {faults} that were refused or spoiled")
 
     def keep(self, fault: Fault) -> None:
-        """Takes a fault that was told elsewhere, to be shown until `restart`."""
+        """Takes a fault that was logged elsewhere; it is shown until `restart`."""
         with self._lock:
             self._present = fault
 
     def restart(self) -> None:
         """Forgets everything and counts from zero."""
         with self._lock:
-            self._present, self._since_good, self._remarks = None, 0, ()
+            self._present, self._since_good = None, 0
+            self._remarks.clear()
             self._told.clear()
             self._remarked_s.clear()
             self._counts.clear()

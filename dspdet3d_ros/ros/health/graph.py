@@ -27,7 +27,7 @@ def situation(
     Args:
         node: the node.
         state: its lifecycle state.
-        faulty: whether there is a fault that is told elsewhere.
+        faulty: whether there is a fault, which is reported elsewhere.
         processing: what works on clouds, if the node is configured.
         subscription: of the clouds, if the node is active.
         device: where the network runs.

@@ -29,6 +29,12 @@ def profile_file() -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
+def large_cloud_environment() -> dict[str, str]:
+    """Environment variables without which Fast DDS loses large best-effort clouds; none where the user has set them."""
+    variable, file = profile_variable(), profile_file()
+    return {} if variable in os.environ or file is None else {variable: str(file)}
+
+
 def remedy() -> str:
     """What to do where large best-effort clouds are lost."""
     variable = profile_variable()

@@ -83,7 +83,7 @@ def marker_array(header: Header, detections: Detections) -> MarkerArray:
 
 
 def object_points(header: Header, points: ObjectPoints) -> PointCloud2:
-    """The points of things: x, y, z, rgb where the cloud has colours, `label` and `instance`.
+    """The points of objects: x, y, z, rgb where the cloud has colours, `label` and `instance`.
 
     `label` is the number of the class in ~/output/label_info, `instance` the index into the detections of that header.
     """

@@ -4,6 +4,7 @@ launch/*.launch.py only turn this into actions.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,17 @@ from typing import Any
 
 import yaml
 
-from dspdet3d_ros.defaults import BIN_COLUMNS, COLUMNS_HELP, UNIT_HELP, UNITS, UP_HELP, UPS
-from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.ros.interface.fastdds import profile_file, profile_variable
+from dspdet3d_ros.errors import InputError, no_such_file, text_of
 from dspdet3d_ros.ros.interface.topics import INPUT, OUTPUTS
+from dspdet3d_ros.ros.parameters import player
 from dspdet3d_ros.ros.parameters.table import NODE_NAME, PARAMETERS, Spec, coerce, fault
 
 BOOLEANS = ("true", "false", "True", "False")
+# Of X11 and of Wayland.
+DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
+# Parameters that may be paths of files. No shell replaces the `~` of `checkpoint:=~/weights.pth`.
+PATHS = ("model", "checkpoint", "cloud")
+_WORD = r"[A-Za-z_][A-Za-z0-9_]*"
 _LEFT_OUT = "[left out: as in params_file]"
 
 
@@ -55,7 +60,7 @@ def _short(topic: str) -> str:
 NAMES = (
     Argument("namespace", "", "namespace of the node"),
     Argument("name", NODE_NAME, "name of the node"),
-    Argument("input", "", f"topic of the clouds (sensor_msgs/PointCloud2); empty: ~/{INPUT}"),
+    Argument("input", "", f"topic of the clouds (sensor_msgs/PointCloud2); ~ is the node; empty: ~/{INPUT}"),
     Argument("output", "", f"prefix of the published topics ({', '.join(map(_short, OUTPUTS))}); empty: ~/output"),
     Argument("use_sim_time", "", f"take the time from /clock, as when a bag is played {_LEFT_OUT}", ("", *BOOLEANS)),
     Argument("log_level", "info", "least severity of what is logged", ("debug", "info", "warn", "error", "fatal")),
@@ -72,24 +77,19 @@ def detector_arguments(share: Path) -> tuple[Argument, ...]:
     own = (
         Argument("params_file", file, "file with the parameters of the node"),
         Argument(
-            "respawn", "false", "start the process anew where it ends by itself, as one that lost its GPU", BOOLEANS
+            "respawn", "false", "start the process again if it ends by itself, such as one that lost its GPU", BOOLEANS
         ),
-        Argument("respawn_delay", "2.0", "seconds from its end to its new start"),
+        Argument("respawn_delay", "2.0", "seconds until the process is started again"),
     )
     return (*NAMES, *own, *(_of_parameter(spec) for spec in PARAMETERS))
 
 
 def demo_arguments(share: Path) -> tuple[Argument, ...]:
-    """What demo.launch.py takes beside all arguments of detector.launch.py."""
+    """The arguments that demo.launch.py takes in addition to those of detector.launch.py."""
     return (
-        Argument("cloud", "", "cloud file (.npz .npy .ply .pcd .bin); empty: the demo scene"),
-        Argument("columns", "0", f"{COLUMNS_HELP}; 0: {BIN_COLUMNS}"),
-        Argument("up", "z", UP_HELP, UPS),
-        Argument("unit", "m", UNIT_HELP, tuple(UNITS)),
-        Argument("frame_id", "map", "frame of the cloud and of the view, gravity aligned"),
-        Argument("period_s", "5.0", "seconds from one cloud to the next"),
+        *(Argument(spec.name, str(spec.default), spec.description, spec.choices) for spec in player.PARAMETERS),
         Argument("rviz", "true", "show everything in RViz (package rviz2)", BOOLEANS),
-        Argument("rviz_config", str(share / "config" / "rviz" / "detections.rviz"), "what RViz shows"),
+        Argument("rviz_config", str(share / "config" / "rviz" / "detections.rviz"), "RViz configuration file"),
     )
 
 
@@ -106,6 +106,18 @@ def parameters(values: Mapping[str, str]) -> dict[str, Any]:
     return {**sim_time(values), **given}
 
 
+def player_parameters(values: Mapping[str, str]) -> dict[str, Any]:
+    """The cloud player's parameters, each in the type that it declares.
+
+    Raises:
+        InputError: names the argument, and what was expected.
+    """
+    typed = {spec.name: _typed(spec, values[spec.name]) for spec in player.PARAMETERS}
+    if typed["cloud"]:
+        typed["cloud"] = file(values, "cloud")
+    return {**typed, **sim_time(values)}
+
+
 def sim_time(values: Mapping[str, str]) -> dict[str, bool]:
     """The parameter `use_sim_time` where it was given; else a parameter file or the launch file above decides.
 
@@ -116,7 +128,12 @@ def sim_time(values: Mapping[str, str]) -> dict[str, bool]:
 
 
 def remappings(values: Mapping[str, str]) -> list[tuple[str, str]]:
-    """The node's own names of its topics, and those that they are to have."""
+    """The node's own names of its topics, and those that they are to have.
+
+    Raises:
+        InputError: name, namespace, input or output is no name that ROS takes.
+    """
+    _check_names(values)
     rules = [(f"~/{INPUT}", values["input"])] if values["input"] else []
     if values["output"]:
         rules += [(f"~/{name}", f"{values['output'].rstrip('/')}/{_short(name)}") for name in OUTPUTS]
@@ -134,10 +151,18 @@ def viewer_remappings(values: Mapping[str, str]) -> list[tuple[str, str]]:
     return [(shown, topic) for shown, topic in rules if shown != topic]
 
 
-def large_cloud_environment() -> dict[str, str]:
-    """Environment variables without which Fast DDS loses large best-effort clouds; none where the user has set them."""
-    variable, file = profile_variable(), profile_file()
-    return {} if variable in os.environ or file is None else {variable: str(file)}
+def viewer_obstacle() -> str:
+    """Why RViz cannot be shown here, in one line that says what to do; empty where it can."""
+    from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+
+    try:
+        get_package_prefix("rviz2")
+    except PackageNotFoundError:
+        distribution = os.environ.get("ROS_DISTRO", "$ROS_DISTRO")
+        return f"package rviz2 is not installed; sudo apt install ros-{distribution}-rviz2, or rviz:=false"
+    if not any(os.environ.get(variable) for variable in DISPLAYS):
+        return f"no display ({' and '.join(DISPLAYS)} are not set); start it where there is one, or rviz:=false"
+    return ""
 
 
 def boolean(values: Mapping[str, str], name: str) -> bool:
@@ -166,15 +191,32 @@ def seconds(values: Mapping[str, str], name: str) -> float:
     return value
 
 
-def whole_number(values: Mapping[str, str], name: str) -> int:
-    """The value of an argument that is a number of something.
+def file(values: Mapping[str, str], name: str) -> str:
+    """Path of the file that an argument names; `~` is the user's home folder.
 
     Raises:
-        InputError: it is no whole number from 0 on.
+        InputError: there is no such file.
     """
-    if not (values[name].isascii() and values[name].isdigit() and len(values[name]) < 10):
-        raise InputError(f"{name}:={values[name]}: expected a whole number; correct the argument")
-    return int(values[name])
+    path = os.path.expanduser(values[name])
+    if not os.path.isfile(path):
+        raise no_such_file(path, of=name)
+    return path
+
+
+def parameter_file(values: Mapping[str, str]) -> str:
+    """Path of the file with the node's parameters.
+
+    Raises:
+        InputError: there is no such file, or it has no parameters of nodes.
+    """
+    path = file(values, "params_file")
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError(f"params_file: {path}: cannot be read: {text_of(error)}; correct the file") from None
+    if not isinstance(content, dict):
+        raise InputError(f"params_file: {path}: expected `/**: {{ros__parameters: {{...}}}}`; correct the file")
+    return path
 
 
 def _topics(values: Mapping[str, str]) -> dict[str, str]:
@@ -183,7 +225,24 @@ def _topics(values: Mapping[str, str]) -> dict[str, str]:
     here = f"/{namespace}/" if namespace else "/"
     names = {name: f"{values['name']}/{name}" for name in (INPUT, *OUTPUTS)}
     names.update((own[2:], topic) for own, topic in remappings(values))
+    # As in a remapping rule of ROS: `~` is the node's full name.
+    names = {own: re.sub("^~(?=/)", values["name"], topic) for own, topic in names.items()}
     return {own: topic if topic.startswith("/") else here + topic for own, topic in names.items()}
+
+
+def _check_names(values: Mapping[str, str]) -> None:
+    """Raises InputError where ROS would not take a name: the processes that have it could not start."""
+    topic, allowed = rf"(~?/)?{_WORD}(/{_WORD})*", "letters, digits and _, no digit first"
+    rules = (
+        ("name", values["name"], _WORD, f"a node name of {allowed}"),
+        ("namespace", values["namespace"].strip("/") or "a", rf"{_WORD}(/{_WORD})*", f"words of {allowed}, between /"),
+        ("input", values["input"] or "a", topic, f"a topic, as /camera/points or ~/points: words of {allowed}"),
+        # A prefix of topics may be the root or the node itself.
+        ("output", f"{values['output'].rstrip('/')}/a", topic, f"a prefix, as /objects or ~: words of {allowed}"),
+    )
+    for name, text, pattern, expected in rules:
+        if not re.fullmatch(pattern, text):
+            raise InputError(f"{name}:={values[name]}: expected {expected}; correct the argument")
 
 
 def _of_parameter(spec: Spec) -> Argument:
@@ -196,7 +255,7 @@ def _of_parameter(spec: Spec) -> Argument:
 
 def _typed(spec: Spec, text: str) -> Any:
     if spec.kind == "string":
-        value = text
+        value = os.path.expanduser(text) if spec.name in PATHS else text
     else:
         try:
             value = coerce(spec, yaml.safe_load(text))
@@ -204,6 +263,6 @@ def _typed(spec: Spec, text: str) -> Any:
             value = text
     complaint = fault(spec, value)
     if complaint:
-        raise InputError(f"{spec.name}:={text}: {complaint}")
+        raise InputError(complaint)
     # An empty list has no type that ROS could tell.
     return value if value != [] else [""]

@@ -1,5 +1,6 @@
 """Keeps a node's parameters: declares them, refuses bad values with a reason, and gives the worker one snapshot."""
 
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,15 +12,18 @@ from dspdet3d_ros.detector.result import DetectionSettings
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.ros.parameters.table import BY_NAME, KINDS, PARAMETERS, Spec, coerce, fault, unknown_classes
 
+# rclpy declares it.
+SIM_TIME = Spec("use_sim_time", "bool", False, "take the time from /clock")
 # Declared by rclpy itself or by users of other tools; not typing errors.
 FOREIGN_PREFIXES = ("use_sim_time", "qos_overrides", "start_type_description_service", "diagnostic")
+_NAMES = ", ".join(BY_NAME)
 
 
 class NodeParameters:
     """The parameters of one node.
 
     A parameter file or command line with a value that cannot be used does not end the node: `check` reports it when
-    the node is configured, and setting the parameter to a good value mends it.
+    the node is configured, until the parameter is set to a good value.
 
     Args:
         node: the node to declare them on.
@@ -35,6 +39,7 @@ class NodeParameters:
         self._on_live_change = on_live_change
         self._faults: dict[str, str] = {}
         self._chosen: set[str] = set()
+        self._refusal: str | None = None
         self._class_names: tuple[str, ...] = ()
         self._following_model = False
         # Without a callback before the type check (Humble) only an untyped parameter takes 1 for 1.0.
@@ -44,7 +49,7 @@ class NodeParameters:
         self._warn_of_unknown()
         self.settings = self._snapshot()
         if self._can_coerce:
-            node.add_pre_set_parameters_callback(self._coerced)
+            node.add_pre_set_parameters_callback(self._prepare)
         node.add_on_set_parameters_callback(self._validate)
         if hasattr(node, "add_post_set_parameters_callback"):
             node.add_post_set_parameters_callback(self._apply)
@@ -113,16 +118,23 @@ class NodeParameters:
         given = getattr(self._node, "_parameter_overrides", {})
         for name in given:
             if name not in BY_NAME and not name.startswith(FOREIGN_PREFIXES):
-                self._node.get_logger().warning(
-                    f"there is no parameter '{name}'; it is ignored (there are {', '.join(BY_NAME)})"
-                )
+                self._node.get_logger().warning(f"there is no parameter '{name}'; it is ignored (there are {_NAMES})")
 
-    def _coerced(self, parameters: list[Parameter]) -> list[Parameter]:
-        return [_coerced(parameter) for parameter in parameters]
+    def _prepare(self, parameters: list[Parameter]) -> list[Parameter]:
+        """The parameters in their declared types; where one is refused, a stand-in that rclpy takes.
+
+        rclpy checks types, ranges and names before it calls `_validate`, and its reasons have the numbers of types.
+        With the stand-in the reason is that of `_fault`.
+        """
+        self._refusal = next(filter(None, map(self._fault, parameters)), None)
+        if self._refusal is None:
+            return [_coerced(parameter) for parameter in parameters]
+        spec = PARAMETERS[0]
+        return [_parameter(spec, self[spec.name])]
 
     def _validate(self, parameters: list[Parameter]) -> SetParametersResult:
-        for parameter in parameters:
-            text = self._fault(parameter) if parameter.name in BY_NAME else None
+        refusal, self._refusal = self._refusal, None
+        for text in (refusal, *map(self._fault, parameters)):
             if text:
                 return SetParametersResult(successful=False, reason=text)
         if not hasattr(self._node, "add_post_set_parameters_callback"):
@@ -130,8 +142,13 @@ class NodeParameters:
         return SetParametersResult(successful=True)
 
     def _fault(self, parameter: Parameter) -> str | None:
-        spec = BY_NAME[parameter.name]
-        value = coerce(spec, parameter.value)
+        name, value = parameter.name, parameter.value
+        spec = BY_NAME.get(name)
+        if spec is None:
+            if name == SIM_TIME.name:
+                return fault(SIM_TIME, value)
+            return None if self._node.has_parameter(name) else f"there is no parameter '{name}'; there are {_NAMES}"
+        value = coerce(spec, list(value) if isinstance(value, array) else value)
         text = fault(spec, value)
         if text or self._following_model:
             return text
@@ -168,12 +185,9 @@ def _parameter(spec: Spec, value: Any) -> Parameter:
 
 
 def _coerced(parameter: Parameter) -> Parameter:
-    """The parameter in its declared type where its value fits; as it is otherwise, for rclpy to refuse."""
+    """The parameter in its declared type."""
     spec = BY_NAME.get(parameter.name)
-    if spec is None or parameter.value is None:
-        return parameter
-    value = coerce(spec, parameter.value)
-    return parameter if fault(spec, value) else _parameter(spec, value)
+    return parameter if spec is None else _parameter(spec, coerce(spec, parameter.value))
 
 
 def _descriptor(spec: Spec, dynamic: bool = False) -> ParameterDescriptor:

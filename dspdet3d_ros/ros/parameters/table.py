@@ -3,15 +3,16 @@
 This module needs no ROS, so that documents can be made anywhere.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 from dspdet3d_ros import defaults
+from dspdet3d_ros.validation import Range, mismatch
 
 NODE_NAME = "dspdet3d"
 # kind -> code in rcl_interfaces/msg/ParameterType
 KINDS = {"bool": 1, "integer": 2, "double": 3, "string": 4, "string[]": 9}
+TYPES = {"bool": bool, "integer": int, "double": float, "string": str, "string[]": tuple[str, ...]}
 UNSAFE_PLAIN = ("", "true", "false", "yes", "no", "on", "off", "null", "~")
 
 
@@ -42,11 +43,16 @@ class Spec:
     from_model: bool = False
 
     @property
+    def range(self) -> Range | None:
+        """The allowed range of a number, or None."""
+        return None if self.low is None or self.high is None else Range(self.low, self.high)
+
+    @property
     def allowed(self) -> str:
-        """The values that may be given, in words; empty for any of the kind."""
+        """The allowed values as text; empty if every value of the kind is allowed."""
         if self.choices:
             return ", ".join(self.choices)
-        return "" if self.low is None else f"{self.low:g}..{self.high:.15g}"
+        return self.range.interval if self.range else ""
 
 
 PARAMETERS = (
@@ -62,7 +68,8 @@ PARAMETERS = (
         "backend",
         "string",
         "auto",
-        "the engine of the sparse convolutions: auto (triton on CUDA where it can run, else torch), or one by name",
+        "the engine of the sparse convolutions: auto (native on the CPU, triton on CUDA, torch where these cannot "
+        "run), or one by name",
         choices=defaults.BACKENDS,
     ),
     Spec(
@@ -214,14 +221,10 @@ def coerce(spec: Spec, value: Any) -> Any:
 
 
 def fault(spec: Spec, value: Any) -> str | None:
-    """Why a coerced value cannot be taken, in one line, or None."""
-    if not _has_kind(spec.kind, value):
-        return f"{spec.name} is {value!r}; expected {_article(spec.kind)}"
-    if spec.choices and value not in spec.choices:
-        return f"{spec.name} is '{value}'; expected {' or '.join(spec.choices)}"
-    if spec.low is not None and not (math.isfinite(value) and spec.low <= value <= spec.high):
-        return f"{spec.name} is {value}; expected {spec.allowed}"
-    return None
+    """One line that says why a coerced value is not accepted, or None."""
+    plain = tuple(value) if isinstance(value, list) else value
+    text = mismatch(plain, TYPES[spec.kind], spec.range, spec.choices)
+    return f"{spec.name}: {text}" if text else None
 
 
 def unknown_classes(wanted: Any, class_names: Any) -> str | None:
@@ -268,23 +271,6 @@ def config_yaml() -> str:
                 lines.append(f"    {spec.name}: {_yaml(spec.default)}")
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _has_kind(kind: str, value: Any) -> bool:
-    if kind == "bool":
-        return isinstance(value, bool)
-    if kind == "integer":
-        return isinstance(value, int) and not isinstance(value, bool)
-    if kind == "double":
-        return isinstance(value, float)
-    if kind == "string":
-        return isinstance(value, str)
-    return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
-
-
-def _article(kind: str) -> str:
-    names = {"bool": "true or false", "integer": "an integer", "double": "a number", "string": "a text"}
-    return names.get(kind, "a list of texts")
 
 
 def _yaml(value: Any) -> str:

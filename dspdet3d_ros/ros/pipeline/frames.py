@@ -9,14 +9,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from geometry_msgs.msg import TransformStamped
+from rclpy.constants import S_TO_NS
 from rclpy.node import Node
 from rclpy.time import Time
 from std_msgs.msg import Header
 
 from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError
 from dspdet3d_ros.errors import text_of
+from dspdet3d_ros.ros.pipeline.stamps import RESTART_NS
 
 POLL_S = 0.01
+# How often the log says that transforms jump back.
+JUMP_LOG_S = 5.0
 _MEND = "correct it where it is published"
 NO_TF2 = (
     "tf2_ros cannot be imported by this Python; install it (apt install ros-$ROS_DISTRO-tf2-ros-py) and source ROS, "
@@ -107,7 +112,7 @@ class TargetFrame:
             node.get_logger().error(f"clouds in another frame than '{frame}' will be refused: {NO_TF2}")
             return
         self._tf2 = tf2_ros
-        self._buffer = tf2_ros.Buffer()
+        self._buffer = _buffer_class(tf2_ros)(node.get_logger())
         self._listener = tf2_ros.TransformListener(self._buffer, node)
 
     def find(self, header: Header) -> Placement:
@@ -159,3 +164,40 @@ class TargetFrame:
                         f"publish it, or name one of the frames there are: {known}"
                     ) from None
             time.sleep(POLL_S)
+
+
+def _buffer_class(tf2_ros: Any) -> type:
+    """tf2's buffer that also forgets earlier transforms if stamps jump back.
+
+    tf2 itself forgets them only if the node's time jumps back, which needs `use_sim_time`. Otherwise it mixes the
+    transforms of two runs of a bag, or refuses those of the second run as too old.
+    """
+
+    class Buffer(tf2_ros.Buffer):
+        def __init__(self, logger: Any) -> None:
+            super().__init__()
+            self._logger = logger
+            # By child frame: several publishers need not agree on the time.
+            self._latest_ns: dict[str, int] = {}
+
+        def set_transform(self, transform: TransformStamped, authority: str) -> None:
+            """Takes a transform of a moving frame."""
+            # Not rclpy's Time, which refuses times before 1970.
+            frame, stamp = transform.child_frame_id, transform.header.stamp
+            stamp_ns = stamp.sec * S_TO_NS + stamp.nanosec
+            back_ns = self._latest_ns.get(frame, stamp_ns) - stamp_ns
+            if back_ns > RESTART_NS:
+                self._logger.warning(
+                    f"the transforms of '{frame}' jump back by {back_ns / 1e9:.3g} s: all earlier ones are forgotten",
+                    throttle_duration_sec=JUMP_LOG_S,
+                )
+                self.clear()
+            self._latest_ns[frame] = max(stamp_ns, self._latest_ns.get(frame, stamp_ns))
+            super().set_transform(transform, authority)
+
+        def clear(self) -> None:
+            """Forgets all transforms but the static ones."""
+            self._latest_ns.clear()
+            super().clear()
+
+    return Buffer

@@ -100,7 +100,7 @@ class Processing:
     Args:
         pipeline: from cloud to boxes.
         outputs: the node's publishers.
-        faults: told of everything that goes wrong.
+        faults: gets all faults.
         target: the frame to which the pipeline brings clouds, if any.
         logger: the node's.
     """

@@ -1,13 +1,13 @@
 """Which clouds come in the order of their stamps, where time itself may be set back."""
 
-# A step back of more than this is a bag that starts anew or a simulation that was reset, no cloud that came late.
+# A step back of more than this is a bag that starts again or a simulation that was reset, not a late message.
 RESTART_NS = 1_000_000_000
-# So many clouds in a row that all come late do not come late: the stamps have started anew.
+# So many clouds in a row that seem late are not late: the stamps have started again.
 RESTART_CLOUDS = 3
 
 
 class StampOrder:
-    """Admits clouds so that results never go back in time, and follows time where it starts anew.
+    """Admits clouds so that results never go back in time, and follows time if it starts again.
 
     Clouds are worked on, and their results published, in the order in which they are admitted. The rule:
 

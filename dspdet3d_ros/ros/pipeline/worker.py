@@ -136,7 +136,7 @@ class LatestWorker(Generic[Item, Result]):
             self._forget()
 
     def discard(self) -> None:
-        """Forgets the waiting item and the result of the present one, and starts counting anew.
+        """Forgets the waiting item and the result of the present one, and counts from zero.
 
         When it returns, nothing that was submitted before is delivered any more.
         """

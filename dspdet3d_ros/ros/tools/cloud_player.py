@@ -1,5 +1,6 @@
 """Publishes a cloud from a file again and again, as a robot's mapping would: `ros2 run dspdet3d_ros cloud_player`."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,23 +12,18 @@ from std_msgs.msg import Header
 
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.clouds.upright import upright
-from dspdet3d_ros.defaults import BIN_COLUMNS, COLUMNS_HELP, DEMO_CLOUD, UNIT_HELP, UNITS, UP_HELP, UPS
+from dspdet3d_ros.defaults import DEMO_CLOUD
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.ros import signals
+from dspdet3d_ros.ros.interface.fastdds import large_cloud_environment
 from dspdet3d_ros.ros.interface.messages import cloud_message
 from dspdet3d_ros.ros.interface.qos import LATCHED
+from dspdet3d_ros.ros.parameters.player import PARAMETERS
 from dspdet3d_ros.ros.parameters.table import Spec, coerce, fault
 from dspdet3d_ros.ros.process import run
 
 NODE_NAME = "cloud_player"
 OUTPUT = "~/output/points"
-PARAMETERS = (
-    Spec("cloud", "string", "", "cloud file (.npz .npy .ply .pcd .bin); empty: the demo scene"),
-    Spec("columns", "integer", 0, f"{COLUMNS_HELP}; 0: {BIN_COLUMNS}", low=0, high=1000),
-    Spec("up", "string", "z", UP_HELP, choices=UPS),
-    Spec("unit", "string", "m", UNIT_HELP, choices=tuple(UNITS)),
-    Spec("frame_id", "string", "map", "frame of the cloud, gravity aligned"),
-    Spec("period_s", "double", 5.0, "seconds from one cloud to the next", low=0.01, high=86_400),
-)
 
 
 class CloudPlayer(Node):
@@ -44,7 +40,8 @@ class CloudPlayer(Node):
         super().__init__(NODE_NAME, **node_arguments)
         value = {spec.name: self._declared(spec) for spec in PARAMETERS}
         path = Path(value["cloud"] or DEMO_CLOUD)
-        cloud = upright(read_cloud(path, value["columns"] or None), value["up"], value["unit"])
+        with signals.interruptible(f"{path} was being read"):
+            cloud = upright(read_cloud(path, value["columns"] or None), value["up"], value["unit"])
         self._message = cloud_message(Header(frame_id=value["frame_id"]), cloud.xyz, cloud.rgb)
         self._publisher = self.create_publisher(PointCloud2, OUTPUT, LATCHED)
         self.create_timer(value["period_s"], self._publish)
@@ -74,6 +71,8 @@ class CloudPlayer(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Runs the player; status 1 and one line where its cloud cannot be published."""
+    # Fast DDS reads it when the node is made. The profile of the sender decides whether a large cloud arrives.
+    os.environ.update(large_cloud_environment())
     try:
         return run(CloudPlayer, args)
     except InputError as error:

@@ -1,4 +1,4 @@
-"""The node's decoder and sensor_msgs_py on the same PointCloud2 messages: time, and how many points are right."""
+"""Comparison of the decoder with sensor_msgs_py on the same PointCloud2 messages: time and correctness."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _ROWS = 500
 _PADDING = 64
 
 
-def measure_decoders(rounds: int, warmup: int, points: int = POINTS) -> dict[str, Any]:
+def measure_decoders(repeats: int, warmup: int, points: int = POINTS) -> dict[str, Any]:
     """Milliseconds for x, y and z of the finite points, on one core, in messages of three layouts.
 
     Args:
-        rounds: measured rounds; in each, both readers read every message once.
-        warmup: rounds before those.
+        repeats: number of measured runs of each reader on each message.
+        warmup: number of runs before those.
         points: a multiple of 500.
 
     Returns:
-        For each layout and each of "dspdet3d_ros" and "sensor_msgs_py" the milliseconds (`ms`), the share of the
-        points that are right (`right`), and whether the message was changed (`changed`).
+        For each layout and for "dspdet3d_ros" and "sensor_msgs_py": the milliseconds (`ms`), the fraction of correct
+        points (`right`), and whether the reader changed the message (`changed`).
     """
     xyz = np.random.default_rng(0).uniform(-5, 5, (points, 3)).astype(np.float32)
     layouts: dict[str, Any] = {"points": points}
     for layout, message in _messages(xyz).items():
-        layouts[layout] = {name: _measure(read, message, xyz, rounds, warmup) for name, read in READERS.items()}
+        layouts[layout] = {name: _measure(read, message, xyz, repeats, warmup) for name, read in READERS.items()}
     return layouts
 
 
@@ -73,10 +73,10 @@ def _copy(message: PointCloud2, data: np.ndarray) -> PointCloud2:
 
 
 def _measure(
-    read: Callable[[PointCloud2], np.ndarray], message: PointCloud2, xyz: np.ndarray, rounds: int, warmup: int
+    read: Callable[[PointCloud2], np.ndarray], message: PointCloud2, xyz: np.ndarray, repeats: int, warmup: int
 ) -> dict[str, Any]:
     before, samples, right = message.data, [], []
-    for _ in range(warmup + rounds):
+    for _ in range(warmup + repeats):
         message.data = array("B", before)
         start = time.perf_counter()
         found = read(message)

@@ -16,9 +16,9 @@ from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.clouds.upright import upright
 from dspdet3d_ros.defaults import BIN_COLUMNS, COLUMNS_HELP, DEMO_CLOUD, UNIT_HELP, UNITS, UP_HELP, UPS
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.files import write_json, writing
+from dspdet3d_ros.output_files import write_json, writing
 from dspdet3d_ros.ros.tools.client import Client, ClientError, NodeProcess, isolate
-from dspdet3d_ros.tools.viewer import summary as report
+from dspdet3d_ros.tools.viewer.summary import as_json, boxes_table, cost_line, match_line, pruning_table
 
 THRESHOLDS = (0.0, 0.3, 0.6, 0.9)
 
@@ -75,15 +75,15 @@ def _show(client: Client, process: NodeProcess, cloud: Cloud, args: argparse.Nam
     _say(f"the node is active after {time.monotonic() - start:.1f} s; publishing {args.cloud}")
     detections, header = client.detect(cloud)
     print()
-    print(report.boxes_table(detections, cloud.truth))
-    print(report.summary(detections, cloud.truth))
-    print(report.work_line(detections))
+    print(boxes_table(detections, cloud.truth))
+    print(match_line(detections, cloud.truth))
+    print(cost_line(detections))
     doubts = process.remarks()
     for doubt in doubts:
         print(f"doubtful cloud: {doubt.text}")
     stamp = (header.stamp.sec, header.stamp.nanosec)
-    write_json(args.out / "detections.json", report.as_json(detections, header.frame_id, stamp, doubts))
-    title = f"{args.cloud.name}: {report.summary(detections, cloud.truth)}"
+    write_json(args.out / "detections.json", as_json(detections, header.frame_id, stamp, doubts))
+    title = f"{args.cloud.name}: {match_line(detections, cloud.truth)}"
     from dspdet3d_ros.tools.viewer.picture import draw_detections
 
     draw_detections(args.out / "detections.png", cloud.xyz, cloud.rgb, detections, cloud.truth, title)
@@ -95,7 +95,7 @@ def _show(client: Client, process: NodeProcess, cloud: Cloud, args: argparse.Nam
         client.set_pruning_threshold(tau)
         runs.append(client.detect(cloud)[0])
     print()
-    print(report.pruning_table(runs))
+    print(pruning_table(runs))
 
 
 def _parser() -> argparse.ArgumentParser:

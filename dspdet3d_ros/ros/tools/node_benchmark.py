@@ -1,4 +1,4 @@
-"""From the arrival of a cloud message to its published boxes, with the real node in a process of its own."""
+"""Latency of the ROS node, from the arrival of a cloud message to its published boxes. The node has its own process."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Any
 from dspdet3d_ros.clouds.cloud import Cloud
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.ros.tools.client import Client, ClientError, NodeProcess, isolate
-from dspdet3d_ros.tools.benchmark.rounds import NETWORK_STAGES
+from dspdet3d_ros.tools.benchmark.benchmark_scene import BenchmarkScene
+from dspdet3d_ros.tools.benchmark.repeats import NETWORK_STAGES
 from dspdet3d_ros.tools.benchmark.samples import summary
-from dspdet3d_ros.tools.benchmark.scenes import BenchmarkScene
 
 _TIMEOUT_S = 180.0
 
 
-def measure_node(parameters: dict[str, Any], scene: BenchmarkScene, rounds: int, warmup: int) -> dict[str, Any]:
-    """What the node's own statistics say of one cloud sent several times, one at a time.
+def measure_node(parameters: dict[str, Any], scene: BenchmarkScene, repeats: int, warmup: int) -> dict[str, Any]:
+    """Sends one cloud several times, and collects the statistics that the node publishes.
 
     Args:
         parameters: parameters of the node.
         scene: the cloud.
-        rounds: measured clouds.
-        warmup: clouds before those.
+        repeats: number of measured clouds.
+        warmup: number of clouds before those.
 
     Returns:
-        Milliseconds from arrival to publication (`latency_ms`), in the network (`network_ms`), and the share of the
-        latency that is spent outside of it.
+        Milliseconds from arrival to publication (`latency_ms`), in the network (`network_ms`), and the fraction of the
+        latency outside the network.
 
     Raises:
         InputError: the node does not start or does not answer.
@@ -41,7 +41,7 @@ def measure_node(parameters: dict[str, Any], scene: BenchmarkScene, rounds: int,
         log.touch()
         process = NodeProcess(namespace, arguments, log)
         try:
-            samples = _samples(Client(process, namespace, _TIMEOUT_S), scene, rounds, warmup)
+            samples = _samples(Client(process, namespace, _TIMEOUT_S), scene, repeats, warmup)
         except ClientError as error:
             raise InputError(f"--node: {error}") from error
         finally:
@@ -55,12 +55,12 @@ def measure_node(parameters: dict[str, Any], scene: BenchmarkScene, rounds: int,
     }
 
 
-def _samples(client: Client, scene: BenchmarkScene, rounds: int, warmup: int) -> list[tuple[float, float]]:
+def _samples(client: Client, scene: BenchmarkScene, repeats: int, warmup: int) -> list[tuple[float, float]]:
     """(latency, time in the network) of each measured cloud, milliseconds."""
     cloud, samples = Cloud(scene.xyz, scene.rgb), []
     try:
         client.wait_until_active()
-        for _ in range(warmup + rounds):
+        for _ in range(warmup + repeats):
             found, header = client.detect(cloud)
             network = sum(found.stats.stage_ms.get(stage, 0.0) for stage in NETWORK_STAGES)
             samples.append((client.latency_ms(header), network))

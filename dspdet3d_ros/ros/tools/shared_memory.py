@@ -34,5 +34,5 @@ def segments(pid: int) -> set[str]:
 
 
 def left_over(names: set[str]) -> set[str]:
-    """Those of the segments that still exist though no process has them mapped: not those of peers that live on."""
+    """The segments that exist although no process has mapped them. Those of running peers are left out."""
     return {name for name in names - in_use() if (SHARED_MEMORY / name).exists()}

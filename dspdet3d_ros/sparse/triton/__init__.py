@@ -1,1 +1,1 @@
-"""Sparse convolutions as Triton kernels; only `gpu.engine` may be imported where Triton is missing."""
+"""Sparse convolutions as Triton kernels; only `engine` and `tuning` can be imported without Triton."""

@@ -7,6 +7,7 @@ import os
 import shutil
 import sysconfig
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,7 @@ class TritonEngine:
     """
 
     name = "triton"
+    coordinate_set = CoordinateSet
 
     def __init__(self, device: torch.device | str, storage: torch.dtype = torch.float16) -> None:
         reason = why_not(device)
@@ -87,13 +89,13 @@ class TritonEngine:
 
         self._kernel = kernels.masked_gemm
         self.plan = plan.plan_of
-        self._storage = storage
+        self.storage = storage
         measure: Callable[[Callable[[], None]], float] | None = None
         unfit: tuple[type[Exception], ...] = ()
         if not interpreted():
             from triton.runtime.errors import OutOfResources
 
-            measure, unfit = measure_on_cuda, (OutOfResources,)
+            measure, unfit = partial(measure_on_cuda, torch.device(device)), (OutOfResources,)
         self._tuner = Tuner(measure, unfit)
 
     def convolve(
@@ -111,15 +113,13 @@ class TritonEngine:
             return convolve(features, weight, kernel_map(inputs, outputs, len(weight)))
         volume, c_in, c_out = weight.shape
         features, weight = features.contiguous(), weight.to(features.dtype).contiguous()
-        out = features.new_empty(len(outputs), c_out, dtype=self._storage)
+        out = features.new_empty(len(outputs), c_out, dtype=self.storage)
         if not len(outputs):
             return out
         launch = self._launcher(features, weight, self.plan(inputs, outputs, volume), epilogue or Epilogue(), out)
         fitting = candidates(c_in, c_out, features.dtype)
         key = tuning_key(c_in, c_out, volume, len(outputs), features.dtype)
-        # Triton launches on the current device, which need not be the tensors'.
-        with torch.cuda.device_of(features):
-            launch(self._tuner.choose(key, fitting, launch))
+        launch(self._tuner.choose(key, fitting, launch))
         return out
 
     def _launcher(
@@ -133,30 +133,32 @@ class TritonEngine:
 
         def launch(configuration: Configuration) -> None:
             offsets, counts = plan.tiles(configuration.tile)
-            self._kernel[(len(counts) * column_tiles,)](
-                features,
-                weight,
-                plan.table,
-                plan.rows,
-                offsets,
-                counts,
-                # Never read where the flags below say so, but a pointer must be given.
-                features if bias is None else bias,
-                features if residual is None else residual,
-                out,
-                plan.n_in,
-                plan.n_out,
-                plan.table.shape[1],
-                C_IN=c_in,
-                C_OUT=c_out,
-                LIST=offsets.shape[1],
-                HAS_BIAS=bias is not None,
-                HAS_RESIDUAL=residual is not None,
-                RELU=epilogue.relu,
-                WIDE=max(len(features) * c_in, out.numel()) >= 1 << 31,
-                **blocks(configuration, c_in, c_out),
-                num_warps=configuration.warps,
-                num_stages=configuration.stages,
-            )
+            # Triton launches on the current device, which need not be the tensors'.
+            with torch.cuda.device_of(features):
+                self._kernel[(len(counts) * column_tiles,)](
+                    features,
+                    weight,
+                    plan.table,
+                    plan.rows,
+                    offsets,
+                    counts,
+                    # Never read where the flags below say so, but a pointer must be given.
+                    features if bias is None else bias,
+                    features if residual is None else residual,
+                    out,
+                    plan.n_in,
+                    plan.n_out,
+                    plan.table.shape[1],
+                    C_IN=c_in,
+                    C_OUT=c_out,
+                    LIST=offsets.shape[1],
+                    HAS_BIAS=bias is not None,
+                    HAS_RESIDUAL=residual is not None,
+                    RELU=epilogue.relu,
+                    WIDE=max(len(features) * c_in, out.numel()) >= 1 << 31,
+                    **blocks(configuration, c_in, c_out),
+                    num_warps=configuration.warps,
+                    num_stages=configuration.stages,
+                )
 
         return launch

@@ -1,4 +1,4 @@
-"""The Triton kernels. Row counts are never specialised: a cloud of another size compiles nothing anew."""
+"""The Triton kernels. Row counts are never specialised: a cloud of another size compiles nothing again."""
 
 import triton
 import triton.language as tl

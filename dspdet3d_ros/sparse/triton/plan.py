@@ -40,7 +40,8 @@ class Plan:
             count = -(-self.n_out // height)
             offsets = self.masks.new_empty(count, LIST_LENGTH)
             counts = self.masks.new_empty(count)
-            list_offsets[(count,)](self.masks, offsets, counts, TILE=height, LIST=LIST_LENGTH)
+            with torch.cuda.device_of(self.masks):
+                list_offsets[(count,)](self.masks, offsets, counts, TILE=height, LIST=LIST_LENGTH)
             self._tiles[height] = offsets, counts
         return self._tiles[height]
 
@@ -61,22 +62,24 @@ def _make(inputs: CoordinateSet, outputs: CoordinateSet, volume: int) -> Plan:
     generative = 2 * outputs.stride == inputs.stride
     table = outputs.keys.new_empty(volume, n_out + 1, dtype=torch.int32)
     masks = outputs.keys.new_empty(n_out + 1, dtype=torch.int32)
-    find_neighbours[(-(-(n_out + 1) // SEARCH_ROWS),)](
-        inputs.keys,
-        outputs.keys,
-        table,
-        masks,
-        n_in,
-        n_out,
-        n_in.bit_length(),
-        -outputs.stride if generative else inputs.stride,
-        key_offset(1, 0, 0),
-        key_offset(0, 1, 0),
-        key_offset(0, 0, 1),
-        VOLUME=volume,
-        ROWS=SEARCH_ROWS,
-        COLUMNS=16 if volume == 27 else 1,
-    )
+    # Triton launches on the current device, which need not be the tensors'.
+    with torch.cuda.device_of(table):
+        find_neighbours[(-(-(n_out + 1) // SEARCH_ROWS),)](
+            inputs.keys,
+            outputs.keys,
+            table,
+            masks,
+            n_in,
+            n_out,
+            n_in.bit_length(),
+            -outputs.stride if generative else inputs.stride,
+            key_offset(1, 0, 0),
+            key_offset(0, 1, 0),
+            key_offset(0, 0, 1),
+            VOLUME=volume,
+            ROWS=SEARCH_ROWS,
+            COLUMNS=16 if volume == 27 else 1,
+        )
     # Stable: rows with the same offsets stay in the order of their coordinates, so that neighbours share cache lines.
     order = torch.sort(masks[:n_out], stable=True).indices
     rows = torch.cat([order, order.new_full((-n_out % TABLE_ROWS,), n_out)])

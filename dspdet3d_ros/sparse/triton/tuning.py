@@ -122,15 +122,17 @@ class Tuner:
         return min(times, key=times.__getitem__)
 
 
-def measure_on_cuda(call: Callable[[], None], repeats: int = 5) -> float:
-    """Milliseconds of a call on the current CUDA device: the least of a few, after one that compiles."""
-    call()
+def measure_on_cuda(device: torch.device, call: Callable[[], None], repeats: int = 5) -> float:
+    """Milliseconds of a call on a CUDA device: the least of a few, after one that compiles."""
     least = float("inf")
-    for _ in range(repeats):
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        start.record()
+    # Events belong to the current device.
+    with torch.cuda.device(device):
         call()
-        end.record()
-        end.synchronize()
-        least = min(least, start.elapsed_time(end))
+        for _ in range(repeats):
+            start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+            start.record()
+            call()
+            end.record()
+            end.synchronize()
+            least = min(least, start.elapsed_time(end))
     return least

@@ -1,1 +1,1 @@
-"""How fast the detector is here, how much memory it takes, and how that compares with other engines."""
+"""Speed and peak memory of the detector on this machine, and comparison with other engines."""

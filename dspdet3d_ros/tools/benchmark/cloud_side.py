@@ -1,4 +1,4 @@
-"""What happens to a cloud before the network: decoding, filtering, voxelising."""
+"""Time of the stages before the network: decoding, filtering, voxelising."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ from typing import Any
 import numpy as np
 
 from dspdet3d_ros.system import torch_threads
-from dspdet3d_ros.tools.benchmark.rounds import measure
+from dspdet3d_ros.tools.benchmark.benchmark_scene import BenchmarkScene, building
+from dspdet3d_ros.tools.benchmark.repeats import measure
 from dspdet3d_ros.tools.benchmark.samples import summary
-from dspdet3d_ros.tools.benchmark.scenes import BenchmarkScene, building
-from dspdet3d_ros.tools.benchmark.subject import Subject
+from dspdet3d_ros.tools.benchmark.target import BenchmarkTarget
 
 POINTS = 500_000
 STAGES = ("decode", "points", "voxelise")
 
 
-def measure_cloud_side(subject: Subject, backend: str, rounds: int, warmup: int) -> dict[str, Any]:
-    """Milliseconds of the stages before the network on 500,000 points of the building, on one core.
+def measure_cloud_side(target: BenchmarkTarget, backend: str, repeats: int, warmup: int) -> dict[str, Any]:
+    """Milliseconds of the stages before the network for 500,000 points of the building, on one core.
 
     Raises:
-        InputError: model, weights, device or engine cannot be used, or the building cannot be made.
+        InputError: model, weights, device or engine cannot be used, or the building cannot be generated.
     """
-    detector = subject.load(backend)
+    detector = target.load(backend)
     whole = building(2)
     rows = np.linspace(0, len(whole.xyz) - 1, POINTS).astype(np.int64)
     scene = BenchmarkScene(
         f"{POINTS} points of a {whole.name}", whole.xyz[rows], None if whole.rgb is None else whole.rgb[rows]
     )
     with torch_threads(1):
-        run = measure({backend: detector}, subject.settings(detector), scene, rounds, warmup)[backend]
-    stages = {stage: run.stage_ms[stage] for stage in STAGES}
+        runs = measure({backend: detector}, target.settings(detector), scene, repeats, warmup)[backend]
+    stages = {stage: runs.stage_ms[stage] for stage in STAGES}
     return {
-        "points": run.last.stats.points_in,
-        "voxels": run.last.stats.voxels,
+        "points": runs.last.stats.points_in,
+        "voxels": runs.last.stats.voxels,
         "stages": {stage: summary(samples) for stage, samples in stages.items()},
         "ms": summary([sum(samples) for samples in zip(*stages.values(), strict=True)]),
     }
 
 
 def table(values: dict[str, Any]) -> str:
-    """One line."""
+    """The figures in one line."""
     stages = ", ".join(f"{stage} {times['median']:.1f}" for stage, times in values["stages"].items())
-    return f"cloud side of {values['points']} points on one core: {values['ms']['median']:.1f} ms ({stages})"
+    return f"before the network, {values['points']} points on one core: {values['ms']['median']:.1f} ms ({stages})"

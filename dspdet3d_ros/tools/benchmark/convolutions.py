@@ -1,4 +1,4 @@
-"""Each kind of convolution of a run on its own, with its kernel map at hand and without."""
+"""Time of each kind of convolution of a run, with a ready kernel map and with a new one."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor
 
 from dspdet3d_ros.sparse import CoordinateSet, Engine
 from dspdet3d_ros.sparse.convolution import Epilogue
-from dspdet3d_ros.tools.benchmark.arithmetic import Convolution
+from dspdet3d_ros.tools.benchmark.recorder import RecordedConvolution
 from dspdet3d_ros.tools.benchmark.samples import milliseconds, summary
 
 _COORDINATES = 3
 
 
-def largest_of_each_kind(convolutions: Sequence[Convolution]) -> list[Convolution]:
-    """The convolution with the most multiply-adds of each kind, most first."""
-    largest: dict[str, Convolution] = {}
+def largest_of_each_kind(convolutions: Sequence[RecordedConvolution]) -> list[RecordedConvolution]:
+    """The convolution with the most multiply-adds of each kind, largest first."""
+    largest: dict[str, RecordedConvolution] = {}
     for one in convolutions:
         if one.kind not in largest or one.multiply_adds > largest[one.kind].multiply_adds:
             largest[one.kind] = one
@@ -26,31 +26,31 @@ def largest_of_each_kind(convolutions: Sequence[Convolution]) -> list[Convolutio
 
 
 def measure_kinds(
-    convolutions: Sequence[Convolution],
+    convolutions: Sequence[RecordedConvolution],
     engines: Mapping[str, Engine],
-    ceilings: Mapping[int, Mapping[str, Any]],
+    gemm_peaks: Mapping[int, Mapping[str, Any]],
     device: torch.device,
-    rounds: int,
+    repeats: int,
 ) -> list[dict[str, Any]]:
-    """Times of the largest convolution of each kind on every engine, in turn.
+    """Times the largest convolution of each kind on every engine. The engines take turns.
 
     Args:
         convolutions: those of a run.
         engines: the engines by name.
-        ceilings: see `ceiling.ceilings`.
+        gemm_peaks: see `gemm_peak.gemm_peaks`.
         device: where to run.
-        rounds: measured rounds, after one of warm-up.
+        repeats: measured runs, after one warm-up run.
 
     Returns:
-        For each kind its size and multiply-adds, how many of its (output, offset) places are filled, its share of the
-        run's multiply-adds, and by engine milliseconds, GFLOP/s and share of the ceiling with the map `ready` and
-        `with_map`, where the outputs' coordinates and the map are made anew.
+        For each kind: size, multiply-adds, the fraction of (output, offset) pairs that have an input (`filled`), the
+        fraction of the run's multiply-adds, and by engine milliseconds, GFLOP/s and fraction of the GEMM peak. State
+        `ready` has the kernel map cached; state `with_map` includes making the output coordinates and the map.
     """
     total = sum(one.multiply_adds for one in convolutions)
     rows = []
     for one in largest_of_each_kind(convolutions):
         alike = [other for other in convolutions if other.kind == one.kind]
-        ceiling = ceilings.get(one.c_in)
+        peak = gemm_peaks.get(one.c_in)
         rows.append(
             {
                 "kind": one.kind,
@@ -61,14 +61,18 @@ def measure_kinds(
                 "multiply_adds": one.multiply_adds,
                 "count": len(alike),
                 "share_of_run": sum(other.multiply_adds for other in alike) / total,
-                "engines": _on_engines(one, engines, ceiling["gflops"] if ceiling else None, device, rounds),
+                "engines": _on_engines(one, engines, peak["gflops"] if peak else None, device, repeats),
             }
         )
     return rows
 
 
 def _on_engines(
-    one: Convolution, engines: Mapping[str, Engine], ceiling: float | None, device: torch.device, rounds: int
+    one: RecordedConvolution,
+    engines: Mapping[str, Engine],
+    gemm_peak: float | None,
+    device: torch.device,
+    repeats: int,
 ) -> dict[str, dict[str, Any]]:
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(len(one.inputs), one.c_in, generator=generator).to(device)
@@ -77,26 +81,26 @@ def _on_engines(
     spent: dict[str, dict[str, list[float]]] = {name: {"ready": [], "with_map": []} for name in engines}
     with torch.inference_mode():
         own = {name: _as_stored(engine, features, weight, one) for name, engine in engines.items()}
-        for number in range(rounds + 1):
+        for number in range(repeats + 1):
             for name, engine in engines.items():
-                anew, ready = _twice(engine, own[name], weight, bias, one, device)
+                with_map, ready = _twice(engine, own[name], weight, bias, one, device)
                 if number:
-                    spent[name]["with_map"].append(anew)
+                    spent[name]["with_map"].append(with_map)
                     spent[name]["ready"].append(ready)
     operations = 2 * one.multiply_adds / 1e9
     figures: dict[str, dict[str, Any]] = {}
     for name, times in spent.items():
         figures[name] = {}
         for state, samples in times.items():
-            found = summary(samples)
-            gflops = operations / (found["median"] / 1e3)
-            share = gflops / ceiling if ceiling else None
-            figures[name][state] = {"ms": found, "gflops": gflops, "share_of_ceiling": share}
+            ms = summary(samples)
+            gflops = operations / (ms["median"] / 1e3)
+            share = gflops / gemm_peak if gemm_peak else None
+            figures[name][state] = {"ms": ms, "gflops": gflops, "share_of_gemm_peak": share}
     return figures
 
 
-def _as_stored(engine: Engine, features: Tensor, weight: Tensor, one: Convolution) -> Tensor:
-    """The features in the type that the engine keeps between convolutions; the network's first sees coordinates."""
+def _as_stored(engine: Engine, features: Tensor, weight: Tensor, one: RecordedConvolution) -> Tensor:
+    """The features in the type that the engine stores. The first convolution receives coordinates as they are."""
     if one.c_in == _COORDINATES:
         return features
     few = CoordinateSet(one.inputs.keys[:1], one.inputs.stride)
@@ -104,9 +108,9 @@ def _as_stored(engine: Engine, features: Tensor, weight: Tensor, one: Convolutio
 
 
 def _twice(
-    engine: Engine, features: Tensor, weight: Tensor, bias: Tensor, one: Convolution, device: torch.device
+    engine: Engine, features: Tensor, weight: Tensor, bias: Tensor, one: RecordedConvolution, device: torch.device
 ) -> tuple[float, float]:
-    """Milliseconds on coordinates that nothing is known of, and again on the same."""
+    """Milliseconds on coordinates without cached maps, and again with them."""
     inputs = CoordinateSet(one.inputs.keys, one.inputs.stride)
     epilogue = Epilogue(bias, relu=True)
 

@@ -1,20 +1,21 @@
-"""The machine that is measured on: what it is, its threads, its memory."""
+"""Description of the machine, and synchronisation with its GPU."""
 
 from __future__ import annotations
 
-import os
 import platform
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from dspdet3d_ros.system import usable_cores
+
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """What a reader of the figures must know of the machine."""
+    """Processor, cores, threads, Python, torch, device and GPU, which the figures depend on."""
     values = {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": usable_cores(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -36,6 +37,6 @@ def _processor() -> str:
 
 
 def synchronise(device: torch.device) -> None:
-    """Waits for the work given to a GPU; on the CPU there is nothing to wait for."""
+    """Waits until a GPU has done its work; returns at once on the CPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""Medians and percentiles of repeated measurements."""
+"""Timing of single calls, and statistics of repeated measurements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dspdet3d_ros.tools.benchmark.machine import synchronise
 
 
 def summary(samples: Sequence[float]) -> dict[str, float]:
-    """Median, 90th percentile and least of some samples."""
+    """Median, 90th percentile (`p90`) and minimum (`least`) of samples."""
     values = np.asarray(samples, np.float64)
     return {
         "median": float(np.median(values)),
@@ -22,7 +22,7 @@ def summary(samples: Sequence[float]) -> dict[str, float]:
 
 
 def milliseconds(work: Callable[[], object], device: torch.device) -> float:
-    """Wall milliseconds of one call, its work on a GPU included."""
+    """Wall-clock milliseconds of one call, including its work on a GPU."""
     synchronise(device)
     start = time.perf_counter()
     work()

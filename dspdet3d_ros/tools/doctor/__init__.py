@@ -1,1 +1,1 @@
-"""Whether what this package needs is installed and fits together; `dspdet3d doctor` prints it."""
+"""Checks of the installation; `dspdet3d doctor` prints them."""

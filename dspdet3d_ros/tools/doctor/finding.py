@@ -1,4 +1,4 @@
-"""What a check of the installation finds."""
+"""Findings of the checks of the installation."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from enum import Enum
 from dspdet3d_ros.errors import one_line
 
 
-class Level(str, Enum):
-    """How bad it is: a problem stops the node, a warning costs something."""
+class Severity(str, Enum):
+    """Severity. A problem prevents the node from running. A warning costs speed, clouds or a feature."""
 
     OK = "ok"
     WARNING = "warning"
@@ -19,43 +19,44 @@ class Level(str, Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report.
+    """One finding.
 
     Attributes:
-        name: what was looked at.
-        level: how bad it is.
-        found: what there is.
-        mend: what to do; empty where there is nothing to do.
+        name: of the checked item.
+        level: severity.
+        found: the present state.
+        fix: what to do; empty if nothing is to be done.
     """
 
     name: str
-    level: Level
+    level: Severity
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
+#: A check returns any number of findings.
 Check = Callable[[], Iterable[Finding]]
 
 
 def ok(name: str, found: str) -> Finding:
-    """A finding that is as it should be."""
-    return Finding(name, Level.OK, found)
+    """A finding without a fault."""
+    return Finding(name, Severity.OK, found)
 
 
-def warning(name: str, found: str, mend: str) -> Finding:
+def warning(name: str, found: str, fix: str) -> Finding:
     """A finding that costs speed, clouds or a feature."""
-    return Finding(name, Level.WARNING, found, mend)
+    return Finding(name, Severity.WARNING, found, fix)
 
 
-def problem(name: str, found: str, mend: str) -> Finding:
-    """A finding that stops the node."""
-    return Finding(name, Level.PROBLEM, found, mend)
+def problem(name: str, found: str, fix: str) -> Finding:
+    """A finding that prevents the node from running."""
+    return Finding(name, Severity.PROBLEM, found, fix)
 
 
 def findings(checks: Iterable[tuple[str, Check]]) -> Iterator[Finding]:
-    """Runs named checks, each of which gives any number of findings; one that breaks off is a problem itself."""
+    """Runs named checks. A check that raises an error yields a problem."""
     for name, check in checks:
         try:
             yield from check()
         except Exception as error:
-            yield problem(name, f"cannot be looked at: {one_line(error)}", "reinstall what the text names")
+            yield problem(name, f"the check failed: {one_line(error)}", "reinstall the package named in the error")

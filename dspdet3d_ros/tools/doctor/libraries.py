@@ -1,4 +1,4 @@
-"""Python and the libraries that the network needs."""
+"""Checks of Python, of the libraries that the network needs, and of the GPU."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from pathlib import Path
 from types import ModuleType
 
 from dspdet3d_ros.errors import text_of
+from dspdet3d_ros.system import usable_cores
 from dspdet3d_ros.tools.doctor.finding import Check, Finding, ok, problem, warning
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
-# Module, name for pip, oldest version that will do; as in setup.py.
+# Module, name for pip, oldest supported version; as in setup.py.
 LIBRARIES = (("numpy", "numpy", (1, 21)), ("yaml", "PyYAML", (5, 4)), ("tqdm", "tqdm", (4, 60)))
 OLDEST_TORCH = (2, 1)
-#: Packages that only some commands need, and which.
+#: Packages that only some commands need, and these commands.
 OPTIONAL = {
     "matplotlib": "pictures",
     "embreex": "generate",
@@ -27,28 +28,29 @@ OPTIONAL = {
     "scipy": "baseline, statistics",
 }
 HOW_TO_TORCH = f"pip install 'torch>={OLDEST_TORCH[0]}.{OLDEST_TORCH[1]}', for the Python that runs ROS"
+_NATIVE = "apt install gcc, then python -m dspdet3d_ros.sparse.native.build, or build the workspace again"
 DRIVER = Path("/proc/driver/nvidia/version")
 
 
 def python() -> Iterable[Finding]:
-    """This Python."""
+    """The version of Python."""
     found = f"{platform.python_version()}, {sys.executable}"
     if sys.version_info[:2] < OLDEST_PYTHON:
         yield problem("python", found, "use Python 3.10 or newer")
     elif sys.version_info[:2] > NEWEST_PYTHON:
-        yield warning("python", found, "nobody has tried this one: Python 3.10 to 3.13 are known to work")
+        yield warning("python", found, "this version is not tested; Python 3.10 to 3.13 are")
     else:
         yield ok("python", found)
 
 
 def libraries() -> Iterable[Finding]:
-    """numpy and the small ones."""
+    """The versions of numpy and of the small libraries."""
     for module, package, oldest in LIBRARIES:
         yield _library(module, package, oldest, f"pip install '{package}>={_dotted(oldest)}'")[1]
 
 
 def torch() -> Iterable[Finding]:
-    """torch: its version, and whether it works with this numpy."""
+    """The version of torch, and whether it works with the installed numpy."""
     library, finding = _library("torch", "torch", OLDEST_TORCH, HOW_TO_TORCH)
     if library is None:
         yield finding
@@ -63,11 +65,11 @@ def torch() -> Iterable[Finding]:
             "torch", f"{finding.found}, but it cannot use numpy: {error}", "pip install 'numpy<2', or a newer torch"
         )
         return
-    yield Finding("torch", finding.level, f"{finding.found}, {build}", finding.mend)
+    yield Finding("torch", finding.level, f"{finding.found}, {build}", finding.fix)
 
 
 def gpu() -> Iterable[Finding]:
-    """Whether torch sees a GPU, whether the driver fits, and which engine runs on it."""
+    """The GPUs that torch can use, their driver, and the engine that runs on them."""
     library, _ = _library("torch", "torch", OLDEST_TORCH, HOW_TO_TORCH)
     if library is None:
         return
@@ -85,15 +87,28 @@ def gpu() -> Iterable[Finding]:
             (library.zeros(1, device=f"cuda:{number}") + 1).item()
         except RuntimeError as error:
             text = str(error).splitlines()[0]
-            mend = "install a torch build that has code for this GPU, or set device to cpu"
-            yield problem(name, f"{found}; it does not compute: {text}", mend)
+            fix = "install a torch build with code for this GPU, or set device to cpu"
+            yield problem(name, f"{found}; it cannot compute: {text}", fix)
             continue
         yield ok(name, found)
         yield _engine(f"cuda:{number}")
 
 
+def native() -> Iterable[Finding]:
+    """The C library for convolutions on the CPU."""
+    try:
+        from dspdet3d_ros.sparse.native.library import choose_isa, why_not
+    except Exception:  # torch cannot be imported; its own check reports this
+        return
+    reason = why_not()
+    if reason is None:
+        yield ok("backend native", f"the C library is installed, with kernels for {choose_isa()}")
+    else:
+        yield warning("backend native", f"{reason}; plain torch computes on the CPU, several times slower", _NATIVE)
+
+
 def minkowski() -> Iterable[Finding]:
-    """MinkowskiEngine, which only the backend of that name needs."""
+    """MinkowskiEngine, which only backend minkowski needs."""
     if importlib.util.find_spec("MinkowskiEngine") is None:
         yield ok("MinkowskiEngine", "not installed; only backend minkowski needs it")
         return
@@ -102,34 +117,34 @@ def minkowski() -> Iterable[Finding]:
     except Exception as error:
         yield warning("MinkowskiEngine", f"cannot be imported: {text_of(error)}", "use another backend, or rebuild it")
         return
-    yield ok("MinkowskiEngine", str(getattr(engine, "__version__", "of unknown version")))
+    yield ok("MinkowskiEngine", str(getattr(engine, "__version__", "unknown version")))
 
 
 def optional() -> Iterable[Finding]:
-    """What only some commands need; a missing one is no fault."""
-    there = [package for package in OPTIONAL if importlib.util.find_spec(package) is not None]
-    missing = [f"{package} ({OPTIONAL[package]})" for package in OPTIONAL if package not in there]
-    found = f"installed: {', '.join(there) or 'none'}"
+    """Packages that only some commands need. It is no fault if one is missing."""
+    installed = [package for package in OPTIONAL if importlib.util.find_spec(package) is not None]
+    missing = [f"{package} ({OPTIONAL[package]})" for package in OPTIONAL if package not in installed]
+    found = f"installed: {', '.join(installed) or 'none'}"
     if missing:
-        found += f"; not installed: {', '.join(missing)}: pip install those that you need"
+        found += f"; not installed: {', '.join(missing)}: pip install what you need"
     yield ok("optional packages", found)
 
 
 def threads() -> Iterable[Finding]:
-    """How the network shares the cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    """The settings of the CPU threads."""
+    cores = usable_cores()
     policy, number = os.environ.get("OMP_WAIT_POLICY", "unset"), os.environ.get("OMP_NUM_THREADS", "unset")
     found = f"{cores} cores, OMP_WAIT_POLICY {policy}, OMP_NUM_THREADS {number}"
     if policy.upper() == "ACTIVE":
-        yield warning("threads", found, "unset OMP_WAIT_POLICY: threads that spin take the cores from other nodes")
-    elif number.isdigit() and int(number) > (cores or 1):
+        yield warning("threads", found, "unset OMP_WAIT_POLICY: spinning threads occupy the cores of other nodes")
+    elif number.isdigit() and int(number) > cores:
         yield warning("threads", found, f"set OMP_NUM_THREADS to at most {cores}, or unset it")
     else:
         yield ok("threads", found)
 
 
 def driver_version() -> str | None:
-    """Version of the NVIDIA driver in the kernel; None where there is none."""
+    """Version of the NVIDIA driver in the kernel, or None without a driver."""
     try:
         match = re.search(r"Kernel Module\D*([\d.]+)", DRIVER.read_text(encoding="ascii", errors="replace"))
     except OSError:
@@ -141,15 +156,15 @@ def _no_gpu(library: ModuleType, driver: str | None) -> Finding:
     if driver is None and library.version.cuda is None:
         return ok("gpu", "none; the network runs on the CPU")
     if library.version.cuda is None:
-        mend = "for speed install a CUDA build of torch (on a Jetson NVIDIA's own wheel)"
-        return warning("gpu", f"NVIDIA driver {driver}, but this torch is built for the CPU", mend)
+        fix = "for speed, install a CUDA build of torch (on a Jetson the wheel of NVIDIA)"
+        return warning("gpu", f"NVIDIA driver {driver}, but this torch is built for the CPU", fix)
     try:
         library.cuda.init()
         reason = "no reason given"
     except Exception as error:
         reason = text_of(error)
-    mend = f"install or update the NVIDIA driver (it must support CUDA {library.version.cuda}), or a CPU build of torch"
-    return warning("gpu", f"torch sees none, driver {driver or 'not loaded'}: {reason}; the CPU is used", mend)
+    fix = f"install or update the NVIDIA driver (it must support CUDA {library.version.cuda}), or a CPU build of torch"
+    return warning("gpu", f"torch finds none, driver {driver or 'not loaded'}: {reason}; the CPU is used", fix)
 
 
 def _engine(device: str) -> Finding:
@@ -159,21 +174,21 @@ def _engine(device: str) -> Finding:
     if backend == "triton":
         return ok("triton", f"backend triton runs on {device}")
     return warning(
-        "triton", f"backend {backend} on {device}: {reason}", "pip install triton, as torch's own version asks for"
+        "triton", f"backend {backend} on {device}: {reason}", "pip install the version of triton that torch requires"
     )
 
 
-def _library(module: str, package: str, oldest: tuple[int, ...], mend: str) -> tuple[ModuleType | None, Finding]:
-    """The imported module, None where it cannot be, and what there is to say of it."""
+def _library(module: str, package: str, oldest: tuple[int, ...], fix: str) -> tuple[ModuleType | None, Finding]:
+    """The imported module (None if it cannot be imported), and the finding."""
     try:
         library = importlib.import_module(module)
     except Exception as error:
-        # A library of the wrong build fails in many ways.
-        return None, problem(package, f"cannot be imported: {text_of(error)}", mend)
+        # A wrong build of a library can fail with any error.
+        return None, problem(package, f"cannot be imported: {text_of(error)}", fix)
     version = str(library.__version__)
     numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
     if numbers < oldest:
-        return library, problem(package, f"{version}; at least {_dotted(oldest)} is needed", mend)
+        return library, problem(package, f"{version}; at least {_dotted(oldest)} is needed", fix)
     return library, ok(package, version)
 
 
@@ -186,6 +201,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("libraries", libraries),
     ("torch", torch),
     ("gpu", gpu),
+    ("backend native", native),
     ("MinkowskiEngine", minkowski),
     ("optional packages", optional),
     ("threads", threads),

@@ -1,4 +1,4 @@
-"""The weights that come with the package."""
+"""Check of the weights that come with the package."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.tools.doctor.finding import Check, Finding, ok, problem, warning
 
 CARD = "MODEL_CARD.md"
-# The row of the model card that names the file and its hash.
+# The row of the model card with the file name and its hash.
 ROW = re.compile(r"`([\w.-]+\.pth)`.*`([0-9a-f]{64})`")
 
 
 def weights(data: Path = DATA) -> Iterable[Finding]:
-    """Whether the default model's weights are there, whole, and those of the model card.
+    """The weights of the default model: whether they exist, and whether their hash is that in the model card.
 
     Args:
         data: folder of the weights and the model card.
@@ -25,11 +25,11 @@ def weights(data: Path = DATA) -> Iterable[Finding]:
     card = data / CARD
     match = ROW.search(card.read_text(encoding="utf-8")) if card.is_file() else None
     if match is None:
-        yield problem("weights", f"{card} is missing or names no weights", "install the package again")
+        yield problem("weights", f"{card} is missing or has no weights", "install the package again")
         return
     path, wanted = data / match[1], match[2]
     if not path.is_file():
-        yield problem("weights", f"{path} is missing", "install the package again, or name others with checkpoint")
+        yield problem("weights", f"{path} is missing", "install the package again, or set checkpoint to other weights")
         return
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found == wanted:
@@ -43,7 +43,7 @@ def weights(data: Path = DATA) -> Iterable[Finding]:
     except InputError as error:
         yield problem("weights", f"{text}; it cannot be read: {error}", "install the package again")
     else:
-        yield warning("weights", text, "install the package again, unless you have put your own there")
+        yield warning("weights", text, "install the package again, unless you replaced the weights")
 
 
 CHECKS: tuple[tuple[str, Check], ...] = (("weights", weights),)

@@ -1,1 +1,1 @@
-"""Comparison with numbers that the original code computed on MinkowskiEngine."""
+"""Comparison with reference numbers that the original code computed on MinkowskiEngine."""

@@ -1,4 +1,4 @@
-"""Single operations, forward and backward."""
+"""Comparison of single operations, forward and backward."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ import numpy as np
 import torch
 
 from dspdet3d_ros.sparse import CoordinateSet, Engine, SparseTensor
-from dspdet3d_ros.tools.verification.check import FORWARD_TOLERANCE, GRADIENT_TOLERANCE, Check, close, read_reference
+from dspdet3d_ros.tools.verification.comparison import (
+    FORWARD_TOLERANCE,
+    GRADIENT_TOLERANCE,
+    Comparison,
+    close,
+    read_reference,
+)
 
 
-def verify_operations(path: Path, engine: Engine, device: torch.device) -> Iterator[Check]:
+def verify_operations(path: Path, engine: Engine, device: torch.device) -> Iterator[Comparison]:
     """Compares every operation of an `ops*.npz`."""
     arrays = read_reference(path)
     for group in sorted({name.split("/")[0] for name in arrays}):
         part = {name.split("/", 1)[1]: array for name, array in arrays.items() if name.startswith(f"{group}/")}
-        check = _verify_interpolation if group == "features_at" else _verify_convolution
-        yield from check(f"{path.stem} {group}", part, engine, device)
+        verify = _verify_interpolation if group == "features_at" else _verify_convolution
+        yield from verify(f"{path.stem} {group}", part, engine, device)
 
 
 def _tensor(
@@ -31,7 +37,7 @@ def _tensor(
 
 def _verify_convolution(
     name: str, part: dict[str, np.ndarray], engine: Engine, device: torch.device
-) -> Iterator[Check]:
+) -> Iterator[Comparison]:
     x, rows = _tensor(part, 4 if "stride4" in name else 1, engine, device)
     features = x.features.requires_grad_()
     weight = torch.from_numpy(part["weight"]).to(device)
@@ -46,17 +52,17 @@ def _verify_convolution(
     out_grad = torch.from_numpy(part["out_grad"]).to(device)
     in_grad, weight_grad = torch.autograd.grad(out, (features, weight), out_grad)
     same = np.array_equal(outputs.coords.cpu().numpy(), part["out_coords"])
-    yield Check(f"{name} coordinates", same, f"{len(outputs)} cells, {len(part['out_coords'])} in the reference")
+    yield Comparison(f"{name} coordinates", same, f"{len(outputs)} cells, {len(part['out_coords'])} in the reference")
     yield close(f"{name} output", out.detach().cpu().numpy(), part["out_feats"], FORWARD_TOLERANCE)
     order = rows.cpu().numpy()
     yield close(f"{name} input gradient", in_grad.cpu().numpy(), part["in_grad"][order], GRADIENT_TOLERANCE)
-    found = weight_grad.cpu().numpy().reshape(part["weight_grad"].shape)
-    yield close(f"{name} weight gradient", found, part["weight_grad"], GRADIENT_TOLERANCE)
+    weight_gradient = weight_grad.cpu().numpy().reshape(part["weight_grad"].shape)
+    yield close(f"{name} weight gradient", weight_gradient, part["weight_grad"], GRADIENT_TOLERANCE)
 
 
 def _verify_interpolation(
     name: str, part: dict[str, np.ndarray], engine: Engine, device: torch.device
-) -> Iterator[Check]:
+) -> Iterator[Comparison]:
     x, _ = _tensor(part, 4, engine, device)
     out = x.interpolate(torch.from_numpy(part["query"]).to(device))
     yield close(name, out.cpu().numpy(), part["out"], FORWARD_TOLERANCE)

@@ -1,4 +1,4 @@
-"""What the reference files leave out because it follows from names: weights and digests."""
+"""Weights and digests of the reference runs. They follow from names, so the reference files do not contain them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-#: Wide features are stored as their projection onto four fixed directions.
+#: The reference files contain the projection of wide features onto these four fixed directions.
 _PROJECTION = np.random.default_rng(7).standard_normal((128, 4)).astype(np.float32)
 
 
 def reference_weights(network: nn.Module, seed: int, statistics: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-    """The weights of a reference run, each drawn from a generator seeded by the run's seed and its own name.
+    """The weights of a reference run. Each is drawn from a generator with the seed of the run and its own name.
 
     Args:
-        network: says which names and shapes there are.
-        seed: the run's seed.
-        statistics: running statistics by name, which replace the drawn ones.
+        network: gives the names and shapes.
+        seed: seed of the run.
+        statistics: running statistics by name; they replace the drawn ones.
     """
     state = {}
     for name, tensor in network.state_dict().items():
@@ -54,12 +54,12 @@ def _scaled(name: str, draw: np.ndarray) -> np.ndarray:
 
 
 def digest(features: np.ndarray) -> np.ndarray:
-    """(N, C) features to the (N, 4) that are stored of them."""
+    """The (N, 4) stored projection of (N, C) features."""
     return (features @ _PROJECTION[: features.shape[1]]).astype(np.float32)
 
 
 def gradient_digest(name: str, gradient: np.ndarray) -> tuple[float, float]:
-    """Norm of a parameter's gradient, and its product with a direction that follows from the parameter's name."""
+    """Norm of the gradient of a parameter, and its product with a direction that follows from the parameter's name."""
     rng = np.random.default_rng([5, zlib.crc32(name.encode())])
     direction = rng.standard_normal(gradient.shape).astype(np.float32)
     return float(np.linalg.norm(gradient)), float((gradient * direction).sum())

@@ -1,1 +1,1 @@
-"""Results to look at: a page, a picture, tables."""
+"""Views of results: a page, a picture, tables. It imports `learning.evaluation.metric` to match boxes with truth."""

@@ -1,4 +1,4 @@
-"""What was found in a cloud, as JSON and as tables to read. Shared by the command-line tool and the demo."""
+"""Detections of one cloud as JSON and as text, for the command-line tool and the demo."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,7 +10,7 @@ from dspdet3d_ros.clouds.cloud import ANY_CLASS, LabelledBoxes
 from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.result import Detections
 
-# Overlap from which a box counts as a find, as in the published figures.
+# A box finds an object if their IoU exceeds this, as in the published figures.
 FOUND_IOU = 0.25
 
 
@@ -20,11 +20,11 @@ def as_json(
     stamp: tuple[int, int] | None = None,
     doubts: Sequence[Remark] = (),
 ) -> dict[str, Any]:
-    """Detections as plain values: metres, axis-aligned, in the cloud's own frame, best score first.
+    """Detections as plain values: metres, axis-aligned, in the frame of the cloud, best score first.
 
     Args:
-        detections: what was found.
-        frame_id: frame of the cloud; empty where it has none, as in files.
+        detections: the detections.
+        frame_id: frame of the cloud; empty for a cloud without a frame, such as a file.
         stamp: seconds and nanoseconds of the cloud, or None.
         doubts: why the boxes may be wrong.
     """
@@ -52,17 +52,17 @@ def as_json(
 
 
 def overlaps(detections: Detections, truth: LabelledBoxes) -> np.ndarray:
-    """(K, T) 3D intersection over union of each found box with each box of the truth."""
+    """(K, T) 3D intersection over union of each predicted box with each true box."""
     import torch
 
     from dspdet3d_ros.detector.boxes import iou_matrix
 
-    found, there = (np.asarray(boxes, np.float64).reshape(-1, 6) for boxes in (detections.boxes, truth.boxes))
-    return iou_matrix(torch.from_numpy(found), torch.from_numpy(there)).numpy()
+    predicted, true = (np.asarray(boxes, np.float64).reshape(-1, 6) for boxes in (detections.boxes, truth.boxes))
+    return iou_matrix(torch.from_numpy(predicted), torch.from_numpy(true)).numpy()
 
 
 def boxes_table(detections: Detections, truth: LabelledBoxes | None = None) -> str:
-    """One row for each box: class, score, centre, size and, with a truth, the best overlap and what it is with."""
+    """One row per box: class, score, centre, size and, with ground truth, the best IoU and the class of that object."""
     width = max([5, *(len(name) for name in detections.names)])
     head = f"{'class':{width}}  score    centre x, y, z [m]        size x, y, z [m]"
     rows = [head if truth is None else f"{head}       IoU  ground truth"]
@@ -78,12 +78,12 @@ def boxes_table(detections: Detections, truth: LabelledBoxes | None = None) -> s
     return "\n".join(rows)
 
 
-def summary(detections: Detections, truth: LabelledBoxes | None = None) -> str:
-    """How many boxes there are and, with a truth, how many of its objects they find."""
-    found = f"{len(detections)} boxes"
+def match_line(detections: Detections, truth: LabelledBoxes | None = None) -> str:
+    """The number of boxes and, with ground truth, the number of objects that they find."""
+    boxes = f"{len(detections)} boxes"
     if truth is None:
-        return found
-    from dspdet3d_ros.learning.evaluation.metric import SceneResult, partners
+        return boxes
+    from dspdet3d_ros.learning.evaluation.metric import SceneResult, matches
 
     result = SceneResult(
         np.asarray(detections.boxes),
@@ -92,22 +92,22 @@ def summary(detections: Detections, truth: LabelledBoxes | None = None) -> str:
         np.asarray(truth.boxes),
         truth.names,
     )
-    partner = partners(result, FOUND_IOU)
-    hits = partner >= 0
-    right = sum(detections.names[i] == truth.names[partner[i]] for i in np.flatnonzero(hits))
-    # Where the source does not say what its objects are, no class can be right or wrong.
+    match = matches(result, FOUND_IOU)
+    hits = match >= 0
+    right = sum(detections.names[i] == truth.names[match[i]] for i in np.flatnonzero(hits))
+    # Without class names in the ground truth, no class can be right or wrong.
     classes = "" if set(truth.names) <= {ANY_CLASS} else f" ({right} of them with the right class)"
     return (
-        f"{found}: {hits.sum()} of {len(truth.names)} objects found at IoU {FOUND_IOU}{classes}, "
+        f"{boxes}: {hits.sum()} of {len(truth.names)} objects found at IoU {FOUND_IOU}{classes}, "
         f"{(~hits).sum()} false boxes"
     )
 
 
-def work_line(detections: Detections) -> str:
-    """What the result cost, in one line."""
+def cost_line(detections: Detections) -> str:
+    """Points, voxels and time of a run, in one line."""
     stats = detections.stats
     dropped = sum(cells.dropped for cells in stats.levels)
-    bound = f"; max_cells_per_level left out {dropped} cells" if dropped else ""
+    bound = f"; max_cells_per_level dropped {dropped} cells" if dropped else ""
     return (
         f"{stats.points_used} of {stats.points_in} points, {stats.voxels} voxels, "
         f"{stats.total_ms:.0f} ms on {stats.device} at pruning threshold {stats.pruning_threshold:g}{bound}"
@@ -115,7 +115,7 @@ def work_line(detections: Detections) -> str:
 
 
 def pruning_table(runs: Sequence[Detections]) -> str:
-    """One row for each run at another pruning threshold: cells kept by level, milliseconds, boxes."""
+    """One row per run, each at another pruning threshold: cells kept by level, milliseconds, boxes."""
     levels = [cells.level for cells in runs[0].stats.levels]
     names = "".join(f"{f'level {level}':>10}" for level in levels)
     cells_head = "cells kept".center(10 * len(levels))

@@ -1,5 +1,7 @@
 """A scene survives its file, and a file that is not one is named."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -21,6 +23,7 @@ def scene() -> Scene:
         names=("remote control",),
         kind="table",
         tags=("stacked", "single_view"),
+        extents=rng.normal(0, 1, (1, 32, 2)).astype(np.float32),
     )
 
 
@@ -29,10 +32,15 @@ def test_a_scene_comes_back_as_it_was_saved(tmp_path, scene):
     save_scene(path, scene)
     back = load_scene(path)
     np.testing.assert_allclose(back.xyz, scene.xyz, atol=SCALE / 2 + 1e-6)
-    for field in ("rgb", "inst", "boxes", "full_boxes"):
+    for field in ("rgb", "inst", "boxes", "full_boxes", "extents"):
         np.testing.assert_array_equal(getattr(back, field), getattr(scene, field))
     assert (back.names, back.kind, back.tags) == (scene.names, scene.kind, scene.tags)
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_scene_from_a_file_without_extents_has_none(tmp_path, scene):
+    save_scene(tmp_path / "old.npz", replace(scene, extents=None))
+    assert load_scene(tmp_path / "old.npz").extents is None
 
 
 def test_a_scene_without_things_comes_back(tmp_path, scene):
@@ -84,6 +92,10 @@ def _rewrite(path, **changes):
         ("names", np.array([{}], dtype=object)),
         ("boxes", np.full((1, 6), np.nan, np.float32)),
         ("scale", np.float64(0)),
+        ("extents", np.zeros((2, 32, 2), np.float32)),
+        ("extents", np.zeros((1, 32, 3), np.float32)),
+        ("extents", np.zeros((1, 1, 2), np.float32)),
+        ("extents", np.full((1, 32, 2), np.inf, np.float32)),
     ],
 )
 def test_a_fault_in_an_array_is_named_with_the_file(tmp_path, scene, key, value):

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dspdet3d_ros.learning.evaluation.metric import SceneResult, class_precisions, match, precision
+from dspdet3d_ros.learning.evaluation.metric import SceneResult, class_precisions, matches, precision
 
 
 def box(x):
@@ -26,32 +26,36 @@ def test_everything_found_is_one():
     assert precision([scene([(0, 0.9), (5, 0.8)], [0, 5])], 0.25).average == pytest.approx(1)
 
 
-def test_a_second_box_on_the_same_thing_is_false():
+def hits(result, iou):
+    return (matches(result, iou) >= 0).tolist()
+
+
+def test_a_second_box_on_the_same_object_is_false():
     result = scene([(0, 0.9), (0.1, 0.8), (5, 0.7)], [0, 5])
-    assert match(result, 0.25).tolist() == [True, False, True]
+    assert hits(result, 0.25) == [True, False, True]
     # Recall 1/2 at precision 1, recall 1 at precision 2/3.
     assert precision([result], 0.25).average == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
 
 
-def test_the_higher_score_takes_the_thing_whatever_the_order():
+def test_the_box_with_the_higher_score_matches_in_any_order():
     result = scene([(0.3, 0.2), (0, 0.9)], [0])
-    assert match(result, 0.25).tolist() == [False, True]
+    assert hits(result, 0.25) == [False, True]
 
 
 def test_equal_scores_keep_their_order():
-    assert match(scene([(0.3, 0.5), (0, 0.5)], [0]), 0.25).tolist() == [True, False]
+    assert hits(scene([(0.3, 0.5), (0, 0.5)], [0]), 0.25) == [True, False]
 
 
-def test_a_taken_partner_is_not_replaced_by_the_second_best():
-    # The second box overlaps both things enough, the taken one more.
+def test_a_box_whose_best_object_is_taken_does_not_match_the_second_best():
+    # The second box overlaps both objects enough, and more with the one that is taken.
     result = scene([(0, 0.9), (0.2, 0.8)], [0, 0.75])
-    assert match(result, 0.25).tolist() == [True, False]
+    assert hits(result, 0.25) == [True, False]
 
 
 def test_overlap_must_reach_the_threshold():
     result = scene([(0.5, 0.9)], [0])
-    assert match(result, 0.33).tolist() == [True]
-    assert match(result, 0.34).tolist() == [False]
+    assert hits(result, 0.33) == [True]
+    assert hits(result, 0.34) == [False]
 
 
 def test_scenes_are_pooled_by_score():
@@ -60,13 +64,13 @@ def test_scenes_are_pooled_by_score():
     assert precision([first, second], 0.25).average == pytest.approx(0.25)
 
 
-def test_nothing_found_and_nothing_there_are_zero():
+def test_without_predictions_or_without_truth_precision_is_zero():
     assert precision([scene([], [0])], 0.25).average == 0
     assert precision([scene([(0, 0.9)], [])], 0.25).average == 0
     assert precision([], 0.25).average == 0
 
 
-def test_classes_are_judged_apart_and_only_those_that_occur():
+def test_each_class_in_the_truth_has_its_own_precision():
     result = scene([(0, 0.9), (5, 0.8)], [0, 5], names=["bowl", "cup"], truth_names=["cup", "cup"])
     values = class_precisions([result], 0.25)
     assert set(values) == {"cup"}
@@ -74,7 +78,7 @@ def test_classes_are_judged_apart_and_only_those_that_occur():
     assert values["cup"].recall == pytest.approx(0.5)
 
 
-def test_a_box_counts_as_each_class_that_it_may_be_with_its_score_as_that():
+def test_a_box_counts_for_each_of_its_classes_with_the_score_of_that_class():
     sure = scene([(0, 0.9), (5, 0.8)], [0, 5], names=["cup", "cup"], truth_names=["cup", "bowl"])
     scores = np.array([[0.9, 0.2], [0.8, 0.7]])
     result = dataclasses.replace(sure, class_names=("cup", "bowl"), class_scores=scores)

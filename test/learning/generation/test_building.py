@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.geometry import corners
+from dspdet3d_ros.learning.datasets.extents import extents_along
 from dspdet3d_ros.learning.generation.building import PITCH, ROOM_POINTS, ROOM_SIZE, generate_building, room_places
 from dspdet3d_ros.learning.generation.rooms import WALL
 
@@ -50,6 +52,13 @@ def test_points_of_a_thing_lie_in_its_box(building):
         assert len(points) > 0
         away = np.abs(points - building.boxes[k, :3]) - building.boxes[k, 3:] / 2
         assert np.median(away.max(axis=1)) < 0.01
+
+
+def test_extents_stand_where_their_boxes_stand(building):
+    low, high = corners(building.boxes)
+    for axis, vector in enumerate(np.eye(2)):
+        found = extents_along(building.extents, vector)
+        np.testing.assert_allclose(found, np.column_stack([low[:, axis], high[:, axis]]), atol=1e-4)
 
 
 def test_a_seed_gives_the_same_building_and_more_rooms_leave_the_first_as_it_is(building, tmp_path):

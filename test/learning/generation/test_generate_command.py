@@ -26,7 +26,7 @@ def test_two_workers_write_the_scenes_of_their_seeds(tmp_path, capsys):
     folder = tmp_path / "new" / "scenes"
     assert _run(str(folder), "--scenes", "2", "--seed", "4", "--kind", "table", "--workers", "2") == 0
     assert sorted(path.name for path in folder.iterdir()) == ["000004.npz", "000005.npz"]
-    assert re.search(r"^\d+\.\d scenes a minute for each worker$", capsys.readouterr().out, re.M)
+    assert re.search(r"^\d+\.\d scenes per minute and worker$", capsys.readouterr().out, re.M)
     scene = generate_scene(4, "table")
     np.testing.assert_array_equal(load_scene(folder / "000004.npz").boxes, scene.boxes)
     written = {path: path.stat().st_mtime_ns for path in folder.iterdir()}

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.geometry import corners
+from dspdet3d_ros.learning.datasets.extents import extents_along
 from dspdet3d_ros.learning.datasets.generated_classes import CLASS_NAMES
 from dspdet3d_ros.learning.generation.scene import Scene, generate_scene
 
@@ -22,7 +24,7 @@ def room() -> Scene:
 
 def test_the_same_seed_gives_the_same_arrays(tables):
     again = generate_scene(3, "table")
-    for field in ("xyz", "rgb", "inst", "boxes", "full_boxes"):
+    for field in ("xyz", "rgb", "inst", "boxes", "full_boxes", "extents"):
         np.testing.assert_array_equal(getattr(again, field), getattr(tables[3], field))
     assert again.names == tables[3].names
     assert again.tags == tables[3].tags
@@ -98,3 +100,11 @@ def test_class_names_are_many_and_unique():
     assert len(CLASS_NAMES) >= 24
     assert len(set(CLASS_NAMES)) == len(CLASS_NAMES)
     assert list(CLASS_NAMES) == sorted(CLASS_NAMES)
+
+
+def test_extents_of_visible_surfaces_agree_with_the_boxes(tables, room):
+    for scene in [*tables, room]:
+        low, high = corners(scene.boxes)
+        for axis, vector in enumerate(np.eye(2)):
+            found = extents_along(scene.extents, vector)
+            np.testing.assert_allclose(found, np.column_stack([low[:, axis], high[:, axis]]), atol=1e-4)

@@ -2,88 +2,15 @@ import dataclasses
 
 import numpy as np
 import pytest
+from labelled_table import table
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.learning.datasets.scene import LabelledScene
-from dspdet3d_ros.learning.datasets.turning import visible_boxes
 from dspdet3d_ros.learning.training.config import TrainingConfig, load_training_config
-from dspdet3d_ros.learning.training.scenes import (
-    CropDataset,
-    TrainingScene,
-    augment,
-    crop,
-    thin,
-    training_scene,
-    turn,
-)
+from dspdet3d_ros.learning.training.crops import CropDataset
+from dspdet3d_ros.learning.training.scenes import TrainingScene, training_scene
 
 CONFIG = TrainingConfig(iterations=4, batch_size=2, crop_size=1.5, points_per_scene=3000, yaw=3.14)
-
-
-def table(seed=0):
-    """A plane with three blocks of points on it."""
-    rng = np.random.default_rng(seed)
-    plane = np.column_stack([rng.uniform(-1, 1, (4000, 2)), rng.normal(0, 0.002, 4000)])
-    parts, inst = [plane], [np.zeros(4000, np.int32)]
-    for k, (x, y) in enumerate([(-0.5, 0), (0.1, 0.4), (0.6, -0.3)]):
-        parts.append(rng.uniform([x, y, 0], [x + 0.1, y + 0.2, 0.15], (500, 3)))
-        inst.append(np.full(500, k + 1, np.int32))
-    xyz, number = np.concatenate(parts).astype(np.float32), np.concatenate(inst)
-    boxes, _ = visible_boxes(xyz, number, 3)
-    return TrainingScene(xyz, number, boxes, np.array([4, 5, 6]))
-
-
-def holds_its_points(scene):
-    for k, (center, size) in enumerate(zip(scene.boxes[:, :3], scene.boxes[:, 3:], strict=True)):
-        inside = (np.abs(scene.xyz[scene.inst == k + 1] - center) <= size / 2 + 0.01).all(1)
-        assert inside.mean() > 0.9
-
-
-def test_visible_boxes_span_their_points():
-    scene = table()
-    assert scene.boxes[0] == pytest.approx([-0.45, 0.1, 0.075, 0.1, 0.2, 0.15], abs=0.01)
-    boxes, numbers = visible_boxes(scene.xyz[:10], np.zeros(10, np.int32), 2)
-    assert numbers.tolist() == [0, 0]
-    assert not boxes.any()
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_boxes_hold_their_points_after_any_turn(seed):
-    turned = turn(table(), 3.14, np.random.default_rng(seed))
-    assert turned.labels.tolist() == [4, 5, 6]
-    holds_its_points(turned)
-
-
-def test_without_instances_turns_stay_small_and_boxes_keep_their_size():
-    scene = dataclasses.replace(table(), inst=None)
-    turned = turn(scene, 3.14, np.random.default_rng(1))
-    assert np.array_equal(turned.boxes[:, 3:], scene.boxes[:, 3:])
-    assert np.abs(turned.boxes - scene.boxes).max() < 0.05
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_a_crop_labels_whole_things_and_drops_the_points_of_cut_ones(seed):
-    scene = table()
-    part = crop(scene, 0.9, np.random.default_rng(seed))
-    assert 0 < len(part.xyz) < len(scene.xyz)
-    assert set(np.unique(part.inst)) <= set(range(len(part.boxes) + 1))
-    for k in range(len(part.boxes)):
-        assert (part.inst == k + 1).sum() >= 0.6 * 500
-    holds_its_points(part)
-
-
-def test_thinning_leaves_the_asked_number_in_random_order():
-    part = thin(table(), 100, np.random.default_rng(0))
-    assert len(part.xyz) == len(part.inst) == 100
-    assert len(set(part.inst[:50])) > 1
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_augmented_scenes_stay_labelled_scenes(seed):
-    scene = augment(table(), CONFIG, np.random.default_rng(seed), CONFIG.crop_size)
-    assert len(scene.xyz) <= CONFIG.points_per_scene
-    assert len(scene.boxes) == len(scene.labels) > 0
-    holds_its_points(scene)
 
 
 def test_a_batch_is_a_function_of_seed_iteration_and_rank():
@@ -107,7 +34,7 @@ def test_scenes_with_more_things_are_drawn_more_often():
     few, many = table(0), table(1)
     few = dataclasses.replace(few, boxes=few.boxes[:1], labels=np.array([0]), inst=None)
     many = dataclasses.replace(many, labels=np.array([1, 1, 1]), inst=None)
-    config = TrainingConfig(iterations=8, batch_size=50, points_per_scene=10, sampling="things")
+    config = TrainingConfig(iterations=8, batch_size=50, points_per_scene=10, sampling="objects")
     data = CropDataset([few, many], config, 0, recenter=True)
     drawn = [int(scene.labels[0]) for i in range(8) for scene in data[i]]
     assert 0.65 < np.mean(drawn) < 0.85
@@ -125,7 +52,7 @@ def test_sampling_by_classes_draws_rare_ones_as_often_and_crops_about_them():
 
 def test_without_labelled_things_there_is_nothing_to_train():
     empty = dataclasses.replace(table(), boxes=np.empty((0, 6)), labels=np.empty(0, int), inst=None)
-    with pytest.raises(InputError, match="labelled thing"):
+    with pytest.raises(InputError, match="labelled object"):
         CropDataset([empty], CONFIG, 0, recenter=True)
 
 
@@ -162,6 +89,7 @@ def test_a_class_agnostic_model_learns_everything():
     [
         ("schedule", "often"),
         ("precision", "int8"),
+        ("precision", True),
         ("sampling", "none"),
         ("rate", 1),
         ("iterations", -1),
@@ -173,11 +101,11 @@ def test_a_class_agnostic_model_learns_everything():
         ("freeze_norm", "no"),
         ("crop_size", -1),
         ("yaw", float("nan")),
-        ("keep_thresholds", [0.2]),
-        ("keep_thresholds", 0.2),
-        ("keep_thresholds", [0.6, 0.2]),
-        ("keep_thresholds", [0.2, 1.2]),
-        ("unpruned_share", 1.5),
+        ("train_tau_range", [0.2]),
+        ("train_tau_range", 0.2),
+        ("train_tau_range", [0.6, 0.2]),
+        ("train_tau_range", [0.2, 1.2]),
+        ("unpruned_fraction", 1.5),
     ],
 )
 def test_an_unusable_recipe_is_refused(key, value):
@@ -193,8 +121,8 @@ def model_file(folder, training):
 
 def test_an_empty_recipe_is_the_published_one_and_lists_are_taken(tmp_path):
     assert load_training_config(model_file(tmp_path, "  # nothing yet")) == TrainingConfig()
-    part = model_file(tmp_path, "\n  keep_thresholds: [0, 0.5]")
-    assert load_training_config(part).keep_thresholds == (0, 0.5)
+    part = model_file(tmp_path, "\n  train_tau_range: [0, 0.5]")
+    assert load_training_config(part).train_tau_range == (0, 0.5)
 
 
 @pytest.mark.parametrize("training", [" 3", " [1, 2]", " crop_size"])
@@ -204,16 +132,16 @@ def test_a_recipe_that_is_no_mapping_is_refused(tmp_path, training):
 
 
 def test_crops_draw_their_own_pruning_and_those_without_any_are_smaller():
-    pruning = {"keep_thresholds": (0.2, 0.6), "unpruned_share": 0.5, "unpruned_crop": 0.5}
+    pruning = {"train_tau_range": (0.2, 0.6), "unpruned_fraction": 0.5, "unpruned_crop": 0.5}
     config = dataclasses.replace(CONFIG, **pruning, iterations=10)
     crops = [crop for i in range(10) for crop in CropDataset([table()], config, seed=1, recenter=True)[i]]
     extents = {True: [], False: []}
     for one in crops:
-        tau = float(one.keep_threshold)
+        tau = float(one.tau)
         assert tau == 0 or 0.2 <= tau <= 0.6
         extents[tau == 0].append(float((one.points.amax(0) - one.points.amin(0))[:2].max()))
     assert max(extents[True]) < 0.6 < max(extents[False])
-    assert len({float(one.keep_threshold) for one in crops}) > 2
+    assert len({float(one.tau) for one in crops}) > 2
 
 
 def long_table(inst=True):
@@ -228,7 +156,7 @@ def long_table(inst=True):
     ("key", "settings"),
     [
         ("crop_size", {"crop_size": 2}),
-        ("unpruned_crop", {"crop_size": 0, "unpruned_crop": 2, "unpruned_share": 1}),
+        ("unpruned_crop", {"crop_size": 0, "unpruned_crop": 2, "unpruned_fraction": 1}),
     ],
 )
 def test_crops_too_small_for_anything_are_refused_by_the_key_that_says_their_size(key, settings):

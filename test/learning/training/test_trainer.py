@@ -8,11 +8,12 @@ from dspdet3d_ros.detector.checkpoint import read_checkpoint, save_checkpoint
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.network import voxelise
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.learning.datasets.turning import visible_boxes
+from dspdet3d_ros.learning.datasets.label_boxes import fit_boxes
 from dspdet3d_ros.learning.training.config import TrainingConfig
+from dspdet3d_ros.learning.training.crops import CropDataset
 from dspdet3d_ros.learning.training.objective import LabelledPoints, batch_losses, row_limiter, training_pruner
 from dspdet3d_ros.learning.training.scenes import TrainingScene
-from dspdet3d_ros.learning.training.trainer import Trainer, learning_rate_factor
+from dspdet3d_ros.learning.training.trainer import MOST_SKIPPED, Trainer, learning_rate_factor
 
 pytest.importorskip("tensorboard", reason="training logs need TensorBoard, which is not installed")
 
@@ -24,9 +25,9 @@ CONFIG = TrainingConfig(
     schedule="cosine",
     crop_size=1.0,
     initial_size=0.15,
-    keep_cube=4,
-    keep_thresholds=(0.2, 0.6),
-    unpruned_share=0.3,
+    prune_cube=4,
+    train_tau_range=(0.2, 0.6),
+    unpruned_fraction=0.3,
     unpruned_crop=0.6,
 )
 CPU = torch.device("cpu")
@@ -41,7 +42,7 @@ def scenes():
         thing = rng.uniform([x, y, 0], [x + 0.1, y + 0.1, 0.12], (400, 3))
         xyz = np.concatenate([plane, thing]).astype(np.float32)
         inst = np.concatenate([np.zeros(2000, np.int32), np.ones(400, np.int32)])
-        made.append(TrainingScene(xyz, inst, visible_boxes(xyz, inst, 1)[0], np.array([1])))
+        made.append(TrainingScene(xyz, inst, fit_boxes(xyz, inst, 1), np.array([1])))
     return made
 
 
@@ -77,12 +78,85 @@ def test_another_seed_gives_other_weights(tmp_path):
 
 
 def test_the_loss_falls_on_scenes_it_sees_again(tmp_path):
-    config = TrainingConfig(iterations=1000, batch_size=2, initial_size=0.15, keep_cube=4)
+    config = TrainingConfig(iterations=1000, batch_size=2, initial_size=0.15, prune_cube=4)
     trainer = Trainer(MODEL, config, tmp_path, CPU)
     trainer.network.train()
     batch = [LabelledPoints(*(torch.from_numpy(x) for x in (s.xyz, s.boxes, s.labels))) for s in scenes()[:2]]
     totals = [sum(trainer.step(batch)[key] for key in ("cls", "bbox", "keep")) for _ in range(25)]
     assert totals[-1] < 0.8 * totals[0]
+
+
+def batch_of(number=0):
+    scene = scenes()[number]
+    return [LabelledPoints(*(torch.from_numpy(part) for part in (scene.xyz, scene.boxes, scene.labels)))]
+
+
+def overflowing_step(trainer, weight):
+    """A step in which the activations of one layer overflow."""
+    kernel = trainer.network.backbone.conv1.kernel
+    before = kernel.detach().clone()
+    kernel.data.fill_(weight)
+    values = trainer.step(batch_of(1))
+    kernel.data.copy_(before)
+    return values
+
+
+# With the larger weight gradients overflow, with the smaller one only the variance that the batch norm keeps.
+@pytest.mark.parametrize("weight", [1e38, 1e20])
+def test_a_batch_that_is_left_out_leaves_no_trace(tmp_path, weight):
+    states = []
+    for overflows in (False, True):
+        trainer = Trainer(MODEL, CONFIG, tmp_path, CPU, seed=3)
+        trainer.network.train()
+        trainer.step(batch_of(0))
+        if overflows:
+            assert overflowing_step(trainer, weight)["skipped"] == 1
+        else:
+            trainer.iteration += 1
+        assert trainer.step(batch_of(2))["skipped"] == 0
+        trainer.save()
+        states.append(read_checkpoint(trainer.checkpoint_path))
+    clean, after = states
+    assert set(clean["state_dict"]) == set(after["state_dict"])
+    for name, tensor in clean["state_dict"].items():
+        assert torch.equal(after["state_dict"][name], tensor), name
+    for number, values in clean["optimizer"]["state"].items():
+        for key, tensor in values.items():
+            assert torch.equal(after["optimizer"]["state"][number][key], tensor)
+
+
+def test_a_run_that_learns_nothing_ends_with_one_plain_line(tmp_path):
+    trainer = Trainer(MODEL, replace(CONFIG, iterations=1000), tmp_path, CPU)
+    trainer.network.train()
+    trainer.network.backbone.conv1.kernel.data.fill_(1e38)
+    for _ in range(MOST_SKIPPED - 1):
+        trainer.step(batch_of())
+    with pytest.raises(InputError, match=rf"^training: {MOST_SKIPPED} batches in a row .*; lower --learning-rate"):
+        trainer.step(batch_of())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_batches_do_not_depend_on_how_many_processes_prepare_them(tmp_path, workers):
+    trainer = Trainer(MODEL, CONFIG, tmp_path, CPU, seed=3, workers=workers)
+    seen = []
+    trainer.step = lambda batch: seen.append(float(sum(crop.points.double().sum() for crop in batch))) or {}
+    trainer.run(scenes())
+    data = CropDataset(scenes(), CONFIG, 3, recenter=True)
+    assert seen == [float(sum(crop.points.double().sum() for crop in data[i])) for i in range(CONFIG.iterations)]
+
+
+@pytest.mark.parametrize("kept", ["fp32", "bf16"])
+def test_a_resumed_run_keeps_its_precision(tmp_path, kept):
+    automatic = replace(CONFIG, precision="auto")
+    trainer = Trainer(MODEL, automatic, tmp_path, CPU)
+    trainer.save()
+    contents = read_checkpoint(trainer.checkpoint_path)
+    assert contents["precision"] == trainer.precision.name
+    save_checkpoint(trainer.checkpoint_path, {**contents, "precision": kept})
+    for config, expected in ((automatic, kept), (replace(CONFIG, precision="fp32"), "fp32")):
+        second = Trainer(MODEL, config, tmp_path, CPU)
+        second.resume()
+        assert second.precision.name == expected
 
 
 def test_a_checkpoint_of_another_model_is_not_resumed(tmp_path):
@@ -127,10 +201,10 @@ def test_a_frozen_normalisation_stays_as_it_is_while_the_weights_learn(tmp_path)
 def test_names_are_learned_where_boxes_are(tmp_path):
     trainer = Trainer(MODEL, CONFIG, tmp_path, CPU)
     batch = [LabelledPoints(*(torch.from_numpy(x) for x in (s.xyz, s.boxes, s.labels))) for s in scenes()[:2]]
-    losses = batch_losses(trainer.network, batch, replace(CONFIG, name_weight=0.5), trainer._engine)
+    losses = batch_losses(trainer.network, batch, replace(CONFIG, class_weight=0.5), trainer.engine)
     # Untrained, both names are about as likely.
     assert float(losses.names.detach()) == pytest.approx(0.5 * np.log(2), rel=0.1)
-    assert float(batch_losses(trainer.network, batch, CONFIG, trainer._engine).names.detach()) == 0
+    assert float(batch_losses(trainer.network, batch, CONFIG, trainer.engine).names.detach()) == 0
 
 
 def test_the_published_schedule_drops_twice():
@@ -155,8 +229,8 @@ def test_pruning_in_training_never_drops_what_is_to_be_kept(tmp_path):
     cells = {}
     for tau in (0.0, 0.5):
         batch = [LabelledPoints(*part, tau) for part in parts]
-        assert float(batch_losses(trainer.network, batch, CONFIG, trainer._engine).bbox.detach()) > 0
-        voxels = voxelise(batch[0].points, 0.02, trainer._engine)
+        assert float(batch_losses(trainer.network, batch, CONFIG, trainer.engine).bbox.detach()) > 0
+        voxels = voxelise(batch[0].points, 0.02, trainer.engine)
         outputs = trainer.network(voxels, training_pruner(batch[:1], CONFIG, 0.02))
         cells[tau] = len(outputs[-1].coords)
     assert 0 < cells[0.5] < cells[0.0]

@@ -11,6 +11,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 pytest.importorskip("torch")
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from node_process import DOMAIN, FAULTY_NODE, Process, Remote
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import PointCloud2
@@ -146,7 +147,8 @@ def test_large_clouds_that_are_lost_are_told_with_the_remedy(remote, told, envir
 
 def test_a_cloud_that_cannot_reach_the_target_frame_is_told(remote, told, points):
     start_anew(remote, target_frame="map")
-    with publishing(remote, cloud_message(HEADER, points)):
+    # tf2, if it is installed, needs a stamp.
+    with publishing(remote, cloud_message(Header(stamp=Time(sec=1), frame_id="camera"), points)):
         told("'camera' to 'map'", Level.WARN)
     start_anew(remote, target_frame="")
 

@@ -7,16 +7,17 @@ import yaml
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.ros.interface import topics
-from dspdet3d_ros.ros.parameters import launch_arguments
-from dspdet3d_ros.ros.parameters.launch_arguments import demo_arguments, detector_arguments, large_cloud_environment
+from dspdet3d_ros.ros.interface.fastdds import large_cloud_environment
+from dspdet3d_ros.ros.parameters import launch_arguments, player
+from dspdet3d_ros.ros.parameters.launch_arguments import demo_arguments, detector_arguments
 from dspdet3d_ros.ros.parameters.table import BY_NAME, PARAMETERS
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def values(**given):
-    """The values of all arguments of detector.launch.py, as launch gives them."""
-    defaults = {argument.name: argument.default for argument in detector_arguments(ROOT)}
+    """The values of all arguments of both launch files, as launch gives them."""
+    defaults = {argument.name: argument.default for argument in (*demo_arguments(ROOT), *detector_arguments(ROOT))}
     assert set(given) <= set(defaults)
     return {**defaults, **given}
 
@@ -65,7 +66,7 @@ def test_arguments_become_parameters_of_the_declared_types():
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
-        ("pruning_threshold", "7", "pruning_threshold:=7: pruning_threshold is 7.0; expected 0..1"),
+        ("pruning_threshold", "7", "pruning_threshold: expected a number in 0..1, got 7.0"),
         ("pruning_threshold", "low", "expected a number"),
         ("max_detections", "2.5", "expected an integer"),
         ("autostart", "perhaps", "expected true or false"),
@@ -87,6 +88,104 @@ def test_a_delay_is_a_number_of_seconds(text):
         launch_arguments.seconds(values(respawn_delay=text), "respawn_delay")
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("period_s", "soon", "period_s: expected a number in 0.01..86400, got 'soon'"),
+        ("period_s", "0", "period_s: expected a number in 0.01..86400, got 0.0"),
+        ("cloud", "/no/such.ply", "cloud: /no/such.ply: no such file; check the path"),
+        ("columns", "", "columns: expected an integer in 0..1000, got None"),
+        ("columns", "-1", "columns: expected an integer in 0..1000, got -1"),
+        ("columns", "4.0", "columns: expected an integer in 0..1000, got 4.0"),
+        ("columns", "\u0664", "expected an integer"),
+        ("columns", "9" * 20, "expected an integer in 0..1000"),
+        ("use_sim_time", "perhaps", "use_sim_time:=perhaps: expected true or false"),
+    ],
+)
+def test_a_value_that_the_player_cannot_take_is_refused_before_it_starts(name, text, expected):
+    with pytest.raises(InputError) as error:
+        launch_arguments.player_parameters(values(**{name: text}))
+    assert expected in str(error.value)
+
+
+def test_the_player_gets_its_parameters_in_the_declared_types(tmp_path):
+    (tmp_path / "1.ply").touch()
+    given = values(cloud=str(tmp_path / "1.ply"), columns="4", frame_id="1", period_s="2", use_sim_time="true")
+    assert launch_arguments.player_parameters(given) == {
+        "cloud": str(tmp_path / "1.ply"),
+        "columns": 4,
+        "frame_id": "1",
+        "period_s": 2.0,
+        "use_sim_time": True,
+    }
+    defaults = {spec.name: spec.default for spec in player.PARAMETERS}
+    assert launch_arguments.player_parameters(values()) == defaults
+
+
+@pytest.mark.parametrize("name", ["params_file", "rviz_config", "cloud"])
+def test_a_file_that_is_not_there_is_refused_with_its_path(name, tmp_path):
+    for path in (tmp_path / "missing", tmp_path):
+        with pytest.raises(InputError, match=f"{name}: {path}: no such file"):
+            launch_arguments.file(values(**{name: str(path)}), name)
+
+
+def test_the_home_folder_of_a_path_is_found_although_no_shell_replaces_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.yaml").write_text("/**: {ros__parameters: {max_points: 1}}")
+    given = values(params_file="~/mine.yaml", cloud="~/mine.yaml", checkpoint="~/mine.pth", model="~/mine.yaml")
+    assert launch_arguments.parameter_file(given) == str(tmp_path / "mine.yaml")
+    assert launch_arguments.player_parameters(given)["cloud"] == str(tmp_path / "mine.yaml")
+    assert launch_arguments.parameters(given) == {
+        "checkpoint": str(tmp_path / "mine.pth"),
+        "model": str(tmp_path / "mine.yaml"),
+    }
+
+
+@pytest.mark.parametrize("content", [b"", b"a: [", b"[a, b]", b"\xff\xfe", b"text"])
+def test_a_parameter_file_without_parameters_is_refused_with_its_path(content, tmp_path):
+    (tmp_path / "bad.yaml").write_bytes(content)
+    with pytest.raises(InputError, match=rf"params_file: {tmp_path}/bad.yaml: .*; correct the file"):
+        launch_arguments.parameter_file(values(params_file=str(tmp_path / "bad.yaml")))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("name", "7up"),
+        ("name", "a/b"),
+        ("name", ""),
+        ("namespace", "robot-1"),
+        ("namespace", "a//b"),
+        ("namespace", "~"),
+        ("input", "~"),
+        ("input", "~x"),
+        ("input", "/"),
+        ("input", "scan/"),
+        ("input", "/front camera"),
+        ("output", "~x"),
+        ("output", "/1st"),
+    ],
+)
+def test_a_name_that_ros_would_not_take_is_refused(name, text):
+    with pytest.raises(InputError, match=rf"^{name}:={text}: expected .*; correct the argument"):
+        launch_arguments.remappings(values(**{name: text}))
+
+
+def test_rviz_is_shown_where_it_is_installed_and_there_is_a_display(tmp_path, monkeypatch):
+    pytest.importorskip("ament_index_python", reason="ROS 2 is not installed")
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
+    for variable in launch_arguments.DISPLAYS:
+        monkeypatch.delenv(variable, raising=False)
+    assert launch_arguments.viewer_obstacle().startswith("package rviz2 is not installed; sudo apt install ros-jazzy-")
+    packages = tmp_path / "share" / "ament_index" / "resource_index" / "packages"
+    packages.mkdir(parents=True)
+    (packages / "rviz2").touch()
+    assert launch_arguments.viewer_obstacle().startswith("no display (DISPLAY and WAYLAND_DISPLAY are not set)")
+    monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
+    assert launch_arguments.viewer_obstacle() == ""
+
+
 def test_the_profile_for_large_clouds_is_given_where_the_user_has_none(monkeypatch):
     for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
         monkeypatch.delenv(variable, raising=False)
@@ -106,6 +205,10 @@ def test_topics_are_where_namespace_name_and_remappings_put_them():
     assert shown["/dspdet3d/input/points"] == "/robot/scan"
     assert shown["/dspdet3d/output/markers"] == "/o/markers"
     assert launch_arguments.viewer_remappings(values()) == []
+    shown = dict(launch_arguments.viewer_remappings(values(namespace="robot", name="finder", input="~/x", output="~")))
+    assert shown["/dspdet3d/input/points"] == "/robot/finder/x"
+    assert shown["/dspdet3d/output/markers"] == "/robot/finder/markers"
+    assert launch_arguments.input_topic(values(input="~/x")) == "/dspdet3d/x"
     assert launch_arguments.input_topic(values(namespace="/robot")) == "/robot/dspdet3d/input/points"
     assert dict(launch_arguments.viewer_remappings(values(namespace="/robot")))["/dspdet3d/output/stats"] == (
         "/robot/dspdet3d/output/stats"
@@ -114,8 +217,15 @@ def test_topics_are_where_namespace_name_and_remappings_put_them():
 
 @pytest.mark.parametrize(
     "given",
-    [{}, {"namespace": "robot", "name": "finder"}, {"namespace": "/robot/", "input": "scan", "output": "found/"}],
-    ids=["defaults", "named", "remapped"],
+    [
+        {},
+        {"namespace": "robot", "name": "finder"},
+        {"namespace": "/robot/", "input": "scan", "output": "found/"},
+        {"namespace": "robot/arm", "name": "finder", "input": "~/x", "output": "~/found"},
+        {"input": "~/x", "output": "~"},
+        {"namespace": "robot", "input": "/x", "output": "/"},
+    ],
+    ids=["defaults", "named", "remapped", "private", "private_prefix", "root"],
 )
 def test_the_real_node_has_the_topics_and_parameters_that_the_arguments_say(bench, tmp_path, given):
     pytest.importorskip("rclpy", reason="ROS 2 is not installed")
@@ -140,10 +250,3 @@ def test_the_real_node_has_the_topics_and_parameters_that_the_arguments_say(benc
     for name in (topics.INPUT, *topics.OUTPUTS):
         shown = f"/dspdet3d/{name}"
         assert node.resolve_topic_name(f"~/{name}") == moved.get(shown, shown)
-
-
-@pytest.mark.parametrize("text", ["", "-1", "4.0", "four", "\u0664", "9" * 20])
-def test_a_number_of_columns_is_a_whole_number(text):
-    assert launch_arguments.whole_number({"columns": "4"}, "columns") == 4
-    with pytest.raises(InputError, match=f"columns:={text}: expected a whole number"):
-        launch_arguments.whole_number({"columns": text}, "columns")

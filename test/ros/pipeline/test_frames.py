@@ -1,6 +1,7 @@
 """Clouds are brought to the target frame by the right motion, or refused with what is missing."""
 
 import importlib.util
+import time
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 
 from dspdet3d_ros.ros.interface.messages import cloud_message
+from dspdet3d_ros.ros.interface.qos import LATCHED
 from dspdet3d_ros.ros.pipeline.frames import FrameError, TargetFrame, moved, rotation_matrix
 
 HAS_TF2 = importlib.util.find_spec("tf2_ros") is not None
@@ -125,3 +127,68 @@ def test_with_tf2_a_cloud_is_moved_at_its_stamp_and_unknown_frames_are_listed(no
             target.find(header)
     with pytest.raises(FrameError, match="stamp is zero"):
         target.find(Header(frame_id="camera"))
+
+
+def transform_at(seconds, x, child="camera"):
+    from geometry_msgs.msg import TransformStamped
+
+    transform = TransformStamped(header=Header(frame_id="map"), child_frame_id=child)
+    transform.header.stamp = Time(sec=int(seconds), nanosec=round(seconds % 1 * 1e9))
+    transform.transform.translation.x, transform.transform.rotation.w = float(x), 1.0
+    return transform
+
+
+def x_at(target, seconds, frame="camera"):
+    """Where the origin of a frame is at a time."""
+    stamp = Time(sec=int(seconds), nanosec=round(seconds % 1 * 1e9))
+    return target.find(Header(stamp=stamp, frame_id=frame)).apply(np.zeros((1, 3)))[0, 0]
+
+
+@pytest.mark.skipif(not HAS_TF2, reason="tf2_ros comes with a ROS installation only")
+@pytest.mark.parametrize("back", [2, 30], ids=["within_what_tf2_keeps", "before_it"])
+def test_where_transforms_jump_back_those_of_before_are_forgotten_without_sim_time(node, capfd, back):
+    from rclpy.executors import SingleThreadedExecutor
+    from tf2_msgs.msg import TFMessage
+
+    target = TargetFrame(node, "map", 0.0)
+    dynamic = node.create_publisher(TFMessage, "/tf", 100)
+    static = node.create_publisher(TFMessage, "/tf_static", LATCHED)
+    executor = SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+
+    def spin_until(seconds, frame="camera"):
+        end = time.monotonic() + 60
+        while True:
+            executor.spin_once(timeout_sec=0.05)
+            try:
+                return x_at(target, seconds, frame)
+            except FrameError:
+                assert time.monotonic() < end
+
+    static.publish(TFMessage(transforms=[transform_at(0, 7, child="lidar")]))
+    for step in range(11):
+        dynamic.publish(TFMessage(transforms=[transform_at(100 + step / 10, step)]))
+    assert spin_until(101) == 10
+    assert x_at(target, 100.55) == pytest.approx(5.5)
+    # The bag starts again, with the camera elsewhere.
+    for step in (0, 1):
+        dynamic.publish(TFMessage(transforms=[transform_at(100.5 - back + step / 2, 50 + step)]))
+    assert spin_until(101 - back) == 51
+    with pytest.raises(FrameError):
+        x_at(target, 100.5)
+    assert spin_until(100.75 - back) == 50.5
+    assert spin_until(1, "lidar") == 7
+    assert capfd.readouterr().err.count("the transforms of 'camera' jump back by") == 1
+    target.close()
+    executor.shutdown()
+
+
+@pytest.mark.skipif(not HAS_TF2, reason="tf2_ros comes with a ROS installation only")
+def test_transforms_that_come_a_little_late_or_are_of_several_clocks_forget_nothing(node, capfd):
+    target = TargetFrame(node, "map", 0.0)
+    for seconds, x in ((100, 0), (101, 1), (100.5, 5)):
+        target._buffer.set_transform(transform_at(seconds, x), "test")
+    for seconds in (50, 51):
+        target._buffer.set_transform(transform_at(seconds, 9, child="arm"), "test")
+    assert (x_at(target, 100.25), x_at(target, 101), x_at(target, 50.5, "arm")) == (2.5, 1, 9)
+    assert "jump back" not in capfd.readouterr().err

@@ -22,7 +22,7 @@ def test_what_is_spent_outside_the_network(tmp_path, environment):
     cloud, out = tmp_path / "cloud.npy", tmp_path / "figures.json"
     rng = np.random.default_rng(0)
     np.save(cloud, np.column_stack([rng.uniform(-1, 1, (4000, 2)), rng.uniform(0, 0.3, 4000)]))
-    arguments = ["--node", "--device", "cpu", "--tau", "0.9", "--scene", str(cloud), "--rounds", "2", "--warmup", "1"]
+    arguments = ["--node", "--device", "cpu", "--tau", "0.9", "--scene", str(cloud), "--repeats", "2", "--warmup", "1"]
     assert main(["benchmark", *arguments, "--json", str(out)]) == 0
     node = json.loads(out.read_text())["node"]
     assert node["points"] == 4000

@@ -12,19 +12,23 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 from node_process import DOMAIN, WAIT_S, Process, Remote
+from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import PointCloud2
 
 from dspdet3d_ros.clouds.pointcloud2 import decode
+from dspdet3d_ros.defaults import DEMO_CLOUD
+from dspdet3d_ros.ros.interface.fastdds import PROFILE_VARIABLES, profile_variable
 from dspdet3d_ros.ros.interface.qos import LATCHED
 from dspdet3d_ros.ros.interface.topics import STATS
+from dspdet3d_ros.ros.tools.shared_memory import SHARED_MEMORY, left_over, segments
 
 PLAYER = str(Path(__file__).resolve().parents[3] / "scripts" / "executables" / "cloud_player")
 
 
-def play(*arguments):
+def play(*arguments, command=(sys.executable, PLAYER)):
     """Starts the player with ROS arguments."""
     return subprocess.Popen(
-        [sys.executable, PLAYER, "--ros-args", *arguments],
+        [*command, "--ros-args", *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -132,15 +136,59 @@ def test_who_comes_late_gets_the_cloud_that_was_published_and_the_detector_answe
     assert status == 0, log
 
 
+def shared_memory_of(player):
+    """The largest segment of a process, in bytes."""
+    return max(((SHARED_MEMORY / name).stat().st_size for name in segments(player.pid)), default=0)
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["by_itself", "the_user_has_a_profile"])
+def test_the_player_has_the_profile_for_large_clouds_unless_the_user_has_one(file, monkeypatch, tmp_path, given):
+    if get_rmw_implementation_identifier() != "rmw_fastrtps_cpp" or not SHARED_MEMORY.is_dir():
+        pytest.skip("only Fast DDS has profiles, and shared memory is where one sees them")
+    for variable in PROFILE_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    if given:
+        (tmp_path / "own.xml").write_text('<dds xmlns="http://www.eprosima.com"><profiles/></dds>')
+        monkeypatch.setenv(profile_variable(), str(tmp_path / "own.xml"))
+    # Alone in its domain: it would map the segments of others too.
+    player = play("-p", f"cloud:={file}")
+    assert any("publishing" in line for line in iter(player.stderr.readline, ""))
+    # What config/fastdds_large_clouds.xml asks for, and about half a megabyte without it.
+    assert (shared_memory_of(player) > 60_000_000) != given
+    status, log = end(player)
+    assert status == 0, log
+
+
+def test_a_file_that_is_being_read_is_left_in_one_line(tmp_path):
+    # Reads the file again and again: there is time to interrupt it.
+    code = (
+        "import sys\n"
+        "from dspdet3d_ros.ros.tools import cloud_player\n"
+        "real = cloud_player.read_cloud\n"
+        "def read_cloud(*arguments):\n"
+        "    print('reading', file=sys.stderr, flush=True)\n"
+        "    while True:\n"
+        "        real(*arguments)\n"
+        "cloud_player.read_cloud = read_cloud\n"
+        "sys.exit(cloud_player.main())"
+    )
+    player = play(command=[sys.executable, "-c", code])
+    assert player.stderr.readline() == "reading\n"
+    held = segments(player.pid)
+    status, log = end(player)
+    assert (status, log) == (0, f"interrupted while {DEMO_CLOUD} was being read\n")
+    assert left_over(held) == set()
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
         (["cloud:=/no/such.ply"], "/no/such.ply: no such file; check the path"),
-        (["columns:=-1"], "parameter columns is -1; expected 0..1000"),
-        (["up:=w"], "parameter up is 'w'; expected x or y or z or -x or -y or -z"),
-        (["unit:=km"], "parameter unit is 'km'; expected m or cm or mm or ft"),
-        (["period_s:=0"], "parameter period_s is 0.0; expected 0.01..86400"),
-        (["period_s:=soon"], "parameter period_s is 'soon'; expected a number"),
+        (["columns:=-1"], "parameter columns: expected an integer in 0..1000, got -1"),
+        (["up:=w"], "parameter up: expected x, y, z, -x, -y or -z, got 'w'"),
+        (["unit:=km"], "parameter unit: expected m, cm, mm or ft, got 'km'"),
+        (["period_s:=0"], "parameter period_s: expected a number in 0.01..86400, got 0.0"),
+        (["period_s:=soon"], "parameter period_s: expected a number in 0.01..86400, got 'soon'"),
     ],
 )
 def test_what_cannot_be_published_is_said_in_one_line(arguments, text):

@@ -55,7 +55,7 @@ def test_the_demo_prints_and_writes_what_the_node_found(cloud, tiny, tmp_path):
         (["absent.npz"], "absent.npz: no such file"),
         (["BIN", "--columns", "2"], "a.bin: cannot have 2 columns a point; name at least 3"),
         (["CLOUD", "-p", "checkpoint:=/no/such.pth"], "/no/such.pth"),
-        (["CLOUD", "-p", "pruning_threshold:=7"], "pruning_threshold is 7"),
+        (["CLOUD", "-p", "pruning_threshold:=7"], "pruning_threshold: expected a number in 0..1, got 7"),
         (["CLOUD", "-p", "autostart:=false", "--timeout", "2"], "waited 2 s for the detector node to become active"),
     ],
 )

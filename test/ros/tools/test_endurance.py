@@ -13,7 +13,7 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 import numpy as np
 
 from dspdet3d_ros.ros.tools.endurance import figures
-from dspdet3d_ros.ros.tools.endurance.process import Sample
+from dspdet3d_ros.ros.tools.endurance.process_sample import ProcessSample
 
 
 def run(name, out, *arguments):
@@ -51,7 +51,7 @@ def test_cycles_and_signals_leave_nothing_behind(tmp_path):
 
 
 def samples(megabytes):
-    return [Sample(float(t), megabytes(t), 20, 20) for t in range(3600)]
+    return [ProcessSample(float(t), megabytes(t), 20, 20) for t in range(3600)]
 
 
 def test_a_leak_is_told_from_noise_and_from_steps_of_the_allocator():

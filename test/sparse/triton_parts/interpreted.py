@@ -9,7 +9,7 @@ from random_cells import cells_of, outputs_of
 
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.network import DSPDet3D, voxelise
-from dspdet3d_ros.sparse import TorchEngine
+from dspdet3d_ros.sparse import TorchEngine, folded
 from dspdet3d_ros.sparse.convolution import Epilogue
 from dspdet3d_ros.sparse.kernel_map import kernel_map
 from dspdet3d_ros.sparse.triton.engine import TritonEngine
@@ -73,6 +73,10 @@ NARROW = ModelConfig(classes=("a", "b"), voxel_size=0.05, widths=(16, 16, 16, 16
 
 
 def predictions(network, points, engine):
+    # As a detector does; the kernels are then kept in the type of the features.
+    network = folded(network, engine.storage)
+    assert network.backbone.conv1.kernel.dtype == torch.float32
+    assert network.backbone.layer1[0].conv1.kernel.dtype == engine.storage
     voxels = voxelise(points, NARROW.voxel_size, engine)
     with torch.inference_mode():
         # A few cells a level: the interpreter takes its time.

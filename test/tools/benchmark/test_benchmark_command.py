@@ -6,22 +6,22 @@ import pytest
 import torch
 
 from dspdet3d_ros.cli import main
-from dspdet3d_ros.tools.benchmark import ceiling
+from dspdet3d_ros.tools.benchmark import gemm_peak
 
 STAGES = ["decode", "points", "voxelise", "backbone", "level3", "level2", "level1", "level0", "postprocess"]
 
 
 @pytest.fixture(autouse=True)
-def short_ceiling(monkeypatch):
-    monkeypatch.setattr(ceiling, "_SECONDS", 0.0)
-    monkeypatch.setattr(ceiling, "_TALL_ROWS", 1024)
+def short_gemm_timings(monkeypatch):
+    monkeypatch.setattr(gemm_peak, "_SECONDS", 0.0)
+    monkeypatch.setattr(gemm_peak, "_TALL_ROWS", 1024)
 
 
 def benchmark(tmp_path, checkpoint, cloud, *more):
     out = tmp_path / "figures.json"
     arguments = ["--checkpoint", str(checkpoint), "--device", "cpu", "--scene", str(cloud), "--tau", "0.5"]
-    rounds = ["--rounds", "2", "--warmup", "0", "--json", str(out)]
-    assert main(["benchmark", *arguments, *rounds, *more]) == 0
+    repeats = ["--repeats", "2", "--warmup", "0", "--json", str(out)]
+    assert main(["benchmark", *arguments, *repeats, *more]) == 0
     return json.loads(out.read_text())
 
 
@@ -40,22 +40,24 @@ def test_figures_belong_together_and_threads_are_left_as_found(tmp_path, tiny_ch
     assert stages == pytest.approx(engine["total_ms"]["median"], rel=0.01)
     assert engine["network_ms"]["median"] < engine["total_ms"]["median"]
     assert 0 < engine["memory"]["before_mb"] <= engine["memory"]["peak_mb"]
-    work = values["work"]
-    assert sum(stage["multiply_adds"] for stage in work["stages"].values()) == work["network"]["multiply_adds"]
-    rate = 2 * work["network"]["multiply_adds"] / engine["network_ms"]["median"] / 1e6
-    assert work["network"]["gflops"] == pytest.approx(rate)
-    for ceiling_ in values["ceiling"].values():
-        assert ceiling_["gflops"] == max(product["gflops"] for product in ceiling_["products"])
+    flops = values["flop_count"]
+    assert sum(stage["multiply_adds"] for stage in flops["stages"].values()) == flops["network"]["multiply_adds"]
+    rate = 2 * flops["network"]["multiply_adds"] / engine["network_ms"]["median"] / 1e6
+    assert flops["network"]["gflops"] == pytest.approx(rate)
+    for peak in values["gemm_peak"].values():
+        assert peak["gflops"] == max(product["gflops"] for product in peak["products"])
     table = capsys.readouterr().out
-    assert all(name in table for name in ("backbone", "level0", "post-processing", "kernel maps", "torch.mm"))
+    assert all(name in table for name in ("backbone", "level0", "post-processing", "kernel maps", "GEMM peak"))
 
 
 def test_another_engine_is_compared_on_the_same_cells(tmp_path, tiny_checkpoint, tiny_cloud):
     pytest.importorskip("MinkowskiEngineBackend", reason="MinkowskiEngine is not installed")
-    values = benchmark(tmp_path, tiny_checkpoint, tiny_cloud, "--against", "minkowski", "--no-memory")
+    values = benchmark(
+        tmp_path, tiny_checkpoint, tiny_cloud, "--backend", "torch", "--against", "minkowski", "--no-memory"
+    )
     medians = {name: engine["network_ms"]["median"] for name, engine in values["engines"].items()}
     assert values["speedup"] == pytest.approx(medians["minkowski"] / medians["torch"])
-    assert values["agreement"]["alike"] == values["agreement"]["boxes"] > 0
+    assert values["agreement"]["agreeing"] == values["agreement"]["boxes"] > 0
     assert "memory" not in values["engines"]["torch"]
 
 
@@ -63,11 +65,11 @@ def test_another_engine_is_compared_on_the_same_cells(tmp_path, tiny_checkpoint,
     ("arguments", "said"),
     [
         (["--tau", "nan"], "--tau: expected a number in 0..1"),
-        (["--rounds", "0"], "--rounds: expected at least 1"),
-        (["--threads", "0"], "--threads: expected at least 1"),
+        (["--repeats", "0"], "--repeats: expected an integer of at least 1"),
+        (["--threads", "0"], "--threads: expected an integer of at least 1"),
         (["--scene", "hall:3"], "--scene: expected demo"),
         (["--scene", "room:x"], "--scene: expected demo"),
-        (["--against", "torch"], "--against: torch is what is measured; name another engine"),
+        (["--against", "torch"], "--against: torch is the engine to measure; name another engine"),
     ],
 )
 def test_bad_arguments_are_refused_in_one_line(arguments, said, capsys):

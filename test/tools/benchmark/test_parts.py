@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 
+from dspdet3d_ros.tools.benchmark.benchmark_scene import read_scene
 from dspdet3d_ros.tools.benchmark.cloud_side import POINTS, measure_cloud_side
 from dspdet3d_ros.tools.benchmark.convolutions import measure_kinds
+from dspdet3d_ros.tools.benchmark.flop_count import count_flops
 from dspdet3d_ros.tools.benchmark.scaling import exponent, measure_scaling
-from dspdet3d_ros.tools.benchmark.scenes import read_scene
-from dspdet3d_ros.tools.benchmark.subject import Subject, with_weights
-from dspdet3d_ros.tools.benchmark.training import measure_training
-from dspdet3d_ros.tools.benchmark.work import work_of
+from dspdet3d_ros.tools.benchmark.target import BenchmarkTarget, with_weights
+from dspdet3d_ros.tools.benchmark.training_step import measure_training
 
 
 @pytest.fixture(scope="module")
-def subject(tiny_checkpoint):
-    return Subject("small", tiny_checkpoint, "cpu", 0.9)
+def target(tiny_checkpoint):
+    return BenchmarkTarget("small", tiny_checkpoint, "cpu", 0.9)
 
 
 @pytest.fixture(scope="module")
@@ -26,20 +26,20 @@ def kept_rooms(tmp_path_factory):
     return tmp_path_factory.mktemp("here")
 
 
-def test_convolutions_of_each_kind_with_and_without_their_maps(subject, tiny_cloud):
-    detector = subject.load("torch")
-    work = work_of(detector, np.load(tiny_cloud), replace(detector.default_settings(), pruning_threshold=0.5))
-    ceilings = {8: {"gflops": 2.0}}
-    rows = measure_kinds(work.convolutions, {"torch": detector.engine}, ceilings, torch.device("cpu"), 1)
-    assert {row["kind"] for row in rows} == {convolution.kind for convolution in work.convolutions}
-    assert sum(row["count"] for row in rows) == len(work.convolutions)
+def test_convolutions_of_each_kind_with_and_without_their_maps(target, tiny_cloud):
+    detector = target.load("torch")
+    flops = count_flops(detector, np.load(tiny_cloud), replace(detector.default_settings(), pruning_threshold=0.5))
+    gemm_peaks = {8: {"gflops": 2.0}}
+    rows = measure_kinds(flops.convolutions, {"torch": detector.engine}, gemm_peaks, torch.device("cpu"), 1)
+    assert {row["kind"] for row in rows} == {convolution.kind for convolution in flops.convolutions}
+    assert sum(row["count"] for row in rows) == len(flops.convolutions)
     assert sum(row["share_of_run"] for row in rows) == pytest.approx(1)
     for row in rows:
         assert 0 < row["filled"] <= 1
         for figures in row["engines"]["torch"].values():
             assert figures["gflops"] == pytest.approx(2 * row["multiply_adds"] / figures["ms"]["median"] / 1e6)
             wide = row["kind"].split()[-1].startswith("8→")
-            assert figures["share_of_ceiling"] == (pytest.approx(figures["gflops"] / 2) if wide else None)
+            assert figures["share_of_gemm_peak"] == (pytest.approx(figures["gflops"] / 2) if wide else None)
 
 
 def test_the_exponent_is_that_of_the_times():
@@ -47,24 +47,24 @@ def test_the_exponent_is_that_of_the_times():
     assert exponent([1, 2, 4], [3, 12, 48]) == pytest.approx(2)
 
 
-def test_buildings_of_several_sizes_and_the_cloud_side(subject, kept_rooms, monkeypatch):
+def test_buildings_of_several_sizes_and_the_cloud_side(target, kept_rooms, monkeypatch):
     monkeypatch.chdir(kept_rooms)
-    values = measure_scaling(subject, "torch", rounds=1, warmup=0, memory=False, sizes=(1, 2))
+    values = measure_scaling(target, "torch", repeats=1, warmup=0, memory=False, sizes=(1, 2))
     one, two = values["scaling"]
     assert two["area_m2"] == 2 * one["area_m2"]
     assert two["points"] > one["points"] > 0
     times = [run["total_ms"]["median"] for run in (one, two)]
     assert values["exponent"] == pytest.approx(np.log2(times[1] / times[0]))
     before = torch.get_num_threads()
-    side = measure_cloud_side(subject, "torch", rounds=2, warmup=0)
+    side = measure_cloud_side(target, "torch", repeats=2, warmup=0)
     assert torch.get_num_threads() == before
     assert side["points"] == POINTS
     assert sum(stage["median"] for stage in side["stages"].values()) == pytest.approx(side["ms"]["median"])
 
 
-def test_forward_and_backward_of_a_training_step(subject):
+def test_forward_and_backward_of_a_training_step(target):
     pytest.importorskip("embreex", reason="ray casting needs embreex")
-    values = measure_training(subject, "torch", rounds=1, warmup=0, points=5000)
+    values = measure_training(target, "torch", repeats=1, warmup=0, points=5000)
     assert values["points"] == 5000
     both = values["forward_ms"]["median"] + values["backward_ms"]["median"]
     assert values["ratio"] == pytest.approx(both / values["forward_ms"]["median"])
@@ -72,11 +72,11 @@ def test_forward_and_backward_of_a_training_step(subject):
 
 
 def test_a_model_without_weights_gets_those_of_the_reference_network():
-    with with_weights(Subject("scannet_md40", None, "cpu", None)) as found:
-        detector = found.load("torch")
+    with with_weights(BenchmarkTarget("scannet_md40", None, "cpu", None)) as with_file:
+        detector = with_file.load("torch")
     assert detector.model_name == "scannet_md40"
     assert detector.config.widths == (64, 128, 128, 128)
-    assert not found.checkpoint.exists()
+    assert not with_file.checkpoint.exists()
 
 
 def test_the_demo_scene_is_a_message_that_decodes_to_itself():
@@ -86,7 +86,7 @@ def test_the_demo_scene_is_a_message_that_decodes_to_itself():
     np.testing.assert_array_equal(decode(scene.message()).xyz, scene.xyz)
 
 
-def test_a_scene_from_a_bin_has_as_many_columns_as_one_says(tmp_path):
+def test_a_scene_from_a_bin_has_the_given_number_of_columns(tmp_path):
     points = np.random.default_rng(0).normal(size=(9, 5)).astype("<f4")
     points.tofile(tmp_path / "scan.bin")
     np.testing.assert_array_equal(read_scene(str(tmp_path / "scan.bin"), 5).xyz, points[:, :3])

@@ -1,4 +1,4 @@
-"""What `doctor` says of Python's libraries, the GPU and the weights."""
+"""The checks of `doctor` for Python libraries, GPU and weights."""
 
 import hashlib
 import re
@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from dspdet3d_ros.tools.doctor import libraries, report
-from dspdet3d_ros.tools.doctor.finding import Level, findings, ok, problem, warning
+from dspdet3d_ros.tools.doctor import libraries, rendering
+from dspdet3d_ros.tools.doctor.finding import Severity, findings, ok, problem, warning
 from dspdet3d_ros.tools.doctor.weights import CARD, DATA, weights
 
 HASH = hashlib.sha256((DATA / "small.pth").read_bytes()).hexdigest()
@@ -26,17 +26,17 @@ def build(cuda, init=no_driver):
 @pytest.mark.parametrize(
     ("library", "driver", "level", "text"),
     [
-        (build(None), None, Level.OK, "none; the network runs on the CPU"),
-        (build(None), "550.54", Level.WARNING, "NVIDIA driver 550.54, but this torch is built for the CPU"),
-        (build("12.6"), None, Level.WARNING, "driver not loaded: Found no NVIDIA driver on your system"),
-        (build("13.0"), "470.1", Level.WARNING, "driver 470.1: Found no NVIDIA driver on your system"),
+        (build(None), None, Severity.OK, "none; the network runs on the CPU"),
+        (build(None), "550.54", Severity.WARNING, "NVIDIA driver 550.54, but this torch is built for the CPU"),
+        (build("12.6"), None, Severity.WARNING, "driver not loaded: Found no NVIDIA driver on your system"),
+        (build("13.0"), "470.1", Severity.WARNING, "driver 470.1: Found no NVIDIA driver on your system"),
     ],
 )
-def test_a_gpu_that_is_not_seen_is_explained_by_build_and_driver(library, driver, level, text):
+def test_a_gpu_that_torch_does_not_find_is_explained_by_build_and_driver(library, driver, level, text):
     finding = libraries._no_gpu(library, driver)
     assert finding.level == level
     assert text in finding.found
-    assert bool(finding.mend) == (level != Level.OK)
+    assert bool(finding.fix) == (level != Severity.OK)
 
 
 def test_the_drivers_version_is_read(tmp_path, monkeypatch):
@@ -57,11 +57,11 @@ def test_the_drivers_version_is_read(tmp_path, monkeypatch):
 def test_threads_that_take_others_cores_are_a_warning(monkeypatch, name, value, text):
     monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert [finding.level for finding in libraries.threads()] == [Level.OK]
+    assert [finding.level for finding in libraries.threads()] == [Severity.OK]
     monkeypatch.setenv(name, value)
     (finding,) = libraries.threads()
-    assert finding.level == Level.WARNING
-    assert text in finding.mend
+    assert finding.level == Severity.WARNING
+    assert text in finding.fix
 
 
 @pytest.mark.parametrize(("version", "text"), [(None, "cannot be imported"), ("0.9", "0.9; at least 1.21 is needed")])
@@ -70,9 +70,9 @@ def test_a_library_that_is_missing_or_too_old_is_a_problem(tmp_path, monkeypatch
         (tmp_path / "abacus.py").write_text(f'__version__ = "{version}"\n')
     monkeypatch.syspath_prepend(tmp_path)
     finding = libraries._library("abacus", "abacus", (1, 21), "pip install abacus")[1]
-    assert finding.level == Level.PROBLEM
+    assert finding.level == Severity.PROBLEM
     assert text in finding.found
-    assert finding.mend == "pip install abacus"
+    assert finding.fix == "pip install abacus"
 
 
 def test_the_oldest_versions_are_those_that_an_installation_asks_for():
@@ -84,7 +84,7 @@ def test_the_oldest_versions_are_those_that_an_installation_asks_for():
 def test_optional_packages_are_listed_with_what_needs_them(monkeypatch):
     monkeypatch.setattr(libraries.importlib.util, "find_spec", lambda name: None if name == "embreex" else object())
     (finding,) = libraries.optional()
-    assert finding.level == Level.OK
+    assert finding.level == Severity.OK
     assert "installed: matplotlib, tensorboard" in finding.found
     assert "not installed: embreex (generate): pip install" in finding.found
 
@@ -99,13 +99,13 @@ def test_a_check_that_breaks_off_is_a_problem_and_the_others_go_on():
     assert "OSError: out of order" in found[1].found
 
 
-def test_the_report_counts_and_tells_what_to_do():
+def test_the_report_counts_the_findings_and_says_what_to_do():
     found = [ok("a", "1"), warning("b", "2", "do this"), problem("c", "3", "do that")]
-    assert "-> do that" in report.lines(found[2])
-    assert "->" not in report.lines(found[0])
-    assert report.verdict(found, with_ros=True) == "the node cannot run: 1 problem, 1 warning"
-    assert report.verdict(found[:2], with_ros=True) == "the node can run: 1 warning"
-    assert report.verdict(found[:1], with_ros=False) == "the commands can run: 0 warnings; ROS was not looked at"
+    assert "-> do that" in rendering.lines(found[2])
+    assert "->" not in rendering.lines(found[0])
+    assert rendering.verdict(found, with_ros=True) == "the node cannot run: 1 problem, 1 warning"
+    assert rendering.verdict(found[:2], with_ros=True) == "the node can run: 1 warning"
+    assert rendering.verdict(found[:1], with_ros=False) == "the commands can run: 0 warnings; ROS was not checked"
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def data(tmp_path):
 
 def test_the_weights_that_come_with_the_package_are_those_of_the_model_card():
     (finding,) = weights()
-    assert finding.level == Level.OK
+    assert finding.level == Severity.OK
     assert "as in the model card" in finding.found
 
 
@@ -133,19 +133,19 @@ def replace_weights(path: Path):
 @pytest.mark.parametrize(
     ("change", "level", "text"),
     [
-        (Path.unlink, Level.PROBLEM, "small.pth is missing"),
-        (damage, Level.PROBLEM, "cannot be read"),
-        (replace_weights, Level.WARNING, f"the model card says {HASH[:12]}"),
+        (Path.unlink, Severity.PROBLEM, "small.pth is missing"),
+        (damage, Severity.PROBLEM, "cannot be read"),
+        (replace_weights, Severity.WARNING, f"the model card says {HASH[:12]}"),
     ],
 )
-def test_weights_that_are_not_those_are_told(data, change, level, text):
+def test_missing_damaged_and_replaced_weights_are_reported(data, change, level, text):
     change(data / "small.pth")
     (finding,) = weights(data)
     assert finding.level == level
     assert text in finding.found
-    assert finding.mend
+    assert finding.fix
 
 
-def test_a_missing_model_card_is_told(data):
+def test_a_missing_model_card_is_a_problem(data):
     (data / CARD).unlink()
-    assert [finding.level for finding in weights(data)] == [Level.PROBLEM]
+    assert [finding.level for finding in weights(data)] == [Severity.PROBLEM]

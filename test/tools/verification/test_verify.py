@@ -8,29 +8,38 @@ import torch
 
 from dspdet3d_ros.cli import main
 from dspdet3d_ros.defaults import ORACLE
-from dspdet3d_ros.sparse import TorchEngine
-from dspdet3d_ros.tools.verification.network import verify_forward, verify_training
+from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.sparse import make_engine
+from dspdet3d_ros.tools.verification.end_to_end import verify_forward, verify_training
 from dspdet3d_ros.tools.verification.operations import verify_operations
 
 CPU = torch.device("cpu")
 
 
-def failures(checks):
-    checks = list(checks)
-    assert checks
-    return [str(check) for check in checks if not check.passed]
+@pytest.fixture(params=["native", "torch"])
+def engine(request):
+    try:
+        return make_engine(request.param)
+    except InputError as error:
+        pytest.skip(str(error))
 
 
-def test_operations_equal_the_original():
-    assert failures(verify_operations(ORACLE / "ops.npz", TorchEngine(), CPU)) == []
+def failures(comparisons):
+    comparisons = list(comparisons)
+    assert comparisons
+    return [str(comparison) for comparison in comparisons if not comparison.passed]
 
 
-def test_network_equals_the_original_at_every_threshold():
-    assert failures(verify_forward(ORACLE / "e2e.npz", TorchEngine(), CPU)) == []
+def test_operations_equal_the_original(engine):
+    assert failures(verify_operations(ORACLE / "ops.npz", engine, CPU)) == []
 
 
-def test_losses_and_gradients_equal_the_original():
-    assert failures(verify_training(ORACLE / "train.npz", TorchEngine(), CPU)) == []
+def test_network_equals_the_original_at_every_threshold(engine):
+    assert failures(verify_forward(ORACLE / "e2e.npz", engine, CPU)) == []
+
+
+def test_losses_and_gradients_equal_the_original(engine):
+    assert failures(verify_training(ORACLE / "train.npz", engine, CPU)) == []
 
 
 def test_a_wrong_number_fails_the_command(tmp_path, capsys):

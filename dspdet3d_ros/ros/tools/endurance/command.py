@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.files import make_folder, write_json
+from dspdet3d_ros.output_files import make_folder, write_json
 from dspdet3d_ros.ros.tools.client import ClientError
 from dspdet3d_ros.ros.tools.endurance import figures
-from dspdet3d_ros.ros.tools.endurance.process import Sample
+from dspdet3d_ros.ros.tools.endurance.process_sample import ProcessSample
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Outcome:
     """
 
     values: dict[str, Any]
-    samples: Sequence[Sample]
+    samples: Sequence[ProcessSample]
     latencies: Sequence[tuple[float, float]]
     title: str
 

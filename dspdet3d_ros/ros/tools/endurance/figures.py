@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from dspdet3d_ros.files import new_figure, write_figure
-from dspdet3d_ros.ros.tools.endurance.process import Sample
+from dspdet3d_ros.output_files import new_figure, write_figure
+from dspdet3d_ros.ros.tools.endurance.process_sample import ProcessSample
 
 # The first third of a run fills caches and allocators; memory is judged after it.
 WARM_UP_SHARE = 1 / 3
@@ -28,7 +28,7 @@ def percentiles(milliseconds: Sequence[float]) -> dict[str, float]:
     return {"count": len(milliseconds), "p50": float(p50), "p99": float(p99), "greatest": float(max(milliseconds))}
 
 
-def memory(samples: Sequence[Sample]) -> dict[str, Any]:
+def memory(samples: Sequence[ProcessSample]) -> dict[str, Any]:
     """The straight lines through resident memory after warm-up and through each half of it, and whether it grows.
 
     A line is that of least squares through the medians of equal stretches of time, and the uncertainty of its slope
@@ -71,7 +71,7 @@ def _slope(times: np.ndarray, values: np.ndarray, stretches: int) -> tuple[float
     return float(slope), float(STANDARD_ERRORS * np.sqrt(scatter / np.sum((x - x.mean()) ** 2)))
 
 
-def plot(path: Path, samples: Sequence[Sample], latencies: Sequence[tuple[float, float]], title: str) -> None:
+def plot(path: Path, samples: Sequence[ProcessSample], latencies: Sequence[tuple[float, float]], title: str) -> None:
     """Draws memory above, and the time that each service call took below.
 
     Args:
@@ -101,5 +101,5 @@ def tell(values: dict[str, Any], path: Path) -> int:
             print(f"{name}: {value}")
     for name, passed in values["checks"].items():
         print(f"{'passed' if passed else 'FAILED'}: {name}")
-    print(f"written: {path} and the plot beside it")
+    print(f"written: {path} and the plot next to it")
     return 0 if all(values["checks"].values()) else 1

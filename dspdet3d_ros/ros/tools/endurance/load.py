@@ -16,7 +16,7 @@ from dspdet3d_ros.clouds.cloud import Cloud
 from dspdet3d_ros.msg import PruningStats
 from dspdet3d_ros.ros.tools.client import Client, ClientError, NodeProcess, isolate
 from dspdet3d_ros.ros.tools.endurance import command, figures
-from dspdet3d_ros.ros.tools.endurance.process import Sample, sample
+from dspdet3d_ros.ros.tools.endurance.process_sample import ProcessSample, sample_process
 from dspdet3d_ros.ros.tools.endurance.publisher import surfaces
 
 ANSWER_MS = 100.0
@@ -47,9 +47,11 @@ class Watch:
         self.results += 1
 
 
-def ask(client: Client, process: NodeProcess, publisher: subprocess.Popen) -> tuple[list[Sample], dict[str, list]]:
+def ask(
+    client: Client, process: NodeProcess, publisher: subprocess.Popen
+) -> tuple[list[ProcessSample], dict[str, list]]:
     """Calls services in turn until the publisher ends; samples of the node once a second, and times by service."""
-    samples: list[Sample] = [sample(process.pid)]
+    samples: list[ProcessSample] = [sample_process(process.pid)]
     calls: dict[str, list[tuple[float, float]]] = {"set_parameters": [], "get_state": []}
     number = 0
     while publisher.poll() is None:
@@ -62,7 +64,7 @@ def ask(client: Client, process: NodeProcess, publisher: subprocess.Popen) -> tu
         calls[name].append((start, (time.monotonic() - start) * 1e3))
         number += 1
         if start - samples[-1].time_s >= 1:
-            samples.append(sample(process.pid))
+            samples.append(sample_process(process.pid))
         client.wait_for(lambda: False, BETWEEN_CALLS_S)
     return samples, calls
 
@@ -80,10 +82,10 @@ def measure(args: argparse.Namespace) -> command.Outcome:
         client = Client(process, namespace, 180.0)
         client.wait_until_active()
         client.detect(Cloud(surfaces(args.points)))
-        # Counting starts anew with the publisher's clouds.
+        # Counting starts again with the publisher's clouds.
         client.change_state(Transition.TRANSITION_DEACTIVATE)
         client.change_state(Transition.TRANSITION_ACTIVATE)
-        before, watch = sample(process.pid), Watch()
+        before, watch = sample_process(process.pid), Watch()
         client.on_stats = watch
         publish = [sys.executable, "-m", "dspdet3d_ros.ros.tools.endurance.publisher", client.cloud_topic]
         publish += ["--hertz", str(args.hertz), "--points", str(args.points), "--seconds", str(args.minutes * 60)]
@@ -112,8 +114,8 @@ def _values(
     sent: int,
     watch: Watch,
     calls: dict[str, list],
-    samples: list[Sample],
-    before: Sample,
+    samples: list[ProcessSample],
+    before: ProcessSample,
     status: int,
 ) -> dict[str, Any]:
     last = watch.last

@@ -46,16 +46,16 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def surfaces(points: int) -> np.ndarray:
-    """(points, 3) float32 metres: floor and walls of a room of 4 by 4 m, and things on the floor."""
+    """(points, 3) float32 metres: floor and walls of a room of 4 by 4 m, and objects on the floor."""
     rng = np.random.default_rng(0)
     xyz = rng.uniform(0, 4, (points, 3)).astype(np.float32)
     kind = rng.integers(0, 4, points)
     xyz[kind == 0, 2] = 0
     xyz[kind == 1, 0] = 0
     xyz[kind == 2, 1] = 0
-    things = kind == 3
-    xyz[things] = np.floor(xyz[things]) + 0.5 + rng.uniform(-0.1, 0.1, (int(things.sum()), 3)).astype(np.float32)
-    xyz[things, 2] = np.abs(xyz[things, 2] % 0.2)
+    objects = kind == 3
+    xyz[objects] = np.floor(xyz[objects]) + 0.5 + rng.uniform(-0.1, 0.1, (int(objects.sum()), 3)).astype(np.float32)
+    xyz[objects, 2] = np.abs(xyz[objects, 2] % 0.2)
     return xyz
 
 

@@ -20,7 +20,7 @@ from dspdet3d_ros.msg import PruningStats
 from dspdet3d_ros.ros.interface.messages import cloud_message
 from dspdet3d_ros.ros.tools.client import Client, ClientError, NodeProcess, isolate
 from dspdet3d_ros.ros.tools.endurance import command, figures
-from dspdet3d_ros.ros.tools.endurance.process import Sample, sample
+from dspdet3d_ros.ros.tools.endurance.process_sample import ProcessSample, sample_process
 from dspdet3d_ros.ros.tools.endurance.publisher import surfaces
 from dspdet3d_ros.ros.tools.shared_memory import left_over, segments
 
@@ -51,7 +51,7 @@ class Soak:
         self._random, self._numbers = random.Random(seed), np.random.default_rng(seed)
         self._room = surfaces(100_000)
         self._answered: tuple[int, int] | None = None
-        self.samples: list[Sample] = []
+        self.samples: list[ProcessSample] = []
         self.latencies: list[tuple[float, float]] = []
         self.counts: Counter[str] = Counter()
         client.on_stats = self._take
@@ -75,7 +75,7 @@ class Soak:
         self.counts["activated"] += 1
         self._set(**REFERENCE_SETTINGS)
         self._finish(self._reference)
-        self.samples.append(sample(self._process.pid))
+        self.samples.append(sample_process(self._process.pid))
 
     def _set(self, **values: Any) -> None:
         for result in self._client.set_parameters(**values):

@@ -1,4 +1,4 @@
-"""Everything that a page shows, as plain values."""
+"""The contents of a page as plain values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,26 +9,26 @@ import numpy as np
 from dspdet3d_ros.clouds.cloud import Cloud, LabelledBoxes
 from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.result import Detections
-from dspdet3d_ros.tools.viewer.page.points import ShownPoints
 from dspdet3d_ros.tools.viewer.page.runs import least_score
+from dspdet3d_ros.tools.viewer.page.shown_points import ShownPoints
 from dspdet3d_ros.tools.viewer.picture.framing import cut_height, extent, surroundings
 from dspdet3d_ros.tools.viewer.picture.views import ELEVATION_DEG, best_azimuth, inside
 
-#: How many further classes are told of a box.
+#: Number of further classes that are shown for a box.
 OTHERS = 2
 
 
 @dataclass(frozen=True)
-class Report:
-    """What a page tells of one cloud.
+class PageContents:
+    """The contents of a page about one cloud.
 
     Attributes:
-        name: what the cloud is called.
-        cloud: the cloud, with its ground truth where it has one.
-        runs: what was found at each pruning threshold; at least one.
-        tau: the pruning threshold that is shown first, one of those of `runs`.
-        score: the score threshold that is shown first.
-        model: what the model is called.
+        name: name of the cloud.
+        cloud: the cloud, with ground truth if it has one.
+        runs: detections at each pruning threshold; at least one.
+        tau: the pruning threshold that the page shows first; one of those in `runs`.
+        score: the score threshold that the page shows first.
+        model: name of the model.
         voxel_size: metres; cells of level l are `4·2^l` voxels wide.
         doubts: why the boxes may be wrong.
     """
@@ -43,7 +43,7 @@ class Report:
     doubts: Sequence[Remark] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for the page's script; metres, in the cloud's own frame."""
+        """Plain values for the script of the page; metres, in the frame of the cloud."""
         shown = ShownPoints.of(self.cloud.xyz, self.cloud.rgb)
         first = next(run for run in self.runs if run.stats.pruning_threshold == self.tau)
         truth = self.cloud.truth
@@ -82,19 +82,19 @@ def _run(run: Detections) -> dict[str, Any]:
 
 
 def _others(run: Detections, i: int) -> list[list[str | float]]:
-    """What box i may be instead: names and scores of the next best classes."""
+    """Names and scores of the next best classes of box i."""
     return [[name, round(score, 4)] for name, score in run.hypotheses(i)[1 : 1 + OTHERS]]
 
 
 def _rounded(boxes: np.ndarray) -> list[list[float]]:
-    """Boxes to a tenth of a millimetre: shorter to write."""
+    """Boxes rounded to a tenth of a millimetre, which makes the file smaller."""
     return np.asarray(boxes, np.float64).reshape(-1, 6).round(4).tolist()
 
 
-def _view(xyz: np.ndarray, found: np.ndarray, truth: LabelledBoxes | None) -> dict[str, Any]:
-    """Where the page looks from at first, and what it cuts away: as the pictures do."""
+def _view(xyz: np.ndarray, predicted: np.ndarray, truth: LabelledBoxes | None) -> dict[str, Any]:
+    """First viewpoint and hidden part of the cloud, as in the pictures."""
     boxes = np.concatenate(
-        [part.reshape(-1, 6) for part in (found, np.empty((0, 6)) if truth is None else truth.boxes)]
+        [part.reshape(-1, 6) for part in (predicted, np.empty((0, 6)) if truth is None else truth.boxes)]
     )
     cut = cut_height(xyz[:, 2], boxes)
     below = xyz[xyz[:, 2] < cut]

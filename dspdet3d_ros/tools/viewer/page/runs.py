@@ -1,4 +1,4 @@
-"""What the detector finds at each pruning threshold that a page shows."""
+"""Detections at each pruning threshold that a page shows."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -8,29 +8,30 @@ import numpy as np
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.detector.result import Detections, DetectionSettings
 
-#: Shown beside the pruning threshold that was asked for.
+#: Shown in addition to the given pruning threshold.
 SHOWN_TAUS = (0.0, 0.2, 0.4, 0.6, 0.8)
-#: The least score to which the page's slider goes: below it there are more boxes than one can look at.
+#: Minimum of the score slider. Below it there are too many boxes to look at.
 LEAST_SCORE = 0.05
 
 
 def least_score(score: float) -> float:
-    """The score to which the page's slider goes where `score` is shown first."""
+    """Minimum of the score slider, if the page shows `score` first."""
     return min(score, LEAST_SCORE)
 
 
 def runs_at(
     taus: Iterable[float], detector: Detector, xyz: np.ndarray, settings: DetectionSettings
 ) -> tuple[Detections, ...]:
-    """One run for each pruning threshold, least first, with the boxes of every score that the slider reaches.
+    """One run for each pruning threshold, in ascending order, with all boxes that the score slider can show.
 
-    A lower score threshold only adds boxes: duplicates give way to better ones, never to worse (DSPDet3D, section 3.2).
+    A lower score threshold only adds boxes, because NMS drops a box only for one with a higher score (DSPDet3D, section
+    3.2).
 
     Args:
-        taus: pruning thresholds; that of `settings` is run with them.
-        detector: has run before, so that the times are not those of a first run.
+        taus: pruning thresholds; that of `settings` is added.
+        detector: must have run before, so that the times are not those of a first run.
         xyz: (N, 3) metres.
-        settings: everything but the pruning threshold.
+        settings: all other settings.
     """
     low = least_score(settings.score_threshold)
     chosen = sorted({settings.pruning_threshold, *taus})

@@ -1,4 +1,4 @@
-"""Pictures of clouds and the boxes found in them."""
+"""Pictures of clouds and their detections."""
 
 from dspdet3d_ros.tools.viewer.picture.drawing import draw_detections
 

@@ -1,4 +1,4 @@
-"""One PNG of a cloud with the boxes found in it, from above and in perspective."""
+"""A PNG of a cloud and its detections, from above and in perspective."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from dspdet3d_ros.clouds.cloud import LabelledBoxes
-from dspdet3d_ros.files import new_figure, write_figure
+from dspdet3d_ros.output_files import new_figure, write_figure
 from dspdet3d_ros.tools.viewer.picture.framing import cut_height, extent, surroundings
-from dspdet3d_ros.tools.viewer.picture.labels import place_labels
+from dspdet3d_ros.tools.viewer.picture.label_placement import place_labels
 from dspdet3d_ros.tools.viewer.picture.views import (
     EDGES,
     PerspectiveView,
@@ -36,7 +36,7 @@ TRUTH_COLOUR = "#3fd0ff"
 
 
 class ScoredBoxes(Protocol):
-    """What was found: (K, 6) centre and size in metres, K class names, K scores."""
+    """Boxes with class names and scores."""
 
     @property
     def boxes(self) -> np.ndarray:
@@ -62,17 +62,17 @@ def draw_detections(
     truth: LabelledBoxes | None = None,
     title: str = "",
 ) -> None:
-    """Writes a picture of 1600 pixels' width: the cloud from above and in perspective, with boxes and ground truth.
+    """Writes a picture, 1600 pixels wide: the cloud from above and in perspective, with boxes and ground truth.
 
-    The upper part of rooms is cut away, above all boxes, so that one looks into them.
+    The upper part of a room, above all boxes, is hidden, so that the inside is visible.
 
     Args:
-        path: the PNG file; its folder is made.
+        path: the PNG file; its folder is created.
         xyz: (N, 3) points, metres, z up.
-        rgb: (N, 3) uint8, or None: coloured by height.
-        detections: boxes in the cloud's frame, with names and scores.
+        rgb: (N, 3) uint8, or None to colour by height.
+        detections: boxes in the frame of the cloud, with names and scores.
         truth: ground truth in the same frame, or None.
-        title: the first line.
+        title: first line of the picture; the default is the number of boxes.
 
     Raises:
         InputError: matplotlib is missing or the file cannot be written.
@@ -111,7 +111,7 @@ def _all_boxes(detections: ScoredBoxes, truth: LabelledBoxes | None) -> np.ndarr
 
 
 def _displayed(xyz: np.ndarray, rgb: np.ndarray | None, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The points to show, with colours: no ceiling, no more than the picture can show."""
+    """The points to show and their colours: without the ceiling, at most `MAX_POINTS`."""
     colours = _height_colours(xyz[:, 2]) if rgb is None else np.asarray(rgb, np.uint8)
     if len(xyz) == 0:
         return xyz, colours
@@ -134,7 +134,7 @@ def _height_colours(z: np.ndarray) -> np.ndarray:
 
 
 def _dot_size(view: PlanView | PerspectiveView, xyz: np.ndarray) -> int:
-    """Pixels per point at which a surface of points looks closed."""
+    """Pixels per point that make a surface of points look closed."""
     uv, _ = view.project(xyz)
     shown = uv[(np.isfinite(uv) & (uv >= 0) & (uv < PANEL)).all(axis=1)]
     if len(shown) == 0:
@@ -178,7 +178,7 @@ def _draw_boxes(
 
 
 def _draw_labels(axes: "Axes", view: PlanView | PerspectiveView, detections: ScoredBoxes) -> None:
-    """Class and score above each box; the best boxes are sure of a place."""
+    """Draws class and score above each box; boxes with high scores come first."""
     order = np.argsort(-np.asarray(detections.scores), kind="stable")
     texts, anchors = [], []
     for i in order:
@@ -205,7 +205,7 @@ def _draw_labels(axes: "Axes", view: PlanView | PerspectiveView, detections: Sco
 
 
 def _draw_scale(axes: "Axes", view: PlanView) -> None:
-    """A bar of 1 m, or of 0.1 m where that would be too long."""
+    """Draws a bar of 1 m, or of 0.1 m if 1 m is too long."""
     metres = 1.0 if view.pixels_per_metre < 0.4 * PANEL else 0.1
     start, end = 16, 16 + metres * view.pixels_per_metre
     axes.plot([start, end], [PANEL - 14] * 2, color="white", linewidth=3, solid_capstyle="butt")

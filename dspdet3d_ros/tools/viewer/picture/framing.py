@@ -1,19 +1,19 @@
-"""Which part of a cloud is shown."""
+"""The part of a cloud that a picture shows."""
 
 import numpy as np
 
 from dspdet3d_ros.tools.viewer.picture.views import Region, box_corners
 
-# A cloud that is higher than this is a room whose upper part would hide what is in it.
+# A cloud taller than this is a room. Its upper part would hide the inside.
 ROOM_HEIGHT_M = 1.8
 
 
 def cut_height(z: np.ndarray, boxes: np.ndarray) -> float:
-    """The height below which a cloud is shown, so that one looks into rooms; infinite where nothing is to be cut.
+    """The height above which a cloud is hidden, so that the inside of a room is visible; infinite to hide nothing.
 
     Args:
         z: (N,) heights of the points, metres.
-        boxes: (K, 6) centre and size of the boxes, which are not cut.
+        boxes: (K, 6) centre and size of boxes that stay visible.
     """
     if len(z) == 0:
         return float("inf")
@@ -25,7 +25,7 @@ def cut_height(z: np.ndarray, boxes: np.ndarray) -> float:
 
 
 def extent(xyz: np.ndarray, boxes: np.ndarray) -> Region:
-    """The part of space that has nearly all points and boxes; single far points do not count."""
+    """The region that contains all boxes and nearly all points, without outliers."""
     parts = [box_corners(box) for box in boxes]
     if len(xyz):
         parts.append(np.percentile(xyz, (0.3, 99.7), axis=0))
@@ -38,7 +38,7 @@ def extent(xyz: np.ndarray, boxes: np.ndarray) -> Region:
 
 
 def surroundings(boxes: np.ndarray, room: Region) -> Region:
-    """The boxes and something around them, within the room."""
+    """The region around the boxes, with a margin, within the room."""
     if len(boxes) == 0:
         return room
     corners = np.concatenate([box_corners(box) for box in boxes])

@@ -1,4 +1,4 @@
-"""Projections of a cloud to pixels, and points painted far to near; 300k points take a fraction of a second.
+"""Projections of a cloud to pixels, and painting of points from far to near; 300k points take less than a second.
 
 Pixel coordinates: u to the right, v down, (0, 0) is the corner of the first pixel.
 """
@@ -10,7 +10,7 @@ import numpy as np
 from dspdet3d_ros.geometry import box_between, box_of_points
 
 ELEVATION_DEG = 50.0
-# In diagonals of what is looked at.
+# In diagonals of the region that is shown.
 EYE_DISTANCE = 1.6
 AZIMUTHS_DEG = tuple(range(22, 360, 45))
 EDGES = np.array([(a, a | bit) for a in range(8) for bit in (1, 2, 4) if not a & bit])
@@ -18,11 +18,11 @@ EDGES = np.array([(a, a | bit) for a in range(8) for bit in (1, 2, 4) if not a &
 
 @dataclass(frozen=True)
 class Region:
-    """An upright block of space.
+    """An axis-aligned block of space.
 
     Attributes:
-        low: (3,) least coordinates, metres.
-        high: (3,) greatest coordinates, metres.
+        low: (3,) lowest coordinates, metres.
+        high: (3,) highest coordinates, metres.
     """
 
     low: np.ndarray
@@ -30,13 +30,13 @@ class Region:
 
     @property
     def corners(self) -> np.ndarray:
-        """(8, 3); bit 0, 1, 2 of the index chooses the greater x, y, z."""
+        """(8, 3) corners; bits 0, 1 and 2 of the index select the higher x, y and z."""
         return box_corners(box_between(self.low, self.high))
 
 
 @dataclass(frozen=True)
 class PlanView:
-    """Looks down with x to the right and y up.
+    """View from above, with x to the right and y up.
 
     Attributes:
         left_m: x of the left border.
@@ -50,14 +50,14 @@ class PlanView:
 
     @classmethod
     def of(cls, region: Region, width: int, height: int) -> "PlanView":
-        """The view that shows a region in the middle of width x height pixels."""
+        """The view that shows a region in the centre of width x height pixels."""
         size = np.maximum(region.high - region.low, 0.1)
         scale = float(min(width / size[0], height / size[1]))
         middle = (region.low + region.high) / 2
         return cls(float(middle[0] - width / scale / 2), float(middle[1] + height / scale / 2), scale)
 
     def project(self, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(N, 2) pixel coordinates and (N,) depths, which grow away from the viewer."""
+        """(N, 2) pixel coordinates and (N,) depths, which increase with the distance from the viewer."""
         uv = np.stack([xyz[:, 0] - self.left_m, self.top_m - xyz[:, 1]], axis=1) * self.pixels_per_metre
         return uv, -xyz[:, 2]
 
@@ -80,9 +80,9 @@ class PerspectiveView:
 
     @classmethod
     def of(cls, region: Region, azimuth_deg: float, width: int, height: int) -> "PerspectiveView":
-        """The view from above one side in which the whole region just fits into width x height pixels.
+        """The view from obliquely above in which the whole region just fits into width x height pixels.
 
-        The direction it is seen from is azimuth_deg, counted from +x to +y.
+        `azimuth_deg` is the direction of the viewer, counted from +x to +y.
         """
         azimuth, elevation = np.radians(azimuth_deg), np.radians(ELEVATION_DEG)
         forward = -np.array(
@@ -100,7 +100,7 @@ class PerspectiveView:
         return cls(eye, axes, focal, (float(u), float(v)))
 
     def project(self, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(N, 2) pixel coordinates and (N,) depths along the optical axis; NaN pixels for what is not in front."""
+        """(N, 2) pixel coordinates and (N,) depths along the optical axis; NaN for points behind the camera."""
         camera = (xyz - self.eye) @ self.axes.T
         depth = camera[:, 2]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -109,20 +109,20 @@ class PerspectiveView:
 
 
 def box_corners(box: np.ndarray) -> np.ndarray:
-    """(8, 3) corners of centre and size (6,); bit 0, 1, 2 of the index chooses the greater x, y, z."""
+    """(8, 3) corners of a (6,) box, centre and size; bits 0, 1 and 2 of the index select the higher x, y and z."""
     signs = np.array([[(i >> axis & 1) - 0.5 for axis in range(3)] for i in range(8)])
     return box[:3] + signs * box[3:6]
 
 
 def inside(xyz: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """(N,) bool: points that lie in any of the (K, 6) boxes."""
+    """(N,) bool: True for points in any of the (K, 6) boxes."""
     return box_of_points(xyz, boxes) >= 0
 
 
 def paint(
     uv: np.ndarray, depth: np.ndarray, colours: np.ndarray, width: int, height: int, dot: int, background: int
 ) -> np.ndarray:
-    """(height, width, 3) uint8 picture with a square of `dot` pixels for each point, near ones over far ones."""
+    """(height, width, 3) uint8 picture with a square of `dot` pixels per point; near points cover far ones."""
     picture = np.full((height + 2 * dot, width + 2 * dot, 3), background, np.uint8)
     far_first = np.argsort(-depth, kind="stable")
     corner = np.floor(uv[far_first] - dot / 2 + 0.5)
@@ -130,13 +130,13 @@ def paint(
     column, row = corner[shown].astype(np.int64).T + dot
     steps = np.arange(dot)
     flat = (row[:, None, None] + steps[:, None]) * picture.shape[1] + column[:, None, None] + steps
-    # Numpy assigns in order, so of the points on one pixel the last, which is the nearest, stays.
+    # Numpy assigns in order, so the last and nearest point of a pixel remains.
     picture.reshape(-1, 3)[flat.ravel()] = np.repeat(colours[far_first][shown], dot * dot, axis=0)
     return picture[dot:-dot, dot:-dot]
 
 
 def best_azimuth(xyz: np.ndarray, of_interest: np.ndarray, region: Region) -> float:
-    """The viewing direction, in degrees, from which most of the points of interest are not hidden by others."""
+    """The azimuth, in degrees, from which the largest number of points of interest is visible."""
     cells = 160
     seen = []
     for azimuth in AZIMUTHS_DEG:

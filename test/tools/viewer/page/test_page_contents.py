@@ -1,4 +1,4 @@
-"""A page holds the cloud, small, and every box; it fetches nothing and lets no text become markup."""
+"""A page contains a sample of the cloud and every box. It makes no requests, and no text becomes markup."""
 
 import base64
 import json
@@ -15,12 +15,12 @@ from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.tools.viewer.page import runs_at, write_page
-from dspdet3d_ros.tools.viewer.page.points import STEPS, ShownPoints
-from dspdet3d_ros.tools.viewer.page.writing import page_text
+from dspdet3d_ros.tools.viewer.page.html_file import page_text
+from dspdet3d_ros.tools.viewer.page.shown_points import STEPS, ShownPoints
 
 
 class Page(HTMLParser):
-    """The elements of a page, and the text within its scripts."""
+    """The elements of a page, and the text of its scripts."""
 
     def __init__(self, text):
         super().__init__()
@@ -74,29 +74,29 @@ def test_points_that_are_not_finite_are_left_out():
     assert ShownPoints.of(xyz, None).as_json()["count"] == 2
 
 
-def test_the_spacing_of_points_on_a_surface_is_told():
+def test_the_spacing_of_points_on_a_surface_is_that_of_the_grid():
     x, y = np.meshgrid(np.arange(0, 3, 0.01), np.arange(0, 3, 0.01))
     xyz = np.column_stack([x.ravel(), y.ravel(), np.zeros(x.size)])
     assert ShownPoints.of(xyz, None).spacing() == pytest.approx(0.01, rel=0.15)
 
 
-def test_the_page_holds_every_box_of_every_run_and_what_it_cost():
-    told = Page(page_text(report(truth=True))).contents
-    assert [run["tau"] for run in told["runs"]] == [0.4, 0.8]
-    assert told["runs"][0]["scores"] == pytest.approx([0.9, 0.6, 0.3])
-    assert told["runs"][1]["boxes"] == [[2.2, 2, 0.8, 0.1, 0.08, 0.1], [2.32, 2, 0.8, 0.1, 0.08, 0.1]]
-    assert told["runs"][0]["kept"] == [540] * 4
-    assert told["runs"][0]["stage_ms"] == [["points", 1.0], ["backbone", 5.0]]
-    assert told["cells_m"] == pytest.approx([0.32, 0.16, 0.08, 0.04])
-    assert told["truth"]["names"] == ["cup"]
+def test_the_page_contains_every_box_and_the_cost_of_every_run():
+    contents = Page(page_text(report(truth=True))).contents
+    assert [run["tau"] for run in contents["runs"]] == [0.4, 0.8]
+    assert contents["runs"][0]["scores"] == pytest.approx([0.9, 0.6, 0.3])
+    assert contents["runs"][1]["boxes"] == [[2.2, 2, 0.8, 0.1, 0.08, 0.1], [2.32, 2, 0.8, 0.1, 0.08, 0.1]]
+    assert contents["runs"][0]["kept"] == [540] * 4
+    assert contents["runs"][0]["stage_ms"] == [["points", 1.0], ["backbone", 5.0]]
+    assert contents["cells_m"] == pytest.approx([0.32, 0.16, 0.08, 0.04])
+    assert contents["truth"]["names"] == ["cup"]
 
 
-def test_the_page_tells_what_else_a_box_may_be():
+def test_the_page_contains_the_next_best_classes_of_a_box():
     one = report(scores=(0.9, 0.6))
     scores = np.float32([[0.9, 0.4, 0.2, 0.3], [0.6, 0, 0, 0]])
     run = replace(one.runs[0], class_names=("cup", "book", "can", "vase"), labels=np.zeros(2, int), class_scores=scores)
-    told = Page(page_text(replace(one, runs=[run]))).contents
-    assert told["runs"][0]["others"] == [[["book", 0.4], ["vase", 0.3]], []]
+    contents = Page(page_text(replace(one, runs=[run]))).contents
+    assert contents["runs"][0]["others"] == [[["book", 0.4], ["vase", 0.3]], []]
 
 
 def test_the_page_holds_the_doubts_about_the_cloud():
@@ -131,10 +131,10 @@ def test_no_name_becomes_markup(text):
 
 @pytest.mark.parametrize("points", [0, 1, 2])
 def test_clouds_of_next_to_nothing_without_boxes_make_a_page(points):
-    told = Page(page_text(report(points=points, scores=()))).contents
-    assert told["points"]["count"] == points
-    assert told["runs"][0]["boxes"] == []
-    assert np.isfinite([*told["view"]["low"], *told["view"]["high"], told["points"]["spacing"]]).all()
+    contents = Page(page_text(report(points=points, scores=()))).contents
+    assert contents["points"]["count"] == points
+    assert contents["runs"][0]["boxes"] == []
+    assert np.isfinite([*contents["view"]["low"], *contents["view"]["high"], contents["points"]["spacing"]]).all()
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path):

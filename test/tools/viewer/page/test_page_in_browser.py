@@ -11,7 +11,7 @@ from made_up_report import report
 from dspdet3d_ros.cli import main
 from dspdet3d_ros.defaults import DEMO_CLOUD
 from dspdet3d_ros.tools.viewer.page import write_page
-from dspdet3d_ros.tools.viewer.page.points import MAX_POINTS
+from dspdet3d_ros.tools.viewer.page.shown_points import MAX_POINTS
 
 image = pytest.importorskip("matplotlib.image", reason="screenshots are read with matplotlib, which is not installed")
 

@@ -8,7 +8,7 @@ import pytest
 from dspdet3d_ros.clouds.cloud import LabelledBoxes
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.tools.viewer.picture import draw_detections
-from dspdet3d_ros.tools.viewer.picture.labels import place_labels
+from dspdet3d_ros.tools.viewer.picture.label_placement import place_labels
 from dspdet3d_ros.tools.viewer.picture.views import (
     PerspectiveView,
     PlanView,
@@ -25,14 +25,14 @@ REGION = Region(np.array([-2.0, -1.0, 0.0]), np.array([4.0, 3.0, 1.0]))
 
 
 @dataclass
-class Found:
+class Boxes:
     boxes: np.ndarray
     scores: np.ndarray
     names: tuple[str, ...]
 
 
-NOTHING = Found(np.empty((0, 6)), np.empty(0), ())
-TWO = Found(np.array([[1, 1, 0.5, 1, 1, 1], [3, 2, 0.2, 0.3, 0.3, 0.4]]), np.array([0.9, 0.4]), ("chair", "cup"))
+NOTHING = Boxes(np.empty((0, 6)), np.empty(0), ())
+TWO = Boxes(np.array([[1, 1, 0.5, 1, 1, 1], [3, 2, 0.2, 0.3, 0.3, 0.4]]), np.array([0.9, 0.4]), ("chair", "cup"))
 TRUTH = LabelledBoxes(np.array([[1.1, 1, 0.5, 1, 1, 1]], np.float32), ("chair",))
 
 
@@ -63,8 +63,8 @@ def test_the_picture_shows_floor_boxes_and_truth_but_not_the_ceiling(tmp_path):
 def test_a_cloud_in_map_coordinates_is_drawn_as_the_same_one_at_the_origin(tmp_path):
     (xyz, rgb), pictures = room(), []
     for number, away in enumerate((0.0, 4e6)):
-        there = Found(TWO.boxes + [away, 0, 0, 0, 0, 0], TWO.scores, TWO.names)
-        draw_detections(tmp_path / f"{number}.png", xyz + [away, 0, 0], rgb, there)
+        moved = Boxes(TWO.boxes + [away, 0, 0, 0, 0, 0], TWO.scores, TWO.names)
+        draw_detections(tmp_path / f"{number}.png", xyz + [away, 0, 0], rgb, moved)
         pictures.append(image.imread(tmp_path / f"{number}.png")[..., :3])
     assert (np.abs(pictures[1] - pictures[0]).max(axis=-1) > 0.1).mean() < 0.01
 
@@ -126,13 +126,13 @@ def test_near_points_cover_far_ones_and_points_outside_are_left_out():
 def test_the_view_is_taken_from_the_open_side():
     y, z = np.meshgrid(np.linspace(-1, 3, 200), np.linspace(0, 1, 100))
     wall = np.column_stack([np.full(y.size, -1.9), y.ravel(), z.ravel()])
-    thing = np.random.default_rng(2).uniform((-1.6, 0.9, 0), (-1.5, 1.1, 0.1), (500, 3))
-    xyz = np.concatenate([wall, thing])
+    box = np.random.default_rng(2).uniform((-1.6, 0.9, 0), (-1.5, 1.1, 0.1), (500, 3))
+    xyz = np.concatenate([wall, box])
     azimuth = best_azimuth(xyz, np.arange(len(xyz)) >= len(wall), REGION)
     assert np.cos(np.radians(azimuth)) > 0
 
 
-def test_points_inside_boxes_are_told():
+def test_points_inside_boxes_are_marked():
     xyz = np.array([[0, 0, 0], [0.5, 0, 0], [0.51, 0, 0], [3, 3, 3.1]])
     boxes = np.array([[0, 0, 0, 1, 1, 1], [3, 3, 3, 0.1, 0.1, 0.3]])
     np.testing.assert_array_equal(inside(xyz, boxes), [True, True, False, True])

@@ -1,20 +1,20 @@
-// Boxes: from the contents of the page to lines, and which of them lies under the pointer.
+// Boxes: conversion from the contents of the page to lines, and selection under the pointer.
 
 const GOLDEN_RATIO = 0.618033988749895;
 const TRUTH_COLOUR = [0.25, 0.82, 1];
 
-// Red, green and blue in 0..1 of a class number: those of the markers in RViz.
+// Colour of a class number, red, green and blue in 0..1. It equals that of the markers in RViz.
 function classColour(label) {
   const hue = (((label * GOLDEN_RATIO) % 1) + 1) % 1;
   return [5, 3, 1].map((shift) => {
-    const place = (shift + hue * 6) % 6;
-    return 1 - 0.85 * clamp(Math.min(place, 4 - place), 0, 1);
+    const sector = (shift + hue * 6) % 6;
+    return 1 - 0.85 * clamp(Math.min(sector, 4 - sector), 0, 1);
   });
 }
 
 const css = (colour) => `rgb(${colour.map((part) => Math.round(255 * part)).join(" ")})`;
 
-// numbers: centre and size in the cloud's frame; origin: what is the middle of the scene there.
+// numbers: centre and size in the frame of the cloud; origin: the middle of the scene in that frame.
 function makeBox(numbers, origin, rest) {
   const place = numbers.slice(0, 3);
   const size = numbers.slice(3, 6);
@@ -36,7 +36,7 @@ function truthOf(truth, origin) {
   return truth.boxes.map((numbers, i) => makeBox(numbers, origin, { name: truth.names[i], truth: true, colour: TRUTH_COLOUR }));
 }
 
-// The twelve edges, as Drawing.setLines takes them.
+// The twelve edges in the form that Drawing.setLines expects.
 function edges(box, width, alpha) {
   const lines = [];
   const corner = (i) => [0, 1, 2].map((axis) => ((i >> axis) & 1 ? box.high[axis] : box.low[axis]));
@@ -48,7 +48,7 @@ function edges(box, width, alpha) {
   return lines;
 }
 
-// Lines of a grid on the ground below this block of space, and the metres between them.
+// Lines of a grid on the ground below a block of space, and the distance between them in metres.
 function grid(low, high, colour) {
   const span = Math.max(high[0] - low[0], high[1] - low[1]);
   const step = [0.1, 1, 10, 100].find((metres) => span / metres <= 24) || 1000;
@@ -65,7 +65,7 @@ function grid(low, high, colour) {
   return { lines, step };
 }
 
-// Where a ray enters a box, as a multiple of its direction; Infinity where it misses it or starts inside.
+// Distance at which a ray enters a box, in lengths of its direction; Infinity if it misses the box or starts inside.
 function entry(eye, direction, box) {
   let [near, far] = [0, Infinity];
   for (let axis = 0; axis < 3; axis++) {
@@ -76,7 +76,7 @@ function entry(eye, direction, box) {
   return near > 0 && near <= far ? near : Infinity;
 }
 
-// The nearest box at a place of the view, or null.
+// The nearest box at a position in the view, or null.
 function pick(camera, boxes, x, y) {
   const [eye, direction] = [camera.eye(), camera.ray(x, y)];
   let [best, least] = [null, Infinity];

@@ -1,4 +1,4 @@
-// Vectors, and a camera that turns about a point. z is up; coordinates are metres from the middle of the cloud.
+// Vectors, and a camera that orbits a point. z is up; coordinates are metres from the middle of the cloud.
 
 const add = (a, b, factor = 1) => [a[0] + factor * b[0], a[1] + factor * b[1], a[2] + factor * b[2]];
 const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
@@ -9,7 +9,7 @@ const HALF_VIEW = Math.tan(Math.PI / 8);
 const MOST_ELEVATION = Math.PI / 2;
 
 class Camera {
-  // low, high: corners of the block of space that the first view shows; azimuth, elevation: where it is seen from.
+  // low, high: corners of the block of space in the first view; azimuth, elevation: direction of the viewer.
   constructor(low, high, azimuth, elevation) {
     this.start = { low, high, azimuth, elevation };
     this.aspect = 1;
@@ -23,23 +23,23 @@ class Camera {
     this.show(low, high);
   }
 
-  // Looks straight down, x to the right and y up.
+  // View straight down, x to the right and y up.
   fromAbove(low, high) {
     this.azimuth = -Math.PI / 2;
     this.elevation = MOST_ELEVATION;
     this.show(low, high);
   }
 
-  // Moves so that the whole block of space just fits into the view, in its middle.
+  // Moves the camera so that the whole block of space just fits into the view, centred.
   show(low, high) {
     const corners = Array.from({ length: 8 }, (_, i) => [0, 1, 2].map((axis) => ((i >> axis) & 1 ? high : low)[axis]));
     this.target = middleOf(low, high);
-    // Near corners reach further out than far ones: each round brings the middle of what is seen to the middle.
+    // Perspective enlarges near corners, so centring needs a few iterations.
     for (let round = 0; round < 4; round++) {
       this.distance = Math.max(0.1, ...corners.map((corner) => this.needed(corner))) * 1.03;
-      const places = corners.map((corner) => this.project(corner));
+      const projected = corners.map((corner) => this.project(corner));
       const middle = ["x", "y"].map((axis) => {
-        const values = places.map((place) => place[axis]);
+        const values = projected.map((point) => point[axis]);
         return (Math.min(...values) + Math.max(...values)) / 2;
       });
       this.shift(middle[0] * this.distance * this.tangents()[0], middle[1] * this.distance * this.tangents()[1]);
@@ -47,7 +47,7 @@ class Camera {
     this.distance = Math.max(0.1, ...corners.map((corner) => this.needed(corner))) * 1.03;
   }
 
-  // The distance from the target from which a point is just within the view.
+  // The distance from the target at which a point is just inside the view.
   needed(point) {
     const { right, up, forward } = this.axes();
     const [tanX, tanY] = this.tangents();
@@ -62,7 +62,7 @@ class Camera {
     return { forward: [-ca * ce, -sa * ce, -se], right: [-sa, ca, 0], up: [-ca * se, -sa * se, ce] };
   }
 
-  // Half the width and half the height of what is seen at a distance of 1.
+  // Half the width and half the height of the view at a distance of 1.
   tangents() {
     return [HALF_VIEW * this.aspect, HALF_VIEW];
   }
@@ -76,19 +76,19 @@ class Camera {
     this.elevation = clamp(this.elevation + elevation, -MOST_ELEVATION, MOST_ELEVATION);
   }
 
-  // Moves the scene by parts of the view's height.
+  // Moves the scene by fractions of the height of the view.
   pan(x, y) {
     const scale = 2 * HALF_VIEW * this.distance;
     this.shift(-x * scale, y * scale);
   }
 
-  // Moves the camera to its right and up, by metres.
+  // Moves the camera to the right and up, in metres.
   shift(x, y) {
     const { right, up } = this.axes();
     this.target = add(add(this.target, right, x), up, y);
   }
 
-  // x, y in -1..1 stay where they are on the target's plane.
+  // The point at x, y (in -1..1) on the plane of the target keeps its position in the view.
   zoom(factor, x = 0, y = 0) {
     const [tanX, tanY] = this.tangents();
     const distance = clamp(this.distance * factor, 0.05, 5000);
@@ -97,14 +97,14 @@ class Camera {
     this.distance = distance;
   }
 
-  // Near and far plane for a scene of this radius about the origin.
+  // Near and far plane for a scene of the given radius around the origin.
   range(radius) {
     const eye = this.eye();
     const far = Math.sqrt(dot(eye, eye)) + radius;
     return [Math.max(this.distance * 0.02, far * 1e-4), far * 1.05];
   }
 
-  // From metres to clip space, column by column.
+  // Matrix from metres to clip space, in column-major order.
   matrix(radius) {
     const { right, up, forward } = this.axes();
     const [tanX, tanY] = this.tangents();
@@ -120,7 +120,7 @@ class Camera {
     return new Float32Array([0, 1, 2, 3].flatMap((column) => rows.map((row) => row[column])));
   }
 
-  // Place in the view, in -1..1 with y up, of a point, and its depth; null for what is behind.
+  // Position of a point in the view (-1..1, y up) and its depth; null for points behind the camera.
   project(point) {
     const { right, up, forward } = this.axes();
     const [tanX, tanY] = this.tangents();
@@ -130,7 +130,7 @@ class Camera {
     return { x: dot(relative, right) / (depth * tanX), y: dot(relative, up) / (depth * tanY), depth };
   }
 
-  // Direction of the ray through a place of the view.
+  // Direction of the ray through a position in the view.
   ray(x, y) {
     const { right, up, forward } = this.axes();
     const [tanX, tanY] = this.tangents();

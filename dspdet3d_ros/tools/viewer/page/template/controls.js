@@ -1,4 +1,4 @@
-// Mouse, touch and keys move the camera.
+// Control of the camera by mouse, touch and keys.
 
 const TURN_PER_PIXEL = 0.006;
 const KEY_TURN = 0.12;
@@ -22,7 +22,7 @@ function control(canvas, camera, on) {
     });
   }
   canvas.addEventListener("pointerleave", () => on.hover(null));
-  // A finger does not hover: it taps.
+  // Touch screens have no hover; a tap replaces it.
   canvas.addEventListener("click", (event) => on.hover(event.offsetX, event.offsetY));
 
   canvas.addEventListener("pointermove", (event) => {
@@ -61,7 +61,7 @@ function control(canvas, camera, on) {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     const moves = turns[event.key] || zooms[event.key];
     if (!moves) on.key(event.key.toLowerCase());
-    // Sliders keep the keys that move them.
+    // A focused slider handles its keys itself.
     if (!moves || event.target.type === "range") return;
     if (turns[event.key]) camera.turn(...moves);
     else camera.zoom(moves);

@@ -1,4 +1,4 @@
-// Draws points and lines with WebGL 2.
+// Drawing of points and lines with WebGL 2.
 
 const FLOATS_PER_LINE = 11;
 const FEWEST_POINTS = 20000;
@@ -85,7 +85,7 @@ class Drawing {
     group.count = lines.length / FLOATS_PER_LINE;
   }
 
-  // Fits the buffers to the canvas; false where nothing has changed.
+  // Fits the buffers to the canvas; returns false if nothing has changed.
   resize() {
     const { gl, canvas } = this;
     this.ratio = Math.min(window.devicePixelRatio || 1, 2);
@@ -113,8 +113,8 @@ class Drawing {
     return texture;
   }
 
-  // While the view moves, as many points are drawn as keep it fluid: they are in random order, so any first part of
-  // them is an even sample. A machine that stays slow (no graphics card) moves without shading from then on.
+  // While the view moves, only as many points are drawn as the machine can draw smoothly. Points are in random order,
+  // so the first n are an even sample. On a machine that stays slow (no graphics card), moving views have no shading.
   adapt(milliseconds) {
     if (milliseconds > SLOW_MS) {
       this.budget = Math.max(FEWEST_POINTS, this.budget * clamp(SLOW_MS / milliseconds, 0.3, 0.9));
@@ -127,7 +127,7 @@ class Drawing {
     if (this.slowFrames >= 3) this.plain = true;
   }
 
-  // look: { background, heights, cut, byHeight, pointSize }; moving: fewer points will do.
+  // look: { background, heights, cut, byHeight, pointSize }; moving: draw fewer points.
   draw(camera, radius, look, moving) {
     const { gl } = this;
     const [near, far] = camera.range(radius);
@@ -159,7 +159,7 @@ class Drawing {
       gl.uniform2fv(places.heights, look.heights);
       gl.uniform1f(places.cut, look.cut);
       gl.uniform1f(places.byHeight, look.byHeight ? 1 : 0);
-      // So wide that surfaces look closed; with fewer points wider, but painting many pixels takes time too.
+      // Points are wide enough that surfaces look closed, and wider if there are fewer of them. The limit bounds the time.
       const across = 1.5 * points.spacing * Math.min(2, Math.sqrt(points.count / count)) * look.pointSize;
       gl.uniform1f(places.spot, (across * this.canvas.height) / (2 * HALF_VIEW));
       gl.uniform1f(places.least, 1.5 * this.ratio);
@@ -168,7 +168,7 @@ class Drawing {
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
   }
 
-  // neighbours: how many of them shade a pixel; none where the machine is slow.
+  // neighbours: number of neighbours for the shading of a pixel; 0 on a slow machine.
   drawScreen(near, far, neighbours) {
     const { gl } = this;
     const { program, places } = this.screen;
@@ -198,10 +198,10 @@ class Drawing {
     gl.uniform2f(places.viewport, this.canvas.width, this.canvas.height);
     gl.uniform1f(places.near, near);
     gl.uniform1f(places.ratio, this.ratio);
-    // Edges lie on the surfaces that they bound: a little nearer, they are not eaten by them.
+    // Edges lie on surfaces. A small offset towards the viewer keeps them visible.
     gl.uniform1f(places.nearer, 4e-4);
     this.drawGroup("grid", gl.LEQUAL, 1);
-    // What the cloud hides shows faintly.
+    // Edges behind the cloud are drawn faintly.
     this.drawGroup("boxes", gl.GREATER, 0.3);
     this.drawGroup("boxes", gl.LEQUAL, 1);
   }

@@ -1,4 +1,4 @@
-// Names and scores over the boxes, and what is told of the one under the pointer.
+// Labels with class and score above the boxes, and details of the box under the pointer.
 
 const LABEL_HEIGHT = 21;
 const MOST_LABELS = 150;
@@ -9,7 +9,7 @@ class Labels {
     this.shown = [];
   }
 
-  // boxes: best first; the first ones are sure of a place.
+  // boxes: best first; earlier boxes have priority.
   set(boxes) {
     this.shown = boxes.slice(0, MOST_LABELS).map((box) => {
       const element = document.createElement("span");
@@ -26,7 +26,7 @@ class Labels {
     for (const label of this.shown) label.element.classList.toggle("hovered", label.box === box);
   }
 
-  // Puts each label above its box, else further up or below, and hides those for which better ones leave no room.
+  // Places each label above its box, or further up or below, and hides labels without free space.
   place(camera, width, height) {
     const taken = [];
     const free = ({ left, upper, across }) =>
@@ -34,11 +34,11 @@ class Labels {
       !taken.some((other) => left < other.left + other.across && other.left < left + across &&
         Math.abs(upper - other.upper) < LABEL_HEIGHT);
     for (const { box, element, width: across } of this.shown) {
-      const place = candidates(camera, box, across, width, height).find(free);
-      element.hidden = !place;
-      if (!place) continue;
-      taken.push(place);
-      element.style.transform = `translate(${place.left}px, ${place.upper}px)`;
+      const position = candidates(camera, box, across, width, height).find(free);
+      element.hidden = !position;
+      if (!position) continue;
+      taken.push(position);
+      element.style.transform = `translate(${position.left}px, ${position.upper}px)`;
     }
   }
 }
@@ -62,7 +62,7 @@ function small(text) {
 
 const metres = (values, digits) => values.map((value) => value.toFixed(digits));
 
-// Fills the tip with what is known of a box, and puts it beside x, y; hides it where box is null.
+// Fills the tip with the details of a box and places it next to x, y; hides it if box is null.
 function showTip(tip, box, x, y) {
   tip.hidden = !box;
   if (!box) return;

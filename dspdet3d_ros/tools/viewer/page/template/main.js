@@ -1,4 +1,4 @@
-// The page: contents, state, and what follows from a change of it.
+// The page: contents, state, and updates after a change of state.
 
 const report = JSON.parse(byId("contents").textContent);
 const origin = add(report.points.low, report.points.size, 0.5);
@@ -50,7 +50,7 @@ function startDrawing() {
     state.drawing = new Drawing(canvas, points);
   } catch (error) {
     byId("message").textContent = "The 3D view needs WebGL 2, which this browser does not offer " +
-      `(${error.message}). Switch on hardware acceleration or use another browser; the figures and boxes are listed beside.`;
+      `(${error.message}). Enable hardware acceleration or use another browser. Figures and boxes are in the panel.`;
     byId("message").hidden = false;
     document.body.dataset.view = "none";
     for (const id of ["help", "scale"]) byId(id).hidden = true;
@@ -81,7 +81,7 @@ function showLines() {
   redraw();
 }
 
-// x, y: where the pointer is in the view; without them there is no tip.
+// x, y: position of the pointer in the view; without them no tip is shown.
 function hover(box, x, y) {
   showTip(byId("tip"), x === undefined ? null : box, x, y);
   canvas.classList.toggle("over", Boolean(box));
@@ -101,7 +101,7 @@ function go(box) {
   moved();
 }
 
-// A view that was moved within this time moves still; longer where frames take long.
+// A view counts as moving for this time after a move, or longer if frames take long.
 const MOVING_MS = 200;
 let [asked, movedAt, drawnAt, follows, lastMs] = [false, -Infinity, 0, false, 0];
 
@@ -119,7 +119,7 @@ function moved() {
 
 function frame(now) {
   asked = false;
-  // Frames that follow each other directly tell how fast this machine draws.
+  // Consecutive frames show how fast this machine draws.
   lastMs = follows ? now - drawnAt : 0;
   if (follows) state.drawing.adapt(lastMs);
   drawnAt = now;

@@ -1,4 +1,4 @@
-// The column beside the view: what each pruning threshold costs, the slider of the score, the list of boxes.
+// The panel next to the view: cost of each pruning threshold, score slider, list of boxes.
 
 const byId = (id) => document.getElementById(id);
 const BINS = 40;
@@ -89,12 +89,12 @@ class Costs {
       label.append(colour, `${name} ${Math.round(ms)}`);
       return label;
     });
-    const dropped = run.dropped ? `max_cells_per_level left out ${grouped(run.dropped)} cells. ` : "";
+    const dropped = run.dropped ? `max_cells_per_level dropped ${grouped(run.dropped)} cells. ` : "";
     byId("stage-names").replaceChildren(dropped, ...names, " ms");
   }
 }
 
-// The number of boxes by score, over the slider that chooses the least.
+// Histogram of the scores, above the slider for the score threshold.
 class Histogram {
   constructor(low, high) {
     this.low = low;

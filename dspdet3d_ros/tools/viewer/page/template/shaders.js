@@ -1,4 +1,4 @@
-// Programs of the graphics card.
+// Shader programs.
 
 const POINT_VERTEX = `#version 300 es
 precision highp float;
@@ -33,7 +33,7 @@ void main() { result = vec4(shade, 1.0); }`;
 const SCREEN_VERTEX = `#version 300 es
 void main() { gl_Position = vec4(gl_VertexID == 1 ? 3.0 : -1.0, gl_VertexID == 2 ? 3.0 : -1.0, 0.0, 1.0); }`;
 
-// Darkens what lies behind its neighbours on the screen, so that edges and shapes show without normals
+// Darkens pixels behind their neighbours on the screen, so that edges and shapes are visible without normals
 // (eye-dome lighting).
 const SCREEN_FRAGMENT = `#version 300 es
 precision highp float;
@@ -68,7 +68,7 @@ void main() {
   gl_FragDepth = depth;
 }`;
 
-// One instance for each line: a strip of two triangles, as wide as asked on the screen.
+// One instance per line: a strip of two triangles with the given width on the screen.
 const LINE_VERTEX = `#version 300 es
 precision highp float;
 in vec3 from, to;

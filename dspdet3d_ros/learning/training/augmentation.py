@@ -1,0 +1,109 @@
+"""Random changes of a training scene: crops, turns, mirroring, scaling, thinning."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from dspdet3d_ros.geometry import turn
+from dspdet3d_ros.learning.datasets.label_boxes import (
+    cut_boxes,
+    fit_boxes,
+    labelled_objects,
+    mapped_boxes,
+    points_of_objects,
+)
+from dspdet3d_ros.learning.training.config import TrainingConfig
+from dspdet3d_ros.learning.training.scenes import TrainingScene
+
+#: Of an object that a crop cuts, at least this part must be inside for it to be labelled; otherwise its points go too.
+LEAST_INSIDE = 0.6
+#: The largest turn of a scene that does not say which points belong to which box, radians.
+_LARGEST_BLIND_TURN = 0.02
+
+
+def augment(
+    scene: TrainingScene,
+    config: TrainingConfig,
+    rng: np.random.Generator,
+    crop_size: float,
+    index: int | None = None,
+) -> TrainingScene:
+    """A random crop, turned, mirrored, scaled and thinned: as published, but with any turn where possible.
+
+    Args:
+        scene: stays as it is.
+        config: has the largest turn and the number of points.
+        rng: source of chance.
+        crop_size: diameter of the crop, metres; 0 takes the whole scene.
+        index: of the object that the crop is about; by chance if not given.
+    """
+    if crop_size:
+        scene = crop(scene, crop_size, rng, index)
+    mirror = np.diag([*rng.choice([-1.0, 1.0], 2), 1.0]) * rng.uniform(0.9, 1.1)
+    largest = config.yaw if scene.inst is not None else min(config.yaw, _LARGEST_BLIND_TURN)
+    return thin(mapped(scene, turn("z", rng.uniform(-largest, largest)) @ mirror), config.points_per_scene, rng)
+
+
+def crop(scene: TrainingScene, size: float, rng: np.random.Generator, index: int | None = None) -> TrainingScene:
+    """A disc in plan of the given diameter (metres) about an object, or any; a disc, so that a turn cannot cut it."""
+    if not len(scene.boxes):
+        return scene
+    index = int(rng.integers(len(scene.boxes))) if index is None else index
+    center = scene.boxes[index, :2] + rng.uniform(-0.3, 0.3, 2) * size
+    inside = np.hypot(*(scene.xyz[:, :2] - center).T) <= size / 2
+    count = len(scene.boxes)
+    if scene.inst is None:
+        fits = np.hypot(*(scene.boxes[:, :2] - center).T) <= size / 2
+        return replace(scene, xyz=scene.xyz[inside], boxes=scene.boxes[fits], labels=scene.labels[fits])
+    before = points_of_objects(scene.inst, count)
+    after = points_of_objects(scene.inst[inside], count)
+    # What is not labelled because the crop cuts it must not be taught as background either.
+    dropped = (after > 0) & (after < LEAST_INSIDE * before)
+    keep = inside & ~np.concatenate([[False], dropped])[scene.inst]
+    xyz, inst = scene.xyz[keep], scene.inst[keep]
+    if not scene.exact:
+        return _labelled(replace(scene, xyz=xyz, inst=inst, boxes=fit_boxes(xyz, inst, count)))
+    cut = after < before
+    boxes = np.where(cut[:, None], cut_boxes(scene.boxes, fit_boxes(xyz, inst, count)), scene.boxes)
+    extents = None if scene.extents is None else np.where(cut[:, None, None], np.float32(np.nan), scene.extents)
+    return _labelled(replace(scene, xyz=xyz, inst=inst, boxes=boxes, extents=extents))
+
+
+def mapped(scene: TrainingScene, matrix: np.ndarray) -> TrainingScene:
+    """The scene after a linear map.
+
+    Exact boxes move with it, others are fitted to the points again. Where the source does not say which points belong
+    to which box, boxes keep their size but for the scale, which is right for small turns only.
+
+    Args:
+        scene: stays as it is.
+        matrix: (3, 3), see `datasets.label_boxes.mapped_boxes`.
+    """
+    xyz = scene.xyz @ matrix.T.astype(scene.xyz.dtype)
+    if scene.inst is None:
+        boxes = np.concatenate([scene.boxes[:, :3] @ matrix.T, scene.boxes[:, 3:] * matrix[2, 2]], 1)
+        return replace(scene, xyz=xyz, boxes=boxes)
+    if scene.exact:
+        boxes = mapped_boxes(scene.boxes, matrix, scene.extents, (scene.xyz, xyz, scene.inst))
+    else:
+        boxes = fit_boxes(xyz, scene.inst, len(scene.boxes))
+    return _labelled(replace(scene, xyz=xyz, boxes=boxes, extents=None))
+
+
+def thin(scene: TrainingScene, points: int, rng: np.random.Generator) -> TrainingScene:
+    """At most `points` random points, in random order, since a voxel keeps its first."""
+    rows = rng.permutation(len(scene.xyz))[:points]
+    xyz = scene.xyz[rows].astype(np.float32)
+    inst = None if scene.inst is None else scene.inst[rows]
+    return replace(scene, xyz=xyz, inst=inst, boxes=scene.boxes.astype(np.float32))
+
+
+def _labelled(scene: TrainingScene) -> TrainingScene:
+    """The scene with only those objects that have enough points to be labelled."""
+    if scene.inst is None:
+        return scene
+    seen, inst = labelled_objects(scene.inst, len(scene.boxes))
+    extents = None if scene.extents is None else scene.extents[seen]
+    return replace(scene, inst=inst, boxes=scene.boxes[seen], labels=scene.labels[seen], extents=extents)

@@ -1,0 +1,1 @@
+"""Sparse convolutions by a small library in plain C, on the CPU."""

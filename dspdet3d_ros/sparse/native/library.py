@@ -1,0 +1,137 @@
+"""Loads the C library and calls it with tensors."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from ctypes import POINTER, c_int, c_int32, c_int64, c_void_p
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dspdet3d_ros.errors import InputError, text_of
+
+# Not resolved: in a workspace of symbolic links the library lies with the links.
+PATH = Path(__file__).absolute().parent / "libdspdet3d_native.so"
+#: As in native.h: a library of another version was compiled from other sources.
+VERSION = 1
+ISA_VARIABLE = "DSPDET3D_NATIVE_ISA"
+#: Instruction sets by their numbers in native.h; the fastest first.
+ISAS = {"avx512": 2, "avx2": 1, "neon": 3, "scalar": 0}
+_BUILD = "build it with `python -m dspdet3d_ros.sparse.native.build`"
+_NO_MEMORY, _BAD_ARGUMENT = -1, -2
+
+
+class Convolution(ctypes.Structure):
+    """`struct native_convolution`."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("features", "packed", "bias", "residual", "out", "table")),
+        *((name, c_int64) for name in ("n_in", "n_out")),
+        *((name, c_int32) for name in ("volume", "c_in", "c_out", "relu")),
+    ]
+
+
+class WeightGradient(ctypes.Structure):
+    """`struct native_weight_gradient`."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("features", "gradient", "out", "table")),
+        *((name, c_int64) for name in ("n_in", "n_out")),
+        *((name, c_int32) for name in ("volume", "c_in", "c_out")),
+    ]
+
+
+_ARRAY, _SIZE = c_void_p, c_int64
+_FUNCTIONS: dict[str, tuple[type, tuple]] = {
+    "native_packed_size": (c_int64, (c_int, c_int, c_int, c_int)),
+    "native_pack": (c_int, (c_int, _ARRAY, c_int, c_int, c_int, c_int, _ARRAY)),
+    "native_convolve": (c_int, (c_int, POINTER(Convolution), c_int)),
+    "native_weight_gradient": (c_int, (c_int, POINTER(WeightGradient), c_int)),
+    "native_kernel_map": (c_int, (_ARRAY, _SIZE, _ARRAY, _SIZE, c_int64 * 3, _ARRAY, c_int)),
+    "native_transpose_map": (c_int, (_ARRAY, c_int, _SIZE, _SIZE, _ARRAY, c_int)),
+    "native_count_pairs": (c_int, (_ARRAY, c_int, _SIZE, _SIZE, _ARRAY)),
+    "native_find_sorted": (c_int, (_ARRAY, _SIZE, _ARRAY, _SIZE, _ARRAY)),
+    "native_expand_axis": (c_int64, (_ARRAY, _SIZE, c_int64, _ARRAY)),
+    "native_coarsen": (c_int64, (_ARRAY, _SIZE, c_int64, c_int64, c_int64, _ARRAY)),
+    "native_sort_unique": (c_int64, (_ARRAY, _SIZE, _ARRAY, _ARRAY)),
+}
+
+
+@cache
+def load() -> ctypes.CDLL:
+    """The library.
+
+    Raises:
+        InputError: it is not there, cannot be loaded, or was compiled from other sources.
+    """
+    if not PATH.is_file():
+        raise InputError(f"backend native: {PATH.name} was not built (no C compiler at installation); {_BUILD}")
+    try:
+        library = ctypes.CDLL(str(PATH))
+        version = library.native_version()
+        if version != VERSION:
+            raise InputError(f"backend native: {PATH}: expected version {VERSION}, got {version}; {_BUILD}")
+        for name, (result, arguments) in _FUNCTIONS.items():
+            function = getattr(library, name)
+            function.restype, function.argtypes = result, arguments
+    except (OSError, AttributeError) as error:
+        raise InputError(f"backend native: {PATH} cannot be loaded: {text_of(error)}; {_BUILD}") from error
+    return library
+
+
+def choose_isa() -> str:
+    """The instruction set that the kernels use: $DSPDET3D_NATIVE_ISA, else the fastest that this processor has.
+
+    Raises:
+        InputError: the library is missing, or the variable names an instruction set that cannot be used here.
+    """
+    library = load()
+    usable = [name for name, number in ISAS.items() if library.native_isa_usable(number)]
+    asked = os.environ.get(ISA_VARIABLE)
+    if not asked:
+        return usable[0]
+    if asked not in usable:
+        raise InputError(f"{ISA_VARIABLE}: expected one of {', '.join(usable)} on this processor, got {asked!r}")
+    return asked
+
+
+def why_not() -> str | None:
+    """Why the library cannot be used, in a few words, or None."""
+    try:
+        choose_isa()
+    except InputError as error:
+        return str(error).removeprefix("backend native: ")
+    return None
+
+
+def pointer(tensor: Tensor | None, dtype: torch.dtype, *shape: int) -> int | None:
+    """Address of a tensor's data; None for None.
+
+    Raises:
+        ValueError: it is not a contiguous CPU tensor of that type and shape.
+    """
+    if tensor is None:
+        return None
+    if tensor.device.type != "cpu" or tensor.dtype != dtype or tensor.shape != shape or not tensor.is_contiguous():
+        raise ValueError(
+            f"expected a contiguous {dtype} tensor {shape} on the CPU, "
+            f"got {tensor.dtype} {tuple(tensor.shape)} on {tensor.device}"
+        )
+    return tensor.data_ptr()
+
+
+def check(status: int) -> int:
+    """The status of a call where it is no error.
+
+    Raises:
+        MemoryError: the library could not allocate its buffers.
+        ValueError: sizes are beyond what it handles.
+    """
+    if status == _NO_MEMORY:
+        raise MemoryError("backend native: no memory for its buffers")
+    if status < 0:
+        raise ValueError("backend native: rows or channels are more than it handles")
+    return status

@@ -1,0 +1,14 @@
+#if defined(__x86_64__)
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#else
+#pragma GCC target("avx2,fma")
+#endif
+#define KERNELS_AVX2
+#include "kernels.inc"
+
+KERNELS(avx2);
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+#endif

@@ -1,0 +1,6 @@
+#if defined(__aarch64__)
+#define KERNELS_NEON
+#include "kernels.inc"
+
+KERNELS(neon);
+#endif

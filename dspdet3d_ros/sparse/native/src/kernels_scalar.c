@@ -1,0 +1,3 @@
+#include "kernels.inc"
+
+KERNELS(scalar);

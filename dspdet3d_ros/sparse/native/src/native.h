@@ -1,0 +1,88 @@
+/* Sparse convolutions on the CPU: kernel maps, convolutions and their gradients behind a plain C interface.
+ *
+ * All arrays are contiguous and belong to the caller. Features are float32, keys int64, rows int32. Functions keep no
+ * state between calls and may be called from several threads at once. Results do not depend on the number of threads.
+ */
+#ifndef DSPDET3D_NATIVE_H
+#define DSPDET3D_NATIVE_H
+
+#include <stdint.h>
+
+#define NATIVE_VERSION 1
+
+#define EXPORT __attribute__((visibility("default")))
+
+enum native_status { NATIVE_OK = 0, NATIVE_NO_MEMORY = -1, NATIVE_BAD_ARGUMENT = -2 };
+
+/* Instruction sets, each with kernels of its own. */
+enum native_isa { ISA_SCALAR, ISA_AVX2, ISA_AVX512, ISA_NEON, ISA_COUNT };
+
+/* One sparse convolution: out[q] = relu(bias + sum over k of weight[k]' in[table[k][q]] + residual[q]). */
+struct native_convolution {
+  const float *in;       /* (n_in, c_in) */
+  const float *packed;   /* weights as native_pack writes them */
+  const float *bias;     /* (c_out) or NULL */
+  const float *residual; /* (n_out, c_out) or NULL */
+  float *out;            /* (n_out, c_out) */
+  const int32_t *table;  /* (volume, n_out) input row of each offset; a number outside [0, n_in) means: none */
+  int64_t n_in, n_out;
+  int32_t volume, c_in, c_out, relu;
+};
+
+/* The gradient of the weights: out[k] = sum over q of in[table[k][q]] gradient[q]'. */
+struct native_weight_gradient {
+  const float *in;       /* (n_in, c_in) */
+  const float *gradient; /* (n_out, c_out) */
+  float *out;            /* (volume, c_in, c_out) */
+  const int32_t *table;  /* as above */
+  int64_t n_in, n_out;
+  int32_t volume, c_in, c_out;
+};
+
+EXPORT int native_version(void);
+
+/* Whether this processor can run the kernels of an instruction set that this library has. */
+EXPORT int native_isa_usable(int isa);
+
+/* Number of floats that packed weights take; -1 where there are no such weights. */
+EXPORT int64_t native_packed_size(int isa, int volume, int c_in, int c_out);
+
+/* Orders weights for the kernels.
+ * weight: (volume, c_in, c_out), or (volume, c_out, c_in) where `transposed`; packed: 64-byte aligned. */
+EXPORT int native_pack(int isa, const float *weight, int volume, int c_in, int c_out, int transposed, float *packed);
+
+EXPORT int native_convolve(int isa, const struct native_convolution *convolution, int threads);
+
+EXPORT int native_weight_gradient(int isa, const struct native_weight_gradient *gradient, int threads);
+
+/* The kernel map of 27 offsets: the row of in_keys that holds out_keys[q] + offset k; n_in where there is none.
+ * Keys ascend and are unique. steps: what one step along x, y and z adds to a key; all three may be negative.
+ * table: (27, n_out), x fastest, then y, then z. */
+EXPORT int native_kernel_map(const int64_t *in_keys, int64_t n_in, const int64_t *out_keys, int64_t n_out,
+                             const int64_t steps[3], int32_t *table, int threads);
+
+/* The table of the transposed convolution: (volume, n_in) of output rows; n_out where there is none. */
+EXPORT int native_transpose_map(const int32_t *table, int volume, int64_t n_in, int64_t n_out, int32_t *transposed,
+                                int threads);
+
+/* The number of entries of each offset that are rows: counts (volume). */
+EXPORT int native_count_pairs(const int32_t *table, int volume, int64_t n_in, int64_t n_out, int64_t *counts);
+
+/* rows[q]: where wanted[q] stands in keys, -1 where it is absent. Both ascend. */
+EXPORT int native_find_sorted(const int64_t *keys, int64_t n_keys, const int64_t *wanted, int64_t n_wanted,
+                              int64_t *rows);
+
+/* The sorted union of keys - step, keys and keys + step; out holds up to 3 n keys.
+ * Returns how many there are, or a negative status. */
+EXPORT int64_t native_expand_axis(const int64_t *keys, int64_t n, int64_t step, int64_t *out);
+
+/* The sorted unique keys & ~low_bits; x_bit and y_bit are the highest bits of x and y that are cleared.
+ * out holds up to n keys. Returns how many there are, or a negative status. */
+EXPORT int64_t native_coarsen(const int64_t *keys, int64_t n, int64_t low_bits, int64_t x_bit, int64_t y_bit,
+                              int64_t *out);
+
+/* The sorted unique keys of n keys in any order, none negative, and the first row of each; both hold up to n numbers.
+ * Returns how many there are, or a negative status. */
+EXPORT int64_t native_sort_unique(const int64_t *keys, int64_t n, int64_t *out_keys, int64_t *out_rows);
+
+#endif

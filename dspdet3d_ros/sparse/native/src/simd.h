@@ -1,0 +1,62 @@
+/* Vectors of one instruction set: LANES floats in a `vec`, and VECTORS of them that a row's accumulators may take. */
+#ifndef DSPDET3D_NATIVE_SIMD_H
+#define DSPDET3D_NATIVE_SIMD_H
+
+#define INLINE static inline __attribute__((always_inline))
+
+#if defined(KERNELS_AVX512)
+#include <immintrin.h>
+#define LANES 16
+#define VECTORS 4
+typedef __m512 vec;
+INLINE vec load(const float *p) { return _mm512_loadu_ps(p); }
+INLINE void store(float *p, vec v) { _mm512_storeu_ps(p, v); }
+INLINE vec splat(float x) { return _mm512_set1_ps(x); }
+INLINE vec multiply_add(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+
+#elif defined(KERNELS_AVX2)
+#include <immintrin.h>
+#define LANES 8
+#define VECTORS 2
+typedef __m256 vec;
+INLINE vec load(const float *p) { return _mm256_loadu_ps(p); }
+INLINE void store(float *p, vec v) { _mm256_storeu_ps(p, v); }
+INLINE vec splat(float x) { return _mm256_set1_ps(x); }
+INLINE vec multiply_add(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+
+#elif defined(KERNELS_NEON)
+#include <arm_neon.h>
+#define LANES 4
+#define VECTORS 4
+typedef float32x4_t vec;
+INLINE vec load(const float *p) { return vld1q_f32(p); }
+INLINE void store(float *p, vec v) { vst1q_f32(p, v); }
+INLINE vec splat(float x) { return vdupq_n_f32(x); }
+INLINE vec multiply_add(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
+
+#else
+#define LANES 4
+#define VECTORS 2
+typedef struct {
+  float lane[LANES];
+} vec;
+INLINE vec load(const float *p) {
+  vec v;
+  for (int i = 0; i < LANES; i++) v.lane[i] = p[i];
+  return v;
+}
+INLINE void store(float *p, vec v) {
+  for (int i = 0; i < LANES; i++) p[i] = v.lane[i];
+}
+INLINE vec splat(float x) {
+  vec v;
+  for (int i = 0; i < LANES; i++) v.lane[i] = x;
+  return v;
+}
+INLINE vec multiply_add(vec a, vec b, vec c) {
+  for (int i = 0; i < LANES; i++) c.lane[i] += a.lane[i] * b.lane[i];
+  return c;
+}
+#endif
+
+#endif

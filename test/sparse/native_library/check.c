@@ -1,0 +1,280 @@
+/* Checks the library of backend native against sums written out by their definition, for every instruction set that the
+ * processor has. test_native_library.py compiles it with the library's sources: plainly, with sanitizers, for ARM.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "native.h"
+
+#define CHECK(condition)                                                                  \
+  do {                                                                                    \
+    if (!(condition)) {                                                                   \
+      fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition);      \
+      exit(1);                                                                            \
+    }                                                                                     \
+  } while (0)
+
+#define AXIS 1024 /* what a step along y adds to a key here; a step along x adds its square */
+
+static uint64_t state = 1;
+
+static uint32_t random_number(uint32_t below) {
+  state = state * 6364136223846793005u + 1442695040888963407u;
+  return (uint32_t)(state >> 33) % below;
+}
+
+static float random_float(void) { return (float)random_number(2001) / 1000.0f - 1.0f; }
+
+/* Blocks of exactly the size that is asked for, so that a sanitizer sees every step beyond them. */
+static void *block(size_t bytes) {
+  void *found = malloc(bytes ? bytes : 1);
+  CHECK(found != NULL);
+  return found;
+}
+
+static float *random_floats(int64_t count) {
+  float *found = block((size_t)count * sizeof(float));
+  for (int64_t i = 0; i < count; i++) found[i] = random_float();
+  return found;
+}
+
+static int ascending(const void *a, const void *b) {
+  int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
+  return (left > right) - (left < right);
+}
+
+static int64_t sort_and_thin(int64_t *keys, int64_t n) {
+  qsort(keys, (size_t)n, sizeof(int64_t), ascending);
+  int64_t count = 0;
+  for (int64_t i = 0; i < n; i++)
+    if (count == 0 || keys[count - 1] != keys[i]) keys[count++] = keys[i];
+  return count;
+}
+
+static int64_t key_of(int64_t x, int64_t y, int64_t z) { return (x * AXIS + y) * AXIS + z; }
+
+/* Up to n sorted unique keys of cells in a cube of the given edge, all multiples of the stride. */
+static int64_t random_cells(int64_t *keys, int64_t n, uint32_t edge, int64_t stride) {
+  for (int64_t i = 0; i < n; i++) {
+    int64_t x = random_number(edge) + 2, y = random_number(edge) + 2, z = random_number(edge) + 2;
+    keys[i] = key_of(x * stride, y * stride, z * stride);
+  }
+  return sort_and_thin(keys, n);
+}
+
+static int64_t row_of(const int64_t *keys, int64_t n, int64_t key) {
+  const int64_t *found = n > 0 ? bsearch(&key, keys, (size_t)n, sizeof(int64_t), ascending) : NULL;
+  return found == NULL ? -1 : found - keys;
+}
+
+static void check_map(const int64_t *in, int64_t n_in, const int64_t *out, int64_t n_out, int64_t step) {
+  const int64_t steps[3] = {step * AXIS * AXIS, step * AXIS, step};
+  size_t bytes = 27 * (size_t)n_out * sizeof(int32_t);
+  int32_t *table = block(bytes), *again = block(bytes);
+  CHECK(native_kernel_map(in, n_in, out, n_out, steps, table, 1) == NATIVE_OK);
+  CHECK(native_kernel_map(in, n_in, out, n_out, steps, again, 3) == NATIVE_OK);
+  CHECK(memcmp(table, again, bytes) == 0);
+  int64_t total = 0, counts[27];
+  for (int k = 0; k < 27; k++) {
+    int64_t offset = key_of(k % 3 - 1, k / 3 % 3 - 1, k / 9 - 1) * step;
+    for (int64_t q = 0; q < n_out; q++) {
+      int64_t row = row_of(in, n_in, out[q] + offset);
+      CHECK(table[k * n_out + q] == (row < 0 ? n_in : row));
+      total += row >= 0;
+    }
+  }
+  CHECK(native_count_pairs(table, 27, n_in, n_out, counts) == NATIVE_OK);
+  for (int k = 0; k < 27; k++) total -= counts[k];
+  CHECK(total == 0);
+  int32_t *transposed = block(27 * (size_t)n_in * sizeof(int32_t));
+  CHECK(native_transpose_map(table, 27, n_in, n_out, transposed, 2) == NATIVE_OK);
+  for (int k = 0; k < 27; k++) {
+    int64_t pairs = 0;
+    for (int64_t p = 0; p < n_in; p++) {
+      int64_t q = transposed[k * n_in + p];
+      if (q < n_out) CHECK(table[k * n_out + q] == p);
+      pairs += q < n_out;
+    }
+    CHECK(pairs == counts[k]);
+  }
+  free(table);
+  free(again);
+  free(transposed);
+}
+
+static void check_sets(int64_t most, uint32_t edge) {
+  int64_t *keys = block((size_t)most * sizeof(int64_t));
+  int64_t n = random_cells(keys, most, edge, 4);
+  int64_t *rows = block((size_t)n * sizeof(int64_t)), *found = block(3 * (size_t)n * sizeof(int64_t));
+  int64_t *wanted = block(3 * (size_t)n * sizeof(int64_t));
+
+  int64_t coarse = native_coarsen(keys, n, key_of(7, 7, 7), key_of(4, 0, 0), key_of(0, 4, 0), found);
+  for (int64_t i = 0; i < n; i++) wanted[i] = keys[i] & ~key_of(7, 7, 7);
+  CHECK(coarse == sort_and_thin(wanted, n));
+  CHECK(memcmp(found, wanted, (size_t)coarse * sizeof(int64_t)) == 0);
+  check_map(keys, n, found, coarse, 4);
+  check_map(keys, n, keys, n, 4);
+
+  const int64_t axes[3] = {2, 2 * AXIS, 2 * AXIS * AXIS};
+  for (int axis = 0; axis < 3; axis++) {
+    int64_t fine = native_expand_axis(keys, n, axes[axis], found);
+    for (int64_t i = 0; i < 3 * n; i++) wanted[i] = keys[i / 3] + (i % 3 - 1) * axes[axis];
+    CHECK(fine == sort_and_thin(wanted, 3 * n));
+    CHECK(memcmp(found, wanted, (size_t)fine * sizeof(int64_t)) == 0);
+    check_map(keys, n, found, fine, -2);
+    CHECK(native_find_sorted(found, fine, keys, n, rows) == NATIVE_OK);
+    for (int64_t i = 0; i < n; i++) CHECK(rows[i] == row_of(found, fine, keys[i]));
+    CHECK(native_find_sorted(keys, n, found, n, rows) == NATIVE_OK);
+    for (int64_t i = 0; i < n; i++) CHECK(rows[i] == row_of(keys, n, found[i]));
+  }
+
+  int64_t *shuffled = block((size_t)most * sizeof(int64_t)), *first = block((size_t)most * sizeof(int64_t));
+  int64_t *unique = block((size_t)most * sizeof(int64_t));
+  for (int64_t i = 0; i < most; i++) shuffled[i] = n > 0 ? keys[random_number((uint32_t)n)] + ((int64_t)1 << 55) : 0;
+  int64_t count = native_sort_unique(shuffled, most, unique, first);
+  for (int64_t i = 0; i < count; i++) {
+    CHECK(i == 0 || unique[i - 1] < unique[i]);
+    CHECK(shuffled[first[i]] == unique[i]);
+    for (int64_t j = 0; j < first[i]; j++) CHECK(shuffled[j] != unique[i]);
+  }
+  CHECK(count == sort_and_thin(shuffled, most));
+  free(keys);
+  free(rows);
+  free(found);
+  free(wanted);
+  free(shuffled);
+  free(first);
+  free(unique);
+}
+
+/* A third of the entries are no row: above, at or below the range. */
+static int32_t *random_table(int volume, int64_t n_in, int64_t n_out) {
+  const int32_t none[4] = {(int32_t)n_in, -1, INT32_MIN, INT32_MAX};
+  int32_t *table = block((size_t)volume * (size_t)n_out * sizeof(int32_t));
+  for (int64_t i = 0; i < volume * n_out; i++)
+    table[i] = n_in == 0 || random_number(3) == 0 ? none[random_number(4)] : (int32_t)random_number((uint32_t)n_in);
+  return table;
+}
+
+static void check_near(const float *found, const double *wanted, int64_t count) {
+  double error = 0.0, norm = 0.0;
+  for (int64_t i = 0; i < count; i++) {
+    error += (found[i] - wanted[i]) * (found[i] - wanted[i]);
+    norm += wanted[i] * wanted[i];
+  }
+  CHECK(sqrt(error) <= 1e-5 * sqrt(norm));
+}
+
+static float *pack(int isa, const float *weight, int volume, int c_in, int c_out, int transposed) {
+  int64_t size = native_packed_size(isa, volume, c_in, c_out);
+  CHECK(size >= (int64_t)volume * c_in * c_out);
+  float *packed = block((size_t)size * sizeof(float));
+  CHECK(native_pack(isa, weight, volume, c_in, c_out, transposed, packed) == NATIVE_OK);
+  return packed;
+}
+
+static void check_convolution(int isa, int volume, int64_t n_in, int64_t n_out, int c_in, int c_out, int epilogue) {
+  float *in = random_floats(n_in * c_in), *weight = random_floats((int64_t)volume * c_in * c_out);
+  float *bias = random_floats(c_out), *residual = random_floats(n_out * c_out);
+  float *turned = block((size_t)volume * (size_t)c_in * (size_t)c_out * sizeof(float));
+  for (int k = 0; k < volume; k++)
+    for (int i = 0; i < c_in; i++)
+      for (int j = 0; j < c_out; j++)
+        turned[((int64_t)k * c_out + j) * c_in + i] = weight[((int64_t)k * c_in + i) * c_out + j];
+  int32_t *table = random_table(volume, n_in, n_out);
+  double *wanted = block((size_t)n_out * (size_t)c_out * sizeof(double));
+  for (int64_t q = 0; q < n_out; q++)
+    for (int j = 0; j < c_out; j++) {
+      double sum = epilogue ? (double)bias[j] + residual[q * c_out + j] : 0.0;
+      for (int k = 0; k < volume; k++) {
+        int64_t row = table[k * n_out + q];
+        for (int i = 0; row >= 0 && row < n_in && i < c_in; i++)
+          sum += (double)in[row * c_in + i] * weight[((int64_t)k * c_in + i) * c_out + j];
+      }
+      wanted[q * c_out + j] = epilogue && sum < 0.0 ? 0.0 : sum;
+    }
+  float *packed = pack(isa, weight, volume, c_in, c_out, 0), *same = pack(isa, turned, volume, c_in, c_out, 1);
+  CHECK(memcmp(packed, same, (size_t)native_packed_size(isa, volume, c_in, c_out) * sizeof(float)) == 0);
+  size_t bytes = (size_t)n_out * (size_t)c_out * sizeof(float);
+  float *out = block(bytes), *again = block(bytes);
+  struct native_convolution c = {
+      in, packed, epilogue ? bias : NULL, epilogue ? residual : NULL, out, table, n_in, n_out, volume, c_in, c_out, epilogue};
+  CHECK(native_convolve(isa, &c, 1) == NATIVE_OK);
+  check_near(out, wanted, n_out * c_out);
+  c.out = again;
+  CHECK(native_convolve(isa, &c, 4) == NATIVE_OK);
+  CHECK(memcmp(out, again, bytes) == 0);
+
+  double *slopes = block((size_t)volume * (size_t)c_in * (size_t)c_out * sizeof(double));
+  memset(slopes, 0, (size_t)volume * (size_t)c_in * (size_t)c_out * sizeof(double));
+  for (int k = 0; k < volume; k++)
+    for (int64_t q = 0; q < n_out; q++) {
+      int64_t row = table[k * n_out + q];
+      for (int i = 0; row >= 0 && row < n_in && i < c_in; i++)
+        for (int j = 0; j < c_out; j++)
+          slopes[((int64_t)k * c_in + i) * c_out + j] += (double)in[row * c_in + i] * residual[q * c_out + j];
+    }
+  struct native_weight_gradient g = {in, residual, turned, table, n_in, n_out, volume, c_in, c_out};
+  CHECK(native_weight_gradient(isa, &g, 1) == NATIVE_OK);
+  check_near(turned, slopes, (int64_t)volume * c_in * c_out);
+  g.out = weight;
+  CHECK(native_weight_gradient(isa, &g, 4) == NATIVE_OK);
+  CHECK(memcmp(weight, turned, (size_t)volume * (size_t)c_in * (size_t)c_out * sizeof(float)) == 0);
+  free(in);
+  free(weight);
+  free(bias);
+  free(residual);
+  free(turned);
+  free(table);
+  free(wanted);
+  free(packed);
+  free(same);
+  free(out);
+  free(again);
+  free(slopes);
+}
+
+static void check_refusals(int isa) {
+  const int64_t steps[3] = {1, 1, 1};
+  struct native_convolution c = {NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 27, 3, 3, 0};
+  CHECK(native_convolve(isa, &c, 1) == NATIVE_OK);
+  CHECK(native_convolve(isa, &c, 0) == NATIVE_BAD_ARGUMENT);
+  CHECK(native_convolve(ISA_COUNT, &c, 1) == NATIVE_BAD_ARGUMENT);
+  c.n_in = INT32_MAX;
+  CHECK(native_convolve(isa, &c, 1) == NATIVE_BAD_ARGUMENT);
+  c.n_in = 0;
+  c.c_out = 0;
+  CHECK(native_convolve(isa, &c, 1) == NATIVE_BAD_ARGUMENT);
+  CHECK(native_packed_size(isa, 28, 1, 1) == NATIVE_BAD_ARGUMENT);
+  CHECK(native_packed_size(isa, 1, 0, 1) == NATIVE_BAD_ARGUMENT);
+  CHECK(native_kernel_map(NULL, INT32_MAX, NULL, 0, steps, NULL, 1) == NATIVE_BAD_ARGUMENT);
+  CHECK(native_kernel_map(NULL, 0, NULL, INT32_MAX, steps, NULL, 1) == NATIVE_BAD_ARGUMENT);
+  CHECK(native_transpose_map(NULL, 27, -1, 0, NULL, 1) == NATIVE_BAD_ARGUMENT);
+  CHECK(native_expand_axis(NULL, -1, 1, NULL) == NATIVE_BAD_ARGUMENT);
+  CHECK(native_coarsen(NULL, -1, 1, 1, 1, NULL) == NATIVE_BAD_ARGUMENT);
+  CHECK(native_sort_unique(NULL, -1, NULL, NULL) == NATIVE_BAD_ARGUMENT);
+}
+
+int main(void) {
+  static const char *const names[ISA_COUNT] = {"scalar", "avx2", "avx512", "neon"};
+  static const int channels[][2] = {{1, 1}, {3, 64}, {5, 7}, {16, 16}, {17, 33}, {64, 64}, {70, 130}};
+  for (int64_t most = 0; most < 5; most++) check_sets(most, 2);
+  check_sets(600, 7);
+  check_sets(3000, 60);
+  for (int isa = 0; isa < ISA_COUNT; isa++) {
+    if (!native_isa_usable(isa)) continue;
+    check_refusals(isa);
+    for (size_t i = 0; i < sizeof(channels) / sizeof(channels[0]); i++) {
+      for (int64_t rows = 0; rows < 9; rows += rows < 2 ? 1 : 3)
+        check_convolution(isa, 27, rows, 2 * rows + 1, channels[i][0], channels[i][1], rows % 2 == 0);
+      check_convolution(isa, 27, 3, 0, channels[i][0], channels[i][1], 1);
+      check_convolution(isa, 1, 50, 233, channels[i][0], channels[i][1], 0);
+      check_convolution(isa, 27, 40, 71, channels[i][0], channels[i][1], 1);
+    }
+    check_convolution(isa, 2, 400, 40000, 5, 3, 1);
+    printf("%s ok\n", names[isa]);
+  }
+  return 0;
+}

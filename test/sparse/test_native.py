@@ -1,0 +1,345 @@
+"""Backend native: the same as plain torch for every kind of convolution, on every instruction set of this processor."""
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+import weakref
+
+import pytest
+import torch
+from random_cells import cells_of, outputs_of
+
+from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.sparse import CoordinateSet, TorchEngine, choose_backend, make_engine
+from dspdet3d_ros.sparse.convolution import Epilogue
+from dspdet3d_ros.sparse.kernel_map import kernel_map
+from dspdet3d_ros.sparse.native import library
+from dspdet3d_ros.sparse.native.engine import NativeEngine
+from dspdet3d_ros.sparse.native.maps import NativeCoordinateSet, search
+from dspdet3d_ros.system import torch_threads
+
+KINDS = [("same", 27, 1), ("same", 27, 4), ("down", 27, 1), ("down", 1, 2), ("up", 27, 8)]
+CHANNELS = [(1, 1), (3, 64), (5, 7), (64, 33), (70, 130)]
+LIMIT_S = 60
+
+
+def usable():
+    try:
+        found = library.load()
+    except InputError:
+        return []
+    return [name for name, number in library.ISAS.items() if found.native_isa_usable(number)]
+
+
+needs_library = pytest.mark.skipif(not usable(), reason="the C library is not built (no C compiler)")
+
+
+@pytest.fixture(params=usable() or ["none"])
+def engine(request, monkeypatch):
+    if request.param == "none":
+        pytest.skip("the C library is not built (no C compiler)")
+    monkeypatch.setenv(library.ISA_VARIABLE, request.param)
+    return NativeEngine()
+
+
+def native(cells):
+    return NativeCoordinateSet(cells.keys, cells.stride)
+
+
+def assert_near(found, wanted):
+    assert found.shape == wanted.shape
+    assert float((found - wanted).norm()) <= 1e-5 * float(wanted.norm()) + 1e-7
+
+
+@pytest.mark.parametrize("count", [1, 2, 400])
+@pytest.mark.parametrize(("kind", "volume", "stride"), KINDS)
+def test_results_and_gradients_equal_those_of_plain_torch(engine, kind, volume, stride, count):
+    inputs = cells_of(count, stride)
+    outputs = outputs_of(inputs, kind)
+    for c_in, c_out in CHANNELS:
+        leaves = torch.randn(len(inputs), c_in), torch.randn(volume, c_in, c_out)
+        direction = torch.randn(len(outputs), c_out)
+        results = []
+        for each in (engine, TorchEngine()):
+            features, weight = (leaf.clone().requires_grad_() for leaf in leaves)
+            out = each.convolve(features, weight, inputs, outputs)
+            out.backward(direction)
+            results.append((out.detach(), features.grad, weight.grad))
+        for found, wanted in zip(*results, strict=True):
+            assert_near(found, wanted)
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_the_epilogue_adds_bias_and_residual_then_clips(engine, inference):
+    with torch.inference_mode() if inference else torch.no_grad():
+        inputs = cells_of(300, 1)
+        for c_in, c_out in CHANNELS:
+            features, weight = torch.randn(len(inputs), c_in), torch.randn(27, c_in, c_out)
+            for epilogue in (
+                Epilogue(torch.randn(c_out), torch.randn(len(inputs), c_out), relu=True),
+                Epilogue(bias=torch.randn(c_out)),
+                Epilogue(residual=torch.randn(len(inputs), c_out)),
+                Epilogue(relu=True),
+            ):
+                wanted = TorchEngine().convolve(features, weight, inputs, inputs, epilogue)
+                assert_near(engine.convolve(features, weight, inputs, inputs, epilogue), wanted)
+
+
+def test_an_epilogue_has_no_gradient(engine):
+    inputs = cells_of(20, 1)
+    with pytest.raises(NotImplementedError):
+        engine.convolve(
+            torch.randn(len(inputs), 2), torch.randn(27, 2, 2, requires_grad=True), inputs, inputs, Epilogue()
+        )
+
+
+def test_a_value_that_is_no_number_stays_one(engine):
+    inputs = cells_of(30, 1)
+    features = torch.full((len(inputs), 2), float("nan"))
+    with torch.no_grad():
+        out = engine.convolve(features, torch.randn(27, 2, 3), inputs, inputs, Epilogue(relu=True))
+    assert out.isnan().all()
+
+
+@pytest.mark.parametrize(("kind", "volume", "stride"), KINDS)
+def test_results_do_not_depend_on_the_number_of_threads(engine, kind, volume, stride):
+    whole = cells_of(3000, stride, reach=12)
+    features, weight = torch.randn(len(whole), 17), torch.randn(volume, 17, 40)
+    results = []
+    for threads in (1, 2, 3, 7):
+        with torch_threads(threads):
+            inputs = native(whole)
+            outputs = outputs_of(inputs, kind)
+            x, w = (leaf.clone().requires_grad_() for leaf in (features, weight))
+            out = engine.convolve(x, w, inputs, outputs)
+            out.square().sum().backward()
+            pairs = kernel_map(inputs, outputs, volume, search)
+            results.append((outputs.keys, pairs.by_offset, out.detach(), x.grad, w.grad))
+    for other in results[1:]:
+        assert all(map(torch.equal, results[0], other))
+
+
+@needs_library
+@pytest.mark.parametrize("count", [0, 1, 2, 500])
+@pytest.mark.parametrize("stride", [2, 16])
+def test_sets_and_maps_equal_those_of_plain_torch(count, stride):
+    plain = cells_of(count, stride)
+    ours = native(plain)
+    for kind in ("same", "down", "up"):
+        wanted, found = outputs_of(plain, kind), outputs_of(ours, kind)
+        assert type(found) is NativeCoordinateSet
+        assert found.stride == wanted.stride
+        assert torch.equal(found.keys, wanted.keys)
+        pairs, expected = kernel_map(ours, found, 27, search), kernel_map(plain, wanted, 27)
+        assert torch.equal(pairs.by_offset, expected.by_offset)
+        assert torch.equal(pairs.transposed().by_offset, expected.transposed().by_offset)
+        assert pairs.pairs() == expected.pairs()
+        assert torch.equal(found.rows_of(ours), wanted.rows_of(plain))
+        assert torch.equal(ours.rows_of(found), plain.rows_of(wanted))
+    kept = ours.subset(torch.arange(0, len(ours), 2))
+    assert type(kept) is NativeCoordinateSet
+    assert torch.equal(kept.keys, plain.keys[::2])
+
+
+@needs_library
+@pytest.mark.parametrize("low", [-300, -1, 0, 100_000])
+def test_duplicates_keep_the_first_row(low):
+    coords = torch.randint(low, low + 300, (4000, 4), generator=torch.Generator().manual_seed(0)) // 20
+    coords[:, 0] = coords[:, 0].abs() % 3
+    plain, first = CoordinateSet.from_coordinates(coords)
+    ours, rows = NativeCoordinateSet.from_coordinates(coords)
+    assert torch.equal(ours.keys, plain.keys)
+    assert torch.equal(rows, first)
+
+
+def test_no_rows_convolve_to_nothing_and_give_no_gradient(engine):
+    inputs = native(cells_of(0, 4))
+    for outputs in (inputs, inputs.downsampled(), inputs.expanded()):
+        weight = torch.randn(27, 3, 5, requires_grad=True)
+        out = engine.convolve(torch.empty(0, 3), weight, inputs, outputs)
+        assert out.shape == (0, 5)
+        out.sum().backward()
+        assert torch.equal(weight.grad, torch.zeros(27, 3, 5))
+
+
+def changed_in_place(weight):
+    weight.mul_(2)
+
+
+def changed_behind_the_counter(weight):
+    """As averaging code writes: torch counts no change of the tensor."""
+    weight.data.mul_(2)
+
+
+@pytest.mark.parametrize("change", [changed_in_place, changed_behind_the_counter])
+@pytest.mark.parametrize("inference", [False, True])
+def test_changed_weights_take_effect(engine, change, inference):
+    inputs, weight = cells_of(50, 1), torch.randn(27, 3, 4)
+    features = torch.randn(len(inputs), 3)
+    with torch.inference_mode(inference), torch.no_grad():
+        before = engine.convolve(features, weight, inputs, inputs)
+        assert torch.equal(engine.convolve(features, weight, inputs, inputs), before)
+        change(weight)
+        assert_near(engine.convolve(features, weight, inputs, inputs), 2 * before)
+
+
+def test_what_an_engine_keeps_of_weights_ends_with_them(engine):
+    inputs, weight = cells_of(50, 1), torch.randn(27, 3, 4)
+    with torch.no_grad():
+        engine.convolve(torch.randn(len(inputs), 3), weight, inputs, inputs)
+    packed = weakref.ref(engine._packed[id(weight)][2])
+    gc.disable()
+    try:
+        del weight
+        assert packed() is None
+    finally:
+        gc.enable()
+
+
+def test_tensors_in_any_layout_are_taken(engine):
+    inputs = cells_of(60, 1)
+    features, weight = torch.randn(4, len(inputs)).t(), torch.randn(6, 4, 27).permute(2, 1, 0)
+    with torch.no_grad():
+        wanted = TorchEngine().convolve(features.contiguous(), weight.contiguous(), inputs, inputs)
+        assert_near(engine.convolve(features, weight, inputs, inputs), wanted)
+
+
+def test_tensors_that_do_not_fit_are_refused(engine):
+    inputs = cells_of(60, 1)
+    rows, weight = torch.randn(len(inputs), 4), torch.randn(27, 4, 6)
+    with torch.no_grad():
+        for features, epilogue in (
+            (rows[1:], None),
+            (rows[:, :3], None),
+            (rows, Epilogue(bias=torch.randn(5))),
+            (rows, Epilogue(residual=torch.randn(len(inputs) - 1, 6))),
+        ):
+            with pytest.raises(ValueError, match="expected a contiguous"):
+                engine.convolve(features, weight, inputs, inputs, epilogue)
+
+
+def test_many_threads_may_convolve_at_once(engine):
+    inputs = native(cells_of(500, 1))
+    features, weight = torch.randn(len(inputs), 8), torch.randn(27, 8, 8)
+    with torch.no_grad():
+        wanted = engine.convolve(features, weight, inputs, inputs)
+    found = []
+
+    def work():
+        with torch.no_grad():
+            found.extend(engine.convolve(features, weight, inputs, inputs) for _ in range(10))
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(LIMIT_S)
+    assert len(found) == 40
+    assert all(torch.equal(out, wanted) for out in found)
+
+
+@needs_library
+def test_a_forked_process_convolves():
+    code = (
+        "import os, torch\n"
+        "from dspdet3d_ros.sparse import make_engine\n"
+        "from dspdet3d_ros.sparse.native.maps import NativeCoordinateSet\n"
+        "torch.set_num_threads(3)\n"
+        "rows = torch.arange(4000).view(1000, 4) % 50 * torch.tensor([0, 1, 1, 1])\n"
+        "cells = NativeCoordinateSet.from_coordinates(rows)[0]\n"
+        "engine, x, w = make_engine('native'), torch.ones(len(cells), 4), torch.ones(27, 4, 4)\n"
+        "before = engine.convolve(x, w, cells, cells)\n"
+        "if os.fork() == 0:\n"
+        "    os._exit(0 if torch.equal(engine.convolve(x, w, cells, cells), before) else 1)\n"
+        "raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT_S)
+    assert result.returncode == 0, result.stderr
+
+
+@needs_library
+def test_where_memory_is_short_it_says_so_and_the_process_lives():
+    code = (
+        "import resource, torch\n"
+        "from dspdet3d_ros.sparse.native.library import check, load\n"
+        "keys, found, rows = (torch.zeros(1 << 22, dtype=torch.int64) for _ in range(3))\n"
+        "load()\n"
+        "size = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (size + (16 << 20), resource.RLIM_INFINITY))\n"
+        "try:\n"
+        "    check(load().native_sort_unique(keys.data_ptr(), len(keys), found.data_ptr(), rows.data_ptr()))\n"
+        "except MemoryError as error:\n"
+        "    print(error)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT_S)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "backend native: no memory for its buffers\n"
+
+
+@needs_library
+def test_auto_is_native_on_the_cpu_and_says_with_which_instructions(monkeypatch):
+    monkeypatch.setenv(library.ISA_VARIABLE, "scalar")
+    assert make_engine("auto", "cpu").name == "native"
+    assert choose_backend("cpu") == ("native", "C library with scalar kernels")
+
+
+@needs_library
+@pytest.mark.parametrize("name", ["mmx", "neon" if "avx2" in usable() else "avx2"])
+def test_instructions_that_the_processor_lacks_are_refused(monkeypatch, name):
+    monkeypatch.setenv(library.ISA_VARIABLE, name)
+    with pytest.raises(InputError, match=f"^DSPDET3D_NATIVE_ISA: expected one of .*scalar on this .*, got '{name}'"):
+        make_engine("native")
+
+
+def test_a_device_other_than_the_cpu_is_refused():
+    with pytest.raises(InputError, match="backend native: it runs on the CPU, got device cuda:0; use backend auto"):
+        make_engine("native", "cuda:0")
+
+
+@pytest.fixture
+def library_at(monkeypatch):
+    def at(path):
+        monkeypatch.setattr(library, "PATH", path)
+        library.load.cache_clear()
+
+    yield at
+    library.load.cache_clear()
+
+
+def test_without_the_library_plain_torch_runs_and_says_why(library_at, tmp_path):
+    library_at(tmp_path / "absent.so")
+    backend, reason = choose_backend("cpu")
+    assert backend == "torch"
+    assert reason == f"no C library: {library.why_not()}"
+    assert make_engine("auto").name == "torch"
+    with pytest.raises(InputError, match=r"^backend native: absent.so was not built .*python -m "):
+        make_engine("native")
+
+
+@pytest.mark.parametrize("contents", [b"", b"\x7fELF no library"])
+def test_a_damaged_library_is_refused(library_at, tmp_path, contents):
+    path = tmp_path / "damaged.so"
+    path.write_bytes(contents)
+    library_at(path)
+    with pytest.raises(InputError, match=r"^backend native: .*damaged.so cannot be loaded: "):
+        make_engine("native")
+    assert choose_backend("cpu")[0] == "torch"
+
+
+@needs_library
+def test_a_library_of_other_sources_is_refused(library_at, monkeypatch):
+    library_at(library.PATH)
+    monkeypatch.setattr(library, "VERSION", library.VERSION + 1)
+    with pytest.raises(InputError, match=f"expected version {library.VERSION}, got {library.VERSION - 1}; build it"):
+        make_engine("native")
+
+
+@needs_library
+def test_the_library_depends_on_nothing_of_torch():
+    if not os.path.isfile("/usr/bin/readelf"):
+        pytest.skip("readelf is not installed (apt install binutils)")
+    shown = subprocess.run(["readelf", "-d", str(library.PATH)], capture_output=True, text=True, check=True).stdout
+    needed = [line.split("[")[1].rstrip("]") for line in shown.splitlines() if "NEEDED" in line]
+    assert {name.split(".so")[0] for name in needed} <= {"libc", "libpthread", "ld-linux-x86-64", "ld-linux-aarch64"}
