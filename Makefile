@@ -20,6 +20,7 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 	@echo "  Options:      CLOUD=file      a cloud of your own for the demo (.npz .npy .ply .pcd .bin)"
 	@echo "                BIN_COLUMNS=n   values a point of a .bin (default: 6, x y z r g b)"
+	@echo "                UP=y  UNIT=mm   axis that points up and unit (m cm mm ft) of that cloud (default: z, m)"
 	@echo "                TORCH='torch==2.x'  another torch;  PYTHON=python3.12  another Python"
 	@echo "                MINUTES=n       how long load and soak run;  CASES=n  how many cases fuzz tries"
 	@echo "                GUIDED=seconds  fuzz each reader for so long along its branches, with atheris"
@@ -29,7 +30,7 @@ setup: ## make or update .venv: torch, ROS 2, the messages, this package
 	@$(PYTHON) scripts/environment --torch '$(TORCH)'
 
 demo: setup ## detect objects in the demo cloud, or in CLOUD=file; results in build/demo
-	@scripts/run python -m dspdet3d_ros.ros.tools.demo --out build/demo $(if $(CLOUD),'$(CLOUD)') $(if $(BIN_COLUMNS),--columns $(BIN_COLUMNS))
+	@scripts/run python -m dspdet3d_ros.ros.tools.demo --out build/demo $(if $(CLOUD),'$(CLOUD)') $(if $(BIN_COLUMNS),--columns $(BIN_COLUMNS)) $(if $(UP),--up='$(UP)') $(if $(UNIT),--unit '$(UNIT)')
 
 test: setup ## run all tests
 	@$(TEST_ENVIRONMENT) scripts/run python -m pytest $(PYTEST)

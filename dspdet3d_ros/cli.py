@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from dspdet3d_ros import __version__, commands
-from dspdet3d_ros.commands.arguments import check_number
+from dspdet3d_ros.commands.arguments import check_number, with_joined_axis
 from dspdet3d_ros.errors import InputError, missing_package
 from dspdet3d_ros.system import torch_threads, wait_without_spinning
 from dspdet3d_ros.validation import AT_LEAST_ONE
@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a sub-command. Returns the exit status: 0, 1 for unusable input, 130 after an interrupt."""
     wait_without_spinning()
-    args = build_parser().parse_args(argv)
+    args = build_parser().parse_args(with_joined_axis(sys.argv[1:] if argv is None else argv))
     try:
         # Not every command computes.
         threads = getattr(args, "threads", None)

@@ -20,6 +20,11 @@ COLUMNS_HELP = (
     f"float32 values per point of a .bin file: {'; '.join(f'{n} ({layout})' for n, layout in BIN_LAYOUTS.items())}; "
     "other layouts must start with x y z"
 )
+#: How the coordinates of a cloud file may be meant: the axis that points up, and metres in each unit.
+UPS = ("x", "y", "z", "-x", "-y", "-z")
+UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "ft": 0.3048}
+UP_HELP = "axis of the file that points up; cloud and boxes are rotated so that z points up"
+UNIT_HELP = "unit of the file's coordinates; boxes are in metres"
 
 MODEL = "small"
 BACKENDS = ("auto", "native", "torch", "triton", "minkowski")

@@ -66,8 +66,9 @@ def mismatch(
 
     Args:
         value: the value.
-        kind: its type: bool, int, float (finite; integers are accepted too), str, tuples of these, and unions.
-        allowed: range of a number, or of each number of a tuple; None allows every number.
+        kind: its type: bool, int, float (finite; integers are accepted too), str, tuples of these, mappings from
+            texts to one of these, and unions.
+        allowed: range of a number, or of each number of a tuple or mapping; None allows every number.
         choices: the only texts that are allowed; empty allows every text.
         empty_text: whether texts may be empty.
 
@@ -83,7 +84,7 @@ def mismatch(
 
 
 def settings_of(kind: type[Settings], values: Mapping[Any, Any]) -> Settings:
-    """A dataclass of settings from plain values, in which lists replace tuples.
+    """A dataclass of settings from plain values, in which lists replace tuples, also in mappings.
 
     Raises:
         InputError: a key is unknown or missing, or the dataclass rejects a value.
@@ -95,7 +96,13 @@ def settings_of(kind: type[Settings], values: Mapping[Any, Any]) -> Settings:
     for key, field in known.items():
         if key not in values and field.default is MISSING:
             raise InputError(f"{key}: missing; add {_wanted(get_type_hints(kind)[key], None, False)}")
-    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    return kind(**{key: _with_tuples(value) for key, value in values.items()})
+
+
+def _with_tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: tuple(part) if isinstance(part, list) else part for key, part in value.items()}
+    return tuple(value) if isinstance(value, list) else value
 
 
 def check_fields(settings: Any, ranges: Mapping[str, Range]) -> None:
@@ -127,6 +134,11 @@ def _fits(value: Any, kind: Any, allowed: Range | None, empty_text: bool) -> boo
         return len(value) == len(parts) and all(
             _fits(one, part, allowed, empty_text) for one, part in zip(value, parts, strict=True)
         )
+    if get_origin(kind) is Mapping:
+        return isinstance(value, dict) and all(
+            _fits(key, parts[0], None, empty_text) and _fits(one, parts[1], allowed, empty_text)
+            for key, one in value.items()
+        )
     if get_origin(kind) in (Union, UnionType):
         return any(_fits(value, part, allowed, empty_text) for part in parts)
     if kind in (int, float):
@@ -145,6 +157,8 @@ def _wanted(kind: Any, allowed: Range | None, empty_text: bool) -> str:
     parts = get_args(kind)
     if get_origin(kind) in (Union, UnionType):
         return " or ".join(_wanted(part, allowed, empty_text) for part in parts)
+    if get_origin(kind) is Mapping:
+        return f"a mapping from names to {_wanted(parts[1], allowed, empty_text)}"
     one_of = parts[0] if get_origin(kind) is tuple else kind
     prefix = "non-empty " if one_of is str and not empty_text else ""
     suffix = f" {allowed}" if allowed and one_of in (int, float) else ""

@@ -1,4 +1,4 @@
-"""Remarks: what a reader says about a cloud that it can read all the same."""
+"""Remarks: what is said about a cloud that is used all the same."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from dspdet3d_ros.errors import printable
 
 @dataclass(frozen=True)
 class Remark:
-    """A faulty or doubtful detail of a cloud that was read.
+    """A faulty or doubtful detail of a cloud.
 
     The node counts remarks by kind, logs each kind once, and shows them in its diagnostics.
 

@@ -1,6 +1,7 @@
 """Command-line arguments that several commands share, and checks of their numbers."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from dspdet3d_ros import defaults
@@ -43,6 +44,25 @@ def add_backend_argument(parser: argparse.ArgumentParser) -> None:
         choices=defaults.BACKENDS,
         help="engine of the sparse convolutions (default: %(default)s)",
     )
+
+
+def add_frame_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments for upward axis and unit of a cloud file; see `clouds.upright`."""
+    parser.add_argument("--up", choices=defaults.UPS, default="z", help=f"{defaults.UP_HELP} (default: %(default)s)")
+    parser.add_argument(
+        "--unit", choices=tuple(defaults.UNITS), default="m", help=f"{defaults.UNIT_HELP} (default: %(default)s)"
+    )
+
+
+def with_joined_axis(argv: Sequence[str]) -> list[str]:
+    """The arguments with `--up=-y` in place of `--up -y`, as argparse takes a separate `-y` for an option."""
+    joined: list[str] = []
+    for argument in argv:
+        if joined and joined[-1] == "--up" and argument in defaults.UPS:
+            joined[-1] = f"--up={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def add_threads_argument(parser: argparse.ArgumentParser) -> None:

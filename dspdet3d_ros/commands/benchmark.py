@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dspdet3d_ros import defaults
-from dspdet3d_ros.commands.arguments import add_columns_argument, add_engine_arguments, check_number
+from dspdet3d_ros.commands.arguments import (
+    add_columns_argument,
+    add_engine_arguments,
+    add_frame_arguments,
+    check_number,
+)
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.validation import AT_LEAST_ONE, NOT_NEGATIVE, SHARE
 
@@ -26,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="demo, a cloud file, room:SEED[:POINTS] or building[:ROOMS] (default: %(default)s)",
     )
     add_columns_argument(parser)
+    add_frame_arguments(parser)
     parser.add_argument("--model", default=defaults.MODEL, help="name of a model or model file (default: %(default)s)")
     parser.add_argument(
         "--checkpoint", type=Path, help="weight file (default: that of the model; without one, random weights)"
@@ -90,7 +96,7 @@ def _overall(args: argparse.Namespace, target: BenchmarkTarget) -> tuple[dict[st
     options = BenchmarkOptions(
         args.backend, args.against, args.repeats, args.warmup, not args.no_memory, args.convolutions
     )
-    values = benchmark(target, read_scene(args.scene, args.columns), options)
+    values = benchmark(target, read_scene(args.scene, args.columns, args.up, args.unit), options)
     return values, table(values)
 
 
@@ -146,7 +152,8 @@ def _node(args: argparse.Namespace, target: BenchmarkTarget) -> tuple[dict[str, 
         parameters["checkpoint"] = str(target.checkpoint)
     if args.tau is not None:
         parameters["pruning_threshold"] = float(args.tau)
-    values = node_benchmark.measure_node(parameters, read_scene(args.scene, args.columns), args.repeats, args.warmup)
+    scene = read_scene(args.scene, args.columns, args.up, args.unit)
+    values = node_benchmark.measure_node(parameters, scene, args.repeats, args.warmup)
     return {"node": values}, node_benchmark.table(values)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ MODEL_DIR = Path(__file__).parent.parent / "models"
 MAX_NMS_PRE = 5000
 
 _RANGES = {
-    "voxel_size": POSITIVE,
+    **dict.fromkeys(("voxel_size", "point_spacing", "class_sizes"), POSITIVE),
     **dict.fromkeys(("widths", "blocks", "head_width"), AT_LEAST_ONE),
     "nms_pre": Range(1, MAX_NMS_PRE),
     **dict.fromkeys(("pruning_threshold", "score_threshold", "nms_iou_threshold"), SHARE),
@@ -47,6 +48,11 @@ class ModelConfig:
             finds hangs on height but not on where in a building an object stands; as published it is given x and y.
         recenter: the network was trained at the origin: clouds are moved there, boxes back.
         weights: file of the weights that come with the package, or None.
+        point_spacing: largest distance between the points of a surface, metres, at which the model finds most of what
+            it finds in dense clouds; None if nobody has measured it. Clouds that are less dense are doubted.
+        class_sizes: shortest and longest edge, metres, of the objects that the model was trained with, by class. For
+            each object the longest of its three edges counts. Boxes of very different sizes are doubted; boxes of
+            classes that are not listed are not.
     """
 
     classes: tuple[str, ...]
@@ -64,6 +70,8 @@ class ModelConfig:
     plan_invariant: bool = False
     recenter: bool = True
     weights: str | None = None
+    point_spacing: float | None = None
+    class_sizes: Mapping[str, tuple[float, float]] | None = None
 
     def __post_init__(self) -> None:
         check_fields(self, _RANGES)
@@ -71,6 +79,9 @@ class ModelConfig:
             raise InputError(f"classes: expected at least one name and no name twice, got {list(self.classes)[:20]}")
         if self.nms_overlap not in ("3d", "plan_view"):
             raise InputError(f"nms_overlap: expected '3d' or 'plan_view', got {self.nms_overlap!r}")
+        for name, (low, high) in (self.class_sizes or {}).items():
+            if low > high:
+                raise InputError(f"class_sizes: expected the smaller size of '{name}' first, got [{low:g}, {high:g}]")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
@@ -83,7 +94,14 @@ class ModelConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `from_dict` takes them."""
-        return {f.name: list(v) if isinstance(v := getattr(self, f.name), tuple) else v for f in fields(self)}
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+
+def _plain(value: Any) -> Any:
+    """The value with lists for tuples, as yaml and checkpoints hold it."""
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    return list(value) if isinstance(value, tuple) else value
 
 
 def model_names() -> list[str]:

@@ -3,7 +3,7 @@
 import pytest
 
 from dspdet3d_ros.cli import main
-from dspdet3d_ros.commands.arguments import check_number
+from dspdet3d_ros.commands.arguments import check_number, with_joined_axis
 from dspdet3d_ros.validation import AT_LEAST_ONE, SHARE
 
 
@@ -45,3 +45,17 @@ def test_a_number_out_of_range_is_refused_in_one_line(capsys, arguments, text):
 def test_the_minimum_itself_is_accepted():
     check_number("--limit", 1, AT_LEAST_ONE)
     check_number("--limit", None, AT_LEAST_ONE)
+
+
+@pytest.mark.parametrize(
+    ("given", "joined"),
+    [
+        (["detect", "a.ply", "--up", "-y", "--tau", "0"], ["detect", "a.ply", "--up=-y", "--tau", "0"]),
+        (["--up", "x"], ["--up=x"]),
+        (["--up", "--unit", "mm", "-y"], ["--up", "--unit", "mm", "-y"]),
+        (["--up"], ["--up"]),
+        ([], []),
+    ],
+)
+def test_an_axis_with_a_minus_is_no_option(given, joined):
+    assert with_joined_axis(given) == joined

@@ -78,6 +78,67 @@ def test_a_bin_of_other_columns_is_named_and_read(cloud, model, tmp_path, capsys
     np.testing.assert_allclose([d["center"] + d["size"] for d in values["detections"]], expected.boxes, rtol=1e-5)
 
 
+@pytest.fixture
+def plane(tmp_path):
+    """A level plane of 2 x 2 m, a point every 2 cm, as a cloud file; z up, metres."""
+    x, y = np.meshgrid(*[np.arange(0, 2, 0.02)] * 2)
+    path = tmp_path / "plane.npz"
+    np.savez(path, xyz=np.stack([x, y, np.zeros_like(x)], -1).reshape(-1, 3))
+    return path
+
+
+def test_doubts_are_said_and_written(plane, model, tmp_path, capsys):
+    out = tmp_path / "out.json"
+    assert main(["detect", str(plane), *model, "--json", str(out)]) == 0
+    assert json.loads(out.read_text())["doubts"] == []
+    assert capsys.readouterr().err == ""
+    np.savez(tmp_path / "mm.npz", xyz=np.load(plane)["xyz"] * 1000)
+    page = tmp_path / "page.html"
+    arguments = ["--json", str(out), "--html", str(page), "--taus", "0"]
+    assert main(["detect", str(tmp_path / "mm.npz"), *model, *arguments]) == 0
+    (doubt,) = json.loads(out.read_text())["doubts"]
+    assert doubt["kind"] == "unit"
+    assert "--unit mm" in doubt["text"]
+    captured = capsys.readouterr()
+    assert captured.err == f"dspdet3d detect: doubtful cloud: {doubt['text']}\n"
+    assert "--unit mm" in page.read_text()
+
+
+def test_the_advice_is_what_makes_the_cloud_usable(plane, model, tmp_path, capsys):
+    expected, out = tmp_path / "expected.json", tmp_path / "out.json"
+    assert main(["detect", str(plane), *model, "--json", str(expected)]) == 0
+    # y points down, as in the frame of a camera.
+    xyz = np.load(plane)["xyz"]
+    np.savez(tmp_path / "camera.npz", xyz=np.stack([xyz[:, 0], -xyz[:, 2], xyz[:, 1]], axis=1) * 1000)
+    camera = [str(tmp_path / "camera.npz"), *model, "--json", str(out)]
+    assert main(["detect", *camera, "--unit", "mm"]) == 0
+    assert "is y or -y up?" in capsys.readouterr().err
+    assert main(["detect", *camera, "--unit", "mm", "--up", "-y"]) == 0
+    assert capsys.readouterr().err == ""
+    found, wanted = (json.loads(path.read_text())["detections"] for path in (out, expected))
+    assert len(found) == len(wanted) > 0
+    boxes, of_plane = (np.array([d["center"] + d["size"] for d in part]) for part in (found, wanted))
+    np.testing.assert_allclose(boxes, of_plane, atol=1e-4)
+
+
+def test_a_cloud_that_is_refused_is_doubted_too(plane, model, tmp_path, capsys):
+    np.savez(tmp_path / "huge.npz", xyz=np.load(plane)["xyz"] * 1e6)
+    assert main(["detect", str(tmp_path / "huge.npz"), *model]) == 1
+    doubt, error = capsys.readouterr().err.splitlines()
+    assert doubt.startswith("dspdet3d detect: doubtful cloud: the cloud spans 1,9")
+    assert "within" in error
+
+
+def test_where_there_are_no_boxes_it_is_said_why(cloud, model, capsys):
+    assert main(["detect", str(cloud), *model, "--score", "1", "--tau", "0"]) == 0
+    captured = capsys.readouterr()
+    assert "0 boxes" in captured.out
+    assert captured.err.startswith("dspdet3d detect: no boxes: the best of ")
+    assert "--score is 1: " in captured.err
+    assert main(["detect", str(cloud), *model, "--score", "1", "--tau", "1"]) == 0
+    assert "no boxes: --tau 1 leaves no cell of level 3" in capsys.readouterr().err
+
+
 def test_a_picture_is_drawn(cloud, model, tmp_path):
     image = pytest.importorskip("matplotlib.image", reason="matplotlib is not installed")
     assert main(["detect", str(cloud), *model, "--png", str(tmp_path / "a.png")]) == 0

@@ -22,6 +22,11 @@ def test_the_small_model_knows_the_generated_classes():
     assert set(load_model_config("small").classes) == set(CLASS_NAMES)
 
 
+def test_a_copy_with_other_classes_may_keep_the_sizes():
+    values = load_model_config("small").to_dict() | {"classes": ["cup", "spanner"]}
+    assert ModelConfig.from_dict(values).class_sizes["cup"] == load_model_config("small").class_sizes["cup"]
+
+
 @pytest.mark.parametrize("name", model_names())
 def test_every_model_file_has_a_usable_recipe(name):
     assert load_training_config(name).with_iterations(100, 2).iterations > 0
@@ -64,6 +69,15 @@ def test_a_config_survives_the_round_trip_through_plain_values():
         ({"classes": ["cup"], 3: 4}, "3"),
         ({"classes": ["cup"], "nms_overlap": "2d"}, "nms_overlap"),
         ({"classes": ["cup"], "color": True}, "color"),
+        ({"classes": ["cup"], "point_spacing": 0}, "point_spacing"),
+        ({"classes": ["cup"], "point_spacing": [0.02]}, "point_spacing"),
+        ({"classes": ["cup"], "class_sizes": 3}, "class_sizes"),
+        ({"classes": ["cup"], "class_sizes": {"cup": 0.1}}, "class_sizes"),
+        ({"classes": ["cup"], "class_sizes": {"cup": [0.1]}}, "class_sizes"),
+        ({"classes": ["cup"], "class_sizes": {"cup": [0, 0.1]}}, "class_sizes"),
+        ({"classes": ["cup"], "class_sizes": {"cup": [0.2, 0.1]}}, "class_sizes"),
+        ({"classes": ["cup"], "class_sizes": {"": [0.1, 0.2]}}, "class_sizes"),
+        ({"classes": ["cup"], "class_sizes": {3: [0.1, 0.2]}}, "class_sizes"),
     ],
 )
 def test_unusable_values_are_named(values, word):

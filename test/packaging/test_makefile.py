@@ -34,6 +34,11 @@ def test_the_demo_takes_the_columns_of_a_bin():
     assert "'a.bin' --columns 4" in make("-n", "demo", "CLOUD=a.bin", "BIN_COLUMNS=4")
 
 
+def test_the_demo_takes_axis_and_unit_of_a_cloud():
+    assert "'a.ply'  --up='-y' --unit 'mm'" in make("-n", "demo", "CLOUD=a.ply", "UP=-y", "UNIT=mm")
+    assert "--u" not in make("-n", "demo", "CLOUD=a.ply").rpartition("demo --out")[2]
+
+
 def test_another_torch_reaches_the_set_up():
     assert "--torch 'torch>=2.4,<2.6'" in make("-n", "setup", "TORCH=torch>=2.4,<2.6")
 

@@ -14,6 +14,7 @@ TOSCENE_FURNITURE = 18
 #: not in the released code, so figures for small classes name the classes that they are a mean of.
 SCANNET_SMALL = frozenset({"bottle", "cup", "keyboard", "lamp", "laptop", "monitor"})
 
+S3DIS = ("table", "chair", "sofa", "bookcase", "board")
 SUNRGBD = ("bed", "table", "sofa", "chair", "toilet", "desk", "dresser", "night_stand", "bookshelf", "bathtub")
 
 
@@ -42,6 +43,7 @@ def class_lists() -> tuple[ClassList, ...]:
         ClassList("TO-SCENE-down", toscene, frozenset(toscene[TOSCENE_FURNITURE:])),
         ClassList("ScanNet", toscene[:TOSCENE_FURNITURE]),
         ClassList("SUN RGB-D", SUNRGBD),
+        ClassList("S3DIS", S3DIS),
     )
 
 
@@ -56,7 +58,11 @@ def toscene_down() -> ClassList:
 
 
 def list_of_dataset(name: str) -> ClassList | None:
-    """The list of a data set that mmdet3d calls by this name, such as "SCANNET"."""
-    titles = {"scannet": "ScanNet", "sunrgbd": "SUN RGB-D"}
-    title = titles.get(name.lower().replace("-", "").replace("_", "").removesuffix("dataset"))
-    return next((known for known in class_lists() if known.title == title), None)
+    """The list of a data set that info files call by this name, such as "SCANNET" or "S3DISDataset"."""
+    wanted = _bare(name).removesuffix("dataset")
+    return next((known for known in class_lists() if _bare(known.title) == wanted), None)
+
+
+def _bare(name: str) -> str:
+    """Letters and digits only, in lower case."""
+    return "".join(c for c in name.lower() if c.isalnum())

@@ -13,7 +13,7 @@ import numpy as np
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.defaults import BIN_COLUMNS
 from dspdet3d_ros.errors import InputError, no_such_file, text_of
-from dspdet3d_ros.learning.datasets.labels import Labels, dataset_classes, named
+from dspdet3d_ros.learning.datasets.labels import Labels, named, statement
 from dspdet3d_ros.learning.datasets.plain_pickle import read_plain_pickle
 from dspdet3d_ros.learning.datasets.scene import LabelledScene, SceneSet
 
@@ -53,7 +53,7 @@ def open_infos(path: Path, classes: Sequence[str] | None = None) -> SceneSet:
 
     Args:
         path: the pickle of infos.
-        classes: what class ids stand for where the file names no classes.
+        classes: what class ids stand for if the file names neither classes nor a data set.
 
     Raises:
         InputError: the file or a points file is missing, an entry lacks something or does not fit, a class id is out of
@@ -65,7 +65,7 @@ def open_infos(path: Path, classes: Sequence[str] | None = None) -> SceneSet:
     for number, entry in enumerate(entries):
         where = f"{path}: scene {number}"
         infos.append(_info(path, where, _mapping(entry, where)))
-    known, labels = named(path, [(info.name, info.labels) for info in infos], dataset_classes(path, metainfo), classes)
+    known, labels = named(path, [(info.name, info.labels) for info in infos], statement(path, metainfo), classes)
     infos = [replace(info, labels=own) for info, own in zip(infos, labels, strict=True)]
     return SceneSet(tuple(info.read for info in infos), {"small": known.small} if known and known.small else {})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.learning.datasets.classes import ClassList, class_lists, list_of_dataset
 
 _AGAIN = "correct the labels"
+# Without any set-up of logging its warnings go to the standard error, one line each.
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,37 @@ class Labels:
     names: tuple[str, ...] | None
 
 
-def dataset_classes(path: Path, metainfo: Mapping[str, Any]) -> ClassList | None:
-    """The classes that an info file says it has: by `categories`, `classes`, or the name of a known data set.
+@dataclass(frozen=True)
+class Statement:
+    """What an info file says about its classes.
+
+    Attributes:
+        dataset: name of the data set; empty if the file names none.
+        classes: its classes; None if neither the file nor we know them.
+    """
+
+    dataset: str = ""
+    classes: ClassList | None = None
+
+
+def statement(path: Path, metainfo: Mapping[str, Any]) -> Statement:
+    """What `metainfo` says: classes by `categories`, `classes`, or the name of a known data set.
 
     Raises:
-        InputError: the categories are not names with ids from 0.
+        InputError: the categories are not names with ids from 0, or the classes are not names.
     """
+    dataset = str(_first(metainfo, "dataset", "DATASET") or "")
+    return Statement(dataset, _listed(path, metainfo) or list_of_dataset(dataset))
+
+
+def _first(metainfo: Mapping[str, Any], *keys: str) -> Any:
+    return next((metainfo[key] for key in keys if metainfo.get(key) is not None), None)
+
+
+def _listed(path: Path, metainfo: Mapping[str, Any]) -> ClassList | None:
     categories = metainfo.get("categories")
-    if isinstance(categories, dict):
-        if not all(isinstance(number, (int, np.integer)) for number in categories.values()):
+    if categories is not None:
+        if not isinstance(categories, dict) or not all(isinstance(n, (int, np.integer)) for n in categories.values()):
             raise InputError(f"{path}: metainfo 'categories': expected class names with whole numbers as ids; {_AGAIN}")
         by_id = {number: name for name, number in categories.items()}
         names = tuple(name for number in range(len(categories)) if isinstance(name := by_id.get(number), str))
@@ -44,10 +69,12 @@ def dataset_classes(path: Path, metainfo: Mapping[str, Any]) -> ClassList | None
             last = len(categories) - 1
             raise InputError(f"{path}: metainfo 'categories': expected class names with ids 0 to {last}; {_AGAIN}")
         return _with_known_small("the file", names)
-    classes = metainfo.get("classes", metainfo.get("CLASSES"))
-    if isinstance(classes, (list, tuple)) and classes and all(isinstance(name, str) for name in classes):
-        return _with_known_small("the file", tuple(classes))
-    return list_of_dataset(str(metainfo.get("dataset", metainfo.get("DATASET", ""))))
+    classes = _first(metainfo, "classes", "CLASSES")
+    if classes is None:
+        return None
+    if not isinstance(classes, (list, tuple)) or not classes or not all(isinstance(name, str) for name in classes):
+        raise InputError(f"{path}: metainfo 'classes': expected a list of class names; {_AGAIN}")
+    return _with_known_small("the file", tuple(classes))
 
 
 def _with_known_small(title: str, classes: tuple[str, ...]) -> ClassList:
@@ -56,30 +83,41 @@ def _with_known_small(title: str, classes: tuple[str, ...]) -> ClassList:
 
 
 def named(
-    path: Path, scenes: Sequence[tuple[str, Labels]], stated: ClassList | None, fallback: Sequence[str] | None
+    path: Path, scenes: Sequence[tuple[str, Labels]], stated: Statement, fallback: Sequence[str] | None
 ) -> tuple[ClassList | None, list[Labels]]:
     """The labels of all scenes, with names.
+
+    Names come from the file: from its statement or its objects. Only a file that states nothing is read with the
+    names of `fallback`, which is logged.
 
     Args:
         path: the info file, for messages.
         scenes: name and labels of each scene.
-        stated: the classes that the file itself states.
-        fallback: the classes to assume where neither objects nor file have names.
+        stated: what the file itself states.
+        fallback: the classes to assume if the file names neither classes nor a data set.
 
     Returns:
         The class list, None for names of the file's own, and the labels.
 
     Raises:
-        InputError: an id is out of range or does not fit the name; or there are no names at all.
+        InputError: an id is out of range or does not fit the name; or nobody knows the names of the ids.
     """
-    known = stated or _list_of_names(scenes)
+    # A data set that is not known is not taken for another one whose classes have the same names.
+    known = stated.classes or (None if stated.dataset else _list_of_names(scenes))
     if known is None and any(labels.names is None and len(labels.ids) for _, labels in scenes):
+        if stated.dataset:
+            lists = ", ".join(known.title for known in class_lists())
+            raise InputError(
+                f"{path}: says that it is of the data set '{stated.dataset}', whose classes are not known (known: "
+                f"{lists}); add its 'categories' to 'metainfo'"
+            )
         if fallback is None:
             raise InputError(
                 f"{path}: names no classes; add 'name' to 'annos' or 'categories' to 'metainfo', "
                 "or name a model that knows them"
             )
         known = _with_known_small("the model", tuple(fallback))
+        _LOG.warning("%s: does not name its classes: ids 0, 1, ... are taken for %s", path, ", ".join(fallback))
     if known is None:
         _check_own_names(path, scenes)
         return None, [Labels(labels.ids, labels.names or ()) for _, labels in scenes]
@@ -87,12 +125,15 @@ def named(
 
 
 def _list_of_names(scenes: Sequence[tuple[str, Labels]]) -> ClassList | None:
-    """The known list that has all the names; of several the one that most ids agree with."""
+    """The known list that has all the names, with which most ids agree; of several the one with which more do."""
     pairs = [pair for _, labels in scenes for pair in zip(labels.ids.tolist(), labels.names or (), strict=False)]
     candidates = [known for known in class_lists() if {name for _, name in pairs} <= set(known.classes)]
     if not pairs or not candidates:
         return None
-    return max(candidates, key=lambda known: sum(known.classes.index(name) == number for number, name in pairs))
+    agreeing = {known.title: sum(known.classes.index(name) == number for number, name in pairs) for known in candidates}
+    best = max(candidates, key=lambda known: agreeing[known.title])
+    # Otherwise the file numbers its own classes.
+    return best if 2 * agreeing[best.title] >= len(pairs) else None
 
 
 def _checked(where: str, labels: Labels, known: ClassList) -> Labels:

@@ -85,6 +85,7 @@ def status_message(name: str, health: Health) -> DiagnosticStatus:
     values += [*_model_values(health.detector), ("input_qos", health.input_qos or "none")]
     values += _cloud_values(health.processing)
     values += [(f"faults of kind {kind}", str(number)) for kind, number in sorted(health.faults.counts.items())]
+    values += [(f"remark of kind {remark.kind}", remark.text) for remark in health.faults.remarks]
     values += [("memory_mb", f"{resident_bytes() / 1e6:.1f}"), ("gpu_memory_mb", f"{gpu_memory_bytes() / 1e6:.1f}")]
     return DiagnosticStatus(
         level=bytes([level]),

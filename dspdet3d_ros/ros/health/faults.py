@@ -56,6 +56,7 @@ KINDS = {
     "byte_order": _DOUBTFUL,
     "frame_id": _DOUBTFUL,
     "range": _DOUBTFUL,
+    **dict.fromkeys(("unit", "density", "up_axis", "box_sizes", "box_count"), _DOUBTFUL),
     "memory": Kind(Level.ERROR, "cloud dropped"),
     "processing": Kind(Level.ERROR, "cloud dropped"),
     "boxes": Kind(Level.ERROR, "boxes left out"),
@@ -167,7 +168,8 @@ class FaultLog:
         self._told: dict[str, float] = {}
         self._since_good = 0
         self._present: Fault | None = None
-        self._remarks: tuple[Fault, ...] = ()
+        # Those on the latest "message", on the "cloud" in it, and on the latest "boxes".
+        self._remarks: dict[str, tuple[Fault, ...]] = {}
         # When a cloud with that kind of remark came last.
         self._remarked_s: dict[str, float] = {}
         self._counts: Counter[str] = Counter()
@@ -179,8 +181,9 @@ class FaultLog:
 
     @property
     def remarks(self) -> tuple[Fault, ...]:
-        """The remarks on the latest cloud that was decoded."""
-        return self._remarks
+        """The remarks on the latest cloud that was decoded, and on the latest boxes."""
+        with self._lock:
+            return tuple(fault for faults in self._remarks.values() for fault in faults)
 
     @property
     def counts(self) -> Counter[str]:
@@ -202,13 +205,18 @@ class FaultLog:
         if news:
             self._log(fault, number)
 
-    def remark(self, remarks: Sequence[Remark]) -> None:
-        """Takes all remarks on one cloud, none for a cloud without any; counts them and logs kinds that are new."""
+    def remark(self, remarks: Sequence[Remark], on: str = "message") -> None:
+        """Takes all remarks on one object, none for one without any; counts them and logs kinds that are new.
+
+        Args:
+            remarks: all of them. They replace the earlier ones on the same object, and no others.
+            on: "message", "cloud" or "boxes".
+        """
         faults, now = tuple(Fault(remark.kind, remark.text) for remark in remarks), self._clock()
         with self._lock:
-            self._remarks = faults
+            self._remarks[on] = faults
             self._counts.update(fault.kind for fault in faults)
-            kinds = {fault.kind for fault in faults}
+            kinds = {fault.kind for faults in self._remarks.values() for fault in faults}
             self._remarked_s = {
                 kind: last_s
                 for kind, last_s in self._remarked_s.items()
@@ -235,7 +243,8 @@ class FaultLog:
     def restart(self) -> None:
         """Forgets everything and counts from zero."""
         with self._lock:
-            self._present, self._since_good, self._remarks = None, 0, ()
+            self._present, self._since_good = None, 0
+            self._remarks.clear()
             self._told.clear()
             self._remarked_s.clear()
             self._counts.clear()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from dspdet3d_ros.detector.no_boxes import why_no_boxes
 from dspdet3d_ros.detector.result import DetectionSettings, DetectionStats
 from dspdet3d_ros.ros.health.faults import Fault, tell
 from dspdet3d_ros.ros.pipeline.worker import Counts
@@ -22,8 +23,6 @@ PERIOD_S = 0.5
 # A reason that stays is told again after so long; one that went away for a moment is not news when it is back.
 REPEAT_S = 300.0
 FORGET_S = 10.0
-# Below this best score the network has seen nothing like what it learned.
-NOTHING_ALIKE = 0.05
 SUGGESTIONS = 5
 
 
@@ -169,45 +168,8 @@ def _suggestion(topic: Input) -> str:
 
 
 def _no_box(answer: Answer) -> Fault | None:
-    stats, settings, best = answer.stats, answer.settings, answer.stats.shortlist
-    if not stats.points_in:
-        return Fault("empty", "the clouds have no points: look at what publishes them")
-    if stats.points_out_of_range and not stats.points_used:
-        return Fault(
-            "infinite",
-            f"all {stats.points_out_of_range} finite points of a cloud are too far from the frame's origin for voxels: "
-            "set recenter to true",
-        )
-    if not stats.points_used:
-        return Fault(
-            "infinite", f"none of the {stats.points_in} points of a cloud is finite: look at what publishes them"
-        )
-    if best.of_wanted_classes:
-        return None
-    if best.over_threshold:
-        wanted = ", ".join(settings.class_filter)
-        return Fault(
-            "class",
-            f"{best.over_threshold} predictions exceed score_threshold {settings.score_threshold:g}, but none for a "
-            f"class of class_filter ({wanted}); the best one is '{best.best_class}': extend class_filter or empty it",
-        )
-    emptied = next((cells.level for cells in stats.levels if cells.before and not cells.kept), None)
-    if emptied and stats.pruning_threshold > 0:
-        return Fault(
-            "pruned",
-            f"pruning_threshold {stats.pruning_threshold:g} leaves no cell of level {emptied} to look into (best score "
-            f"{best.best_score:.2g}, score_threshold {settings.score_threshold:g}): lower pruning_threshold",
-        )
-    told = (
-        f"the best of {best.predictions} predictions is '{best.best_class}' with a score of {best.best_score:.2g}, "
-        f"score_threshold is {settings.score_threshold:g}"
-    )
-    if best.best_score < NOTHING_ALIKE:
-        return Fault(
-            "nothing",
-            f"{told}: is the cloud in metres, z up, dense enough (a cup: twenty voxels), of things it knows?",
-        )
-    return Fault("score", f"{told}: lower score_threshold")
+    reason = why_no_boxes(answer.stats, answer.settings)
+    return Fault(reason.kind, reason.text) if reason else None
 
 
 class Silence:

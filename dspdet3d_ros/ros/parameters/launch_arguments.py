@@ -87,7 +87,7 @@ def detector_arguments(share: Path) -> tuple[Argument, ...]:
 def demo_arguments(share: Path) -> tuple[Argument, ...]:
     """The arguments that demo.launch.py takes in addition to those of detector.launch.py."""
     return (
-        *(Argument(spec.name, str(spec.default), spec.description) for spec in player.PARAMETERS),
+        *(Argument(spec.name, str(spec.default), spec.description, spec.choices) for spec in player.PARAMETERS),
         Argument("rviz", "true", "show everything in RViz (package rviz2)", BOOLEANS),
         Argument("rviz_config", str(share / "config" / "rviz" / "detections.rviz"), "RViz configuration file"),
     )

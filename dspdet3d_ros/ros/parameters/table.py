@@ -211,8 +211,11 @@ def coerce(spec: Spec, value: Any) -> Any:
     """The value in the type of the parameter where it means the same: 1 for 1.0, "cup" for ["cup"], [""] for [].
 
     `ros2 param set` and yaml files send what looks like an integer as one, and have no way to write an empty list of
-    strings: they send an empty list of something else, or a list of one empty string.
+    strings: they send an empty list of something else, or a list of one empty string. A plain `y` reaches a node as
+    true.
     """
+    if spec.kind == "string" and value is True and "y" in spec.choices:
+        return "y"
     if spec.kind == "double" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if spec.kind == "string[]":

@@ -13,6 +13,7 @@ from std_msgs.msg import Header
 from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError, check, decode
 from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.object_points import ObjectPoints, points_of_objects
+from dspdet3d_ros.detector.plausibility import Plausibility
 from dspdet3d_ros.detector.result import Detections, DetectionSettings, DetectionStats
 from dspdet3d_ros.ros.pipeline.frames import Placement, TargetFrame
 from dspdet3d_ros.system import torch_threads
@@ -96,7 +97,8 @@ class Pipeline:
         settings: gives the present settings as one object; asked once for each cloud.
         target: the frame to which clouds are brought; None leaves them in their own.
         wants_objects: whether anybody listens to the points in the boxes; asked once for each cloud.
-        remark: takes the remarks on each cloud that was decoded, whether or not the detector could use it.
+        remark: takes the remarks on each "message" that was decoded and on its "cloud", before the detector works on
+            it, and then those on its "boxes".
         threads: number of CPU threads for the detector; None: torch's own choice.
     """
 
@@ -106,7 +108,7 @@ class Pipeline:
         settings: Callable[[], DetectionSettings],
         target: TargetFrame | None = None,
         wants_objects: Callable[[], bool] = lambda: False,
-        remark: Callable[[Sequence[Remark]], None] = lambda remarks: None,
+        remark: Callable[[Sequence[Remark], str], None] = lambda remarks, on: None,
         threads: int | None = None,
     ) -> None:
         self._detector, self._settings, self._target = detector, settings, target
@@ -125,7 +127,7 @@ class Pipeline:
         """The points in the boxes that were found earlier in the same cloud."""
         cloud = decode(message, with_rgb=True)
         # Colours were not decoded before.
-        self._remark((*cloud.remarks, *_header_remarks(found.placement.header)))
+        self._remark((*cloud.remarks, *_header_remarks(found.placement.header)), "message")
         xyz = found.placement.apply(cloud.xyz)
         return points_of_objects(xyz, cloud.rgb, found.detections.boxes, found.detections.labels)
 
@@ -142,13 +144,15 @@ class Pipeline:
             placement = self._target.find(message.header)
             xyz = placement.apply(xyz)
             stage_ms["transform"] = (time.perf_counter() - start) * 1e3
-        remarks = [*cloud.remarks, *_header_remarks(placement.header)]
         settings = self._settings()
-        try:
-            found = self._detector(xyz, settings)
-            remarks += _range_remarks(found.stats)
-        finally:
-            self._remark(remarks)
+        start = time.perf_counter()
+        plausibility = Plausibility(xyz, self._detector.config)
+        stage_ms["plausibility"] = (time.perf_counter() - start) * 1e3
+        # Before the network, which may take long for a cloud in a wrong unit, or refuse it.
+        self._remark((*cloud.remarks, *_header_remarks(placement.header)), "message")
+        self._remark(plausibility.of_cloud, "cloud")
+        found = self._detector(xyz, settings)
+        self._remark((*plausibility.of_boxes(found), *_range_remarks(found.stats)), "boxes")
         objects, after_ms = None, {}
         if wants_objects:
             start = time.perf_counter()

@@ -1,6 +1,7 @@
 """The detector node as a process of its own, and a client that sends it clouds, for the demo and for long runs."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 
 from dspdet3d_ros.clouds.cloud import Cloud
+from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.result import Detections
 from dspdet3d_ros.msg import PruningStats
 from dspdet3d_ros.ros.interface.fastdds import PROFILE_VARIABLES, profile_file
@@ -33,6 +35,7 @@ from dspdet3d_ros.ros.interface.topics import DETECTIONS, INPUT, STATS
 from dspdet3d_ros.ros.parameters.table import NODE_NAME
 
 FAILED = "cannot be configured: "
+REMARK = re.compile(r"doubtful cloud \((\w+), \d+ so far\): (.*)")
 # A cloud that was sent before both sides knew each other may be lost: it is sent again.
 RESEND_S = 10.0
 END_S = 15.0
@@ -97,6 +100,10 @@ class NodeProcess:
         if status is not None:
             last = lines[-1] if lines else "nothing was logged"
             raise ClientError(f"the detector node ended with status {status}: {last}")
+
+    def remarks(self) -> list[Remark]:
+        """The remarks on clouds that the node has logged."""
+        return [Remark(*found) for found in REMARK.findall(self._log.read_text(errors="replace"))]
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         """Ends the process, as Ctrl-C does; its exit status, or that of a kill where it does not end in time."""

@@ -11,6 +11,7 @@ from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
 from dspdet3d_ros.clouds.files import read_cloud
+from dspdet3d_ros.clouds.upright import upright
 from dspdet3d_ros.defaults import DEMO_CLOUD
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.ros import signals
@@ -40,7 +41,7 @@ class CloudPlayer(Node):
         value = {spec.name: self._declared(spec) for spec in PARAMETERS}
         path = Path(value["cloud"] or DEMO_CLOUD)
         with signals.interruptible(f"{path} was being read"):
-            cloud = read_cloud(path, value["columns"] or None)
+            cloud = upright(read_cloud(path, value["columns"] or None), value["up"], value["unit"])
         self._message = cloud_message(Header(frame_id=value["frame_id"]), cloud.xyz, cloud.rgb)
         self._publisher = self.create_publisher(PointCloud2, OUTPUT, LATCHED)
         self.create_timer(value["period_s"], self._publish)

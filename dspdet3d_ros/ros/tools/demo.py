@@ -13,7 +13,8 @@ from pathlib import Path
 
 from dspdet3d_ros.clouds.cloud import Cloud
 from dspdet3d_ros.clouds.files import read_cloud
-from dspdet3d_ros.defaults import BIN_COLUMNS, COLUMNS_HELP, DEMO_CLOUD
+from dspdet3d_ros.clouds.upright import upright
+from dspdet3d_ros.defaults import BIN_COLUMNS, COLUMNS_HELP, DEMO_CLOUD, UNIT_HELP, UNITS, UP_HELP, UPS
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.output_files import write_json, writing
 from dspdet3d_ros.ros.tools.client import Client, ClientError, NodeProcess, isolate
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
         ClientError: something did not arrive.
         InputError: the cloud cannot be read, or a result not be written.
     """
-    cloud = read_cloud(args.cloud, args.columns)
+    cloud = upright(read_cloud(args.cloud, args.columns), args.up, args.unit)
     out: Path = args.out
     log = out / "node.log"
     with writing(log):
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> None:
     try:
         client = Client(process, namespace, args.timeout)
         try:
-            _show(client, cloud, args)
+            _show(client, process, cloud, args)
         finally:
             client.close()
     except BaseException:
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
         raise ClientError(f"the detector node ended with status {status}; see {log}")
 
 
-def _show(client: Client, cloud: Cloud, args: argparse.Namespace) -> None:
+def _show(client: Client, process: NodeProcess, cloud: Cloud, args: argparse.Namespace) -> None:
     start = time.monotonic()
     client.wait_until_active()
     _say(f"the node is active after {time.monotonic() - start:.1f} s; publishing {args.cloud}")
@@ -77,8 +78,11 @@ def _show(client: Client, cloud: Cloud, args: argparse.Namespace) -> None:
     print(boxes_table(detections, cloud.truth))
     print(match_line(detections, cloud.truth))
     print(cost_line(detections))
+    doubts = process.remarks()
+    for doubt in doubts:
+        print(f"doubtful cloud: {doubt.text}")
     stamp = (header.stamp.sec, header.stamp.nanosec)
-    write_json(args.out / "detections.json", as_json(detections, header.frame_id, stamp))
+    write_json(args.out / "detections.json", as_json(detections, header.frame_id, stamp, doubts))
     title = f"{args.cloud.name}: {match_line(detections, cloud.truth)}"
     from dspdet3d_ros.tools.viewer.picture import draw_detections
 
@@ -100,6 +104,8 @@ def _parser() -> argparse.ArgumentParser:
         "cloud", type=Path, nargs="?", default=DEMO_CLOUD, help="cloud file (default: a generated scene)"
     )
     parser.add_argument("--columns", type=int, metavar="N", help=f"{COLUMNS_HELP} (default: {BIN_COLUMNS})")
+    parser.add_argument("--up", choices=UPS, default="z", help=f"{UP_HELP} (default: %(default)s)")
+    parser.add_argument("--unit", choices=tuple(UNITS), default="m", help=f"{UNIT_HELP} (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("build/demo"), help="folder of the results")
     parser.add_argument(
         "--timeout", type=float, default=180.0, help="seconds to wait for anything (default: %(default)s)"

@@ -11,6 +11,7 @@ import numpy as np
 
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.clouds.pointcloud2 import encode
+from dspdet3d_ros.clouds.upright import upright
 from dspdet3d_ros.defaults import DEMO_CLOUD
 from dspdet3d_ros.errors import InputError
 
@@ -50,12 +51,13 @@ class BenchmarkScene:
         )
 
 
-def read_scene(spec: str, columns: int | None = None) -> BenchmarkScene:
+def read_scene(spec: str, columns: int | None = None, up: str = "z", unit: str = "m") -> BenchmarkScene:
     """The scene for a text: `demo`, the path of a cloud file, `room:SEED[:POINTS]`, `building[:ROOMS]`.
 
     Args:
         spec: the text.
         columns: see `read_cloud`.
+        up, unit: see `upright`; for a file.
 
     Raises:
         InputError: the text is none of these, the file cannot be read, or a library for generating is missing.
@@ -70,7 +72,7 @@ def read_scene(spec: str, columns: int | None = None) -> BenchmarkScene:
         return building(*_whole_numbers(spec, numbers, least=0, most=1))
     if not os.path.isfile(spec):
         raise InputError(f"--scene: expected {EXPECTED}, got {spec!r}")
-    return _from_file(Path(spec).name, Path(spec), columns)
+    return _from_file(Path(spec).name, Path(spec), columns, up, unit)
 
 
 def building(rooms: int | None = None) -> BenchmarkScene:
@@ -89,8 +91,8 @@ def building(rooms: int | None = None) -> BenchmarkScene:
     return BenchmarkScene(f"building of {count} rooms", scene.xyz, scene.rgb)
 
 
-def _from_file(name: str, path: Path, columns: int | None = None) -> BenchmarkScene:
-    cloud = read_cloud(path, columns)
+def _from_file(name: str, path: Path, columns: int | None = None, up: str = "z", unit: str = "m") -> BenchmarkScene:
+    cloud = upright(read_cloud(path, columns), up, unit)
     return BenchmarkScene(name, cloud.xyz, cloud.rgb)
 
 

@@ -7,25 +7,33 @@ from typing import Any
 import numpy as np
 
 from dspdet3d_ros.clouds.cloud import ANY_CLASS, LabelledBoxes
+from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.result import Detections
 
 # A box finds an object if their IoU exceeds this, as in the published figures.
 FOUND_IOU = 0.25
 
 
-def as_json(detections: Detections, frame_id: str = "", stamp: tuple[int, int] | None = None) -> dict[str, Any]:
+def as_json(
+    detections: Detections,
+    frame_id: str = "",
+    stamp: tuple[int, int] | None = None,
+    doubts: Sequence[Remark] = (),
+) -> dict[str, Any]:
     """Detections as plain values: metres, axis-aligned, in the frame of the cloud, best score first.
 
     Args:
         detections: the detections.
         frame_id: frame of the cloud; empty for a cloud without a frame, such as a file.
         stamp: seconds and nanoseconds of the cloud, or None.
+        doubts: why the boxes may be wrong.
     """
     stats = detections.stats
     return {
         "frame_id": frame_id,
         "stamp": None if stamp is None else {"sec": stamp[0], "nanosec": stamp[1]},
         "pruning_threshold": stats.pruning_threshold,
+        "doubts": [asdict(doubt) for doubt in doubts],
         "detections": [
             {"class": name, "score": float(score), "center": box[:3].tolist(), "size": box[3:6].tolist()}
             for name, score, box in zip(detections.names, detections.scores, detections.boxes, strict=True)

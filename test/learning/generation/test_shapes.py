@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from dspdet3d_ros.detector.config import load_model_config
 from dspdet3d_ros.learning.datasets.generated_classes import CLASS_NAMES
 from dspdet3d_ros.learning.generation.raycast import face_normals
 from dspdet3d_ros.learning.generation.shapes import (
@@ -36,6 +37,15 @@ def test_a_shape_stands_on_the_ground_in_many_sizes(name):
         assert 0.03 < mesh.size().max() < 0.75
         sizes.append(np.sort(mesh.size()))
     assert np.std(sizes, axis=0).max() > 0.004
+
+
+@pytest.mark.parametrize("name", CLASS_NAMES)
+def test_the_default_model_states_the_sizes_that_it_was_trained_with(name):
+    low, high = load_model_config("small").class_sizes[name]
+    rng = np.random.default_rng(6)
+    longest = [make_shape(name, rng).mesh.size().max() for _ in range(120)]
+    assert low - 0.01 < min(longest) < max(longest) < high + 0.02
+    assert high - low < 3 * (max(longest) - min(longest))
 
 
 def test_cartons_are_as_long_as_real_ones():

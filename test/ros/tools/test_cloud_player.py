@@ -90,6 +90,20 @@ def test_a_bin_has_as_many_columns_as_one_says(remote, tmp_path, points):
     np.testing.assert_array_equal(decode(received[0]).xyz, points)
 
 
+def test_a_cloud_of_another_axis_and_unit_is_published_in_metres_with_z_up(remote, tmp_path, points):
+    np.savez(tmp_path / "camera.npz", xyz=points[:, [0, 2, 1]] * (1000, 1000, -1000))
+    player = play(
+        *("-p", f"cloud:={tmp_path / 'camera.npz'}", "-p", "up:=y", "-p", "unit:=mm", "-p", "period_s:=1"),
+        *("-r", "__ns:=/d"),
+    )
+    received = []
+    remote.node.create_subscription(PointCloud2, "/d/cloud_player/output/points", received.append, LATCHED)
+    remote.until(lambda: received, "a cloud")
+    status, log = end(player)
+    assert status == 0, log
+    np.testing.assert_allclose(decode(received[0]).xyz, points, atol=1e-6)
+
+
 def test_sensor_msgs_py_reads_the_cloud(remote, file, points):
     point_cloud2 = pytest.importorskip(
         "sensor_msgs_py.point_cloud2", reason="sensor_msgs_py comes with a ROS installation only"
@@ -171,6 +185,8 @@ def test_a_file_that_is_being_read_is_left_in_one_line(tmp_path):
     [
         (["cloud:=/no/such.ply"], "/no/such.ply: no such file; check the path"),
         (["columns:=-1"], "parameter columns: expected an integer in 0..1000, got -1"),
+        (["up:=w"], "parameter up: expected x, y, z, -x, -y or -z, got 'w'"),
+        (["unit:=km"], "parameter unit: expected m, cm, mm or ft, got 'km'"),
         (["period_s:=0"], "parameter period_s: expected a number in 0.01..86400, got 0.0"),
         (["period_s:=soon"], "parameter period_s: expected a number in 0.01..86400, got 'soon'"),
     ],

@@ -69,7 +69,10 @@ def test_another_engine_is_compared_on_the_same_cells(tmp_path, tiny_checkpoint,
         (["--threads", "0"], "--threads: expected an integer of at least 1"),
         (["--scene", "hall:3"], "--scene: expected demo"),
         (["--scene", "room:x"], "--scene: expected demo"),
-        (["--backend", "torch", "--against", "torch"], "--against: torch is the engine to measure; name another engine"),
+        (
+            ["--backend", "torch", "--against", "torch"],
+            "--against: torch is the engine to measure; name another engine",
+        ),
     ],
 )
 def test_bad_arguments_are_refused_in_one_line(arguments, said, capsys):

@@ -30,7 +30,7 @@ TRUTH = LabelledBoxes(np.float32([[0, 0, 0, 1, 1, 1], [5, 0.2, 0, 1, 1, 1], [9, 
 
 def test_json_has_the_promised_schema():
     values = json.loads(json.dumps(as_json(FOUND, "map", (12, 34))))
-    assert list(values) == ["frame_id", "stamp", "pruning_threshold", "detections", "stats"]
+    assert list(values) == ["frame_id", "stamp", "pruning_threshold", "doubts", "detections", "stats"]
     assert values["frame_id"] == "map"
     assert values["stamp"] == {"sec": 12, "nanosec": 34}
     assert values["detections"][0] == {

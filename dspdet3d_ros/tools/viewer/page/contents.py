@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from dspdet3d_ros.clouds.cloud import Cloud, LabelledBoxes
+from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.result import Detections
 from dspdet3d_ros.tools.viewer.page.runs import least_score
 from dspdet3d_ros.tools.viewer.page.shown_points import ShownPoints
@@ -29,6 +30,7 @@ class PageContents:
         score: the score threshold that the page shows first.
         model: name of the model.
         voxel_size: metres; cells of level l are `4·2^l` voxels wide.
+        doubts: why the boxes may be wrong.
     """
 
     name: str
@@ -38,6 +40,7 @@ class PageContents:
     score: float
     model: str
     voxel_size: float
+    doubts: Sequence[Remark] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for the script of the page; metres, in the frame of the cloud."""
@@ -47,6 +50,7 @@ class PageContents:
         return {
             "name": self.name,
             "model": self.model,
+            "doubts": [doubt.text for doubt in self.doubts],
             "device": first.stats.device,
             "backend": first.stats.backend,
             "voxels": first.stats.voxels,

@@ -11,6 +11,7 @@ import pytest
 from made_up_report import report
 
 from dspdet3d_ros.cli import main
+from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.tools.viewer.page import runs_at, write_page
@@ -96,6 +97,12 @@ def test_the_page_contains_the_next_best_classes_of_a_box():
     run = replace(one.runs[0], class_names=("cup", "book", "can", "vase"), labels=np.zeros(2, int), class_scores=scores)
     contents = Page(page_text(replace(one, runs=[run]))).contents
     assert contents["runs"][0]["others"] == [[["book", 0.4], ["vase", 0.3]], []]
+
+
+def test_the_page_holds_the_doubts_about_the_cloud():
+    assert Page(page_text(report())).contents["doubts"] == []
+    doubtful = replace(report(), doubts=(Remark("unit", "a cloud of <3 km>"), Remark("density", "5 cm")))
+    assert Page(page_text(doubtful)).contents["doubts"] == ["a cloud of <3 km>", "5 cm"]
 
 
 def test_the_page_refers_to_nothing_outside_it():

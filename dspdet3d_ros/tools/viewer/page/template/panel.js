@@ -25,6 +25,7 @@ function describe(report) {
   const thinned = count < total ? ` (${grouped(count)} shown)` : "";
   byId("about").textContent = `${grouped(total)} points${thinned}, ${grouped(report.voxels)} voxels · model ` +
     `${report.model} on ${report.device}, ${report.backend}`;
+  byId("doubts").replaceChildren(...report.doubts.map((text) => made("li", text)));
 }
 
 class Costs {

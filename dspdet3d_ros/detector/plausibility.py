@@ -1,0 +1,228 @@
+"""Doubts about a cloud: its unit, its density, its upward axis, and the boxes that were found in it.
+
+A doubtful cloud is used like any other. The doubts say why its boxes may be wrong, and what to set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from dspdet3d_ros.clouds.remarks import Remark
+from dspdet3d_ros.clouds.shape import CloudShape, shape_of
+from dspdet3d_ros.defaults import UNITS
+from dspdet3d_ros.detector.config import ModelConfig
+from dspdet3d_ros.detector.result import Detections
+
+#: A cloud of fewer points has no shape to judge by.
+FEWEST_POINTS = 100
+#: Objects stand on tables and shelves, in bins and rooms: such a cloud is larger than this and smaller than a building,
+#: metres, and so are the distances between its points.
+SMALLEST = 0.1
+LARGEST = 150.0
+WIDEST_SPACING = 0.15
+#: A room is not so high, metres; a hall is, but it is wider than `WIDE`.
+HIGH = 7.0
+WIDE = 40.0
+# What a cloud in its right unit is like, metres.
+_USUAL_EXTENT = (0.2, 60.0)
+_USUAL_HEIGHT = 5.0
+_USUAL_SPACING = 0.06
+_UNIT_NAMES = {"mm": "millimetres", "cm": "centimetres", "ft": "feet"}
+#: Shares of flat surfaces are judged from this number of flat patches on.
+FEWEST_PATCHES = 50
+#: At least this share of the flat surfaces of a scene with tables or a floor is level.
+LEAST_LEVEL = 0.12
+# More than that, but much less than faces another axis, is doubtful in a cloud that is higher than a room and not so
+# wide along that axis: its walls look like floors. The back of a shelf may be larger than its boards.
+_ROOM_HEIGHT = 3.2
+_WALL_RATIO = 2.0
+_MOSTLY = 0.3
+#: Boxes are doubtful that are longer or shorter than any object of their class by these factors.
+LONGER = 1.3
+SHORTER = 0.4
+#: As many of them, and as large a share of all boxes, make the cloud doubtful; or one that is longer by `MUCH_LONGER`.
+ODD_BOXES = 2
+ODD_SHARE = 0.2
+MUCH_LONGER = 2.5
+#: So many boxes with fewer points each than this, or with larger faces than all surfaces together, are not objects.
+MANY_BOXES = 20
+FEWEST_POINTS_A_BOX = 50
+_MAPS = "RTAB-Map: Grid/CellSize, octomap: resolution, nvblox: voxel_size"
+
+
+class Plausibility:
+    """Doubts about one cloud. They take milliseconds, whatever its size.
+
+    Args:
+        xyz: (N, 3) the cloud, metres, z up.
+        config: the model that looks for objects in it.
+
+    Attributes:
+        of_cloud: why the cloud may not be what the model expects: at most one remark of each of the kinds "unit",
+            "density" and "up_axis".
+    """
+
+    def __init__(self, xyz: np.ndarray, config: ModelConfig) -> None:
+        self._points, self._sizes = len(xyz), config.class_sizes or {}
+        self._shape = shape_of(xyz) if len(xyz) >= FEWEST_POINTS else None
+        self.of_cloud = _remarks(_cloud_texts(self._shape, config.point_spacing) if self._shape else {})
+
+    def of_boxes(self, detections: Detections) -> tuple[Remark, ...]:
+        """Why the boxes in the cloud may be wrong: remarks of the kinds "box_sizes" and "box_count".
+
+        None if the unit of the cloud is doubtful, from which all else follows, or if the model does not know the sizes
+        of its objects.
+        """
+        known = self._shape is not None and self._sizes and all(remark.kind != "unit" for remark in self.of_cloud)
+        if not known or self._shape is None:
+            return ()
+        return _remarks(
+            {
+                "box_sizes": _sizes(detections, self._sizes),
+                "box_count": _count(self._shape, self._points, detections),
+            }
+        )
+
+
+def _cloud_texts(shape: CloudShape, point_spacing: float | None) -> dict[str, str]:
+    wrong_unit = _unit(shape)
+    if wrong_unit:
+        # All else follows from it.
+        return {"unit": wrong_unit}
+    return {"unit": _height(shape), "density": _density(shape, point_spacing), "up_axis": _up(shape)}
+
+
+def _remarks(texts: Mapping[str, str]) -> tuple[Remark, ...]:
+    return tuple(Remark(kind, text) for kind, text in texts.items() if text)
+
+
+def _unit(shape: CloudShape) -> str:
+    """Why the coordinates cannot be metres; empty if they can."""
+    widest = float(shape.extent.max())
+    if widest < SMALLEST:
+        return f"the cloud spans only {_spanned(shape.extent)}: its coordinates are not metres; convert them"
+    if widest < LARGEST and shape.spacing < WIDEST_SPACING:
+        return ""
+    seen = f"the cloud spans {_spanned(shape.extent)}, with points about {_length(shape.spacing)} apart"
+    units = [unit for unit in _UNIT_NAMES if _usual(shape, UNITS[unit])]
+    if not units:
+        return f"{seen}: expected a room or a table in metres, with points some millimetres apart; convert or crop it"
+    meant = " or ".join(f"{_UNIT_NAMES[unit]} ({_spanned(shape.extent * UNITS[unit])})" for unit in units)
+    return f"{seen}: are its coordinates {meant}? Publish metres, or read the file with --unit {' or '.join(units)}"
+
+
+def _height(shape: CloudShape) -> str:
+    """Why the cloud is too high for a room; empty if it is not."""
+    if shape.extent[2] < HIGH or shape.extent[:2].max() > WIDE or not _usual(shape, UNITS["ft"]):
+        return ""
+    return (
+        f"the cloud spans {_spanned(shape.extent)}, too high for a room: are its coordinates feet "
+        f"({_spanned(shape.extent * UNITS['ft'])}), or is z not up? Publish metres with z up, or read the file with "
+        "--unit ft or --up"
+    )
+
+
+def _usual(shape: CloudShape, scale: float) -> bool:
+    """Whether the cloud would be a usual one if this were the unit, in metres."""
+    extent = shape.extent * scale
+    return bool(
+        _USUAL_EXTENT[0] <= extent.max() <= _USUAL_EXTENT[1]
+        and extent[2] <= _USUAL_HEIGHT
+        and shape.spacing * scale <= _USUAL_SPACING
+    )
+
+
+def _density(shape: CloudShape, point_spacing: float | None) -> str:
+    """Whether the points are close enough for the model."""
+    if point_spacing is None or shape.spacing <= point_spacing:
+        return ""
+    seen = f"the points are about {_length(shape.spacing)} apart"
+    if shape.lattice:
+        seen = f"the points are the centres of voxels of {_length(shape.lattice)}"
+    text = (
+        f"{seen}, but the model needs {_length(point_spacing)} or less: it misses small objects and gives wrong "
+        f"names. Build the map with voxels of 1 to 2 cm ({_MAPS}), or scan for longer"
+    )
+    if shape.extent[2] * UNITS["ft"] > 1 and shape.spacing * UNITS["ft"] <= point_spacing:
+        text += f". If the coordinates are feet ({_spanned(shape.extent * UNITS['ft'])}), use --unit ft"
+    return text
+
+
+def _up(shape: CloudShape) -> str:
+    """Whether enough surfaces are level."""
+    if shape.flat_patches < FEWEST_PATCHES:
+        return ""
+    level, other = float(shape.facing[2]), int(shape.facing[:2].argmax())
+    facing = float(shape.facing[other])
+    lying = shape.extent[2] > _ROOM_HEIGHT > shape.extent[other] and facing > _WALL_RATIO * level
+    if level >= LEAST_LEVEL and not lying:
+        return ""
+    seen = f"only {level:.0%} of the flat surfaces are level"
+    remedy = "set target_frame to a frame with z up, such as map, or rotate the cloud"
+    if facing > _MOSTLY:
+        axis = "xy"[other]
+        return (
+            f"{seen}, {facing:.0%} face {axis} and not z: is {axis} or -{axis} up? For a message, {remedy}; "
+            f"for a file, give --up {axis} or --up -{axis}"
+        )
+    if shape.oblique[2] > _MOSTLY:
+        return f"{seen}, {shape.oblique[2]:.0%} are tilted: is this the frame of a tilted camera? {remedy.capitalize()}"
+    return f"{seen}: there is no table or floor for objects to stand on; {remedy}"
+
+
+def _sizes(detections: Detections, class_sizes: Mapping[str, tuple[float, float]]) -> str:
+    """Whether the boxes are as large as the objects of their classes."""
+    sized = [(i, name) for i, name in enumerate(detections.names) if name in class_sizes]
+    if not sized:
+        return ""
+    longest = np.array([detections.boxes[i, 3:].max() for i, _ in sized])
+    low, high = np.array([class_sizes[name] for _, name in sized]).T
+    times = np.maximum(longest / (high * LONGER), low * SHORTER / longest)
+    odd = int((times > 1).sum())
+    enough = odd >= ODD_BOXES and odd >= ODD_SHARE * len(sized)
+    if not enough and (longest / high).max() <= MUCH_LONGER:
+        return ""
+    worst = int(times.argmax())
+    name = sized[worst][1]
+    return (
+        f"{odd} of {len(sized)} boxes have sizes far from those of their classes, such as a '{name}' of "
+        f"{_length(longest[worst])} (it was trained with {_length(low[worst])} to {_length(high[worst])}): is "
+        "the cloud in metres, z up? For a file, see --unit and --up"
+    )
+
+
+def _count(shape: CloudShape, points: int, detections: Detections) -> str:
+    """Whether there is room for so many objects."""
+    boxes = len(detections)
+    if boxes < MANY_BOXES:
+        return ""
+    edges = np.sort(detections.boxes[:, 3:], axis=1)
+    faces = float((edges[:, 1] * edges[:, 2]).sum())
+    if points < boxes * FEWEST_POINTS_A_BOX:
+        seen = f"{boxes} boxes were found in {points:,} points"
+    elif faces > shape.area:
+        seen = f"{boxes} boxes, whose largest faces have {faces:.1f} m², were found on {shape.area:.1f} m² of surfaces"
+    else:
+        return ""
+    return f"{seen}: most of them are no objects. Is the cloud in metres, z up? For a file, see --unit and --up"
+
+
+def _spanned(extent: np.ndarray) -> str:
+    """Three lengths with one unit: 4.0 x 4.1 x 1.4 m."""
+    widest = float(extent.max())
+    if widest < 1e-3:
+        return " x ".join(f"{value:.2g}" for value in extent) + " m"
+    scale, unit = (1.0, "m") if widest >= SMALLEST else (1000.0, "mm")
+    return " x ".join(_number_text(value * scale) for value in extent) + f" {unit}"
+
+
+def _number_text(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _length(metres: float) -> str:
+    if metres >= 1:
+        return f"{_number_text(metres)} m"
+    return f"{100 * metres:.2g} cm" if metres >= 0.01 else f"{1000 * metres:.2g} mm"
