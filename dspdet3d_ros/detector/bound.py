@@ -17,13 +17,13 @@ _MOST_CHILDREN = 27
 
 
 def best_cells_within(
-    coords: CoordinateSet, keep_logits: Tensor, rows: Tensor, max_cells: int | None
+    coords: CoordinateSet, prune_logits: Tensor, rows: Tensor, max_cells: int | None
 ) -> tuple[Tensor, CoordinateSet]:
     """Of the rows that are to be refined those of the best keep scores, so that few enough cells come of them.
 
     Args:
         coords: the N cells of a level.
-        keep_logits: (N, 1) logits of "prune this cell".
+        prune_logits: (N, 1) logits of "prune this cell".
         rows: (M,) rows that pruning left, ascending.
         max_cells: the most cells that the next finer level may have; None: any number.
 
@@ -37,7 +37,7 @@ def best_cells_within(
     most_rows = max_cells // _OWN_CHILDREN
     while True:
         if len(rows) > most_rows:
-            best = torch.topk(keep_logits[rows, 0], most_rows, largest=False, sorted=False).indices
+            best = torch.topk(prune_logits[rows, 0], most_rows, largest=False, sorted=False).indices
             rows = rows[best].sort().values
             chosen = coords.subset(rows)
         cells = len(chosen.expanded())

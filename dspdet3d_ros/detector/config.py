@@ -44,7 +44,7 @@ class ModelConfig:
         nms_pre: number of best-scored cells that become boxes at all; at most `MAX_NMS_PRE`.
         partial_addition: the head adds the backbone's features where both have a cell; off only to see what it is for
             (docs/ablations.md).
-        plan_invariant: the network is given where in its voxel a point lies in place of its x and y, so that what it
+        relative_xy: the network is given where in its voxel a point lies in place of its x and y, so that what it
             finds hangs on height but not on where in a building an object stands; as published it is given x and y.
         recenter: the network was trained at the origin: clouds are moved there, boxes back.
         weights: file of the weights that come with the package, or None.
@@ -67,7 +67,7 @@ class ModelConfig:
     nms_across_classes: bool = False
     nms_pre: int = 1000
     partial_addition: bool = True
-    plan_invariant: bool = False
+    relative_xy: bool = False
     recenter: bool = True
     weights: str | None = None
     point_spacing: float | None = None

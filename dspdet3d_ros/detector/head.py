@@ -26,7 +26,7 @@ class LevelOutput:
         coords: the N cells.
         regression: (N, 6) offset of the box centre from the cell's lower corner in metres, log of its size in metres.
         logits: (N, n_classes) class logits.
-        keep_logits: (N, 1) logits of "prune this cell" before the lateral block, None at level 0.
+        prune_logits: (N, 1) logits of "prune this cell" before the lateral block, None at level 0.
         kept: number of cells that were refined to the next finer level; N at level 0.
         dropped: number of cells that pruning would have kept but the bound on the next level's cells did not.
     """
@@ -35,7 +35,7 @@ class LevelOutput:
     coords: CoordinateSet
     regression: Tensor
     logits: Tensor
-    keep_logits: Tensor | None
+    prune_logits: Tensor | None
     kept: int
     dropped: int = 0
 
@@ -59,18 +59,18 @@ Pruner = Callable[[SparseTensor, Tensor], Tensor]
 Limiter = Callable[[SparseTensor, SparseTensor], SparseTensor]
 
 
-def keep_probability(keep_logits: Tensor) -> Tensor:
+def keep_probability(prune_logits: Tensor) -> Tensor:
     """(N,) probability that a cell is kept: in training "not keep" is the positive class."""
-    return 1 - torch.sigmoid(keep_logits[:, 0])
+    return 1 - torch.sigmoid(prune_logits[:, 0])
 
 
 def threshold_pruner(pruning_threshold: float) -> Pruner:
     """Keeps the cells whose keep probability exceeds τ; τ = 0 keeps every cell, underflowed probabilities too."""
 
-    def prune(x: SparseTensor, keep_logits: Tensor) -> Tensor:
+    def prune(x: SparseTensor, prune_logits: Tensor) -> Tensor:
         if pruning_threshold <= 0:
-            return torch.ones(len(x), dtype=torch.bool, device=keep_logits.device)
-        return keep_probability(keep_logits) > pruning_threshold
+            return torch.ones(len(x), dtype=torch.bool, device=prune_logits.device)
+        return keep_probability(prune_logits) > pruning_threshold
 
     return prune
 
@@ -156,7 +156,7 @@ class Head(nn.Module):
                     coords=x.coords,
                     regression=self.bbox_conv(out).features,
                     logits=self.cls_conv(out).features,
-                    keep_logits=None if keep is None else keep.features,
+                    prune_logits=None if keep is None else keep.features,
                     kept=kept,
                     dropped=wanted - kept,
                 )

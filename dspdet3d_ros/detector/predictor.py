@@ -206,7 +206,7 @@ class Detector:
                 points.xyz,
                 self.config.voxel_size,
                 self._engine,
-                plan_invariant=self.config.plan_invariant,
+                relative_xy=self.config.relative_xy,
                 above_ground=self.recenter,
             )
             voxels = limit_voxels(voxels, self.max_voxels, points.anchor)

@@ -20,8 +20,8 @@ from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse import Engine, SparseTensor
 from dspdet3d_ros.sparse.coords import COORDINATE_LIMIT
 
-#: The grid's origin is, but for `_OFFSET`, at multiples of so many voxels in the frame of the cloud. As this is the edge
-#: of the coarsest cells, cells of all levels have the same faces for every cloud.
+#: Apart from `_OFFSET`, the origin of the grid is a multiple of this number of voxels in the frame of the cloud. This is
+#: the edge of the coarsest cells, so the cells of all levels have the same faces for every cloud.
 ANCHOR = BLOCK
 #: How far the grid's origin is below such a multiple, voxels. A thousandth of a voxel: points at multiples of the voxel
 #: size, as in maps of voxels, are not divided by rounding errors. 12 voxels in height: a floor or a table at z = 0 is
@@ -108,7 +108,7 @@ def voxelise(
     voxel_size: float,
     engine: Engine,
     batch: Tensor | None = None,
-    plan_invariant: bool = False,
+    relative_xy: bool = False,
     above_ground: bool = False,
 ) -> SparseTensor:
     """Points to one voxel each, `floor(xyz / s)`. The feature of a voxel is the xyz of its first point.
@@ -118,7 +118,7 @@ def voxelise(
         voxel_size: s, metres.
         engine: what computes the convolutions.
         batch: (N,) scene index of each point, 0 if not given.
-        plan_invariant: x and y of the features are measured from the voxel's lower corner; see `ModelConfig`.
+        relative_xy: x and y of the features are measured from the voxel's lower corner; see `ModelConfig`.
         above_ground: z of the features is measured from the ground; see `ground_level`.
 
     Returns:
@@ -131,7 +131,7 @@ def voxelise(
     index = cells.new_zeros(len(cells)) if batch is None else batch
     coords, rows = engine.coordinate_set.from_coordinates(torch.cat([index[:, None], cells], 1))
     features = points[rows]
-    if plan_invariant:
+    if relative_xy:
         corner = coords.coords[:, 1:3].to(points.dtype) * voxel_size
         features = torch.cat([features[:, :2] - corner, features[:, 2:]], 1)
     if above_ground:

@@ -137,7 +137,7 @@ class DetectorNode(LifecycleNode):
             detector = self._loaded(threads)
         own = detector.default_settings()
         values = {name: getattr(own, name) for name in ("pruning_threshold", "score_threshold", "nms_iou_threshold")}
-        parameters.follow_model({**values, "recenter": detector.recenter}, detector.class_names)
+        parameters.apply_model_defaults({**values, "recenter": detector.recenter}, detector.class_names)
         self._detector = detector
         frame = parameters["target_frame"]
         target = TargetFrame(self, frame, parameters["tf_timeout_s"]) if frame else None

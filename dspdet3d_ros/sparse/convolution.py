@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from dspdet3d_ros.sparse.coords import waits_for_sizes
+from dspdet3d_ros.sparse.coords import synchronises
 from dspdet3d_ros.sparse.kernel_map import KernelMap
 from dspdet3d_ros.sparse.matmul import padded_rows, product
 from dspdet3d_ros.sparse.parallel import for_chunks, worker_count
@@ -66,7 +66,7 @@ def gather_multiply(
         (N_out, C_out) of the features' type; sums of bfloat16 and float16 are taken in float32.
     """
     epilogue = epilogue or Epilogue()
-    if not waits_for_sizes(features) and _is_sparse(kernel_map, weight.shape[1]):
+    if not synchronises(features) and _is_sparse(kernel_map, weight.shape[1]):
         return _multiply_pairs(features, weight, kernel_map, epilogue)
     return _multiply_rows(features, weight, kernel_map, epilogue)
 

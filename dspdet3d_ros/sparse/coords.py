@@ -63,7 +63,7 @@ def kernel_size(volume: int) -> int:
     return 1 if volume == 1 else 3
 
 
-def waits_for_sizes(tensor: Tensor) -> bool:
+def synchronises(tensor: Tensor) -> bool:
     """Whether an operation whose output size depends on the data stops the host until the device is done."""
     return tensor.is_cuda
 
@@ -165,7 +165,7 @@ class CoordinateSet:
         for step in steps:
             keys = torch.cat([keys - step, keys, keys + step])
             # One axis after the other: three small unions instead of one of 27 times the rows, where that is cheaper.
-            if step == steps[-1] or not waits_for_sizes(keys):
+            if step == steps[-1] or not synchronises(keys):
                 keys = torch.unique(keys)
         return keys
 

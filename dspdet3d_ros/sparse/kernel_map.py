@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from dspdet3d_ros.sparse.coords import NO_KEY, CoordinateSet, kernel_offsets, kernel_size, key_offset, waits_for_sizes
+from dspdet3d_ros.sparse.coords import NO_KEY, CoordinateSet, kernel_offsets, kernel_size, key_offset, synchronises
 
 
 class KernelMap:
@@ -87,7 +87,7 @@ def search(inputs: CoordinateSet, out_keys: Tensor, volume: int, step: int) -> K
     found = torch.empty(volume, len(out_keys), dtype=torch.int32, device=out_keys.device)
     # Of a map from a set onto itself half the offsets mirror the others; where reading the pairs out of it means to
     # wait, it is cheaper to search for all.
-    mirror = out_keys is inputs.keys and not waits_for_sizes(out_keys)
+    mirror = out_keys is inputs.keys and not synchronises(out_keys)
     padded = torch.cat([inputs.keys, inputs.keys.new_full((3,), NO_KEY)])
     for k, (dx, dy, dz) in enumerate(kernel_offsets(size)):
         if dz == -1 and not (mirror and (dy, dx) > (0, 0)):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from dspdet3d_ros.sparse.coords import CoordinateSet, key_offset, pack, waits_for_sizes
+from dspdet3d_ros.sparse.coords import CoordinateSet, key_offset, pack, synchronises
 from dspdet3d_ros.sparse.engine import Engine
 
 
@@ -24,7 +24,7 @@ class _AddWherePresent(torch.autograd.Function):
     def forward(ctx: Any, features: Tensor, others: Tensor, coords: CoordinateSet, of_others: CoordinateSet) -> Tensor:
         ctx.coords, ctx.of_others = coords, of_others
         rows = of_others.rows_of(coords)
-        if waits_for_sizes(rows):
+        if synchronises(rows):
             return features + _rows_or_zeros(others, rows)
         mine = (rows >= 0).nonzero()[:, 0]
         return features.index_add(0, mine, others[rows[mine]])

@@ -39,7 +39,7 @@ def test_levels_come_coarse_to_fine_and_shrink_with_the_threshold():
 
 def test_threshold_zero_keeps_cells_whose_probability_underflows():
     outputs = run(0.0, keep_bias=1000.0)
-    assert float(keep_probability(outputs[0].keep_logits).max()) == 0.0
+    assert float(keep_probability(outputs[0].prune_logits).max()) == 0.0
     assert [output.level for output in outputs] == [3, 2, 1, 0]
     assert all(output.kept == len(output.coords) for output in outputs)
 
@@ -51,7 +51,7 @@ def test_threshold_one_stops_at_the_coarsest_level():
 
 def test_kept_cells_are_those_above_the_threshold():
     for output in run(0.5)[:-1]:
-        assert output.kept == int((keep_probability(output.keep_logits) > 0.5).sum())
+        assert output.kept == int((keep_probability(output.prune_logits) > 0.5).sum())
 
 
 def test_boxes_are_decoded_from_the_lower_corner_of_the_cell():

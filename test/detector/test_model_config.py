@@ -64,7 +64,7 @@ def test_a_config_survives_the_round_trip_through_plain_values():
         ({"classes": ["cup"], "score_threshold": "high"}, "score_threshold"),
         ({"classes": ["cup"], "nms_iou_threshold": -0.1}, "nms_iou_threshold"),
         ({"classes": ["cup"], "recenter": "no"}, "recenter"),
-        ({"classes": ["cup"], "plan_invariant": 1}, "plan_invariant"),
+        ({"classes": ["cup"], "relative_xy": 1}, "relative_xy"),
         ({"classes": ["cup"], "weights": 3}, "weights"),
         ({"classes": ["cup"], 3: 4}, "3"),
         ({"classes": ["cup"], "nms_overlap": "2d"}, "nms_overlap"),

@@ -26,7 +26,7 @@ def places(points):
 def voxels_in_frame(xyz, max_voxels=None, **settings):
     """The voxels of a cloud, numbered in its frame, and their features."""
     points = usable(xyz, **settings)
-    voxels = voxelise(points.xyz, S, TorchEngine(), plan_invariant=True, above_ground=True)
+    voxels = voxelise(points.xyz, S, TorchEngine(), relative_xy=True, above_ground=True)
     if max_voxels:
         voxels = limit_voxels(voxels, max_voxels, points.anchor)
     origin = np.round(points.origin / S).astype(int)

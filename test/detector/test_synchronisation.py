@@ -1,7 +1,7 @@
 """On a GPU the host waits for the device at most twice a level.
 
 Counted on the CPU: operations whose output size depends on the data, and numbers that the host asks for, are the ones
-that wait on CUDA; `waits_for_sizes` makes the CPU take the paths of a GPU.
+that wait on CUDA; `synchronises` makes the CPU take the paths of a GPU.
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ MODEL = ModelConfig(classes=("a", "b", "c"), voxel_size=0.02, widths=(8,) * 4, b
 @pytest.fixture
 def as_on_a_gpu(monkeypatch):
     for module in (convolution, coords, kernel_map, tensor):
-        monkeypatch.setattr(module, "waits_for_sizes", lambda _: True)
+        monkeypatch.setattr(module, "synchronises", lambda _: True)
 
 
 def points():
@@ -87,7 +87,7 @@ def test_the_paths_of_a_gpu_find_the_same(monkeypatch):
     found = []
     for gpu in (False, True):
         for module in (convolution, coords, kernel_map, tensor):
-            monkeypatch.setattr(module, "waits_for_sizes", lambda _, gpu=gpu: gpu)
+            monkeypatch.setattr(module, "synchronises", lambda _, gpu=gpu: gpu)
         outputs, best, _ = stages(Counter())
         selected = select_boxes(*best, DetectionSettings(0.3, 0.0, 0.5), MODEL)
         assert len(selected.boxes)

@@ -158,7 +158,7 @@ NARROW = ModelConfig(
 )
 
 
-def keep_all(x, keep_logits):
+def keep_all(x, prune_logits):
     return torch.ones(len(x), dtype=torch.bool)
 
 
@@ -183,8 +183,8 @@ class RecordedPruner:
         self.tau = tau
         self.masks = {}
 
-    def __call__(self, x, keep_logits):
-        probability = keep_probability(keep_logits)
+    def __call__(self, x, prune_logits):
+        probability = keep_probability(prune_logits)
         mask = probability > self.tau
         recorded = self.masks.setdefault(x.coords.stride, mask)
         assert ((probability - self.tau).abs()[mask != recorded] < ROUNDING).all()

@@ -153,7 +153,7 @@ def test_partial_addition_brings_no_new_coordinates():
 
 @pytest.mark.parametrize("gpu", [False, True])
 def test_the_gradient_of_a_partial_addition_follows_from_its_definition(gpu, monkeypatch):
-    monkeypatch.setattr(tensor_module, "waits_for_sizes", lambda _: gpu)
+    monkeypatch.setattr(tensor_module, "synchronises", lambda _: gpu)
     x, other = tensor(count=60), tensor(count=90, seed=2)
     common = torch.isin(x.coords.keys, other.coords.keys)
     assert 0 < common.sum() < len(x)

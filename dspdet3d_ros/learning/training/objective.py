@@ -59,7 +59,7 @@ def batch_losses(network: DSPDet3D, batch: Sequence[LabelledPoints], config: Tra
     scene = torch.cat([torch.full((len(s.points),), i, dtype=torch.int64) for i, s in enumerate(batch)])
     points = torch.cat([s.points for s in batch])
     model = network.config
-    voxels = voxelise(points, model.voxel_size, engine, scene.to(points.device), model.plan_invariant)
+    voxels = voxelise(points, model.voxel_size, engine, scene.to(points.device), model.relative_xy)
     limit = row_limiter(config.prune_threshold, len(batch))
     outputs = network(voxels, training_pruner(batch, config, model.voxel_size), limit)
     return compare(outputs, batch, config, model.voxel_size)
@@ -68,8 +68,8 @@ def batch_losses(network: DSPDet3D, batch: Sequence[LabelledPoints], config: Tra
 def training_pruner(batch: Sequence[LabelledPoints], config: TrainingConfig, voxel_size: float) -> Pruner:
     """Prunes each scene as the detector does at the scene's own τ, except the cells that must be kept."""
 
-    def prune_unless_wanted(x: SparseTensor, keep_logits: Tensor) -> Tensor:
-        probability = keep_probability(keep_logits.detach())
+    def prune_unless_wanted(x: SparseTensor, prune_logits: Tensor) -> Tensor:
+        probability = keep_probability(prune_logits.detach())
         mask = torch.ones(len(x), dtype=torch.bool, device=probability.device)
         cells, start = positions(x.coords, voxel_size), 0
         level = LEVEL_OF_STRIDE[x.coords.stride]
@@ -123,9 +123,9 @@ def compare(
                 part, scene.boxes, level == output.level, config.assignment_cube * edge, config.positives_per_box
             )
             boxes_of_cells.append(torch.where(box >= 0, box + first_box, -1))
-            if output.keep_logits is not None:
+            if output.prune_logits is not None:
                 keep = keep_mask(part, scene.boxes, level, output.level, config.prune_cube * edge)
-                losses = focal_loss(output.keep_logits[start : start + count, 0], (~keep).float())
+                losses = focal_loss(output.prune_logits[start : start + count, 0], (~keep).float())
                 wanted = keep.sum()
                 keep_sum = keep_sum + losses.sum() / torch.where(wanted > 0, wanted, max(count, 1))
             start, first_box = start + count, first_box + len(scene.boxes)

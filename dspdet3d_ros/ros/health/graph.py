@@ -68,7 +68,7 @@ def input_topic(node: Node, topic: str, own: QoSProfile) -> Input:
     return Input(
         topic=topic,
         publishers=tuple(heard),
-        unheard=qos.unheard_publishers(node, topic, own) if unheard else "",
+        unheard=qos.incompatible_publishers(node, topic, own) if unheard else "",
         others=tuple(others),
         asks=qos.described(own),
         reliable=reliable,

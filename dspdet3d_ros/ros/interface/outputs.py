@@ -127,7 +127,7 @@ class Outputs:
             if name not in self.publishers:
                 return
             full_name = self._node.resolve_topic_name(topic)
-            self._node.get_logger().warning(qos.deaf_subscribers(self._node, full_name, profile))
+            self._node.get_logger().warning(qos.incompatible_subscribers(self._node, full_name, profile))
 
-        events = qos.PublisherEventCallbacks(incompatible_qos=lambda _: qos.when_named(self._node, tell))
+        events = qos.PublisherEventCallbacks(incompatible_qos=lambda _: qos.after_discovery(self._node, tell))
         return qos.with_events(partial(self._node.create_lifecycle_publisher, kind, topic, profile), events)

@@ -97,7 +97,7 @@ def publishers(node: Node, topic: str, own: QoSProfile) -> tuple[list[str], list
     return heard, faults
 
 
-def unheard_publishers(node: Node, topic: str, own: QoSProfile) -> str:
+def incompatible_publishers(node: Node, topic: str, own: QoSProfile) -> str:
     """What keeps a subscription from hearing the publishers of its topic, in one line with both policies.
 
     Args:
@@ -122,7 +122,7 @@ def with_events(make: Callable[..., Made], events: Any) -> Made:
         return make()
 
 
-def when_named(node: Node, call: Callable[[], None]) -> None:
+def after_discovery(node: Node, call: Callable[[], None]) -> None:
     """Calls a little later: which node the other side belongs to becomes known after what it offers or asks for."""
 
     def once() -> None:
@@ -132,7 +132,7 @@ def when_named(node: Node, call: Callable[[], None]) -> None:
     timer = node.create_timer(NAMED_S, once, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
 
-def deaf_subscribers(node: Node, topic: str, own: QoSProfile) -> str:
+def incompatible_subscribers(node: Node, topic: str, own: QoSProfile) -> str:
     """Which subscribers of an output ask for more than the node offers, in one line with both policies."""
     asked = [
         f"{node_name(info)} asks for {described(info.qos_profile)}"
@@ -149,12 +149,12 @@ __all__ = [
     "OUTPUT",
     "PublisherEventCallbacks",
     "SubscriptionEventCallbacks",
-    "deaf_subscribers",
+    "incompatible_subscribers",
     "described",
     "input_qos",
     "node_name",
     "publishers",
-    "unheard_publishers",
-    "when_named",
+    "incompatible_publishers",
+    "after_discovery",
     "with_events",
 ]

@@ -95,14 +95,14 @@ class CloudSubscription:
                 return
             # A subscription that follows fits by now, in most cases.
             if not self._follows or qos.publishers(self._node, self.topic, profile)[1]:
-                self._tell(qos.unheard_publishers(self._node, self.topic, profile))
+                self._tell(qos.incompatible_publishers(self._node, self.topic, profile))
 
         def lost(event: Any) -> None:
             if self._subscription is subscription:
                 self._lost(event.total_count_change)
 
         events = qos.SubscriptionEventCallbacks(
-            incompatible_qos=lambda _: qos.when_named(self._node, tell_whose), message_lost=lost
+            incompatible_qos=lambda _: qos.after_discovery(self._node, tell_whose), message_lost=lost
         )
         make = partial(
             self._node.create_subscription,

@@ -71,7 +71,7 @@ class NodeParameters:
         for text in self._faults.values():
             raise InputError(f"parameter {text}")
 
-    def follow_model(self, values: dict[str, Any], class_names: Sequence[str]) -> None:
+    def apply_model_defaults(self, values: dict[str, Any], class_names: Sequence[str]) -> None:
         """Takes a loaded model's values for all `from_model` parameters that nobody set, and its class names.
 
         Raises:

@@ -68,9 +68,9 @@ class ReferencePruner:
         self._expected = expected
         self.undecided = 0
 
-    def __call__(self, x: SparseTensor, keep_logits: Tensor) -> Tensor:
+    def __call__(self, x: SparseTensor, prune_logits: Tensor) -> Tensor:
         """See `dspdet3d_ros.detector.head.Pruner`."""
-        probability = keep_probability(keep_logits)
+        probability = keep_probability(prune_logits)
         mask = probability > self._tau
         wanted = self._expected.get(LEVEL_OF_STRIDE[x.coords.stride] - 1)
         near = ((probability - self._tau).abs() < ROUNDING).nonzero()[:, 0]
