@@ -46,7 +46,8 @@ class ModelConfig:
             (docs/ablations.md).
         relative_xy: the network is given where in its voxel a point lies in place of its x and y, so that what it
             finds hangs on height but not on where in a building an object stands; as published it is given x and y.
-        recenter: the network was trained at the origin: clouds are moved there, boxes back.
+        recenter: the network receives heights above the ground and, unless `relative_xy`, x and y from the middle of
+            the cloud. False: it receives coordinates as they are in the frame.
         weights: file of the weights that come with the package, or None.
         point_spacing: largest distance between the points of a surface, metres, at which the model finds most of what
             it finds in dense clouds; None if nobody has measured it. Clouds that are less dense are doubted.
