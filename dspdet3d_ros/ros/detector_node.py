@@ -1,4 +1,4 @@
-"""The detector as a lifecycle node: clouds in, boxes out. Only wiring; see README.md for topics and parameters."""
+"""The detector as a lifecycle node: clouds in, boxes out. Only wiring; README.md has the topics, docs/parameters.md the parameters."""
 
 import sys
 import traceback

@@ -15,7 +15,7 @@ from dspdet3d_ros.ros.parameters.table import (
     coerce,
     config_yaml,
     fault,
-    readme_table,
+    markdown_table,
     unknown_classes,
 )
 
@@ -46,11 +46,11 @@ def test_every_parameter_is_described_and_its_default_allowed(spec):
     assert spec.kind in KINDS
     assert len(spec.description) > 20
     assert fault(spec, spec.default) is None
-    assert f"| `{spec.name}` | {spec.kind} |" in readme_table()
+    assert f"| `{spec.name}` | {spec.kind} |" in markdown_table()
 
 
-def test_a_readme_table_is_the_one_of_the_table():
-    assert readme_table() in (ROOT / "README.md").read_text()
+def test_the_page_of_parameters_has_the_table():
+    assert markdown_table() in (ROOT / "docs" / "parameters.md").read_text()
 
 
 @pytest.mark.parametrize(
