@@ -104,8 +104,8 @@ def test_what_cannot_be_taken_is_refused_with_name_value_and_what_was_expected(n
 def test_a_plain_y_which_ros_reads_as_true_is_an_axis():
     up = Spec("up", "string", "z", "axis", choices=("y", "z"))
     assert coerce(up, True) == "y"
-    assert fault(up, coerce(up, False)) == "up is False; expected a text"
-    assert fault(BY_NAME["device"], coerce(BY_NAME["device"], True)) == "device is True; expected a text"
+    assert fault(up, coerce(up, False)) == "up: expected y or z, got False"
+    assert fault(BY_NAME["device"], coerce(BY_NAME["device"], True)) == "device: expected text, got True"
 
 
 def test_unknown_classes_are_named_and_the_known_ones_listed():
