@@ -94,8 +94,7 @@ def shape_of(xyz: np.ndarray) -> CloudShape | None:
 class _Patches:
     """Points by cubes that hold enough of them.
 
-    Cubes are told apart by a hash. Two that share a hash look like one with two surfaces: it is not flat, and there are
-    few of them.
+    Cubes are numbered by a hash. Two with the same hash look like one with two surfaces; it is not flat, and rare.
     """
 
     def __init__(self, columns: np.ndarray, extent: float) -> None:

@@ -28,17 +28,15 @@ def why_no_boxes(
     """
     best = stats.shortlist
     if not stats.points_in:
-        return Remark("empty", "the clouds have no points: look at what publishes them")
+        return Remark("empty", "the clouds have no points; check their publisher")
     if stats.points_out_of_range and not stats.points_used:
         return Remark(
             "infinite",
-            f"all {stats.points_out_of_range} finite points of a cloud are too far from the frame's origin for voxels: "
+            f"all {stats.points_out_of_range} finite points of a cloud are too far from the frame's origin for voxels; "
             "set recenter to true",
         )
     if not stats.points_used:
-        return Remark(
-            "infinite", f"none of the {stats.points_in} points of a cloud is finite: look at what publishes them"
-        )
+        return Remark("infinite", f"none of the {stats.points_in} points of a cloud is finite; check its publisher")
     if best.of_wanted_classes:
         return None
     if best.over_threshold:
@@ -46,14 +44,14 @@ def why_no_boxes(
         return Remark(
             "class",
             f"{best.over_threshold} predictions exceed {score} {settings.score_threshold:g}, but none for a "
-            f"class of class_filter ({wanted}); the best one is '{best.best_class}': extend class_filter or empty it",
+            f"class of class_filter ({wanted}); the best one is '{best.best_class}'; extend class_filter or empty it",
         )
     emptied = next((cells.level for cells in stats.levels if cells.before and not cells.kept), None)
     if emptied and stats.pruning_threshold > 0:
         return Remark(
             "pruned",
-            f"{tau} {stats.pruning_threshold:g} leaves no cell of level {emptied} to look into (best score "
-            f"{best.best_score:.2g}, {score} {settings.score_threshold:g}): lower {tau}",
+            f"{tau} {stats.pruning_threshold:g} leaves no cell of level {emptied} to refine (best score "
+            f"{best.best_score:.2g}, {score} {settings.score_threshold:g}); lower {tau}",
         )
     seen = (
         f"the best of {best.predictions} predictions is '{best.best_class}' with a score of {best.best_score:.2g}, "
@@ -62,6 +60,6 @@ def why_no_boxes(
     if best.best_score < NOTHING_ALIKE:
         return Remark(
             "nothing",
-            f"{seen}: is the cloud in metres, z up, dense enough (a cup: twenty voxels), of objects it knows?",
+            f"{seen}; is the cloud in metres, z up, dense enough (a cup: twenty voxels), of objects it knows?",
         )
-    return Remark("score", f"{seen}: lower {score}")
+    return Remark("score", f"{seen}; lower {score}")

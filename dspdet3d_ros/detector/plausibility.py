@@ -106,7 +106,9 @@ def _unit(shape: CloudShape) -> str:
     if widest < LARGEST and shape.spacing < WIDEST_SPACING:
         return ""
     seen = f"the cloud spans {_spanned(shape.extent)}, with points about {_length(shape.spacing)} apart"
-    units = [unit for unit in _UNIT_NAMES if _usual(shape, UNITS[unit])]
+    units = _units(shape, _USUAL_SPACING)
+    if not units and widest > LARGEST:
+        units = _units(shape, np.inf)
     if not units:
         return f"{seen}: expected a room or a table in metres, with points some millimetres apart; convert or crop it"
     meant = " or ".join(f"{_UNIT_NAMES[unit]} ({_spanned(shape.extent * UNITS[unit])})" for unit in units)
@@ -115,7 +117,7 @@ def _unit(shape: CloudShape) -> str:
 
 def _height(shape: CloudShape) -> str:
     """Why the cloud is too high for a room; empty if it is not."""
-    if shape.extent[2] < HIGH or shape.extent[:2].max() > WIDE or not _usual(shape, UNITS["ft"]):
+    if shape.extent[2] < HIGH or shape.extent[:2].max() > WIDE or not _usual(shape, UNITS["ft"], _USUAL_SPACING):
         return ""
     return (
         f"the cloud spans {_spanned(shape.extent)}, too high for a room: are its coordinates feet "
@@ -124,13 +126,16 @@ def _height(shape: CloudShape) -> str:
     )
 
 
-def _usual(shape: CloudShape, scale: float) -> bool:
-    """Whether the cloud would be a usual one if this were the unit, in metres."""
-    extent = shape.extent * scale
+def _units(shape: CloudShape, widest_spacing: float) -> list[str]:
+    """The units in which the cloud would be a usual one."""
+    return [unit for unit in _UNIT_NAMES if _usual(shape, UNITS[unit], widest_spacing)]
+
+
+def _usual(shape: CloudShape, metres: float, widest_spacing: float) -> bool:
+    """Whether the cloud would be a usual one if its unit had so many metres."""
+    extent, (least, most) = shape.extent * metres, _USUAL_EXTENT
     return bool(
-        _USUAL_EXTENT[0] <= extent.max() <= _USUAL_EXTENT[1]
-        and extent[2] <= _USUAL_HEIGHT
-        and shape.spacing * scale <= _USUAL_SPACING
+        least <= extent.max() <= most and extent[2] <= _USUAL_HEIGHT and shape.spacing * metres <= widest_spacing
     )
 
 

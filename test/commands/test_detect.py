@@ -134,7 +134,7 @@ def test_where_there_are_no_boxes_it_is_said_why(cloud, model, capsys):
     captured = capsys.readouterr()
     assert "0 boxes" in captured.out
     assert captured.err.startswith("dspdet3d detect: no boxes: the best of ")
-    assert "--score is 1: " in captured.err
+    assert "--score is 1; " in captured.err
     assert main(["detect", str(cloud), *model, "--score", "1", "--tau", "1"]) == 0
     assert "no boxes: --tau 1 leaves no cell of level 3" in capsys.readouterr().err
 

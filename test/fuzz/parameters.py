@@ -1,4 +1,4 @@
-"""Values for parameters, beside what the README's table allows."""
+"""Values for parameters, with what the table in docs/parameters.md allows."""
 
 import math
 import re
@@ -11,7 +11,7 @@ from outcome import Tally, judge
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.ros.parameters.table import BY_NAME, coerce, fault
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "parameters.md"
 ROW = re.compile(r"^\| `(\w+)` \| ([\w\[\]]+) \| [^|]* \| ([^|]*) \|", re.M)
 VALUES = st.one_of(
     st.none(),
@@ -33,12 +33,12 @@ CASES = st.tuples(st.sampled_from(sorted(BY_NAME)), VALUES)
 
 @cache
 def documented() -> dict[str, tuple[str, str]]:
-    """Type and allowed values of each parameter, as the README has them."""
-    return {name: (kind, allowed.strip()) for name, kind, allowed in ROW.findall(README.read_text(encoding="utf-8"))}
+    """Type and allowed values of each parameter, as the page has them."""
+    return {name: (kind, allowed.strip()) for name, kind, allowed in ROW.findall(PAGE.read_text(encoding="utf-8"))}
 
 
 def allowed(name: str, value: object) -> bool:
-    """Whether the README allows a value; an integer does for a double, a text or an empty list for texts."""
+    """Whether the page allows a value; an integer does for a double, a text or an empty list for texts."""
     kind, text = documented()[name]
     if kind == "bool":
         return isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""The parameter service of the real node, in a process of its own, beside what the README allows."""
+"""The parameter service of the real node, in a process of its own, compared with what docs/parameters.md allows."""
 
 import os
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ def _is_text(value) -> bool:
     return not any(isinstance(text, str) and "\0" in text for text in texts)
 
 
-# The README allows them, but what is absent or of no type cannot be sent as a parameter.
+# The page allows them, but what is absent or of no type cannot be sent as a parameter.
 SENDABLE = VALUES.filter(lambda value: value not in (None, []) and not isinstance(value, bytes) and _is_text(value))
 CASES = st.tuples(st.sampled_from(sorted(BY_NAME)), SENDABLE)
 
@@ -48,7 +48,7 @@ def node_target(folder: Path):
 
 
 def run(client: Client, tally: Tally, case) -> None:
-    """One value for one parameter of the node: taken exactly where the README allows it."""
+    """One value for one parameter of the node: taken exactly where docs/parameters.md allows it."""
     name, value = case
 
     def use():

@@ -47,7 +47,7 @@ class SceneInfo:
 
 
 def open_infos(path: Path, classes: Sequence[str] | None = None) -> SceneSet:
-    """The scenes of an info file; their points lie beside it or in `points/`.
+    """The scenes of an info file; their points lie in its folder or in `points/`.
 
     Boxes of seven numbers are turned about the vertical: what is given is the axis-aligned box that encloses them.
 
@@ -116,17 +116,17 @@ def _current(path: Path, where: str, entry: Mapping[str, Any]) -> SceneInfo:
     _check_columns(cloud.get("num_pts_feats", BIN_COLUMNS), where)
     points = _points_file(path, cloud.get("lidar_path"), f"{where}: 'lidar_path'")
     where = f"{path}: scene {points.stem}"
-    things = entry.get("instances")
-    if not isinstance(things, list) or not all(isinstance(thing, dict) for thing in things):
+    instances = entry.get("instances")
+    if not isinstance(instances, list) or not all(isinstance(instance, dict) for instance in instances):
         raise InputError(f"{where}: expected a list of mappings 'instances', not a test split; {_NAME_ANOTHER}")
-    # The format marks things that are not of the data set's classes with the label -1.
-    things = [thing for thing in things if thing.get("bbox_label_3d") != -1]
-    for thing in things:
+    # The format marks objects of other classes than the data set's with the label -1.
+    instances = [instance for instance in instances if instance.get("bbox_label_3d") != -1]
+    for instance in instances:
         for key in ("bbox_3d", "bbox_label_3d"):
-            if key not in thing:
+            if key not in instance:
                 raise InputError(f"{where}: an instance has no '{key}'; {_AGAIN}")
-    boxes = _boxes([thing["bbox_3d"] for thing in things], where)
-    ids = _ids([thing["bbox_label_3d"] for thing in things], where)
+    boxes = _boxes([instance["bbox_3d"] for instance in instances], where)
+    ids = _ids([instance["bbox_label_3d"] for instance in instances], where)
     return SceneInfo(points.stem, points, _matrix(entry.get("axis_align_matrix"), where), boxes, Labels(ids, None))
 
 

@@ -1,4 +1,4 @@
-"""The node's parameters as one table; descriptors, checks, the README's table and config/detector.yaml follow from it.
+"""The node's parameters as one table; descriptors, checks, docs/parameters.md and config/detector.yaml follow from it.
 
 This module needs no ROS, so that documents can be made anywhere.
 """
@@ -243,13 +243,13 @@ def unknown_classes(wanted: Any, class_names: Any) -> str | None:
 
 
 def default_text(spec: Spec) -> str:
-    """The default as the README shows it."""
+    """The default as the documents show it."""
     if spec.from_model:
         return "the model's"
     return f"`{_yaml(spec.default)}`"
 
 
-def readme_table() -> str:
+def markdown_table() -> str:
     """The parameters as a Markdown table."""
     rows = ["| Parameter | Type | Default | Allowed | When | Meaning |", "|---|---|---|---|---|---|"]
     for spec in PARAMETERS:

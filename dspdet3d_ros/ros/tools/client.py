@@ -35,7 +35,7 @@ from dspdet3d_ros.ros.interface.topics import DETECTIONS, INPUT, STATS
 from dspdet3d_ros.ros.parameters.table import NODE_NAME
 
 FAILED = "cannot be configured: "
-REMARK = re.compile(r"doubtful cloud \((\w+), \d+ so far\): (.*)")
+REMARK = re.compile(r"doubtful (?:cloud|boxes) \((\w+), \d+ so far\): (.*)")
 # A cloud that was sent before both sides knew each other may be lost: it is sent again.
 RESEND_S = 10.0
 END_S = 15.0

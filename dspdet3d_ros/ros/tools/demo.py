@@ -80,7 +80,7 @@ def _show(client: Client, process: NodeProcess, cloud: Cloud, args: argparse.Nam
     print(cost_line(detections))
     doubts = process.remarks()
     for doubt in doubts:
-        print(f"doubtful cloud: {doubt.text}")
+        print(f"doubtful: {doubt.text}")
     stamp = (header.stamp.sec, header.stamp.nanosec)
     write_json(args.out / "detections.json", as_json(detections, header.frame_id, stamp, doubts))
     title = f"{args.cloud.name}: {match_line(detections, cloud.truth)}"

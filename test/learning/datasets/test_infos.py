@@ -81,6 +81,75 @@ def test_ids_stand_for_the_given_classes_where_the_file_has_no_names(infos):
         open_infos(path, ("a", "b"))
 
 
+def test_names_that_were_assumed_are_said(infos, caplog):
+    path = infos.write()
+    open_infos(path, ("a", "b"))
+    assert caplog.messages == [], "the file names its classes"
+    for info in infos.infos:
+        del info["annos"]["name"]
+    open_infos(infos.write(), scannet_md40().classes)
+    (message,) = caplog.messages
+    assert f"{path}: does not name its classes" in message
+    assert "bathtub, bed, bench" in message
+
+
+def of_dataset(infos, **metainfo):
+    """An info file of mmdet3d 1.1, with class ids 1 and 0 and without names."""
+    boxes = infos.infos[0]["annos"]["gt_boxes_upright_depth"].tolist()
+    entry = {
+        "lidar_points": {"num_pts_feats": 6, "lidar_path": "scene0000_00.bin"},
+        "instances": [{"bbox_3d": box, "bbox_label_3d": k} for box, k in zip(boxes, (1, 0), strict=True)],
+    }
+    infos.infos = {"metainfo": metainfo, "data_list": [entry]}
+    return infos.write()
+
+
+@pytest.mark.parametrize("metainfo", [{"dataset": "S3DIS"}, {"DATASET": "s3dis"}, {"dataset": "S3DISDataset"}])
+def test_a_known_data_set_has_its_own_classes_whatever_the_model(infos, caplog, metainfo):
+    scenes = open_infos(of_dataset(infos, **metainfo), ("cup", "book"))
+    assert next(iter(scenes)).names == ("chair", "table")
+    assert caplog.messages == []
+
+
+def test_a_data_set_whose_classes_nobody_knows_never_gets_those_of_the_model(infos):
+    path = of_dataset(infos, dataset="Matterport3D")
+    for classes in (("cup", "book"), None):
+        with pytest.raises(InputError, match=r"data set 'Matterport3D', whose classes are not known.*add its 'categor"):
+            open_infos(path, classes)
+    infos.infos["metainfo"]["categories"] = {"cup": 0, "nut": 1}
+    assert next(iter(open_infos(infos.write(), ("a", "b")))).names == ("nut", "cup")
+
+
+def test_an_unknown_data_set_keeps_the_names_of_its_objects(infos):
+    """It is not taken for ScanNet, which has the same names with other ids."""
+    scenes = [info | {"annos": info["annos"] | {"class": np.array([0, 1])}} for info in infos.infos]
+    infos.infos = {"metainfo": {"dataset": "own"}, "data_list": scenes}
+    assert next(iter(open_infos(infos.write()))).names == ("chair", "cup")
+
+
+def test_ones_own_ids_for_names_that_others_have_too_are_taken_as_they_are(infos):
+    for info in infos.infos:
+        info["annos"]["class"] = np.array([0, 1])
+    scenes = open_infos(infos.write(), ("a", "b"))
+    assert next(iter(scenes)).names == ("chair", "cup")
+    assert scenes.groups == {}
+
+
+@pytest.mark.parametrize(
+    ("metainfo", "text"),
+    [
+        ({"categories": ["cup", "book"]}, "metainfo 'categories': expected class names with whole numbers"),
+        ({"categories": {"cup": 0, "book": 2}}, "metainfo .categories.: expected class names with ids 0 to 1"),
+        ({"classes": "all"}, "metainfo 'classes': expected a list of class names"),
+        ({"CLASSES": [1, 2]}, "metainfo 'classes': expected a list of class names"),
+        ({"classes": []}, "metainfo 'classes': expected a list of class names"),
+    ],
+)
+def test_a_list_of_classes_that_is_none_is_named_and_not_passed_over(infos, metainfo, text):
+    with pytest.raises(InputError, match=rf"scannet_infos_val\.pkl: {text}"):
+        open_infos(of_dataset(infos, **metainfo), ("cup", "book"))
+
+
 def test_names_of_ones_own_are_taken_as_they_are(infos):
     for info in infos.infos:
         info["annos"]["name"] = np.array(["nut", "bolt"])

@@ -71,6 +71,24 @@ def test_a_remark_is_logged_once_and_counted_and_is_no_fault():
     ]
 
 
+def test_remarks_on_a_cloud_and_on_its_boxes_come_and_go_apart():
+    recorder = Recorder()
+    log = FaultLog(recorder, recorder)
+    log.remark([FRAME], "message")
+    log.remark([Remark("density", "sparse")], "cloud")
+    log.remark([Remark("box_sizes", "large")], "boxes")
+    assert [remark.kind for remark in log.remarks] == ["frame_id", "density", "box_sizes"]
+    recorder.now += 2 * REMARK_FORGOTTEN_S
+    log.remark([], "message")
+    log.remark([Remark("density", "sparse")], "cloud")
+    assert [remark.kind for remark in log.remarks] == ["density", "box_sizes"]
+    log.remark([Remark("box_sizes", "large")], "boxes")
+    assert len(recorder.warnings) == 3, "what lasts is no news, however far apart the clouds are"
+    log.remark([], "cloud")
+    log.remark([], "boxes")
+    assert log.remarks == ()
+
+
 def test_a_remark_goes_with_the_next_cloud_without_it_and_is_logged_again_only_after_a_while():
     recorder = Recorder()
     log = FaultLog(recorder, recorder)

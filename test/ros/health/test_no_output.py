@@ -78,7 +78,7 @@ def answered(boxes=0, **changes):
         (
             answered(shortlist=Shortlist(50, 0.18, "cup")),
             "score",
-            ["'cup' with a score of 0.18", "score_threshold is 0.25: lower"],
+            ["'cup' with a score of 0.18", "score_threshold is 0.25; lower"],
         ),
         (answered(shortlist=Shortlist(50, 0.01, "cup")), "nothing", ["0.01", "metres", "z up"]),
     ],

@@ -171,7 +171,7 @@ def test_what_leaves_no_box_is_told_with_the_scores(remote, told, points):
         remote.until(lambda: found and found[-1].detections, "boxes")
         best = found[-1].detections[0].results[0].hypothesis
         assert remote.set(score_threshold=1.0, pruning_threshold=0.0).successful
-        told(f"'{best.class_id}' with a score of {best.score:.2g}, score_threshold is 1: ", Level.OK)
+        told(f"'{best.class_id}' with a score of {best.score:.2g}, score_threshold is 1; ", Level.OK)
         assert remote.set(pruning_threshold=1.0).successful
         told("no boxes: pruning_threshold 1 leaves no cell of level 3", Level.OK)
         others = [name for name in ("cup", "book", "plant") if name != best.class_id]

@@ -110,10 +110,13 @@ def test_a_value_that_the_player_cannot_take_is_refused_before_it_starts(name, t
 
 def test_the_player_gets_its_parameters_in_the_declared_types(tmp_path):
     (tmp_path / "1.ply").touch()
-    given = values(cloud=str(tmp_path / "1.ply"), columns="4", frame_id="1", period_s="2", use_sim_time="true")
+    given = values(cloud=str(tmp_path / "1.ply"), columns="4", up="y", unit="mm", frame_id="1", period_s="2")
+    given["use_sim_time"] = "true"
     assert launch_arguments.player_parameters(given) == {
         "cloud": str(tmp_path / "1.ply"),
         "columns": 4,
+        "up": "y",
+        "unit": "mm",
         "frame_id": "1",
         "period_s": 2.0,
         "use_sim_time": True,

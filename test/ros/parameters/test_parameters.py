@@ -15,7 +15,7 @@ from dspdet3d_ros.ros.parameters.table import (
     coerce,
     config_yaml,
     fault,
-    readme_table,
+    markdown_table,
     unknown_classes,
 )
 
@@ -46,11 +46,11 @@ def test_every_parameter_is_described_and_its_default_allowed(spec):
     assert spec.kind in KINDS
     assert len(spec.description) > 20
     assert fault(spec, spec.default) is None
-    assert f"| `{spec.name}` | {spec.kind} |" in readme_table()
+    assert f"| `{spec.name}` | {spec.kind} |" in markdown_table()
 
 
-def test_a_readme_table_is_the_one_of_the_table():
-    assert readme_table() in (ROOT / "README.md").read_text()
+def test_the_page_of_parameters_has_the_table():
+    assert markdown_table() in (ROOT / "docs" / "parameters.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ def test_what_cannot_be_taken_is_refused_with_name_value_and_what_was_expected(n
 def test_a_plain_y_which_ros_reads_as_true_is_an_axis():
     up = Spec("up", "string", "z", "axis", choices=("y", "z"))
     assert coerce(up, True) == "y"
-    assert fault(up, coerce(up, False)) == "up is False; expected a text"
-    assert fault(BY_NAME["device"], coerce(BY_NAME["device"], True)) == "device is True; expected a text"
+    assert fault(up, coerce(up, False)) == "up: expected y or z, got False"
+    assert fault(BY_NAME["device"], coerce(BY_NAME["device"], True)) == "device: expected text, got True"
 
 
 def test_unknown_classes_are_named_and_the_known_ones_listed():
