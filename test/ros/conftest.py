@@ -196,10 +196,14 @@ def bench():
 
 @pytest.fixture
 def start(bench, tiny):
-    """Starts the node with the tiny model on the CPU and waits until it is active."""
+    """Starts the node with the tiny model on the CPU and waits until it is active.
+
+    Its subscription has a fixed quality of service; test_use.py tests one that follows the publishers.
+    """
 
     def start(**parameters):
-        bench.start(**{"model": tiny.model, "checkpoint": tiny.checkpoint, "device": "cpu", **parameters})
+        policies = {"input_reliability": "reliable", "input_durability": "volatile"}
+        bench.start(**{"model": tiny.model, "checkpoint": tiny.checkpoint, "device": "cpu", **policies, **parameters})
         assert bench.wait_for_state("active")
         return bench
 
