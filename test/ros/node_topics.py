@@ -34,7 +34,7 @@ class Topics:
             self.bench.peer.create_subscription(kind, f"/dspdet3d/{name}", self.received[name].append, 10)
         outputs = self.bench.node._processing.outputs.publishers
         assert self.bench.spin_until(lambda: all(outputs[name].get_subscription_count() for name in OUTPUTS))
-        # The node looks for new consumers a few times a second. One that it sees after an answer gets that answer again.
+        # The node looks for consumers a few times a second. One that it sees after an answer gets that answer again.
         self.bench.spin_for(0.6)
 
     def wait_for(self, count):
