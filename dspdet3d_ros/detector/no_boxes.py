@@ -32,7 +32,7 @@ def why_no_boxes(
     if stats.points_out_of_range and not stats.points_used:
         return Remark(
             "infinite",
-            f"all {stats.points_out_of_range} finite points of a cloud are too far from the frame's origin for voxels: "
+            f"all {stats.points_out_of_range} finite points of a cloud are too far from the frame's origin for voxels; "
             "set recenter to true",
         )
     if not stats.points_used:

@@ -121,12 +121,12 @@ def test_the_advice_is_what_makes_the_cloud_usable(plane, model, tmp_path, capsy
     np.testing.assert_allclose(boxes, of_plane, atol=1e-4)
 
 
-def test_a_cloud_that_is_refused_is_doubted_too(plane, model, tmp_path, capsys):
+def test_points_beyond_all_bounds_are_doubted_before_they_are_left_out(plane, model, tmp_path, capsys):
     np.savez(tmp_path / "huge.npz", xyz=np.load(plane)["xyz"] * 1e6)
-    assert main(["detect", str(tmp_path / "huge.npz"), *model]) == 1
-    doubt, error = capsys.readouterr().err.splitlines()
-    assert doubt.startswith("dspdet3d detect: doubtful cloud: the cloud spans 1,9")
-    assert "within" in error
+    assert main(["detect", str(tmp_path / "huge.npz"), *model]) == 0
+    captured = capsys.readouterr()
+    assert "points out of range" in captured.out
+    assert captured.err.startswith("dspdet3d detect: doubtful cloud: the cloud spans 1,9")
 
 
 def test_where_there_are_no_boxes_it_is_said_why(cloud, model, capsys):
