@@ -44,9 +44,10 @@ class ModelConfig:
         nms_pre: number of best-scored cells that become boxes at all; at most `MAX_NMS_PRE`.
         partial_addition: the head adds the backbone's features where both have a cell; off only to see what it is for
             (docs/ablations.md).
-        relative_xy: the network is given where in its voxel a point lies in place of its x and y, so that what it
-            finds hangs on height but not on where in a building an object stands; as published it is given x and y.
-        recenter: the network was trained at the origin: clouds are moved there, boxes back.
+        relative_xy: the network receives the position of a point in its voxel instead of x and y, so that predictions
+            depend on height, but not on the horizontal position; the published network receives x and y.
+        recenter: the network receives heights above the ground and, unless `relative_xy`, x and y from the middle of
+            the cloud. False: it receives coordinates as they are in the frame.
         weights: file of the weights that come with the package, or None.
         point_spacing: largest distance between the points of a surface, metres, at which the model finds most of what
             it finds in dense clouds; None if nobody has measured it. Clouds that are less dense are doubted.

@@ -58,7 +58,7 @@ def _median_level(ordered: Tensor, bottom: Tensor, reach: int) -> Tensor:
     begin = bottom[:, None] + steps
     first = torch.searchsorted(ordered, begin - reach)
     count = torch.searchsorted(ordered, begin + BLOCK) - first
-    lowest = first + (count * _BELOW).long()
+    lowest = first + (count * _BELOW).to(torch.int64)
     level = (ordered[lowest.clamp(max=len(ordered) - 1)] & (1 << _Z_BITS) - 1) - _Z_OFFSET
     # Columns without voxels within reach come last; a block's own column always has some.
     votes = torch.sort(torch.where(count > 0, level.double(), torch.inf), 1).values

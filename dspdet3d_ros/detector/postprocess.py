@@ -108,9 +108,13 @@ def select_boxes(boxes: Tensor, scores: Tensor, settings: DetectionSettings, con
         At most `max_detections` boxes.
     """
     # What follows is sequential and asks for numbers all the time: on the host.
-    iou = iou_matrix(boxes, boxes, config.nms_overlap).cpu()
     boxes, scores = boxes.cpu(), scores.cpu()
+    listed = shortlist(scores, settings, config)
     candidates = torch.where(_reported(scores, settings, config), scores, -1.0)
+    # Overlaps are computed for boxes that can be reported only: usually a tenth of all.
+    some = (candidates > settings.score_threshold).any(1)
+    boxes, scores, candidates = boxes[some], scores[some], candidates[some]
+    iou = iou_matrix(boxes, boxes, config.nms_overlap)
     if config.nms_across_classes:
         rows, labels = _one_box_an_object(candidates, iou, settings)
     else:
@@ -121,7 +125,7 @@ def select_boxes(boxes: Tensor, scores: Tensor, settings: DetectionSettings, con
     class_scores = None
     if config.nms_across_classes:
         class_scores = torch.where(scores[rows] > settings.score_threshold, scores[rows], 0.0)
-    return Selection(boxes[rows], chosen[order], labels[order], class_scores, shortlist(scores, settings, config))
+    return Selection(boxes[rows], chosen[order], labels[order], class_scores, listed)
 
 
 def _reported(scores: Tensor, settings: DetectionSettings, config: ModelConfig) -> Tensor:

@@ -20,13 +20,14 @@ from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse import Engine, SparseTensor
 from dspdet3d_ros.sparse.coords import COORDINATE_LIMIT
 
-#: Apart from `_OFFSET`, the origin of the grid is a multiple of this number of voxels in the frame of the cloud. This is
+#: Apart from `_OFFSET`, the origin of the grid is a multiple of this number of voxels in the frame of the cloud. It is
 #: the edge of the coarsest cells, so the cells of all levels have the same faces for every cloud.
 ANCHOR = BLOCK
 #: How far the grid's origin is below such a multiple, voxels. A thousandth of a voxel: points at multiples of the voxel
-#: size, as in maps of voxels, are not divided by rounding errors. 12 voxels in height: a floor or a table at z = 0 is
-#: in the middle of cells of 8 voxels, and not at the faces of all levels, where noise would divide it between cells.
-_OFFSET = torch.tensor([0, 0, 12], dtype=torch.float64) + 1 / 1024
+#: size, as in maps of voxels, are not divided by rounding errors. Half a coarsest cell in plan: objects in the middle
+#: of the frame are not at the edge where the faces of all levels meet. 12 voxels in height: a floor or table at z = 0
+#: is in the middle of cells of 8 voxels, and not at the faces of all levels, where noise would divide it between cells.
+_OFFSET = torch.tensor([16, 16, 12], dtype=torch.float64) + 1 / 1024
 #: The largest multiple of `ANCHOR`, so that all numbers of voxels are exact in float64.
 _MOST_ANCHORS = 2.0**45
 #: The median of a cloud is taken of about so many points.
@@ -88,10 +89,12 @@ def usable_points(
     finite, reach = len(points), (COORDINATE_LIMIT - ANCHOR) * voxel_size
     anchor, origin = torch.zeros(3, dtype=torch.int64), torch.zeros(3, dtype=torch.float64)
     if finite:
-        low, high = torch.stack([points.amin(0), points.amax(0)]).double().cpu()
+        # One transfer: on a GPU each one waits for all work before it.
+        low, high, middle = torch.stack([points.amin(0), points.amax(0), _median(points)]).double().cpu()
         if recenter:
-            middle = _median(points) if float((high - low).max()) <= reach else _main_place(points, reach)
-            anchors = (middle.double().cpu() / (ANCHOR * voxel_size)).round()
+            if float((high - low).max()) > reach:
+                middle = _main_place(points, reach).double().cpu()
+            anchors = (middle / (ANCHOR * voxel_size)).round()
             anchor = anchors.clamp(-_MOST_ANCHORS, _MOST_ANCHORS).long() * ANCHOR
             origin = (anchor.double() - _OFFSET) * voxel_size
         if float(torch.maximum(origin - low, high - origin).max()) > reach:

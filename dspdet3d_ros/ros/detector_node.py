@@ -1,4 +1,7 @@
-"""The detector as a lifecycle node: clouds in, boxes out. Only wiring; README.md has the topics, docs/parameters.md the parameters."""
+"""The detector as a lifecycle node: clouds in, boxes out. Only wiring.
+
+README.md describes the topics, docs/parameters.md the parameters.
+"""
 
 import sys
 import traceback

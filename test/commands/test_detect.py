@@ -121,12 +121,12 @@ def test_the_advice_is_what_makes_the_cloud_usable(plane, model, tmp_path, capsy
     np.testing.assert_allclose(boxes, of_plane, atol=1e-4)
 
 
-def test_points_beyond_all_bounds_are_doubted_before_they_are_left_out(plane, model, tmp_path, capsys):
+def test_a_cloud_beyond_the_range_of_voxels_is_doubted_and_its_points_are_counted(plane, model, tmp_path, capsys):
     np.savez(tmp_path / "huge.npz", xyz=np.load(plane)["xyz"] * 1e6)
     assert main(["detect", str(tmp_path / "huge.npz"), *model]) == 0
     captured = capsys.readouterr()
-    assert "points out of range" in captured.out
     assert captured.err.startswith("dspdet3d detect: doubtful cloud: the cloud spans 1,9")
+    assert "points out of range" in captured.out
 
 
 def test_where_there_are_no_boxes_it_is_said_why(cloud, model, capsys):

@@ -14,7 +14,8 @@ NEAR = 1.5 * S
 
 def plane(height_m, low=(-2, -2), high=(2, 2), density=1.0, seed=0):
     """(N, 3) voxels of a horizontal plane."""
-    inside = ((low <= GRID * S) & (high > GRID * S)).all(1)
+    xy = GRID * S
+    inside = ((xy >= low) & (xy < high)).all(1)
     inside &= np.random.default_rng(seed).random(len(GRID)) < density
     return np.column_stack([GRID[inside], np.full(inside.sum(), round(height_m / S))])
 

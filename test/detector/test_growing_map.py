@@ -1,5 +1,7 @@
 """A place keeps its boxes and their names while the map grows elsewhere, wherever its floor lies."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -115,3 +117,12 @@ def test_generated_rooms_keep_their_boxes_while_the_map_grows(detector, seed):
     for share in (0.002, 0.5):
         assert kept(before, detector(np.concatenate([xyz, floor_outside(xyz, share, rng)]))) >= LEAST_KEPT
     assert kept(before, detector(np.concatenate([xyz, room_outside(xyz, 0.5, rng, -1.0)]))) >= LEAST_KEPT
+
+
+def test_a_building_keeps_the_boxes_of_each_of_its_twelve_rooms(detector, demo, boxes_of_demo):
+    # 16 coarsest cells apart, so that all rooms are divided into the same voxels.
+    places = [np.array([5.12 * i, 5.12 * j, 0]) for i in range(4) for j in range(3)]
+    found = detector(np.concatenate([demo + place for place in places]))
+    for place in places:
+        here = replace(boxes_of_demo, boxes=boxes_of_demo.boxes + [*place, 0, 0, 0])
+        assert kept(here, found) >= LEAST_KEPT

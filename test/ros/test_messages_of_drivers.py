@@ -89,11 +89,11 @@ def test_20_an_empty_frame_passes_through_with_one_line_in_the_log(tiny, points)
     assert log.count("doubtful cloud (frame_id") == 1, log
 
 
-def test_06_a_wrong_byte_order_is_said_also_where_the_cloud_is_then_refused(tiny):
+def test_06_a_wrong_byte_order_is_said_together_with_what_is_doubtful_about_the_points(tiny):
     far = np.array([[0, 0, 0], [1e7, 1, 1]] + [[i, 1 + i / 3, i / 7] for i in range(1, 30)])
     with Process(tiny, input_reliability="reliable") as process, Remote() as remote:
         process.wait_for("active: taking clouds")
         remote.connect()
         remote.input.publish(message(far, is_bigendian=True))
-        values = remote.healthy(Level.WARN, "cloud refused")
-        assert values["faults of kind contents"] == values["faults of kind byte_order"] == "1"
+        values = remote.healthy(Level.WARN, "doubtful cloud")
+        assert values["faults of kind range"] == values["faults of kind byte_order"] == "1"

@@ -59,7 +59,9 @@ def batch_losses(network: DSPDet3D, batch: Sequence[LabelledPoints], config: Tra
     scene = torch.cat([torch.full((len(s.points),), i, dtype=torch.int64) for i, s in enumerate(batch)])
     points = torch.cat([s.points for s in batch])
     model = network.config
-    voxels = voxelise(points, model.voxel_size, engine, scene.to(points.device), model.relative_xy)
+    voxels = voxelise(
+        points, model.voxel_size, engine, scene.to(points.device), model.relative_xy, above_ground=model.recenter
+    )
     limit = row_limiter(config.prune_threshold, len(batch))
     outputs = network(voxels, training_pruner(batch, config, model.voxel_size), limit)
     return compare(outputs, batch, config, model.voxel_size)

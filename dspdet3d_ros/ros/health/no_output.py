@@ -20,7 +20,7 @@ from dspdet3d_ros.ros.pipeline.worker import Counts
 PATIENCE_S = 2.0
 HOLD_S = 1.5
 PERIOD_S = 0.5
-# A reason that stays is told again after so long; one that went away for a moment is not news when it is back.
+# A reason that stays is logged again after this time; one that went away for a moment is not logged again.
 REPEAT_S = 300.0
 FORGET_S = 10.0
 SUGGESTIONS = 5
@@ -71,7 +71,7 @@ class Situation:
     Attributes:
         node: its full name.
         state: its lifecycle state.
-        faulty: whether the latest cloud, or the node itself, has a fault, which is told elsewhere.
+        faulty: whether the latest cloud, or the node itself, has a fault, which is logged elsewhere.
         input: the input topic; None where it is not looked at.
         waited_s: since the latest cloud, or since the subscription was made.
         lost: clouds that DDS says were lost since the latest one arrived.
@@ -173,7 +173,7 @@ def _no_box(answer: Answer) -> Fault | None:
 
 
 class Silence:
-    """Tells why nothing is published: each reason once, and again only after a while without it or a long while.
+    """Logs why nothing is published: each reason once, and again only after a time without it or after a long time.
 
     Args:
         logger: the node's.
@@ -205,7 +205,7 @@ class Silence:
             self.tell(self.present)
 
     def tell(self, reason: Fault) -> None:
-        """Tells a reason at once, unless it has been told."""
+        """Logs a reason at once, unless it was logged recently."""
         now = self._clock()
         gone = now - self._seen_s.get(reason.kind, now) > FORGET_S
         self._seen_s[reason.kind] = now

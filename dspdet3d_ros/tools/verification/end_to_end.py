@@ -45,7 +45,7 @@ DIRECTION_TOLERANCE = 3e-2
 def _network(description: dict[str, Any], statistics: dict[str, np.ndarray], device: torch.device) -> DSPDet3D:
     # The post-processing of the original: overlap in plan view, NMS per class, the 1000 best cells.
     classes = tuple(f"class {i}" for i in range(description["n_classes"]))
-    network = DSPDet3D(ModelConfig(classes=classes, nms_overlap="plan_view", nms_pre=1000))
+    network = DSPDet3D(ModelConfig(classes=classes, nms_overlap="plan_view", nms_pre=1000, recenter=False))
     network.load_state_dict(reference_weights(network, description["seed"], statistics))
     return network.to(device)
 

@@ -41,8 +41,8 @@ def test_a_pushed_thing_touches_its_neighbour():
     rng = np.random.default_rng(0)
     support = Support(1.5, 1.5)
     assert support.set_free(_carton(0.1, 0.1, 0.1), np.zeros(2), 0.0)
-    assert support.push_against(_carton(0.08, 0.08, 0.1), support.things[0], rng, 0.0)
-    first, second = (np.array(thing.mesh.bounds())[:, :2] for thing in support.things)
+    assert support.push_against(_carton(0.08, 0.08, 0.1), support.objects[0], rng, 0.0)
+    first, second = (np.array(item.mesh.bounds())[:, :2] for item in support.objects)
     apart = np.maximum(second[0] - first[1], first[0] - second[1]).max()
     assert -CELL <= apart <= 2 * CELL
 
@@ -51,16 +51,16 @@ def test_a_stacked_thing_rests_on_its_carrier():
     rng = np.random.default_rng(0)
     support = Support(1.0, 1.0)
     assert support.set_free(_carton(0.2, 0.2, 0.07), np.zeros(2), 0.0)
-    assert support.stack(_carton(0.1, 0.1, 0.05), support.things[0], rng)
-    assert support.things[1].how == "stacked"
-    assert support.things[1].mesh.bounds()[0][2] == pytest.approx(0.07, abs=1e-3)
+    assert support.stack(_carton(0.1, 0.1, 0.05), support.objects[0], rng)
+    assert support.objects[1].how == "stacked"
+    assert support.objects[1].mesh.bounds()[0][2] == pytest.approx(0.07, abs=1e-3)
 
 
 def test_a_wide_thing_does_not_balance_on_a_narrow_one():
     rng = np.random.default_rng(0)
     support = Support(1.0, 1.0)
     assert support.set_free(_carton(0.04, 0.04, 0.1), np.zeros(2), 0.0)
-    assert not any(support.stack(_carton(0.3, 0.3, 0.03), support.things[0], rng) for _ in range(10))
+    assert not any(support.stack(_carton(0.3, 0.3, 0.03), support.objects[0], rng) for _ in range(10))
 
 
 def test_a_slab_leans_against_a_tall_thing():
@@ -68,9 +68,9 @@ def test_a_slab_leans_against_a_tall_thing():
     support = Support(1.5, 1.5)
     assert support.set_free(_carton(0.15, 0.15, 0.3), np.zeros(2), 0.0)
     book = Shape("book", block((0.15, 0.2, 0.03)).turned(turn("z", 0.3)), carries=True, slab=True)
-    assert any(support.lean(book, support.things[0], rng) for _ in range(20))
-    assert support.things[1].how == "leaning"
-    gap = _gap(support.things[0].mesh.bounds(), support.things[1].mesh.bounds())
+    assert any(support.lean(book, support.objects[0], rng) for _ in range(20))
+    assert support.objects[1].how == "leaning"
+    gap = _gap(support.objects[0].mesh.bounds(), support.objects[1].mesh.bounds())
     assert gap < 2 * CELL
 
 
