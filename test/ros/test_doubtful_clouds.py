@@ -49,7 +49,8 @@ def remarks(values):
 
 def test_each_doubt_is_kept_while_it_lasts_and_a_good_cloud_clears_it(remote, process, corner):
     for _ in range(2):
-        ask(remote, map_of_voxels(corner, 0.05))
+        array = ask(remote, map_of_voxels(corner, 0.05))[0]
+    assert array.detections, "a doubtful cloud is answered like any other"
     values = remote.healthy(Level.WARN, "active; doubtful cloud: the points are the centres of voxels of 5 cm")
     assert remarks(values) == {"density"}
     assert "RTAB-Map: Grid/CellSize" in values["remark of kind density"]
@@ -57,8 +58,7 @@ def test_each_doubt_is_kept_while_it_lasts_and_a_good_cloud_clears_it(remote, pr
     assert not process.has("doubtful"), "each is logged once"
 
     # The fewer points, the sooner: each is alone, and refined to the finest level.
-    array = ask(remote, corner[::100] * 1000)[0]
-    assert array.detections, "a doubtful cloud is answered like any other"
+    ask(remote, corner[::100] * 1000)
     values = remote.healthy(Level.WARN, "are its coordinates millimetres")
     assert remarks(values) == {"unit"}
     assert "Publish metres" in values["remark of kind unit"]
