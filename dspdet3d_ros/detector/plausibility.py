@@ -72,11 +72,10 @@ class Plausibility:
     def of_boxes(self, detections: Detections) -> tuple[Remark, ...]:
         """Why the boxes in the cloud may be wrong: remarks of the kinds "box_sizes" and "box_count".
 
-        None if the unit of the cloud is doubtful, from which all else follows, or if the model does not know the sizes
-        of its objects.
+        There are none if the unit of the cloud is doubtful, from which all else follows, or if the model file does not
+        give the sizes of objects.
         """
-        known = self._shape is not None and self._sizes and all(remark.kind != "unit" for remark in self.of_cloud)
-        if not known or self._shape is None:
+        if self._shape is None or not self._sizes or any(remark.kind == "unit" for remark in self.of_cloud):
             return ()
         return _remarks(
             {
@@ -230,4 +229,6 @@ def _number_text(value: float) -> str:
 def _length(metres: float) -> str:
     if metres >= 1:
         return f"{_number_text(metres)} m"
+    if metres >= 0.1:
+        return f"{100 * metres:.0f} cm"
     return f"{100 * metres:.2g} cm" if metres >= 0.01 else f"{1000 * metres:.2g} mm"
