@@ -53,7 +53,7 @@ def modules(folder: str = "") -> list[Path]:
 def declared_modules() -> set[str]:
     """The modules of all distributions that setup.py names, extras included."""
     text = (ROOT / "setup.py").read_text(encoding="utf-8")
-    names = re.findall(r'"([A-Za-z][\w-]*)[<>=]=[\d.]+"', text)
+    names = re.findall(r'"([A-Za-z][\w-]*)[<>=]=[\d.]+[";]', text)
     return {MODULE_OF.get(name.lower(), name.lower()) for name in names}
 
 
