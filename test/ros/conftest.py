@@ -14,6 +14,8 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "OFF"
 os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
 
 WAIT_S = 60
+# How often a service is looked for within that time.
+TRIES = 6
 
 
 @pytest.fixture(scope="session")
@@ -118,8 +120,14 @@ class Bench:
 
     def call(self, kind, service, request):
         """Calls a service of the detector node."""
-        client = self.peer.create_client(kind, f"/dspdet3d/{service}")
-        assert client.wait_for_service(WAIT_S)
+        for _ in range(TRIES):
+            client = self.peer.create_client(kind, f"/dspdet3d/{service}")
+            if client.wait_for_service(WAIT_S / TRIES):
+                break
+            # Fast DDS may miss a pair of endpoints that two threads of one participant make at the same time.
+            self.peer.destroy_client(client)
+        else:
+            raise AssertionError(f"the service {service} was not found")
         future = client.call_async(request)
         assert self.spin_until(future.done), f"{service} did not answer"
         self.peer.destroy_client(client)
