@@ -4,6 +4,7 @@ import contextlib
 import os
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +17,20 @@ os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
 WAIT_S = 60
 # How often a service is looked for within that time.
 TRIES = 6
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "flaky: repeats a test that fails (pytest-rerunfailures)")
+
+
+def pytest_collection_modifyitems(items):
+    """Repeats a test of this folder once if it fails: its processes depend on DDS and on a machine that others use.
+
+    The summary of pytest counts the repetitions. A test that is repeated often has a fault.
+    """
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=2))
 
 
 @pytest.fixture(scope="session")
