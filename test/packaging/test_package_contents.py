@@ -81,6 +81,7 @@ def test_only_the_ros_folder_imports_ros():
         ("sparse", ("clouds", "commands", "detector", "learning", "ros", "tools")),
         ("clouds", ("commands", "detector", "learning", "ros", "sparse", "tools")),
         ("detector", ("commands", "learning", "ros", "tools")),
+        ("tracking", ("clouds", "commands", "detector", "learning", "ros", "sparse", "tools")),
         ("learning", ("commands", "ros", "tools")),
         ("learning/datasets", ("learning.evaluation", "learning.training")),
         ("learning/evaluation", ("learning.generation", "learning.training")),
