@@ -82,6 +82,7 @@ def test_only_the_ros_folder_imports_ros():
         ("clouds", ("commands", "detector", "learning", "ros", "sparse", "tools")),
         ("detector", ("commands", "learning", "ros", "tools")),
         ("tracking", ("clouds", "commands", "detector", "learning", "ros", "sparse", "tools")),
+        ("recordings", ("commands", "learning", "ros", "tools")),
         ("learning", ("commands", "ros", "tools")),
         ("learning/datasets", ("learning.evaluation", "learning.training")),
         ("learning/evaluation", ("learning.generation", "learning.training")),
