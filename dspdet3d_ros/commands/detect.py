@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     plausibility = Plausibility(cloud.xyz, detector.config)
     # Before the network, which may take long for a cloud in a wrong unit, or refuse it.
     _print_remarks("doubtful cloud", plausibility.of_cloud)
-    detections = detector(cloud.xyz, settings)
+    detections = detector(cloud, settings)
     print(boxes_table(detections, cloud.truth))
     print(match_line(detections, cloud.truth))
     print(cost_line(detections))
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         from dspdet3d_ros.tools.viewer.page import SHOWN_TAUS, PageContents, runs_at, write_page
 
         # The run above was the warm-up, so the times of these runs are comparable.
-        runs = runs_at(args.taus or SHOWN_TAUS, detector, cloud.xyz, settings)
+        runs = runs_at(args.taus or SHOWN_TAUS, detector, cloud, settings)
         tau, score, voxel = settings.pruning_threshold, settings.score_threshold, detector.config.voxel_size
         contents = PageContents(args.cloud.name, cloud, runs, tau, score, detector.model_name, voxel, doubts)
         write_page(args.html, contents)

@@ -10,7 +10,7 @@ from rclpy.constants import S_TO_NS
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
-from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError, check, decode
+from dspdet3d_ros.clouds.pointcloud2 import CloudLayout, CloudLayoutError, check, decode
 from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.object_points import ObjectPoints, points_of_objects
 from dspdet3d_ros.detector.plausibility import Plausibility
@@ -29,11 +29,13 @@ class Arrival:
 
     Attributes:
         message: the cloud.
+        layout: where its points are, as `check_message` found.
         time_s: `time.monotonic()` at its arrival; tells clouds apart.
         wanted: whether anybody listened to an output then; if not, the cloud waits for somebody who does.
     """
 
     message: PointCloud2
+    layout: CloudLayout
     time_s: float
     wanted: bool = True
 
@@ -60,8 +62,8 @@ class Found:
     objects: ObjectPoints | None = None
 
 
-def check_message(message: PointCloud2) -> None:
-    """Refuses a cloud that cannot be used, in microseconds.
+def check_message(message: PointCloud2) -> CloudLayout:
+    """Says where a cloud has its points, or refuses one that cannot be used; takes microseconds.
 
     Raises:
         CloudLayoutError: names the field.
@@ -71,7 +73,7 @@ def check_message(message: PointCloud2) -> None:
         raise CloudLayoutError("stamp", f"header.stamp.nanosec is {stamp.nanosec}, expected less than a second")
     if stamp.sec < 0:
         raise CloudLayoutError("stamp", f"header.stamp.sec is {stamp.sec}, expected no time before 1970")
-    check(message)
+    return check(message)
 
 
 def free_gpu_memory() -> None:
@@ -136,31 +138,30 @@ class Pipeline:
         start_s = arrival.time_s if arrival.wanted else time.monotonic()
         start = time.perf_counter()
         wants_objects = self._wants_objects()
-        cloud = decode(message, with_rgb=wants_objects)
+        cloud = decode(message, wants_objects, arrival.layout)
         decode_ms = (time.perf_counter() - start) * 1e3
-        xyz, placement, stage_ms = cloud.xyz, Placement(message.header), {"decode": decode_ms}
+        placement, stage_ms = Placement(message.header), {"decode": decode_ms}
         if self._target is not None:
             start = time.perf_counter()
             placement = self._target.find(message.header)
-            xyz = placement.apply(xyz)
+            cloud = replace(cloud, xyz=placement.apply(cloud.xyz))
             stage_ms["transform"] = (time.perf_counter() - start) * 1e3
         settings = self._settings()
         start = time.perf_counter()
-        plausibility = Plausibility(xyz, self._detector.config)
+        plausibility = Plausibility(cloud.xyz, self._detector.config)
         stage_ms["plausibility"] = (time.perf_counter() - start) * 1e3
         # Before the network, which may take long for a cloud in a wrong unit, or refuse it.
         self._remark((*cloud.remarks, *_header_remarks(placement.header)), "message")
         self._remark(plausibility.of_cloud, "cloud")
-        found = self._detector(xyz, settings)
+        found = self._detector(cloud, settings)
         self._remark((*plausibility.of_boxes(found), *_range_remarks(found.stats)), "boxes")
         objects, after_ms = None, {}
         if wants_objects:
             start = time.perf_counter()
-            objects = points_of_objects(xyz, cloud.rgb, found.boxes, found.labels)
+            objects = points_of_objects(cloud.xyz, cloud.rgb, found.boxes, found.labels)
             after_ms["object_points"] = (time.perf_counter() - start) * 1e3
         stats = replace(
             found.stats,
-            points_in=cloud.points_in,
             stage_ms={**stage_ms, **found.stats.stage_ms, **after_ms},
             total_ms=sum(stage_ms.values()) + found.stats.total_ms + sum(after_ms.values()),
         )

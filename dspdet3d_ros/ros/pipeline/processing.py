@@ -131,10 +131,10 @@ class Processing:
 
     def take(self, message: PointCloud2) -> None:
         """Gives a cloud to the worker, or refuses it with a reason; takes microseconds and never raises."""
-        arrival = Arrival(message, time.monotonic(), self.outputs.wanted)
-        self.traffic.arrived(arrival.time_s)
+        arrived_s, wanted = time.monotonic(), self.outputs.wanted
+        self.traffic.arrived(arrived_s)
         try:
-            check_message(message)
+            arrival = Arrival(message, check_message(message), arrived_s, wanted)
             text = self._order.fault(Time.from_msg(message.header.stamp).nanoseconds)
             if text:
                 raise CloudLayoutError("order", text)

@@ -11,7 +11,7 @@ from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.learning.datasets.label_boxes import fit_boxes
 from dspdet3d_ros.learning.training.config import TrainingConfig
 from dspdet3d_ros.learning.training.crops import CropDataset
-from dspdet3d_ros.learning.training.objective import LabelledPoints, batch_losses, row_limiter, training_pruner
+from dspdet3d_ros.learning.training.objective import LabelledPoints, TrainingPruning, batch_losses
 from dspdet3d_ros.learning.training.scenes import TrainingScene
 from dspdet3d_ros.learning.training.trainer import MOST_SKIPPED, Trainer, learning_rate_factor
 
@@ -231,7 +231,7 @@ def test_pruning_in_training_never_drops_what_is_to_be_kept(tmp_path):
         batch = [LabelledPoints(*part, tau) for part in parts]
         assert float(batch_losses(trainer.network, batch, CONFIG, trainer.engine).bbox.detach()) > 0
         voxels = voxelise(batch[0].points, 0.02, trainer.engine)
-        outputs = trainer.network(voxels, training_pruner(batch[:1], CONFIG, 0.02))
+        outputs = trainer.network(voxels, TrainingPruning(batch[:1], CONFIG, 0.02))
         cells[tau] = len(outputs[-1].coords)
     assert 0 < cells[0.5] < cells[0.0]
 
@@ -245,10 +245,11 @@ def test_the_row_limit_keeps_the_best_cells_of_each_scene():
     keep = SparseTensor(-cells.coords[:, 1:2].float(), cells, TorchEngine())
     fine = cells.expanded()
     x = SparseTensor(torch.zeros(len(fine), 1), fine, TorchEngine())
-    limited = row_limiter(50, 2)(x, keep)
+    batch = [LabelledPoints(torch.zeros(0, 3), torch.zeros(0, 6), torch.zeros(0, dtype=torch.int64))] * 2
+    limited = TrainingPruning(batch, replace(CONFIG, prune_threshold=50), 0.02).limit(x, keep)
     assert limited.coords.batch_counts(2) == [50, 50]
     assert limited.coords.coords[:, 1].float().mean() > fine.coords[:, 1].float().mean()
-    assert row_limiter(10_000, 2)(x, keep) is x
+    assert TrainingPruning(batch, replace(CONFIG, prune_threshold=10_000), 0.02).limit(x, keep) is x
 
 
 def test_scenes_that_no_crop_fits_end_the_run_with_one_plain_line(tmp_path):

@@ -9,6 +9,7 @@ from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.head import LEVELS
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.detector.preprocess import voxelise
+from dspdet3d_ros.detector.pruning import ThresholdPruning
 from dspdet3d_ros.learning.training.config import TrainingConfig
 from dspdet3d_ros.learning.training.objective import LabelledPoints, compare
 from dspdet3d_ros.sparse import TorchEngine
@@ -24,9 +25,9 @@ def test_losses_wait_once_a_level():
     index = torch.arange(2).repeat_interleave(1500)
     torch.manual_seed(0)
     voxels = voxelise(torch.cat(points), MODEL.voxel_size, TorchEngine(), index)
-    outputs = DSPDet3D(MODEL)(voxels, lambda x, _: torch.ones(len(x), dtype=torch.bool))
+    outputs = DSPDet3D(MODEL)(voxels, ThresholdPruning(0.0))
     for output in outputs:
-        # As the pruner of training does before.
+        # As pruning does in training.
         output.coords.batch_counts(2)
     seen = Counter()
     with Requests(seen), Operations(seen):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dspdet3d_ros.clouds.cloud import Cloud, LabelledBoxes
+from dspdet3d_ros.clouds.cloud import LabelledBoxes, PointCloud
 from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.result import Detections
 from dspdet3d_ros.tools.viewer.page.runs import least_score
@@ -34,7 +34,7 @@ class PageContents:
     """
 
     name: str
-    cloud: Cloud
+    cloud: PointCloud
     runs: Sequence[Detections]
     tau: float
     score: float
@@ -44,7 +44,7 @@ class PageContents:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for the script of the page; metres, in the frame of the cloud."""
-        shown = ShownPoints.of(self.cloud.xyz, self.cloud.rgb)
+        shown = ShownPoints.of(self.cloud)
         first = next(run for run in self.runs if run.stats.pruning_threshold == self.tau)
         truth = self.cloud.truth
         return {
