@@ -23,6 +23,7 @@ EXTRAS = {
         "hypothesis>=6.80",
         "mypy>=1.15",
         "pytest>=7.4",
+        "pytest-rerunfailures>=13",
         "ruff>=0.6",
         "setuptools>=59.0",
         "types-PyYAML>=6.0",
