@@ -12,7 +12,7 @@ import torch
 from dspdet3d_ros import defaults
 from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.detector.head import LEVELS, LevelOutput
-from dspdet3d_ros.detector.loading import LoadedModel, choose_device, load_model
+from dspdet3d_ros.detector.loaded_model import LoadedModel, choose_device, load_model
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.detector.postprocess import Selection, best_cells, select_boxes
 from dspdet3d_ros.detector.preprocess import UsablePoints, limit_voxels, usable_points, voxelise

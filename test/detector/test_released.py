@@ -11,7 +11,7 @@ from evil import Evil
 from dspdet3d_ros.cli import main
 from dspdet3d_ros.detector.checkpoint import read_checkpoint, save_checkpoint, sha256
 from dspdet3d_ros.detector.config import ModelConfig, load_model_config
-from dspdet3d_ros.detector.loading import LoadedModel
+from dspdet3d_ros.detector.loaded_model import LoadedModel
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.detector.released import convert, released_config

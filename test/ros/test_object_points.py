@@ -20,8 +20,8 @@ from dspdet3d_ros.geometry import box_of_points
 from dspdet3d_ros.ros.interface.messages import cloud_message, object_points
 from dspdet3d_ros.ros.interface.qos import LATCHED
 from dspdet3d_ros.ros.interface.topics import DETECTIONS, OBJECT_POINTS, STATS
-from dspdet3d_ros.ros.pipeline.frames import Placement
 from dspdet3d_ros.ros.pipeline.pipeline import Arrival, Pipeline, check_message
+from dspdet3d_ros.ros.placement import Placement
 
 HAS_TF2 = importlib.util.find_spec("tf2_ros") is not None
 XYZ = [("x", 0, FLOAT32, 1), ("y", 4, FLOAT32, 1), ("z", 8, FLOAT32, 1)]

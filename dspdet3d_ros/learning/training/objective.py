@@ -13,15 +13,15 @@ from dspdet3d_ros.detector.head import LEVEL_OF_STRIDE, LevelOutput
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.detector.preprocess import voxelise
 from dspdet3d_ros.detector.pruning import Pruning, keep_probability
-from dspdet3d_ros.learning.training.config import TrainingConfig
 from dspdet3d_ros.learning.training.losses import diou_loss, focal_loss
 from dspdet3d_ros.learning.training.targets import assign_boxes, box_levels, cell_size, keep_mask, positions
+from dspdet3d_ros.learning.training.training_config import TrainingConfig
 from dspdet3d_ros.sparse import Engine, SparseTensor
 
 
 @dataclass(frozen=True)
-class LabelledPoints:
-    """One training scene.
+class TrainSample:
+    """One scene of a batch, as tensors.
 
     Attributes:
         points: (N, 3) float32, metres.
@@ -35,9 +35,9 @@ class LabelledPoints:
     labels: Tensor
     tau: float = 0.0
 
-    def to(self, device: torch.device) -> LabelledPoints:
+    def to(self, device: torch.device) -> TrainSample:
         """The same on a device."""
-        return LabelledPoints(self.points.to(device), self.boxes.to(device), self.labels.to(device), self.tau)
+        return TrainSample(self.points.to(device), self.boxes.to(device), self.labels.to(device), self.tau)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Losses:
         return self.cls + self.bbox + self.keep + self.names
 
 
-def batch_losses(network: DSPDet3D, batch: Sequence[LabelledPoints], config: TrainingConfig, engine: Engine) -> Losses:
+def batch_losses(network: DSPDet3D, batch: Sequence[TrainSample], config: TrainingConfig, engine: Engine) -> Losses:
     """Runs the network on a batch and compares with the targets."""
     scene = torch.cat([torch.full((len(s.points),), i, dtype=torch.int64) for i, s in enumerate(batch)])
     points = torch.cat([s.points for s in batch])
@@ -76,7 +76,7 @@ class TrainingPruning(Pruning):
         voxel_size: metres.
     """
 
-    def __init__(self, batch: Sequence[LabelledPoints], config: TrainingConfig, voxel_size: float) -> None:
+    def __init__(self, batch: Sequence[TrainSample], config: TrainingConfig, voxel_size: float) -> None:
         self._batch, self._config, self._voxel_size = batch, config, voxel_size
 
     def keep(self, cells: SparseTensor, prune_logits: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ class TrainingPruning(Pruning):
 
 
 def compare(
-    outputs: Sequence[LevelOutput], batch: Sequence[LabelledPoints], config: TrainingConfig, voxel_size: float
+    outputs: Sequence[LevelOutput], batch: Sequence[TrainSample], config: TrainingConfig, voxel_size: float
 ) -> Losses:
     """The losses of the head's outputs, all levels and scenes."""
     levels = [box_levels(scene.boxes, voxel_size) for scene in batch]

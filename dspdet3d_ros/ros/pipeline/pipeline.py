@@ -14,8 +14,10 @@ from dspdet3d_ros.clouds.pointcloud2 import CloudLayout, CloudLayoutError, check
 from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.object_points import ObjectPoints, points_of_objects
 from dspdet3d_ros.detector.plausibility import Plausibility
-from dspdet3d_ros.detector.result import Detections, DetectionSettings, DetectionStats
-from dspdet3d_ros.ros.pipeline.frames import Placement, TargetFrame
+from dspdet3d_ros.detector.result import DetectionSettings, DetectionStats
+from dspdet3d_ros.ros.pipeline.frames import TargetFrame
+from dspdet3d_ros.ros.placement import Placement
+from dspdet3d_ros.ros.results import CloudResult
 from dspdet3d_ros.system import torch_threads
 
 if TYPE_CHECKING:
@@ -38,28 +40,6 @@ class Arrival:
     layout: CloudLayout
     time_s: float
     wanted: bool = True
-
-
-@dataclass(frozen=True)
-class Found:
-    """The detections of a cloud.
-
-    Attributes:
-        arrival_s: when the cloud came; see `Arrival`.
-        start_s: `time.monotonic()` from which the latency counts: the cloud's arrival, or, if nobody listened then, the
-            start of the work on it.
-        placement: how the cloud came to the frame of the boxes; its header is that of the answer.
-        detections: boxes that can be published.
-        settings: the thresholds that applied.
-        objects: the cloud's points in the boxes; None if nobody listened to them.
-    """
-
-    arrival_s: float
-    start_s: float
-    placement: Placement
-    detections: Detections
-    settings: DetectionSettings
-    objects: ObjectPoints | None = None
 
 
 def check_message(message: PointCloud2) -> CloudLayout:
@@ -116,7 +96,7 @@ class Pipeline:
         self._detector, self._settings, self._target = detector, settings, target
         self._wants_objects, self._remark, self._threads = wants_objects, remark, threads
 
-    def __call__(self, arrival: Arrival) -> Found:
+    def __call__(self, arrival: Arrival) -> CloudResult:
         """Finds boxes in a cloud.
 
         Raises:
@@ -125,7 +105,7 @@ class Pipeline:
         with torch_threads(self._threads):
             return self._find(arrival)
 
-    def object_points(self, message: PointCloud2, found: Found) -> ObjectPoints:
+    def object_points(self, message: PointCloud2, found: CloudResult) -> ObjectPoints:
         """The points in the boxes that were found earlier in the same cloud."""
         cloud = decode(message, with_rgb=True)
         # Colours were not decoded before.
@@ -133,7 +113,7 @@ class Pipeline:
         xyz = found.placement.apply(cloud.xyz)
         return points_of_objects(xyz, cloud.rgb, found.detections.boxes, found.detections.labels)
 
-    def _find(self, arrival: Arrival) -> Found:
+    def _find(self, arrival: Arrival) -> CloudResult:
         message = arrival.message
         start_s = arrival.time_s if arrival.wanted else time.monotonic()
         start = time.perf_counter()
@@ -165,7 +145,7 @@ class Pipeline:
             stage_ms={**stage_ms, **found.stats.stage_ms, **after_ms},
             total_ms=sum(stage_ms.values()) + found.stats.total_ms + sum(after_ms.values()),
         )
-        return Found(arrival.time_s, start_s, placement, replace(found, stats=stats), settings, objects)
+        return CloudResult(arrival.time_s, start_s, placement, replace(found, stats=stats), settings, objects)
 
 
 def _header_remarks(header: Header) -> list[Remark]:

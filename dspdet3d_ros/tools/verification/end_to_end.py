@@ -19,8 +19,8 @@ from dspdet3d_ros.detector.postprocess import best_cells, select_boxes
 from dspdet3d_ros.detector.preprocess import voxelise
 from dspdet3d_ros.detector.pruning import Pruning, keep_probability
 from dspdet3d_ros.detector.result import DetectionSettings
-from dspdet3d_ros.learning.training.config import TrainingConfig
-from dspdet3d_ros.learning.training.objective import LabelledPoints, batch_losses
+from dspdet3d_ros.learning.training.objective import TrainSample, batch_losses
+from dspdet3d_ros.learning.training.training_config import TrainingConfig
 from dspdet3d_ros.sparse import CoordinateSet, Engine, SparseTensor
 from dspdet3d_ros.system import torch_threads
 from dspdet3d_ros.tools.verification.comparison import (
@@ -202,8 +202,7 @@ def verify_training(path: Path, engine: Engine, device: torch.device) -> Iterato
         return torch.from_numpy(arrays[name]).to(device)
 
     batch = [
-        LabelledPoints(points=part(f"points{i}"), boxes=part(f"boxes{i}"), labels=part(f"labels{i}"))
-        for i in range(count)
+        TrainSample(points=part(f"points{i}"), boxes=part(f"boxes{i}"), labels=part(f"labels{i}")) for i in range(count)
     ]
     for threshold, reference in description["runs"].items():
         network = _network(description, {}, device).train()

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene, SceneSet
 from dspdet3d_ros.learning.datasets.scan_statistics import level_planes, scene_statistics, summaries, table, voxel_means
-from dspdet3d_ros.learning.datasets.scene import LabelledScene, SceneSet
 
 pytest.importorskip("scipy", reason="distances between points are found with scipy")
 

@@ -14,8 +14,8 @@ from dspdet3d_ros.detector.pruning import Pruning
 from dspdet3d_ros.sparse import TorchEngine, folded
 from dspdet3d_ros.sparse.convolution import Epilogue
 from dspdet3d_ros.sparse.kernel_map import kernel_map
-from dspdet3d_ros.sparse.triton.engine import TritonEngine
 from dspdet3d_ros.sparse.triton.plan import plan_of
+from dspdet3d_ros.sparse.triton.triton_engine import TritonEngine
 
 CPU = torch.device("cpu")
 

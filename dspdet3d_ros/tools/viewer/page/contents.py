@@ -11,7 +11,7 @@ from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.result import Detections
 from dspdet3d_ros.tools.viewer.page.runs import least_score
 from dspdet3d_ros.tools.viewer.page.shown_points import ShownPoints
-from dspdet3d_ros.tools.viewer.picture.framing import cut_height, extent, surroundings
+from dspdet3d_ros.tools.viewer.picture.framing import cut_height, extent, near_region
 from dspdet3d_ros.tools.viewer.picture.views import ELEVATION_DEG, best_azimuth, inside
 
 #: Number of further classes that are shown for a box.
@@ -99,7 +99,7 @@ def _view(xyz: np.ndarray, predicted: np.ndarray, truth: LabelledBoxes | None) -
     cut = cut_height(xyz[:, 2], boxes)
     below = xyz[xyz[:, 2] < cut]
     room = extent(below, boxes)
-    near = surroundings(boxes, room)
+    near = near_region(boxes, room)
     azimuth = best_azimuth(below, inside(below, boxes) if len(boxes) else np.ones(len(below), bool), near)
     return {
         "azimuth_deg": azimuth,

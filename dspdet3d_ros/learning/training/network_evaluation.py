@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
-from dspdet3d_ros.detector.loading import LoadedModel
+from dspdet3d_ros.detector.loaded_model import LoadedModel
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.learning.datasets.folders import open_scenes
-from dspdet3d_ros.learning.datasets.scene import SceneSet
+from dspdet3d_ros.learning.datasets.labelled_scene import SceneSet
 from dspdet3d_ros.learning.evaluation.accuracy import evaluate_scenes, figures, predictor_of, table
 from dspdet3d_ros.learning.training.trainer import Trainer
 from dspdet3d_ros.sparse import make_engine
