@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
     from dspdet3d_ros.detector.checkpoint import save_checkpoint
     from dspdet3d_ros.detector.config import load_model_config
-    from dspdet3d_ros.detector.predictor import choose_device
+    from dspdet3d_ros.detector.loaded_model import choose_device
     from dspdet3d_ros.learning.datasets.folders import open_scenes
     from dspdet3d_ros.learning.training.network_evaluation import validate
     from dspdet3d_ros.learning.training.processes import join_run, leave_run

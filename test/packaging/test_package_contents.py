@@ -53,7 +53,7 @@ def modules(folder: str = "") -> list[Path]:
 def declared_modules() -> set[str]:
     """The modules of all distributions that setup.py names, extras included."""
     text = (ROOT / "setup.py").read_text(encoding="utf-8")
-    names = re.findall(r'"([A-Za-z][\w-]*)[<>=]=[\d.]+"', text)
+    names = re.findall(r'"([A-Za-z][\w-]*)[<>=]=[\d.]+[";]', text)
     return {MODULE_OF.get(name.lower(), name.lower()) for name in names}
 
 
@@ -81,6 +81,7 @@ def test_only_the_ros_folder_imports_ros():
         ("sparse", ("clouds", "commands", "detector", "learning", "ros", "tools")),
         ("clouds", ("commands", "detector", "learning", "ros", "sparse", "tools")),
         ("detector", ("commands", "learning", "ros", "tools")),
+        ("tracking", ("clouds", "commands", "detector", "learning", "ros", "sparse", "tools")),
         ("learning", ("commands", "ros", "tools")),
         ("learning/datasets", ("learning.evaluation", "learning.generation", "learning.training")),
         ("learning/evaluation", ("learning.generation", "learning.training")),
