@@ -54,7 +54,7 @@ class _FocalSum(torch.autograd.Function):
 
 
 def focal_sum(logits: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """The sum of `focal_loss` over all logits, of which few have the target 1; each element is visited a few times only.
+    """The sum of `focal_loss` over all logits, of which few have the target 1.
 
     Args:
         logits: (N, C).

@@ -104,7 +104,7 @@ def _cells_near(
 ) -> tuple[Tensor, Tensor]:
     """The cells in the cube about each box's centre: (K, M) rows, -1 for none, and their (K, M, 3) corners, metres.
 
-    Every place of the grid in the cube is looked up. That are few, and as many for each box: the host waits for nothing.
+    It looks up every place of the grid in the cube. Each box has the same number of places: the host waits for nothing.
     """
     size, device = cell_size(level, voxel_size), boxes.boxes.device
     centre, half = boxes.boxes[:, None, :3], cube * size / 2
