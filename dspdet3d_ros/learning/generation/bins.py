@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dspdet3d_ros.geometry import turn
+from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.generation.camera import Pose, look
 from dspdet3d_ros.learning.generation.catalogue import Catalogue
 from dspdet3d_ros.learning.generation.containers import CONTAINERS, Container
@@ -69,7 +69,7 @@ def _surroundings(world: World, container: Container, height: float, rng: Genera
             angle = rng.uniform(0.1, np.pi - 0.1)
         reach = np.hypot(width, depth) / 2 + np.hypot(*side[:2]) / 2 + 0.02
         place = (reach * np.cos(angle), reach * np.sin(angle), -0.02)
-        world.add(block(side).turned(turn("z", rng.uniform(0, 3))).moved(place).painted(paint(rng)))
+        world.add(block(side).rotated(rotate("z", rng.uniform(0, 3))).moved(place).painted(paint(rng)))
 
 
 def bin_path(world: World, container: Container, frames: int, rng: Generator) -> list[Pose]:
@@ -89,6 +89,6 @@ def bin_path(world: World, container: Container, frames: int, rng: Generator) ->
         way = np.array([np.cos(angle) * np.cos(rise), np.sin(angle) * np.cos(rise), np.sin(rise)])
         at = focus.point + rng.normal(0, 0.05, 3) * [1, 1, 0.3]
         pose = look(at + way * distance + rng.normal(0, 0.02, 3), at)
-        rotation = turn("z", world.yaw)
+        rotation = rotate("z", world.yaw)
         poses.append(Pose(rotation @ pose.eye, rotation @ pose.axes))
     return poses

@@ -119,7 +119,7 @@ def basin(rng: Generator) -> Container:
     for angle in angles:
         c, s = np.cos(angle), np.sin(angle)
         plank = block((0.006, edge, height), radius)
-        turned = plank.turned(np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]]))
+        turned = plank.rotated(np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]]))
         parts.append(turned)
     side = radius * 1.35
     return Container(join(*parts).painted(paint(rng)), (Board(0, 0, 0, side, side),), (2 * radius, 2 * radius), height)

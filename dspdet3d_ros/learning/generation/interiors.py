@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dspdet3d_ros.geometry import turn
+from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.generation.camera import Pose, look
 from dspdet3d_ros.learning.generation.crowd import fill
 from dspdet3d_ros.learning.generation.furniture import BEARING, STANDING
@@ -31,11 +31,11 @@ def interior_world(rng: Generator) -> World:
         if place is None:
             continue
         yaw, offset = place
-        world.add(piece.mesh.turned(turn("z", yaw)).moved(offset))
+        world.add(piece.mesh.rotated(rotate("z", yaw)).moved(offset))
         for board in piece.boards if with_objects else ():
             support = Support(board.width, board.depth, board.headroom, board.back)
             fill(support, int(rng.integers(0, 6)), "sparse", ROOM_WEIGHTS, rng, np.zeros(2), 0.4)
-            world.add_support(support, [], yaw, turn("z", yaw) @ [board.x, board.y, board.z] + offset)
+            world.add_support(support, [], yaw, rotate("z", yaw) @ [board.x, board.y, board.z] + offset)
     for _ in range(int(rng.integers(6, 14))):
         kinds = PIECES if rng.random() < 0.85 else STANDING
         piece = kinds[rng.integers(len(kinds))](rng)
@@ -44,7 +44,7 @@ def interior_world(rng: Generator) -> World:
             yaw, offset = place
             if not piece.at_wall:
                 yaw += rng.uniform(-np.pi, np.pi)
-            world.add(piece.mesh.turned(turn("z", yaw)).moved(offset))
+            world.add(piece.mesh.rotated(rotate("z", yaw)).moved(offset))
             world.focuses.append(Focus(offset + [0, 0, rng.uniform(0.2, 0.9)], 0.5, 2))
     return world
 
@@ -66,6 +66,6 @@ def interior_path(world: World, rng: Generator) -> list[Pose]:
                 if np.linalg.norm((at - place)[:2]) < 0.5:
                     at = at + (at - place) / max(np.linalg.norm(at - place), 0.1) * [1, 1, 0] + [0.3, 0, 0]
                 pose = look(place, at)
-                rotation = turn("z", world.yaw)
+                rotation = rotate("z", world.yaw)
                 poses.append(Pose(rotation @ pose.eye, rotation @ pose.axes))
     return poses

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dspdet3d_ros.geometry import turn
+from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.generation.meshes import (
     Mesh,
     arc,
@@ -45,7 +45,7 @@ def _ring(outer: float, inner: float, height: float) -> Mesh:
 
 def _lying(radius: float, length: float, sides: int = 12) -> Mesh:
     """A cylinder along x, from x = 0."""
-    return cylinder(radius, length, sides).turned(turn("y", np.pi / 2)).moved((0, 0, radius))
+    return cylinder(radius, length, sides).rotated(rotate("y", np.pi / 2)).moved((0, 0, radius))
 
 
 def cutlery(rng: Generator) -> Mesh:
@@ -79,7 +79,7 @@ def scissors(rng: Generator) -> Mesh:
         loop = _ring(length * 0.13, length * 0.09, rng.uniform(0.006, 0.011)).scaled((1.4, 1, 1)).painted(color)
         shaft = _bar(length * 0.25, length * 0.06, 0.006, -length * 0.24).painted(color)
         half = join(blade, shaft, loop.moved((-length * 0.36, side * length * 0.08, 0)))
-        blades.append(half.turned(turn("z", side * opening / 2)).moved((0, 0, 0.002 * (side > 0))))
+        blades.append(half.rotated(rotate("z", side * opening / 2)).moved((0, 0, 0.002 * (side > 0))))
     return join(*blades).grounded()
 
 
@@ -107,7 +107,7 @@ def wrench(rng: Generator) -> Mesh:
     parts = [_bar(length, width, height), _ring(head, head * 0.55, height * 1.3).moved((length, 0, 0))]
     if rng.random() < 0.6:
         angle = rng.uniform(0.4, 0.8)
-        parts += [_bar(head * 1.6, head * 0.6, height * 1.3).turned(turn("z", np.pi + s * angle)) for s in (-1, 1)]
+        parts += [_bar(head * 1.6, head * 0.6, height * 1.3).rotated(rotate("z", np.pi + s * angle)) for s in (-1, 1)]
     return join(*parts).painted(_metal(rng)).grounded()
 
 
@@ -130,7 +130,7 @@ def bolt(rng: Generator) -> Mesh:
     sides = 6 if rng.random() < 0.6 else 16
     mesh = join(cylinder(head, radius * rng.uniform(0.8, 1.5), sides), cylinder(radius, length, 12))
     if rng.random() < 0.8:
-        mesh = mesh.turned(turn("y", np.pi / 2))
+        mesh = mesh.rotated(rotate("y", np.pi / 2))
     return mesh.painted(_metal(rng)).grounded()
 
 
@@ -151,7 +151,7 @@ def bracket(rng: Generator) -> Mesh:
     parts += [block((length, sheet, high), y=y) for y in places[kind]]
     mesh = join(*parts)
     if rng.random() < 0.3:
-        mesh = mesh.turned(turn("x", np.pi / 2 if rng.random() < 0.5 else np.pi))
+        mesh = mesh.rotated(rotate("x", np.pi / 2 if rng.random() < 0.5 else np.pi))
     return mesh.painted(_metal(rng) if rng.random() < 0.7 else paint(rng)).grounded()
 
 
@@ -169,7 +169,7 @@ def joint(rng: Generator) -> Mesh:
         bend = arc(length, length, 0, np.pi / 2, 8)[:, [0, 2, 1]]
         mesh = tube(bend, radius, 12)
     else:
-        stem = cylinder(radius * 0.9, length, 14).turned(turn("x", np.pi / 2))
+        stem = cylinder(radius * 0.9, length, 14).rotated(rotate("x", np.pi / 2))
         mesh = join(_lying(radius, 2 * length, 14).moved((-length, 0, -radius)), stem)
     return mesh.painted(_metal(rng) if rng.random() < 0.5 else paint(rng)).grounded()
 
@@ -188,14 +188,14 @@ def battery(rng: Generator) -> Mesh:
     """A battery, a chess piece or a small tin, standing or lying."""
     radius = rng.uniform(0.006, 0.017)
     mesh = cylinder(radius, radius * rng.uniform(1.5, 5.0), 14).painted(paint(rng))
-    return (mesh.turned(turn("x", np.pi / 2)) if rng.random() < 0.6 else mesh).grounded()
+    return (mesh.rotated(rotate("x", np.pi / 2)) if rng.random() < 0.6 else mesh).grounded()
 
 
 def gear(rng: Generator) -> Mesh:
     """A gear wheel or a flange."""
     radius, height = rng.uniform(0.015, 0.05), rng.uniform(0.005, 0.02)
     teeth = [box((radius * 0.25, radius * 0.2, height), (radius, 0, height / 2)) for _ in range(10)]
-    parts = [tooth.turned(turn("z", k * np.pi / 5)) for k, tooth in enumerate(teeth)]
+    parts = [tooth.rotated(rotate("z", k * np.pi / 5)) for k, tooth in enumerate(teeth)]
     hub = cylinder(radius * rng.uniform(0.3, 0.5), height * rng.uniform(1.2, 2.5), 14)
     return join(_ring(radius, radius * 0.2, height), hub, *parts).painted(_metal(rng)).grounded()
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dspdet3d_ros.geometry import turn
+from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.generation.meshes import Mesh
 from dspdet3d_ros.learning.generation.raycast import RayCaster
 from dspdet3d_ros.learning.generation.shapes import Shape, tilted_slab
@@ -132,8 +132,12 @@ class Support:
         """
         best = None
         for place in places:
-            mesh = shape.mesh.turned(turn("x", rng.choice([0, 0.5, 1, 1.5]) * np.pi + rng.normal(0, 0.35)))
-            mesh = mesh.turned(turn("y", rng.normal(0, 0.35))).turned(turn("z", rng.uniform(0, 2 * np.pi))).grounded()
+            mesh = shape.mesh.rotated(rotate("x", rng.choice([0, 0.5, 1, 1.5]) * np.pi + rng.normal(0, 0.35)))
+            mesh = (
+                mesh.rotated(rotate("y", rng.normal(0, 0.35)))
+                .rotated(rotate("z", rng.uniform(0, 2 * np.pi)))
+                .grounded()
+            )
             columns = columns_of(mesh)
             start = self._start(columns, place)
             here = self._window(columns, start)
@@ -152,7 +156,7 @@ class Support:
         """Lean a new slab of the shape's class against an object, or against the wall at the back if None."""
         tilted = tilted_slab(shape, rng)
         angle = -np.pi / 2 if against is None else rng.uniform(0, 2 * np.pi)
-        mesh = tilted.turned(turn("z", angle)).grounded()
+        mesh = tilted.rotated(rotate("z", angle)).grounded()
         columns = columns_of(mesh)
         x = rng.uniform(-0.5, 0.5) * self.width
         target = np.array([x, self.depth / 2]) if against is None else against.middle()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dspdet3d_ros.geometry import turn
+from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.generation.furniture import Piece, wood
 from dspdet3d_ros.learning.generation.meshes import (
     Mesh,
@@ -47,17 +47,17 @@ def armchair(rng: Generator) -> Piece:
     width, depth, seat = rng.uniform(0.7, 2.2), rng.uniform(0.7, 0.95), rng.uniform(0.35, 0.46)
     arm, back, color = rng.uniform(0.09, 0.16), rng.uniform(0.7, 1.0), paint(rng) * 0.8
     parts = [block((width, depth, seat)), block((width, 0.16, back - 0.08), y=depth / 2 - 0.08)]
-    roll = cylinder(0.09, width, 14).turned(turn("y", np.pi / 2)).moved((-width / 2, depth / 2 - 0.08, back - 0.08))
+    roll = cylinder(0.09, width, 14).rotated(rotate("y", np.pi / 2)).moved((-width / 2, depth / 2 - 0.08, back - 0.08))
     parts.append(roll)
     for side in (-1, 1):
         x, top = side * (width - arm) / 2, seat + rng.uniform(0.1, 0.2)
         parts.append(block((arm, depth, top), x))
-        parts.append(cylinder(arm * 0.6, depth, 12).turned(turn("x", np.pi / 2)).moved((x, depth / 2, top)))
+        parts.append(cylinder(arm * 0.6, depth, 12).rotated(rotate("x", np.pi / 2)).moved((x, depth / 2, top)))
     mesh = join(*parts).painted(color)
     loose = []
     for _ in range(int(rng.integers(0, 4))):
         tilt, x = rng.uniform(0.0, 1.4), rng.uniform(-0.4, 0.4) * width
-        soft = cushion(rng).turned(turn("x", tilt)).grounded()
+        soft = cushion(rng).rotated(rotate("x", tilt)).grounded()
         loose.append(soft.moved((x, depth / 2 - 0.3 - rng.uniform(0, 0.2), seat - 0.01)))
     return _piece(join(mesh, *loose), rng.random() < 0.6)
 
@@ -89,9 +89,9 @@ def office_chair(rng: Generator) -> Piece:
     for k in range(5):
         foot = tube(np.array([[0, 0, 0.09], [0.15, 0, 0.07], [0.3, 0, 0.06]]), 0.02)
         wheel = ellipsoid((0.03, 0.02, 0.03), (0.3, 0, 0.03), 10)
-        parts.append(join(foot, wheel).turned(turn("z", k * 2 * np.pi / 5)))
+        parts.append(join(foot, wheel).rotated(rotate("z", k * 2 * np.pi / 5)))
     parts.append(prism(rounded_outline(0.48, 0.46, 0.1), 0.08).moved((0, 0, seat)))
-    back = prism(rounded_outline(0.44, rng.uniform(0.4, 0.6), 0.1), 0.06).turned(turn("x", np.pi / 2 - 0.15))
+    back = prism(rounded_outline(0.44, rng.uniform(0.4, 0.6), 0.1), 0.06).rotated(rotate("x", np.pi / 2 - 0.15))
     parts.append(back.moved((0, 0.25, seat + 0.4)))
     parts.append(block((0.06, 0.03, 0.4), y=0.26, z=seat))
     if rng.random() < 0.7:
@@ -107,7 +107,7 @@ def radiator(rng: Generator) -> Piece:
     pitch = rng.uniform(0.04, 0.09)
     parts = [block((pitch * 0.6, 0.08, height), x, -0.02, low) for x in np.arange(-width / 2, width / 2, pitch)]
     parts += [block((width, 0.05, 0.03), z=z) for z in (low + 0.03, low + height - 0.06)]
-    valve = cylinder(0.025, 0.07, 12).turned(turn("y", np.pi / 2)).moved((width / 2, -0.01, low + height - 0.05))
+    valve = cylinder(0.025, 0.07, 12).rotated(rotate("y", np.pi / 2)).moved((width / 2, -0.01, low + height - 0.05))
     pipe = cylinder(0.01, low + height - 0.05, 8).moved((width / 2 + 0.03, -0.01, 0))
     return _piece(join(*parts, valve, pipe).painted(rng.uniform(180, 240, 3)), True)
 
@@ -121,7 +121,7 @@ def curtain(rng: Generator) -> Piece:
     steps = zip(x[:-1], x[1:], depth[:-1], depth[1:], strict=True)
     parts = []
     for x0, x1, y0, y1 in steps:
-        strip = block((np.hypot(x1 - x0, y1 - y0), 0.004, height)).turned(turn("z", np.arctan2(y1 - y0, x1 - x0)))
+        strip = block((np.hypot(x1 - x0, y1 - y0), 0.004, height)).rotated(rotate("z", np.arctan2(y1 - y0, x1 - x0)))
         parts.append(strip.moved(((x0 + x1) / 2, (y0 + y1) / 2, low)))
     return _piece(join(*parts).painted(paint(rng)), True)
 
@@ -164,7 +164,7 @@ def floor_plant(rng: Generator) -> Piece:
     for _ in range(int(rng.integers(12, 34))):
         long = rng.uniform(0.15, 0.6)
         leaf = ellipsoid((long / 2, long * rng.uniform(0.06, 0.2), 0.003), (long / 2, 0, 0), 10)
-        leaf = leaf.turned(turn("y", -rng.uniform(0.1, 1.4))).turned(turn("z", rng.uniform(0, 2 * np.pi)))
+        leaf = leaf.rotated(rotate("y", -rng.uniform(0.1, 1.4))).rotated(rotate("z", rng.uniform(0, 2 * np.pi)))
         parts.append(leaf.moved((0, 0, height + rng.uniform(0, 0.5))).painted(green * rng.uniform(0.6, 1.3)))
     return _piece(join(*parts))
 
@@ -181,7 +181,7 @@ def shoes(rng: Generator) -> Piece:
             sole = prism(rounded_outline(0.1, 0.28, 0.045), 0.03)
             upper = ellipsoid((0.045, 0.09, 0.05), (0, -0.04, 0.04), 12)
             heel = prism(rounded_outline(0.08, 0.12, 0.03), rng.uniform(0.06, 0.12)).moved((0, 0.07, 0))
-            shoe = join(sole, upper, heel).turned(turn("z", rng.normal(0, 0.3)))
+            shoe = join(sole, upper, heel).rotated(rotate("z", rng.normal(0, 0.3)))
             parts.append(shoe.moved((side * rng.uniform(0.06, 0.1), rng.normal(0, 0.03), 0)))
     return _piece(join(*parts).painted(color).grounded())
 
@@ -204,7 +204,7 @@ def coat_stand(rng: Generator) -> Piece:
     parts = [cylinder(0.02, height, 10), cylinder(0.16, 0.03)]
     for angle in rng.uniform(0, 2 * np.pi, 5):
         hook = tube(arc(0.1, 0.08, -np.pi / 2, np.pi / 4, 7) + [0.02, 0, height - 0.1], 0.01)
-        parts.append(hook.turned(turn("z", angle)))
+        parts.append(hook.rotated(rotate("z", angle)))
     cloth = ellipsoid((0.2, 0.12, 0.45), (0.12, 0, height - 0.6), 14).painted(paint(rng))
     return _piece(join(join(*parts).painted(wood(rng)), cloth))
 

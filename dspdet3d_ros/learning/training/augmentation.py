@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dspdet3d_ros.geometry import turn
+from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.datasets.label_boxes import (
     cut_boxes,
     fit_boxes,
@@ -14,9 +14,9 @@ from dspdet3d_ros.learning.datasets.label_boxes import (
     mapped_boxes,
     points_of_objects,
 )
-from dspdet3d_ros.learning.training.config import TrainingConfig
 from dspdet3d_ros.learning.training.degradation import degraded
 from dspdet3d_ros.learning.training.scenes import TrainingScene
+from dspdet3d_ros.learning.training.training_config import TrainingConfig
 
 #: Of an object that a crop cuts, at least this part must be inside for it to be labelled; otherwise its points go too.
 LEAST_INSIDE = 0.6
@@ -62,7 +62,7 @@ def augment(
         scene = crop(scene, crop_size / scale, rng, focus)
     mirror = np.diag([*rng.choice([-1.0, 1.0], 2), 1.0]) * scale
     largest = config.yaw if scene.inst is not None else min(config.yaw, _LARGEST_BLIND_TURN)
-    scene = mapped(scene, turn("z", rng.uniform(-largest, largest)) @ mirror)
+    scene = mapped(scene, rotate("z", rng.uniform(-largest, largest)) @ mirror)
     if config.degraded_fraction and rng.random() < config.degraded_fraction:
         scene = degraded(scene, rng)
     return thin(scene, config.points_per_scene, rng)

@@ -14,9 +14,9 @@ from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.geometry import corners
 from dspdet3d_ros.learning.datasets.label_boxes import LEAST_POINTS
 from dspdet3d_ros.learning.training.augmentation import LEAST_INSIDE, Focus, augment
-from dspdet3d_ros.learning.training.config import TrainingConfig
-from dspdet3d_ros.learning.training.objective import LabelledPoints
+from dspdet3d_ros.learning.training.objective import TrainSample
 from dspdet3d_ros.learning.training.scenes import TrainingScene
+from dspdet3d_ros.learning.training.training_config import TrainingConfig
 
 #: Crops that are looked at for one with a labelled object, before the scenes are refused.
 MOST_CROPS = 100
@@ -87,13 +87,13 @@ class CropDataset(Dataset):
     def __len__(self) -> int:
         return self._config.iterations
 
-    def __getitem__(self, iteration: int) -> list[LabelledPoints]:
+    def __getitem__(self, iteration: int) -> list[TrainSample]:
         rng = np.random.default_rng([self._seed, iteration, self._rank])
         size = self._config.batch_size
         first = (iteration * self._processes + self._rank) * size
         return [self._sample(number, rng, number > first) for number in range(first, first + size)]
 
-    def _sample(self, number: int, rng: np.random.Generator, background: bool) -> LabelledPoints:
+    def _sample(self, number: int, rng: np.random.Generator, background: bool) -> TrainSample:
         """The run's sample of this number.
 
         Args:
@@ -137,11 +137,11 @@ class CropDataset(Dataset):
         scene = self._scenes[int(rng.integers(len(self._scenes)))]
         return augment(scene, self._config, rng, size, Focus(point=_background_point(scene, rng)))
 
-    def _labelled(self, scene: TrainingScene, threshold: float, rng: np.random.Generator) -> LabelledPoints:
+    def _labelled(self, scene: TrainingScene, threshold: float, rng: np.random.Generator) -> TrainSample:
         origin = crop_origin(scene.xyz, self._recenter, self._voxel_size, rng)
         xyz = (scene.xyz - origin).astype(np.float32)
         boxes = scene.boxes - np.concatenate([origin, np.zeros(3)]).astype(np.float32)
-        return LabelledPoints(torch.from_numpy(xyz), torch.from_numpy(boxes), torch.from_numpy(scene.labels), threshold)
+        return TrainSample(torch.from_numpy(xyz), torch.from_numpy(boxes), torch.from_numpy(scene.labels), threshold)
 
     def _nothing_in_crops(self, size: float) -> InputError:
         wanted = f"a labelled object of at least {LEAST_POINTS} points"
