@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from dspdet3d_ros.detector.predictor import Detector
+    from dspdet3d_ros.detector.score_map import ScoreMap
     from dspdet3d_ros.learning.datasets.folders import check_there, open_scenes
     from dspdet3d_ros.learning.datasets.labelled_scene import joined
     from dspdet3d_ros.learning.datasets.rotation import rotated_set
@@ -79,7 +80,11 @@ def run(args: argparse.Namespace) -> int:
         "backend": detector.backend,
         **figures(evaluations, score, scenes.groups, detector.class_names),
     }
+    used, fit = ScoreMap(*(detector.config.score_map or ())), ScoreMap(*values["calibration"]["score_map"])
+    best = fit.after(used)
+    values["calibration"]["score_map"] = [best.slope, best.offset]
     print(table(values))
+    print(f"score_map of the model file that fits these scenes: [{best.slope:.3f}, {best.offset:.3f}]")
     if args.json:
         write_json(args.json, values)
     return 0

@@ -13,6 +13,7 @@ from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.detector.result import DetectionSettings, LevelCells
 from dspdet3d_ros.geometry import corners
 from dspdet3d_ros.learning.datasets.labelled_scene import ANY_CLASS, LabelledScene, SceneSet
+from dspdet3d_ros.learning.evaluation.calibration import reliability
 from dspdet3d_ros.learning.evaluation.false_boxes import by_height, false_box_sources
 from dspdet3d_ros.learning.evaluation.metric import Precision, SceneResult, class_precisions, group_precision, precision
 
@@ -142,8 +143,8 @@ def figures(
         the same for the objects of each group of classes and of all `other` classes (see `group_precision`); `classes`:
         figures by class; `means` over `all` classes in the scenes and over those of each group; `groups`: the classes
         of each group; `heights`: objects by visible height; `false_boxes`: false boxes at the threshold by source (see
-        `false_boxes`); `unknown_classes`: classes that the predictor does not have; `median_ms`, `largest_ms`; by level
-        `median_cells`, and of these `median_kept`.
+        `false_boxes`); `calibration`: see `reliability`; `unknown_classes`: classes that the predictor does not have;
+        `median_ms`, `largest_ms`; by level `median_cells`, and of these `median_kept`.
     """
     results = [scene.result for scene in evaluations]
     by_class = {iou: _by_class(results, iou, known) for iou in IOUS}
@@ -160,6 +161,7 @@ def figures(
         "groups": {part: sorted(chosen) for part, chosen in parts.items() if part != "other"},
         "heights": by_height(results, score_threshold),
         "false_boxes": false_box_sources(results, score_threshold),
+        "calibration": reliability(results),
         "unknown_classes": sorted(names - set(known)),
         "median_ms": float(np.median(times)),
         "largest_ms": float(max(times)),
@@ -267,6 +269,7 @@ def table(values: Mapping[str, Any]) -> str:
         lines.append(f"{row}{part['recall25']:10.3f}{part['recall50']:10.3f}{part['found_at_threshold']:8d}")
     if any(values["false_boxes"].values()):
         lines.append(f"false boxes: {', '.join(f'{name} {count}' for name, count in values['false_boxes'].items())}")
+    lines.append(f"calibration error {values['calibration']['error']:.3f}")
     if values["unknown_classes"]:
         lines.append(f"classes that the model does not know: {', '.join(values['unknown_classes'])}")
     lines.append(
