@@ -105,12 +105,15 @@ def _read_indexed(path: Path, entry: dict[str, Any]) -> LabelledScene:
         name = str(entry["scene"])
         boxes = np.array([thing["box"] for thing in entry["objects"]], np.float32).reshape(-1, 6)
         names = tuple(str(thing.get("name", ANY_CLASS)) for thing in entry["objects"])
+        ignore = np.array([region["box"] for region in entry.get("ignore", ())], np.float32).reshape(-1, 6)
         table_z = None if entry.get("table_z") is None else float(entry["table_z"])
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(
-            f"{path}: each scene needs 'scene' and 'objects' with a 'box' of 6 numbers; one has not: {text_of(error)}"
+            f"{path}: each scene needs 'scene' and 'objects', and each object and each region of 'ignore' a 'box' of 6 "
+            f"numbers; one has not: {text_of(error)}"
         ) from error
-    if not np.isfinite(boxes).all() or (boxes[:, 3:] < 0).any():
+    every = np.concatenate([boxes, ignore])
+    if not np.isfinite(every).all() or (every[:, 3:] < 0).any():
         raise InputError(
             f"{path}: scene {name}: boxes hold values that are not finite or sizes below zero; label it again"
         )
@@ -123,7 +126,7 @@ def _read_indexed(path: Path, entry: dict[str, Any]) -> LabelledScene:
         if cloud.suffix != ".npz"
         else _instances(cloud, [thing.get("inst") for thing in entry["objects"]], len(xyz))
     )
-    return LabelledScene(name, str(entry.get("subset", "all")), xyz, boxes, names, inst, table_z)
+    return LabelledScene(name, str(entry.get("subset", "all")), xyz, boxes, names, inst, table_z, ignore=ignore)
 
 
 def _cloud_of(folder: Path, name: str) -> Path:
