@@ -14,8 +14,8 @@ from dspdet3d_ros.validation import AT_LEAST_ONE, NOT_NEGATIVE
 
 if TYPE_CHECKING:
     from dspdet3d_ros.learning.datasets.checking import LabelFault
-    from dspdet3d_ros.learning.datasets.scene import LabelledScene
-    from dspdet3d_ros.learning.datasets.writing import Scan
+    from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
+    from dspdet3d_ros.learning.datasets.writing import DatasetScan
 
 HELP = "convert labels of annotation tools or a data set (ScanNet, TO-SCENE) for training, and check labels"
 
@@ -104,7 +104,7 @@ def _toscene(args: argparse.Namespace) -> dict[str, int]:
     return write_dataset(args.out, "toscene", {split: _read(read, own, split) for split, own in files.items()})
 
 
-def _read(read: Callable[[Path], Scan], paths: Sequence[Path], split: str) -> Iterator[Scan]:
+def _read(read: Callable[[Path], DatasetScan], paths: Sequence[Path], split: str) -> Iterator[DatasetScan]:
     from tqdm import tqdm
 
     for path in tqdm(paths, desc=split or "scans", unit="scan", disable=None):
@@ -113,9 +113,9 @@ def _read(read: Callable[[Path], Scan], paths: Sequence[Path], split: str) -> It
 
 def _labels(args: argparse.Namespace) -> int:
     """Converts labels, and prints the number of objects of each class and what was left out."""
-    from dspdet3d_ros.learning.datasets.formats.importing import Frame, import_labels
+    from dspdet3d_ros.learning.datasets.formats.importing import FileFrame, import_labels
 
-    frame = Frame(args.columns, args.up, args.unit)
+    frame = FileFrame(args.columns, args.up, args.unit)
     done = import_labels(args.source, args.out, args.clouds, frame, args.angles, _names(args.names))
     classes = ", ".join(f"{name} {count}" for name, count in done.objects.most_common())
     print(f"{args.out}: {done.clouds} clouds, {sum(done.objects.values())} objects: {classes or 'none'}")

@@ -105,7 +105,7 @@ def _one(args: argparse.Namespace, job: Job) -> int:
 
         # The run above was the warm-up, so the times of these runs are comparable.
         detector, settings = loaded.detector, loaded.settings
-        runs = runs_at(args.taus or SHOWN_TAUS, detector, cloud.xyz, settings)
+        runs = runs_at(args.taus or SHOWN_TAUS, detector, cloud, settings)
         tau, score, voxel = settings.pruning_threshold, settings.score_threshold, detector.config.voxel_size
         contents = PageContents(path.name, cloud, runs, tau, score, detector.model_name, voxel, doubts)
         write_page(args.html, contents)
@@ -118,9 +118,9 @@ def _many(args: argparse.Namespace, job: Job) -> int:
             raise InputError(f"--{name}: applies to one cloud without -o; leave out one of them")
 
     from dspdet3d_ros.tools.batch.inputs import cloud_files
-    from dspdet3d_ros.tools.batch.run import Share, run
+    from dspdet3d_ros.tools.batch.run import ProcessShare, run
 
-    paths, share = cloud_files(args.cloud), Share.of_environment()
+    paths, share = cloud_files(args.cloud), ProcessShare.of_environment()
     outcome = run(job, paths, args.out, args.workers or 1, args.threads, share)
     process = f"process {share.rank} of {share.count}: " if share.count > 1 else ""
     earlier = f" ({outcome.skipped} of an earlier run)" if outcome.skipped else ""

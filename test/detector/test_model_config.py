@@ -3,7 +3,7 @@ import pytest
 from dspdet3d_ros.detector.config import ModelConfig, load_model_config, model_names, read_model_file
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.learning.datasets.generated_classes import CLASS_NAMES
-from dspdet3d_ros.learning.training.config import load_training_config
+from dspdet3d_ros.learning.training.training_config import load_training_config
 
 
 def test_the_released_models_are_as_published():

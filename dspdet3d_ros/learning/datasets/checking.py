@@ -14,7 +14,7 @@ from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.plausibility import Plausibility
 from dspdet3d_ros.geometry import points_in_boxes
 from dspdet3d_ros.learning.datasets.label_boxes import LEAST_POINTS
-from dspdet3d_ros.learning.datasets.scene import LabelledScene
+from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
 
 #: Two boxes that overlap more than this, as intersection over union, are the same object.
 SAME_OBJECT_IOU = 0.7

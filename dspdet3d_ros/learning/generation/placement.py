@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dspdet3d_ros.geometry import turn
+from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.generation.meshes import Mesh
 from dspdet3d_ros.learning.generation.raycast import RayCaster
 from dspdet3d_ros.learning.generation.shapes import Shape, tilted_slab
@@ -128,7 +128,7 @@ class Support:
         """Lean a new slab of the shape's class against an object, or against the wall at the back if None."""
         tilted = tilted_slab(shape, rng)
         angle = -np.pi / 2 if against is None else rng.uniform(0, 2 * np.pi)
-        mesh = tilted.turned(turn("z", angle)).grounded()
+        mesh = tilted.rotated(rotate("z", angle)).grounded()
         columns = columns_of(mesh)
         x = rng.uniform(-0.5, 0.5) * self.width
         target = np.array([x, self.depth / 2]) if against is None else against.middle()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.geometry import box_between
 from dspdet3d_ros.learning.datasets.extents import DIRECTIONS, moved_extents
+from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
+from dspdet3d_ros.learning.datasets.scene_files import subset_of
 from dspdet3d_ros.learning.generation.camera import room_path, table_path
 from dspdet3d_ros.learning.generation.catalogue import Catalogue
 from dspdet3d_ros.learning.generation.fusion import MOST_POINTS, fuse
@@ -23,38 +25,8 @@ STYLES = ("sparse", "crowded", "stacked")
 _LEAST_VOXELS = {"room": 20, "table": 12}
 
 
-@dataclass(frozen=True)
-class Scene:
-    """A labelled cloud. Metres, z up; K objects are labelled.
-
-    Args:
-        xyz: (N, 3) float32 points.
-        rgb: (N, 3) uint8 colours.
-        inst: (N,) uint16: k + 1 for points of object k, 0 for everything else.
-        boxes: (K, 6) float32 centre and size of the visible extent, axis-aligned.
-        full_boxes: (K, 6) float32 centre and size of the whole object, seen or not.
-        names: K class names of CLASS_NAMES.
-        kind: "room", "table" or "building".
-        tags: how it was set ("sparse", "crowded", "stacked"), how it was scanned ("accumulated", "single_view"), the
-            camera ("kinect", "realsense"), and for a table where z = 0 is ("table_zero", "floor_zero") and "top_only"
-            if everything below its face was cut away.
-        extents: (K, D, 2) float32, how far the visible surface of each object reaches in plan; see `datasets.extents`.
-            None in scenes from files that were written before there were any.
-    """
-
-    xyz: np.ndarray
-    rgb: np.ndarray
-    inst: np.ndarray
-    boxes: np.ndarray
-    full_boxes: np.ndarray
-    names: tuple[str, ...]
-    kind: str
-    tags: tuple[str, ...]
-    extents: np.ndarray | None = None
-
-
-def generate_scene(seed: int, kind: str = "mixed", catalogue: Catalogue | None = None) -> Scene:
-    """The scene of a seed: the same seed, kind and catalogue give the same arrays.
+def generate_scene(seed: int, kind: str = "mixed", catalogue: Catalogue | None = None) -> LabelledScene:
+    """The scene of a seed: the same seed, kind and catalogue give the same arrays. Its boxes are exact, its name empty.
 
     A room has its floor at z = 0. A table scene has, chosen by the seed, the table's face or the floor at z = 0, and
     reaches 0.5 to 1.2 m around its objects. "mixed" is a table for three seeds of four, else a room.
@@ -76,12 +48,13 @@ def generate_scene(seed: int, kind: str = "mixed", catalogue: Catalogue | None =
     return scene
 
 
-def thinned(scene: Scene, most: int, seed: int) -> Scene:
+def thinned(scene: LabelledScene, most: int, seed: int) -> LabelledScene:
     """The scene with at most `most` points, chosen at random by the seed; its boxes stay as they are."""
     if len(scene.xyz) <= most:
         return scene
     rows = np.sort(np.random.default_rng([seed, 3]).permutation(len(scene.xyz))[:most])
-    return replace(scene, xyz=scene.xyz[rows], rgb=scene.rgb[rows], inst=scene.inst[rows])
+    rgb, inst = (None if part is None else part[rows] for part in (scene.rgb, scene.inst))
+    return replace(scene, xyz=scene.xyz[rows], rgb=rgb, inst=inst)
 
 
 def room_scene(
@@ -90,7 +63,7 @@ def room_scene(
     walks: int = 1,
     crop: tuple[np.ndarray, np.ndarray] | None = None,
     catalogue: Catalogue | None = None,
-) -> Scene:
+) -> LabelledScene:
     """A furnished room, scanned.
 
     Args:
@@ -109,7 +82,7 @@ def room_scene(
     return _label("room", world, result, 0.01, (style, "accumulated", sensor.axial), rng)
 
 
-def _table(rng: np.random.Generator, catalogue: Catalogue | None) -> Scene:
+def _table(rng: np.random.Generator, catalogue: Catalogue | None) -> LabelledScene:
     style = str(rng.choice(STYLES, p=(0.25, 0.4, 0.35)))
     world, height = table_world(rng, style, catalogue)
     single = rng.random() < 0.6
@@ -135,7 +108,7 @@ def _label(
     tags: tuple[str, ...],
     rng: np.random.Generator,
     lift: np.ndarray | None = None,
-) -> Scene:
+) -> LabelledScene:
     """Fuse a scan and box the objects that are seen well enough."""
     lift = np.zeros(3) if lift is None else lift
     if not len(result.xyz):
@@ -144,7 +117,7 @@ def _label(
     fused = fuse(result.xyz, result.number, result.frame, voxel, keep_single, rng)
     surfaces = result.surfaces(fused.survives)
     boxes, full_boxes, extents, names = [], [], [], []
-    renumber = np.zeros(len(world.items) + 1, np.uint16)
+    renumber = np.zeros(len(world.items) + 1, np.int32)
     for number, item in enumerate(world.items, start=1):
         points = fused.xyz[fused.label == number]
         surface = surfaces.get(number)
@@ -155,13 +128,16 @@ def _label(
         extents.append(moved_extents(surface.extents, surface.shift + lift))
         names.append(item.name)
         renumber[number] = len(names)
-    return Scene(
+    return LabelledScene(
+        name="",
+        subset=subset_of(kind, tags),
         xyz=(fused.xyz + lift).astype(np.float32),
         rgb=result.colors(fused.sample, rng),
         inst=renumber[fused.label],
         boxes=np.array(boxes, np.float32).reshape(-1, 6),
         full_boxes=np.array(full_boxes, np.float32).reshape(-1, 6),
         names=tuple(names),
+        exact=True,
         kind=kind,
         tags=tags,
         extents=np.array(extents, np.float32).reshape(-1, DIRECTIONS, 2),
@@ -174,12 +150,21 @@ def _moved(box: np.ndarray, *offsets: np.ndarray) -> np.ndarray:
     return box
 
 
-def _nothing(kind: str, tags: tuple[str, ...]) -> Scene:
-    none = np.zeros((0, 3))
+def _nothing(kind: str, tags: tuple[str, ...]) -> LabelledScene:
     boxes = np.zeros((0, 6), np.float32)
-    extents = np.zeros((0, DIRECTIONS, 2), np.float32)
-    return Scene(
-        none.astype(np.float32), none.astype(np.uint8), np.zeros(0, np.uint16), boxes, boxes, (), kind, tags, extents
+    return LabelledScene(
+        name="",
+        subset=subset_of(kind, tags),
+        xyz=np.zeros((0, 3), np.float32),
+        rgb=np.zeros((0, 3), np.uint8),
+        inst=np.zeros(0, np.int32),
+        boxes=boxes,
+        full_boxes=boxes,
+        names=(),
+        exact=True,
+        kind=kind,
+        tags=tags,
+        extents=np.zeros((0, DIRECTIONS, 2), np.float32),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dspdet3d_ros.geometry import turn
+from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.datasets.generated_classes import CLASS_NAMES
 from dspdet3d_ros.learning.generation import devices, vessels
 from dspdet3d_ros.learning.generation.catalogue import Catalogue
@@ -108,12 +108,12 @@ def make_shape(name: str, rng: np.random.Generator, catalogue: Catalogue | None 
     carries = name in _CARRIERS
     chance = rng.random()
     if chance < _LYING.get(name, 0.0):
-        mesh, carries = mesh.turned(turn("x", np.pi / 2)), False
+        mesh, carries = mesh.rotated(rotate("x", np.pi / 2)), False
     elif chance > 1 - _UPSIDE_DOWN.get(name, 0.0):
-        mesh = mesh.turned(turn("x", np.pi))
+        mesh = mesh.rotated(rotate("x", np.pi))
     elif chance < _ON_EDGE.get(name, 0.0):
-        mesh = mesh.turned(turn("y" if rng.random() < 0.5 else "x", np.pi / 2))
-    mesh = mesh.turned(turn("z", rng.uniform(0, 2 * np.pi))).grounded()
+        mesh = mesh.rotated(rotate("y" if rng.random() < 0.5 else "x", np.pi / 2))
+    mesh = mesh.rotated(rotate("z", rng.uniform(0, 2 * np.pi))).grounded()
     thin = mesh.size()
     slab = name in SLAB_WEIGHTS and (name != "box" or thin.min() < 0.07)
     return Shape(name, mesh, carries, slab)
@@ -129,4 +129,4 @@ def tilted_slab(shape: Shape, rng: np.random.Generator) -> Mesh:
     if rng.random() < 0.5:
         order[[1, 2]] = order[[2, 1]]
     mesh = Mesh(mesh.vertices[:, order], mesh.faces, mesh.colors)  # thinnest side along x
-    return mesh.turned(turn("y", -np.radians(rng.uniform(6, 38)))).grounded()
+    return mesh.rotated(rotate("y", -np.radians(rng.uniform(6, 38)))).grounded()

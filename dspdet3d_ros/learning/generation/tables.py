@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dspdet3d_ros.geometry import turn
+from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.generation.catalogue import Catalogue
 from dspdet3d_ros.learning.generation.crowd import fill, loose_clutter
 from dspdet3d_ros.learning.generation.furniture import Piece, bin_or_case, chair, counter, desk, table
@@ -57,11 +57,11 @@ def _surroundings(world: World, plan: tuple[float, float], height: float, rng: G
         world.add(block((7, 0.02, 2.6), 0, behind + 0.01, -height).painted(rng.uniform(120, 235, 3)))
     for _ in range(int(rng.integers(0, 3))):
         yaw, side = rng.uniform(0, 2 * np.pi), rng.uniform(-0.6, 0.6) * width
-        world.add(chair(rng).mesh.turned(turn("z", yaw)).moved((side, -depth / 2 - rng.uniform(0.2, 0.5), -height)))
+        world.add(chair(rng).mesh.rotated(rotate("z", yaw)).moved((side, -depth / 2 - rng.uniform(0.2, 0.5), -height)))
     for _ in range(int(rng.integers(0, 4))):
         angle = rng.uniform(-np.pi, 0) if at_wall else rng.uniform(0, 2 * np.pi)
         away = np.array([np.cos(angle) * (width / 2 + 0.5), np.sin(angle) * (depth / 2 + 0.5), -height])
-        world.add(bin_or_case(rng).mesh.turned(turn("z", rng.uniform(0, 3))).moved(away))
+        world.add(bin_or_case(rng).mesh.rotated(rotate("z", rng.uniform(0, 3))).moved(away))
     if at_wall and rng.random() < 0.3:
         frame = box((rng.uniform(0.3, 0.8), 0.03, rng.uniform(0.3, 0.6)), (rng.uniform(-0.5, 0.5), behind - 0.015, 0.8))
         world.add(frame.painted(paint(rng)))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dspdet3d_ros.geometry import turn
+from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.datasets.label_boxes import (
     cut_boxes,
     fit_boxes,
@@ -14,8 +14,8 @@ from dspdet3d_ros.learning.datasets.label_boxes import (
     mapped_boxes,
     points_of_objects,
 )
-from dspdet3d_ros.learning.training.config import TrainingConfig
 from dspdet3d_ros.learning.training.scenes import TrainingScene
+from dspdet3d_ros.learning.training.training_config import TrainingConfig
 
 #: Of an object that a crop cuts, at least this part must be inside for it to be labelled; otherwise its points go too.
 LEAST_INSIDE = 0.6
@@ -43,7 +43,7 @@ def augment(
         scene = crop(scene, crop_size, rng, index)
     mirror = np.diag([*rng.choice([-1.0, 1.0], 2), 1.0]) * rng.uniform(0.9, 1.1)
     largest = config.yaw if scene.inst is not None else min(config.yaw, _LARGEST_BLIND_TURN)
-    return thin(mapped(scene, turn("z", rng.uniform(-largest, largest)) @ mirror), config.points_per_scene, rng)
+    return thin(mapped(scene, rotate("z", rng.uniform(-largest, largest)) @ mirror), config.points_per_scene, rng)
 
 
 def crop(scene: TrainingScene, size: float, rng: np.random.Generator, index: int | None = None) -> TrainingScene:

@@ -12,9 +12,9 @@ from dspdet3d_ros.detector.preprocess import training_origin
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.learning.datasets.label_boxes import LEAST_POINTS
 from dspdet3d_ros.learning.training.augmentation import LEAST_INSIDE, augment
-from dspdet3d_ros.learning.training.config import TrainingConfig
-from dspdet3d_ros.learning.training.objective import LabelledPoints
+from dspdet3d_ros.learning.training.objective import TrainSample
 from dspdet3d_ros.learning.training.scenes import TrainingScene
+from dspdet3d_ros.learning.training.training_config import TrainingConfig
 
 #: Crops that are looked at for one with a labelled object, before the scenes are refused.
 MOST_CROPS = 100
@@ -77,7 +77,7 @@ class CropDataset(Dataset):
     def __len__(self) -> int:
         return self._config.iterations
 
-    def __getitem__(self, iteration: int) -> list[LabelledPoints]:
+    def __getitem__(self, iteration: int) -> list[TrainSample]:
         rng = np.random.default_rng([self._seed, iteration, self._rank])
         size = self._config.batch_size
         first = (iteration * self._processes + self._rank) * size
@@ -94,7 +94,7 @@ class CropDataset(Dataset):
         order = np.random.default_rng([self._seed, number // count]).permutation(count)
         return self._scenes[order[number % count]], None
 
-    def _sample(self, number: int, rng: np.random.Generator) -> LabelledPoints:
+    def _sample(self, number: int, rng: np.random.Generator) -> TrainSample:
         threshold, size = self._pruning(rng)
         scene, index = self._choose(number, rng)
         scene = augment(scene, self._config, rng, size, index)
@@ -105,11 +105,11 @@ class CropDataset(Dataset):
             scene = augment(self._scenes[rng.choice(len(self._scenes), p=self._chance)], self._config, rng, size)
         raise self._nothing_in_crops(size)
 
-    def _labelled(self, scene: TrainingScene, threshold: float, rng: np.random.Generator) -> LabelledPoints:
+    def _labelled(self, scene: TrainingScene, threshold: float, rng: np.random.Generator) -> TrainSample:
         origin = crop_origin(scene.xyz, self._recenter, rng)
         xyz = (scene.xyz - origin).astype(np.float32)
         boxes = scene.boxes - np.concatenate([origin, np.zeros(3)]).astype(np.float32)
-        return LabelledPoints(torch.from_numpy(xyz), torch.from_numpy(boxes), torch.from_numpy(scene.labels), threshold)
+        return TrainSample(torch.from_numpy(xyz), torch.from_numpy(boxes), torch.from_numpy(scene.labels), threshold)
 
     def _nothing_in_crops(self, size: float) -> InputError:
         wanted = f"a labelled object of at least {LEAST_POINTS} points"

@@ -17,14 +17,14 @@ from dspdet3d_ros.detector.checkpoint import load_weights, read_checkpoint, save
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.errors import InputError, missing_package, text_of
-from dspdet3d_ros.learning.training.config import TrainingConfig
 from dspdet3d_ros.learning.training.crops import CropDataset
 from dspdet3d_ros.learning.training.loading import default_workers, load_batches
-from dspdet3d_ros.learning.training.objective import LabelledPoints, batch_losses
-from dspdet3d_ros.learning.training.parallel import Processes
+from dspdet3d_ros.learning.training.objective import TrainSample, batch_losses
 from dspdet3d_ros.learning.training.precision import PRODUCT_TYPES, Precision, choose_precision
+from dspdet3d_ros.learning.training.processes import Processes
 from dspdet3d_ros.learning.training.running_statistics import RunningStatistics
 from dspdet3d_ros.learning.training.scenes import TrainingScene
+from dspdet3d_ros.learning.training.training_config import TrainingConfig
 from dspdet3d_ros.output_files import make_folder
 from dspdet3d_ros.sparse import BatchNorm, Engine, training_engine
 
@@ -189,7 +189,7 @@ class Trainer:
                 if isinstance(module, (BatchNorm, torch.nn.BatchNorm1d)):
                     module.eval()
 
-    def _batches(self, scenes: list[TrainingScene], last: int) -> Iterator[list[LabelledPoints]]:
+    def _batches(self, scenes: list[TrainingScene], last: int) -> Iterator[list[TrainSample]]:
         rank, count = self.processes.rank, self.processes.count
         data = CropDataset(scenes, self.config, self.seed, rank, count, recenter=self.model.recenter)
         workers = self.workers or default_workers(self.device, count)
@@ -199,7 +199,7 @@ class Trainer:
         for name, value in values.items() if log else ():
             log.add_scalar(name, value, self.iteration)
 
-    def step(self, batch: list[LabelledPoints]) -> dict[str, float]:
+    def step(self, batch: list[TrainSample]) -> dict[str, float]:
         """One optimiser step; returns the losses, the gradient norm and the learning rate.
 
         A batch whose losses, gradients or statistics are not finite in any of the processes is skipped in all of

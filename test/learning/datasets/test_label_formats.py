@@ -8,9 +8,9 @@ import pytest
 
 from dspdet3d_ros.cli import main
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.geometry import turn
+from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.datasets.folders import open_scenes
-from dspdet3d_ros.learning.datasets.formats.importing import Frame, import_labels
+from dspdet3d_ros.learning.datasets.formats.importing import FileFrame, import_labels
 from dspdet3d_ros.learning.datasets.formats.oriented import OrientedBoxes, rotation
 
 YAW = 0.5
@@ -40,7 +40,7 @@ def labelcloud(folder, angles="radians", corners=False):
             # In labelCloud's order: length from 3 to 0, width from 1 to 0, height from 4 to 0.
             signs = np.array([(1, 1, 1), (1, -1, 1), (-1, -1, 1), (-1, 1, 1)])
             signs = np.concatenate([signs, signs * (1, 1, -1)])
-            vertices = signs * np.array(size) / 2 @ turn("z", yaw).T + centre
+            vertices = signs * np.array(size) / 2 @ rotate("z", yaw).T + centre
             item = {"name": name, "vertices": vertices.tolist()}
         items.append(item)
     contents = {"folder": "x", "filename": "a.npz", "path": "x/a.npz", "objects": items}
@@ -160,7 +160,7 @@ def test_unit_and_axis_of_the_cloud_are_those_of_the_labels(tmp_path):
         items.append({**item, "rotations": xyz_of([0, yaw, -0.0])})
     items[0]["rotations"]["x"] = -1e-9
     (source / "labels" / "a.json").write_text(json.dumps({"objects": items}))
-    import_labels(source, out, frame=Frame(up="y", unit="mm"), angles="radians")
+    import_labels(source, out, frame=FileFrame(up="y", unit="mm"), angles="radians")
     (scene,) = open_scenes(out)
     np.testing.assert_allclose(scene.xyz, XYZ, atol=1e-6)
     for box, (_, centre, size, yaw) in zip(scene.boxes, OBJECTS, strict=True):
@@ -180,11 +180,11 @@ def test_the_hull_holds_every_corner_and_the_yaw_is_the_one_nearest_to_the_axes(
         np.testing.assert_allclose(box[:3] - box[3:] / 2, corners.min(0), atol=1e-12)
         np.testing.assert_allclose(box[:3] + box[3:] / 2, corners.max(0), atol=1e-12)
     for yaw in np.linspace(-7, 7, 29):
-        one = OrientedBoxes.of([("a", np.zeros(3), turn("z", yaw), np.array([3.0, 1, 2]))])
+        one = OrientedBoxes.of([("a", np.zeros(3), rotate("z", yaw), np.array([3.0, 1, 2]))])
         (row,), (upright,) = one.turned()
         assert upright
         assert abs(row[6]) <= math.pi / 4 + 1e-12
-        again = OrientedBoxes.of([("a", row[:3], turn("z", row[6]), row[3:6])])
+        again = OrientedBoxes.of([("a", row[:3], rotate("z", row[6]), row[3:6])])
         np.testing.assert_allclose(again.hulls(), one.hulls(), atol=1e-12)
     assert not OrientedBoxes.of([("a", np.zeros(3), rotation(0.5, 0, 0), np.ones(3))]).turned()[1].any()
 

@@ -5,10 +5,10 @@ import pytest
 from labelled_table import table
 
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.learning.datasets.scene import LabelledScene
-from dspdet3d_ros.learning.training.config import TrainingConfig, load_training_config
+from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
 from dspdet3d_ros.learning.training.crops import CropDataset
 from dspdet3d_ros.learning.training.scenes import TrainingScene, training_scene
+from dspdet3d_ros.learning.training.training_config import TrainingConfig, load_training_config
 
 CONFIG = TrainingConfig(iterations=4, batch_size=2, crop_size=1.5, points_per_scene=3000, yaw=3.14)
 

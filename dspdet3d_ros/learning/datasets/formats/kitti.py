@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from dspdet3d_ros.errors import InputError, text_of
-from dspdet3d_ros.geometry import turn
+from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.datasets.formats.annotation import Annotation, number, sizes
 from dspdet3d_ros.learning.datasets.formats.oriented import OrientedBoxes
 
@@ -59,11 +59,11 @@ def read_kitti(path: Path, lines: Sequence[str], calibration: Path | None) -> An
         values = np.array([_value(word, what) for word in words[8:15]])
         height, width, length = sizes(values[:3], what)
         if calibration is None:
-            rows.append((words[0], values[3:6], turn("z", values[6]), np.array([length, width, height])))
+            rows.append((words[0], values[3:6], rotate("z", values[6]), np.array([length, width, height])))
         else:
             # y points down: the centre is half the height above the bottom.
             centre = values[3:6] - [0, height / 2, 0]
-            rows.append((words[0], centre, turn("y", values[6]), np.array([length, height, width])))
+            rows.append((words[0], centre, rotate("y", values[6]), np.array([length, height, width])))
     boxes = OrientedBoxes.of(rows)
     if calibration is not None:
         matrix, offset = _from_camera(calibration)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dspdet3d_ros.geometry import box_between, turn
+from dspdet3d_ros.geometry import box_between, rotate
 
 # Cosine of the largest angle between an edge of a box and the vertical at which the box counts as upright: 8 degrees.
 _UPRIGHT = 0.99
@@ -42,7 +42,7 @@ class OrientedBoxes:
     @classmethod
     def of_turned(cls, rows: np.ndarray, names: tuple[str, ...]) -> OrientedBoxes:
         """From (K, 7) rows of centre, size and yaw."""
-        axes = [turn("z", yaw) for yaw in rows[:, 6]]
+        axes = [rotate("z", yaw) for yaw in rows[:, 6]]
         return cls(rows[:, :3], np.array(axes, np.float64).reshape(-1, 3, 3), rows[:, 3:6], names)
 
     def __len__(self) -> int:
@@ -91,4 +91,4 @@ class OrientedBoxes:
 
 def rotation(x: float, y: float, z: float) -> np.ndarray:
     """(3, 3) rotation by angles in radians about the fixed axes x, then y, then z."""
-    return turn("z", z) @ turn("y", y) @ turn("x", x)
+    return rotate("z", z) @ rotate("y", y) @ rotate("x", x)
