@@ -78,10 +78,11 @@ def test_only_the_ros_folder_imports_ros():
 @pytest.mark.parametrize(
     ("folder", "above"),
     [
-        ("sparse", ("clouds", "commands", "detector", "learning", "ros", "tools")),
-        ("clouds", ("commands", "detector", "learning", "ros", "sparse", "tools")),
-        ("detector", ("commands", "learning", "ros", "tools")),
-        ("learning", ("commands", "ros", "tools")),
+        ("sparse", ("clouds", "commands", "detector", "learning", "mapping", "ros", "tools")),
+        ("clouds", ("commands", "detector", "learning", "mapping", "ros", "sparse", "tools")),
+        ("mapping", ("commands", "detector", "learning", "ros", "sparse", "tools")),
+        ("detector", ("commands", "learning", "mapping", "ros", "tools")),
+        ("learning", ("commands", "mapping", "ros", "tools")),
         ("learning/datasets", ("learning.evaluation", "learning.training")),
         ("learning/evaluation", ("learning.generation", "learning.training")),
         # Tools use what learning has: the viewer matches boxes with truth, the benchmark times a training step.
