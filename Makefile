@@ -18,7 +18,7 @@ TEST_ENVIRONMENT = ROS_DOMAIN_ID=$(TEST_DOMAIN) ROS_AUTOMATIC_DISCOVERY_RANGE=LO
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
-	@echo "  Options:      CLOUD=file      a cloud of your own for the demo (.npz .npy .ply .pcd .bin)"
+	@echo "  Options:      CLOUD=file      a cloud of your own for the demo (kinds: docs/bringup.md)"
 	@echo "                BIN_COLUMNS=n   values a point of a .bin (default: 6, x y z r g b)"
 	@echo "                UP=y  UNIT=mm   axis that points up and unit (m cm mm ft) of that cloud (default: z, m)"
 	@echo "                TORCH='torch==2.x'  another torch;  PYTHON=python3.12  another Python"

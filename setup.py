@@ -17,12 +17,15 @@ VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / NAME / "__init__.py").rea
 EXTRAS = {
     "demo": ["matplotlib>=3.5"],
     "evaluate": ["scipy>=1.7"],
+    # pye57 has wheels for this processor only; elsewhere it needs Xerces-C to be built.
+    "files": ["laspy>=2.4", "lazrs>=0.5", "pye57>=0.4; platform_machine == 'x86_64'", "trimesh>=4.6"],
     "train": ["embreex>=2.17.7", "tensorboard>=2.12"],
     "test": [
         "coverage>=7.10",
         "hypothesis>=6.80",
         "mypy>=1.15",
         "pytest>=7.4",
+        "pytest-rerunfailures>=13",
         "ruff>=0.6",
         "setuptools>=59.0",
         "types-PyYAML>=6.0",

@@ -86,6 +86,30 @@ def box_of_points(xyz: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return owner
 
 
+def points_in_boxes(xyz: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """The number of points in each box; a point in several boxes counts in each; faces belong to the box.
+
+    Args:
+        xyz: (N, 3) floats, finite, metres.
+        boxes: (K, 6), centre and size in metres, parallel to the axes of `xyz`.
+
+    Returns:
+        (K,) int64.
+    """
+    counts = np.zeros(len(boxes), np.int64)
+    if len(xyz) == 0 or len(boxes) == 0:
+        return counts
+    low, high = corners(boxes.astype(xyz.dtype))
+    index = _near_boxes(xyz, low, high)
+    near = xyz[index[np.argsort(xyz[index, 0], kind="stable")]]
+    for box in range(len(boxes)):
+        # Sorted by x, the candidates of a box are contiguous.
+        first = np.searchsorted(near[:, 0], low[box, 0], "left")
+        some = near[first : np.searchsorted(near[:, 0], high[box, 0], "right")]
+        counts[box] = np.count_nonzero(((some >= low[box]) & (some <= high[box])).all(axis=1))
+    return counts
+
+
 def _near_boxes(xyz: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Indices of the points in those cells of a coarse grid that a box touches: all points in boxes, and few others."""
     start, end = low.min(axis=0), high.max(axis=0)

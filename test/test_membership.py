@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dspdet3d_ros.geometry import box_of_points
+from dspdet3d_ros.geometry import box_of_points, points_in_boxes
 
 
 def one_by_one(xyz, boxes):
@@ -71,3 +71,13 @@ def test_a_box_too_far_away_for_its_size_is_a_point():
 def test_points_at_the_end_of_the_number_range_are_in_no_box():
     xyz = np.float32([[3e38, 0, 0], [-3e38, 3e38, 0], [0, 0, 0]])
     np.testing.assert_array_equal(box_of_points(xyz, np.float32([[0, 0, 0, 0.1, 0.1, 0.1]])), [-1, -1, 0])
+
+
+def test_points_are_counted_in_each_box_that_contains_them():
+    rng = np.random.default_rng(3)
+    xyz = rng.uniform(-1, 1, (5000, 3))
+    boxes = np.concatenate([rng.uniform(-1, 1, (20, 3)), rng.uniform(0, 1, (20, 3))], axis=1)
+    expected = [(np.abs(xyz - box[:3]) <= box[3:] / 2).all(axis=1).sum() for box in boxes]
+    assert points_in_boxes(xyz, boxes).tolist() == expected
+    assert points_in_boxes(xyz[:0], boxes).tolist() == [0] * 20
+    assert points_in_boxes(xyz, boxes[:0]).tolist() == []

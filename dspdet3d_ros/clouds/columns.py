@@ -189,3 +189,9 @@ def _full_scale(values: np.ndarray) -> int | None:
             return top
     whole = not fractions or (values == np.rint(values)).all()
     return 65535 if whole and low >= 0 and high <= 65535 else None
+
+
+def are_clearly_colours(values: np.ndarray) -> bool:
+    """Whether floats are fractions, or whole numbers: distances and positions are neither."""
+    values = values[np.isfinite(values)]
+    return bool(values.max(initial=0) <= 1 or (values == np.rint(values)).all())

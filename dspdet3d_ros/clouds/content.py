@@ -21,9 +21,9 @@ _MAGIC = (
     (b"\x93NUMPY", (".npy",), _OTHER_FORMAT.format("numpy array", ".npy")),
     (b"# .PCD", (".pcd",), _OTHER_FORMAT.format("PCD file", ".pcd")),
     (b"\x89HDF\r\n", (), _CONVERT.format("HDF5 file")),
-    (b"LASF", (), _CONVERT.format("LAS or LAZ file")),
-    (b"ASTM-E57", (), _CONVERT.format("E57 file")),
-    (b"glTF", (), _CONVERT.format("binary glTF file")),
+    (b"LASF", (".las", ".laz"), _OTHER_FORMAT.format("LAS or LAZ file", ".las or .laz")),
+    (b"ASTM-E57", (".e57",), _OTHER_FORMAT.format("E57 file", ".e57")),
+    (b"glTF", (".glb",), _OTHER_FORMAT.format("binary glTF file", ".glb")),
     (b"#ROSBAG V2.0", (), "is a ROS bag; export one cloud from it"),
 )
 _PLY = re.compile(rb"(\xef\xbb\xbf)?ply\s", re.I)

@@ -1,4 +1,4 @@
-"""Clouds from files: .npz, .npy, .ply, .pcd and float32 .bin."""
+"""Clouds from files of all kinds; the suffix decides how a file is read."""
 
 import os
 from collections.abc import Callable
@@ -7,11 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from dspdet3d_ros.clouds.cloud import Cloud, coordinates, usable
-from dspdet3d_ros.clouds.columns import RawPoints, to_rgb8
+from dspdet3d_ros.clouds.columns import RawPoints, are_clearly_colours, to_rgb8
 from dspdet3d_ros.clouds.content import check_content
+from dspdet3d_ros.clouds.e57 import read_e57
+from dspdet3d_ros.clouds.isolation import isolated
+from dspdet3d_ros.clouds.las import read_las
+from dspdet3d_ros.clouds.meshes import read_mesh
 from dspdet3d_ros.clouds.numpy_files import read_npy_cloud, read_npz_cloud
 from dspdet3d_ros.clouds.pcd import read_pcd
 from dspdet3d_ros.clouds.ply import read_ply
+from dspdet3d_ros.clouds.rows import read_rows
 from dspdet3d_ros.defaults import BIN_COLUMNS, BIN_LAYOUTS
 from dspdet3d_ros.errors import InputError, no_such_file, text_of
 
@@ -27,6 +32,9 @@ def read_cloud(path: str | Path, columns: int | None = None) -> Cloud:
     .ply: the element `vertex` with x y z and colours, text or binary; other elements are not looked at.
     .pcd: x y z and rgb; ascii, binary or binary_compressed.
     .bin: float32, little-endian, `columns` a point.
+    .xyz, .txt, .pts, .csv: one point per line; see `rows.read_rows`.
+    .las, .laz, .e57: all points, with the packages laspy (and lazrs) or pye57.
+    .obj, .stl, .glb, .gltf: points on the faces, or the vertices where there are none; with the package trimesh.
 
     Coordinates of more digits than float32 holds (float64, integers of 32 bits and more) are read as float64. Colours
     may be 0..255, 0..65535 or, if all are floats within 0..1, fractions. Points with a coordinate that is not finite,
@@ -38,7 +46,8 @@ def read_cloud(path: str | Path, columns: int | None = None) -> Cloud:
             Without it there are 6, and files whose columns 4 to 6 are no colours are refused.
 
     Raises:
-        InputError: the file is missing, damaged, of an unknown kind, not clearly a cloud, or holds no finite point.
+        InputError: the file is missing, damaged, of an unknown kind, not clearly a cloud, or holds no finite point; or
+            a package for such files is not installed.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -83,15 +92,9 @@ def _read_bin(path: Path, columns: int | None) -> RawPoints:
         )
     points = np.fromfile(path, "<f4").reshape(-1, width)
     rgb = to_rgb8(points[:, 3:6])
-    if columns is None and (rgb is None or not _are_clearly_colours(points[:, 3:6])):
+    if columns is None and (rgb is None or not are_clearly_colours(points[:, 3:6])):
         raise InputError(f"has no colours (0..255) in columns 4 to 6 of {width}; {_advice(size, width)}")
     return RawPoints(points[:, :3], rgb)
-
-
-def _are_clearly_colours(values: np.ndarray) -> bool:
-    """Whether floats are fractions, or whole numbers: distances and positions are neither."""
-    values = values[np.isfinite(values)]
-    return bool(values.max(initial=0) <= 1 or (values == np.rint(values)).all())
 
 
 def _advice(size: int, width: int) -> str:
@@ -108,5 +111,11 @@ _READERS: dict[str, Callable[[Path], RawPoints]] = {
     ".npy": read_npy_cloud,
     ".ply": read_ply,
     ".pcd": read_pcd,
+    **dict.fromkeys((".xyz", ".txt", ".pts", ".csv"), read_rows),
+    ".las": read_las,
+    ".laz": isolated(read_las),
+    ".e57": isolated(read_e57),
+    **dict.fromkeys((".obj", ".stl", ".glb", ".gltf"), read_mesh),
 }
+#: All kinds of cloud files.
 SUFFIXES = (*_READERS, ".bin")

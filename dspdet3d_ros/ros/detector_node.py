@@ -69,6 +69,11 @@ class DetectorNode(LifecycleNode):
         """Why nothing can be computed in this process any more, if so."""
         return self._processing.lost if self._processing else None
 
+    @property
+    def subscribers(self) -> dict[str, int]:
+        """The number of subscribers of each output that the node knows of; empty unless it is configured."""
+        return self._processing.outputs.subscribers if self._processing else {}
+
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Loads the model; fails with a reason in the log, after which the node can be configured again."""
         self._faults.restart()
@@ -237,6 +242,9 @@ class DetectorNode(LifecycleNode):
             return
         if self._subscription is not None:
             self._processing.look_for_consumers()
+        else:
+            # Those who are there before the node is active get each answer once.
+            self._processing.outputs.newcomers()
         text = self._processing.failure(self._node_parameters["watchdog_timeout_s"])
         if text:
             self._failed = True

@@ -166,7 +166,7 @@ def test_nothing_is_unpickled(tmp_path, suffix):
 
 
 FAULTS = {
-    "kind.txt": (lambda path: path.write_text("1 2 3"), "unknown kind of cloud file '.txt'"),
+    "kind.doc": (lambda path: path.write_text("1 2 3"), "unknown kind of cloud file '.doc'"),
     "no_suffix": (lambda path: path.write_text("1 2 3"), "unknown kind"),
     "absent.npz": (lambda path: None, "no such file"),
     "folder.npz": (lambda path: path.mkdir(), "no such file"),
@@ -222,7 +222,7 @@ NOT_CLOUDS = {
     "array.npz": (b"\x93NUMPY\1\0", "rename it to .npy"),
     "mesh.pcd": (b"ply\nformat ascii 1.0\n", "rename it to .ply"),
     "cloud.ply": (b"# .PCD v0.7 - Point Cloud Data\n", "rename it to .pcd"),
-    "tiles.ply": (b"LASF" + bytes(99), "is a LAS or LAZ file; convert it"),
+    "tiles.ply": (b"LASF" + bytes(99), "is a LAS or LAZ file; rename it"),
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import cloud_files
 import clouds
 import convolutions
+import other_files
 import parameters
 import stored
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -33,7 +34,8 @@ def targets(folder: Path) -> dict[str, Target]:
     """All of them; files are written into a folder."""
     found = {
         "PointCloud2": Target(clouds.MESSAGES, clouds.run, 0.22),
-        "cloud files": Target(cloud_files.strategy(folder), cloud_files.run, 0.23),
+        "cloud files": Target(cloud_files.strategy(folder), cloud_files.run, 0.2),
+        "other cloud files": Target(other_files.strategy(folder), other_files.run, 0.03),
         "parameters": Target(parameters.CASES, parameters.run, 0.15),
         "checkpoints": Target(stored.CHECKPOINTS, _in(folder, stored.checkpoint), 0.08),
         "plain pickles": Target(stored.PICKLES, _in(folder, stored.plain_pickle), 0.09),

@@ -6,7 +6,7 @@ pytest.importorskip("hypothesis", reason="hypothesis is not installed")
 
 from targets import fuzz, targets
 
-CASES = {"PointCloud2": 150, "cloud files": 150, "plain pickles": 60}
+CASES = {"PointCloud2": 150, "cloud files": 150, "other cloud files": 80, "plain pickles": 60}
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -15,6 +15,7 @@ CASES = {"PointCloud2": 150, "cloud files": 150, "plain pickles": 60}
     [
         "PointCloud2",
         "cloud files",
+        "other cloud files",
         "parameters",
         "checkpoints",
         "plain pickles",

@@ -53,7 +53,7 @@ def modules(folder: str = "") -> list[Path]:
 def declared_modules() -> set[str]:
     """The modules of all distributions that setup.py names, extras included."""
     text = (ROOT / "setup.py").read_text(encoding="utf-8")
-    names = re.findall(r'"([A-Za-z][\w-]*)[<>=]=[\d.]+"', text)
+    names = re.findall(r'"([A-Za-z][\w-]*)[<>=]=[\d.]+[";]', text)
     return {MODULE_OF.get(name.lower(), name.lower()) for name in names}
 
 
@@ -78,10 +78,11 @@ def test_only_the_ros_folder_imports_ros():
 @pytest.mark.parametrize(
     ("folder", "above"),
     [
-        ("sparse", ("clouds", "commands", "detector", "learning", "mapping", "ros", "tools")),
-        ("clouds", ("commands", "detector", "learning", "mapping", "ros", "sparse", "tools")),
-        ("mapping", ("commands", "detector", "learning", "ros", "sparse", "tools")),
-        ("detector", ("commands", "learning", "mapping", "ros", "tools")),
+        ("sparse", ("clouds", "commands", "detector", "learning", "mapping", "ros", "tools", "tracking")),
+        ("clouds", ("commands", "detector", "learning", "mapping", "ros", "sparse", "tools", "tracking")),
+        ("mapping", ("commands", "detector", "learning", "ros", "sparse", "tools", "tracking")),
+        ("detector", ("commands", "learning", "mapping", "ros", "tools", "tracking")),
+        ("tracking", ("clouds", "commands", "detector", "learning", "mapping", "ros", "sparse", "tools")),
         ("learning", ("commands", "mapping", "ros", "tools")),
         ("learning/datasets", ("learning.evaluation", "learning.training")),
         ("learning/evaluation", ("learning.generation", "learning.training")),

@@ -177,11 +177,23 @@ class Remote:
             self._executor.spin_once(timeout_sec=0.05)
 
     def connect(self):
-        """Waits until the node is active and both sides know each other: until a cloud is answered."""
+        """Waits until the node is active and both sides know each other."""
         self.until(self.input.get_subscription_count, "the node's subscription")
-        for output in self.received:
-            topic = f"{self.name}/{output}"
+        self.be_known()
+
+    def be_known(self):
+        """Waits until the node knows this consumer: one that it sees after an answer gets that answer again."""
+        topics = {output: f"{self.name}/{output}" for output in self.received}
+        for topic in topics.values():
             self.until(lambda topic=topic: self.node.count_publishers(topic), topic)
+        self.health.clear()
+
+        def known():
+            numbers = [f"{output}: {self.node.count_subscribers(topic)}" for output, topic in topics.items()]
+            # The node has looked at its subscribers between two of its diagnostics.
+            return len(self.health) > 1 and all(n in self.values()["subscribers"].split(", ") for n in numbers)
+
+        self.until(known, "the node to know its subscribers")
 
     def ask(self, message):
         """Publishes a cloud, again where it is not taken, and returns the answers to it."""

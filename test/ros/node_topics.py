@@ -32,10 +32,8 @@ class Topics:
     def listen(self):
         for name, kind in OUTPUTS.items():
             self.bench.peer.create_subscription(kind, f"/dspdet3d/{name}", self.received[name].append, 10)
-        outputs = self.bench.node._processing.outputs.publishers
-        assert self.bench.spin_until(lambda: all(outputs[name].get_subscription_count() for name in OUTPUTS))
-        # The node looks for consumers a few times a second. One that it sees after an answer gets that answer again.
-        self.bench.spin_for(0.6)
+        # A consumer that the node sees after an answer gets that answer again.
+        assert self.bench.spin_until(lambda: all(self.bench.node.subscribers.get(name) for name in OUTPUTS))
 
     def wait_for(self, count):
         return self.bench.spin_until(lambda: all(len(messages) >= count for messages in self.received.values()))

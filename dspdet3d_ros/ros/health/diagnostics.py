@@ -132,6 +132,7 @@ def _cloud_values(processing: Processing | None) -> list[tuple[str, str]]:
         ("clouds_refused", str(counts.refused)),
         ("clouds_ignored", str(counts.ignored)),
         ("clouds_waiting", str(counts.waiting)),
+        ("subscribers", ", ".join(f"{name}: {n}" for name, n in processing.outputs.subscribers.items())),
         ("points_out_of_range", _points_out_of_range(processing.answer)),
     ]
 

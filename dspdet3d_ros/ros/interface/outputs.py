@@ -69,6 +69,11 @@ class Outputs:
                 raise
             return False
 
+    @property
+    def subscribers(self) -> dict[str, int]:
+        """The number of subscribers of each output in `RESULTS` at the last call of `newcomers`."""
+        return {name: len(present) for name, present in self._subscribers.items()}
+
     def newcomers(self) -> set[str]:
         """The outputs, of those in `RESULTS`, that have a subscriber who was not there at the call before."""
         new = set()

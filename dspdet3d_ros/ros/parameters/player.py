@@ -4,7 +4,7 @@ from dspdet3d_ros.defaults import BIN_COLUMNS, COLUMNS_HELP, UNIT_HELP, UNITS, U
 from dspdet3d_ros.ros.parameters.table import Spec
 
 PARAMETERS = (
-    Spec("cloud", "string", "", "cloud file (.npz .npy .ply .pcd .bin); empty: the demo scene"),
+    Spec("cloud", "string", "", "cloud file (docs/bringup.md lists the kinds); empty: the demo scene"),
     Spec("columns", "integer", 0, f"{COLUMNS_HELP}; 0: {BIN_COLUMNS}", low=0, high=1000),
     Spec("up", "string", "z", UP_HELP, choices=UPS),
     Spec("unit", "string", "m", UNIT_HELP, choices=tuple(UNITS)),

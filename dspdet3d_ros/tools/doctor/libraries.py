@@ -26,6 +26,10 @@ OPTIONAL = {
     "embreex": "generate",
     "tensorboard": "train",
     "scipy": "baseline, statistics",
+    "laspy": "clouds from .las and .laz",
+    "lazrs": "clouds from .laz",
+    "pye57": "clouds from .e57",
+    "trimesh": "clouds from .obj, .stl and .glb",
 }
 HOW_TO_TORCH = f"pip install 'torch>={OLDEST_TORCH[0]}.{OLDEST_TORCH[1]}', for the Python that runs ROS"
 _NATIVE = "apt install gcc, then python -m dspdet3d_ros.sparse.native.build, or build the workspace again"

@@ -1,0 +1,113 @@
+"""Detection in one cloud file, as the command line describes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dspdet3d_ros.clouds.cloud import Cloud
+from dspdet3d_ros.clouds.files import read_cloud
+from dspdet3d_ros.clouds.remarks import Remark
+from dspdet3d_ros.clouds.upright import upright
+from dspdet3d_ros.detector.no_boxes import why_no_boxes
+from dspdet3d_ros.detector.plausibility import Plausibility
+from dspdet3d_ros.detector.predictor import Detector
+from dspdet3d_ros.detector.result import Detections, DetectionSettings
+from dspdet3d_ros.tools.viewer.summary import as_json
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to do with each cloud file. It can be sent to another process.
+
+    Attributes:
+        model, checkpoint, device, backend, precision: see `Detector.load`.
+        tau, score: thresholds; None for those of the model.
+        columns: see `read_cloud`.
+        up, unit: see `upright`.
+    """
+
+    model: str
+    checkpoint: Path | None = None
+    device: str = "auto"
+    backend: str = "auto"
+    precision: str = "auto"
+    tau: float | None = None
+    score: float | None = None
+    columns: int | None = None
+    up: str = "z"
+    unit: str = "m"
+
+    def read(self, path: Path) -> Cloud:
+        """The cloud of a file, in metres with z up.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        return upright(read_cloud(path, self.columns), self.up, self.unit)
+
+    def load(self) -> LoadedJob:
+        """Loads the model.
+
+        Raises:
+            InputError: model, weights, device or engine cannot be used.
+        """
+        detector = Detector.load(self.model, self.checkpoint, self.device, self.backend, precision=self.precision)
+        given: dict[str, Any] = {"pruning_threshold": self.tau, "score_threshold": self.score}
+        settings = replace(detector.default_settings(), **{name: v for name, v in given.items() if v is not None})
+        return LoadedJob(self, detector, settings)
+
+
+@dataclass(frozen=True)
+class LoadedJob:
+    """A job with its model.
+
+    Attributes:
+        job: the job.
+        detector: the model that it names.
+        settings: the thresholds.
+    """
+
+    job: Job
+    detector: Detector
+    settings: DetectionSettings
+
+    def description(self) -> dict[str, Any]:
+        """What the boxes depend on, apart from the cloud, as JSON values."""
+        return {
+            "model": self.detector.model_name,
+            "checkpoint_sha256": self.detector.checkpoint_sha256,
+            "pruning_threshold": self.settings.pruning_threshold,
+            "score_threshold": self.settings.score_threshold,
+            "columns": self.job.columns,
+            "up": self.job.up,
+            "unit": self.job.unit,
+        }
+
+    def doubts(self, cloud: Cloud) -> Plausibility:
+        """Doubts about a cloud. They are known before the network computes."""
+        return Plausibility(cloud.xyz, self.detector.config)
+
+    def detect(self, cloud: Cloud) -> Detections:
+        """The boxes of a cloud."""
+        return self.detector(cloud.xyz, self.settings)
+
+    def why_none(self, detections: Detections) -> tuple[Remark, ...]:
+        """Why there are no boxes, if there are none and the reason is known."""
+        if len(detections):
+            return ()
+        reason = why_no_boxes(detections.stats, self.settings, "--score", "--tau")
+        return (reason,) if reason else ()
+
+    def record(self, path: Path) -> dict[str, Any]:
+        """The result for a file, as JSON values.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        cloud = self.job.read(path)
+        plausibility = self.doubts(cloud)
+        detections = self.detect(cloud)
+        doubts = (*plausibility.of_cloud, *plausibility.of_boxes(detections), *self.why_none(detections))
+        return as_json(detections, doubts=doubts)
