@@ -61,14 +61,16 @@ class Accumulator:
     Args:
         settings: may be replaced at any time; another voxel size empties the map.
         device: "cpu" or a CUDA device.
+        video: whether frames follow each other, so that poses that jump are wrong and drift changes slowly; otherwise
+            they are single views.
 
     Attributes:
         used: number of frames in the map since the last `reset`.
         refused: number of refused frames by kind (`frame.REFUSALS`) since the last `reset`.
     """
 
-    def __init__(self, settings: MapSettings | None = None, device: str = "cpu") -> None:
-        self._settings, self.device = settings or MapSettings(), device
+    def __init__(self, settings: MapSettings | None = None, device: str = "cpu", video: bool = True) -> None:
+        self._settings, self.device, self._video = settings or MapSettings(), device, video
         self._origin: np.ndarray | None = None
         self._last_pose: np.ndarray | None = None
         self._last_stamp: float | None = None
@@ -184,7 +186,7 @@ class Accumulator:
             older = f"{back_s * 1000:.3g} ms older than" if back_s else "the same as"
             text = f"stamp: {older} that of an earlier frame; send each frame once, in the order of the stamps"
             raise FrameRefused("stamp", text)
-        if self._last_pose is None or -back_s > _JUMP_WITHIN_S:
+        if not self._video or self._last_pose is None or -back_s > _JUMP_WITHIN_S:
             return ""
         if not (text := self._jump(self._last_pose, pose)):
             return ""
@@ -209,10 +211,12 @@ class Accumulator:
     def _refined(self, points: FramePoints, pose: np.ndarray) -> tuple[np.ndarray, int]:
         """The pose to use, camera → world, and the number of pairs of the alignment.
 
-        The correction is a motion of the camera in its own frame. Drift changes slowly, so the last one is the start.
+        The correction is a motion of the camera in its own frame. In a video the last one is the start.
         """
         if not self._settings.refine:
             return pose, 0
+        if not self._video:
+            self._correction = np.eye(4)
         aligned = align(points, self._to_map(pose @ self._correction), self._map)
         if aligned.pairs:
             correction = np.linalg.inv(self._to_map(pose)) @ aligned.pose

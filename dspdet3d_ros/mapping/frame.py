@@ -11,7 +11,7 @@ import numpy as np
 from dspdet3d_ros.errors import InputError
 
 #: Reasons for which a frame is refused.
-REFUSALS = ("sizes", "camera", "pose", "depth", "colour", "stamp")
+REFUSALS = ("sizes", "camera", "pose", "depth", "colour", "stamp", "file")
 # Median depths outside of this range, in metres, show that the unit is wrong.
 _PLAUSIBLE_MEDIAN_M = (0.02, 60.0)
 # Largest deviation of a rotation matrix from orthonormality, and of a quaternion's length from 1.

@@ -16,6 +16,8 @@ from dspdet3d_ros.mapping.settings import MapSettings
 _WINDOW = 5
 # A normal needs this number of measured pixels in each of the windows that it is computed from.
 _LEAST_MEASURED = 6
+# Surfaces at larger angles look like depth edges.
+_STEEPEST_DEG = 80.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,9 @@ def frame_points(frame: RGBDFrame, settings: MapSettings, device: str = "cpu") -
     length = torch.sqrt(normals[0] ** 2 + normals[1] ** 2 + normals[2] ** 2)
     inverse = torch.where(depth > 0, 1 / depth, torch.zeros_like(depth))
     keep = measured & (depth >= settings.min_distance) & (depth <= settings.max_distance)
-    keep &= ~_edges(depth, settings.depth_edge)
+    # Neighbours on a plane at the largest accepted angle differ by this fraction.
+    steepest = math.tan(math.radians(min(settings.max_incidence_deg, _STEEPEST_DEG))) / min(camera.fx, camera.fy)
+    keep &= ~_edges(depth, max(settings.depth_edge, steepest))
     keep &= inverse > math.cos(math.radians(settings.max_incidence_deg)) * length * rays
     index = keep.flatten().nonzero()[:, 0]
     z = depth.flatten()[index]

@@ -29,29 +29,32 @@ RANGES = {
 }
 
 
+#: One line for each field, for help texts and parameters. Lengths are metres.
+DESCRIPTIONS = {
+    "voxel_size": "edge of the voxels in metres; the cloud has one point per voxel",
+    "window_frames": "a voxel leaves the map after so many frames in which it was not measured; 0: never",
+    "window_s": "a voxel leaves the map so many seconds after it was measured last; 0: never",
+    "window_m": "a voxel leaves the map if it is farther from the camera than this, in metres; 0: never",
+    "min_observations": "a voxel is in the cloud if at least so many frames have measured it",
+    "min_distance": "pixels with a smaller depth are not used, metres",
+    "max_distance": "pixels with a larger depth are not used, metres",
+    "depth_edge": "a pixel is not used if the depth of a neighbour differs by more than this share, unless a surface "
+    "within max_incidence_deg explains it",
+    "max_incidence_deg": "a pixel is not used if the angle between its ray and the normal of the surface is larger",
+    "see_through_frames": "a voxel is removed if so many frames in a row measure a surface behind it; 0: never",
+    "max_voxels": "maximum number of voxels in memory; those that were not measured for longest are dropped",
+    "refine": "correct the poses: each frame is aligned with the map (point-to-plane)",
+    "max_correction_m": "maximum translation of this correction in metres",
+    "max_correction_deg": "maximum rotation of this correction in degrees",
+    "max_jump_m": "a frame is refused if its camera is farther from that of the last frame, in metres; 0: never",
+    "max_jump_deg": "a frame is refused if its camera is turned by more since the last frame, in degrees; 0: never",
+    "decimation": "depth is averaged over blocks of so many x so many pixels",
+}
+
+
 @dataclass(frozen=True)
 class MapSettings:
-    """How frames are fused. Lengths are metres; 0 switches the limits off whose text says so.
-
-    Attributes:
-        voxel_size: edge of the voxels; the cloud has one point per voxel.
-        window_frames: a voxel leaves the map after so many frames in which it was not measured; 0: never.
-        window_s: a voxel leaves the map so many seconds after it was measured last; 0: never.
-        window_m: a voxel leaves the map if it is farther from the camera than this; 0: never.
-        min_observations: a voxel is in the cloud if so many frames have measured it.
-        min_distance: nearer pixels are not used.
-        max_distance: farther pixels are not used.
-        depth_edge: a pixel is not used if the depth of a neighbour differs by more than this fraction.
-        max_incidence_deg: a pixel is not used if the angle between ray and surface normal is larger.
-        see_through_frames: a voxel is removed if so many frames in a row see a surface behind it; 0: never.
-        max_voxels: maximum number of voxels in memory; the ones that were not measured for longest are dropped first.
-        refine: whether poses are corrected by aligning each frame with the map.
-        max_correction_m: maximum translation of this correction.
-        max_correction_deg: maximum rotation of this correction.
-        max_jump_m: a frame is refused if its camera is farther than this from that of the last frame; 0: any distance.
-        max_jump_deg: the same for the rotation; 0: any rotation.
-        decimation: depth is averaged over blocks of so many × so many pixels.
-    """
+    """How frames are fused. `DESCRIPTIONS` explains the fields, `RANGES` has their limits."""
 
     voxel_size: float = defaults.MAP_VOXEL_SIZE
     window_frames: int = 0
@@ -60,7 +63,7 @@ class MapSettings:
     min_observations: int = 3
     min_distance: float = 0.3
     max_distance: float = 3.5
-    depth_edge: float = 0.03
+    depth_edge: float = 0.02
     max_incidence_deg: float = 75.0
     see_through_frames: int = 3
     max_voxels: int = defaults.MAP_MAX_VOXELS

@@ -30,7 +30,7 @@ ROS_MODULES = {
 }
 # Where a distribution and its module have different names.
 PACKAGE_OF = {"tf2_ros": "tf2_ros_py"}
-MODULE_OF = {"pyyaml": "yaml"}
+MODULE_OF = {"pillow": "PIL", "pyyaml": "yaml"}
 
 
 @cache
