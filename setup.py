@@ -20,6 +20,7 @@ EXTRAS = {
     # pye57 has wheels for this processor only; elsewhere it needs Xerces-C to be built.
     "files": ["laspy>=2.4", "lazrs>=0.5", "pye57>=0.4; platform_machine == 'x86_64'", "trimesh>=4.6"],
     "train": ["embreex>=2.17.7", "tensorboard>=2.12"],
+    "recordings": ["mcap>=1.1", "rosbags>=0.10"],
     "test": [
         "coverage>=7.10",
         "hypothesis>=6.80",

@@ -24,7 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
         command = importlib.import_module(f"{commands.__name__}.{module.name}")
         if not hasattr(command, "run"):
             continue
-        sub = subparsers.add_parser(module.name, help=command.HELP, description=command.HELP)
+        sub = subparsers.add_parser(module.name.replace("_", "-"), help=command.HELP, description=command.HELP)
         command.add_arguments(sub)
         sub.set_defaults(run=command.run)
     return parser

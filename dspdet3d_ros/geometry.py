@@ -30,7 +30,7 @@ def corners(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return boxes[..., :3] - half, boxes[..., :3] + half
 
 
-def turn(axis: str, angle: float) -> np.ndarray:
+def rotate(axis: str, angle: float) -> np.ndarray:
     """(3, 3) rotation matrix by `angle` radians about the axis "x", "y" or "z"."""
     c, s = np.cos(angle), np.sin(angle)
     rows = {

@@ -1,8 +1,13 @@
-"""What every reader of clouds returns."""
+"""Point clouds, as every reader of clouds returns them."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+
+from dspdet3d_ros.clouds.remarks import Remark
+from dspdet3d_ros.errors import InputError
 
 #: Class name of objects whose source has no names, and of the one class of class-agnostic models.
 ANY_CLASS = "object"
@@ -18,7 +23,7 @@ def point_type(*sources: np.dtype) -> np.dtype:
 
 
 def coordinates(xyz: np.ndarray) -> np.ndarray:
-    """(N, 3) numbers, contiguous, in the type that a Cloud holds them in."""
+    """(N, 3) numbers, contiguous, in the type that a `PointCloud` holds them in."""
     with np.errstate(over="ignore", invalid="ignore"):
         return np.ascontiguousarray(xyz, point_type(xyz.dtype))
 
@@ -51,15 +56,45 @@ class LabelledBoxes:
 
 
 @dataclass(frozen=True)
-class Cloud:
-    """A point cloud, z up.
+class PointCloud:
+    """Points that can be used: finite, and within the range of float32. Whoever gets one need not check them again.
 
     Attributes:
-        xyz: (N, 3) float32, or float64 where the source's numbers need it (see `point_type`); metres, finite.
-        rgb: (N, 3) uint8, or None where the source has no colours.
-        truth: ground-truth boxes, or None where the source has none.
+        xyz: (N, 3) float32, or float64 where the source's numbers need it (see `point_type`); metres, z up, contiguous.
+        rgb: (N, 3) uint8; None if the source has no colours, or nobody asked for them.
+        truth: ground-truth boxes; None if the source has none.
+        dropped: number of points of the source that were left out because a coordinate is not finite or beyond float32.
+        remarks: faults of a source that could be read all the same.
     """
 
     xyz: np.ndarray
     rgb: np.ndarray | None = None
     truth: LabelledBoxes | None = None
+    dropped: int = 0
+    remarks: tuple[Remark, ...] = ()
+
+    @classmethod
+    def of(cls, xyz: np.ndarray, rgb: np.ndarray | None = None, truth: LabelledBoxes | None = None) -> PointCloud:
+        """The points of an array that can be used.
+
+        Args:
+            xyz: (N, 3) numbers of any type, metres; may hold values that are not finite.
+            rgb: (N, 3) uint8 or None.
+            truth: ground-truth boxes or None.
+
+        Raises:
+            InputError: `xyz` is not an (N, 3) array of real numbers.
+        """
+        xyz = np.asarray(xyz)
+        if xyz.ndim != 2 or xyz.shape[1] != 3 or xyz.dtype.kind not in "fiu":
+            raise InputError(f"points: expected an (N, 3) array of numbers, got shape {xyz.shape} of {xyz.dtype}")
+        xyz = coordinates(xyz)
+        good = usable(xyz)
+        if good.all():
+            return cls(xyz, rgb, truth)
+        return cls(xyz[good], None if rgb is None else rgb[good], truth, dropped=int(np.count_nonzero(~good)))
+
+    @property
+    def points_in(self) -> int:
+        """Number of points of the source, usable or not."""
+        return len(self.xyz) + self.dropped

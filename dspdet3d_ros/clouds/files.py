@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dspdet3d_ros.clouds.cloud import Cloud, coordinates, usable
+from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.clouds.columns import RawPoints, are_clearly_colours, to_rgb8
 from dspdet3d_ros.clouds.content import check_content
 from dspdet3d_ros.clouds.e57 import read_e57
@@ -21,7 +21,7 @@ from dspdet3d_ros.defaults import BIN_COLUMNS, BIN_LAYOUTS
 from dspdet3d_ros.errors import InputError, no_such_file, text_of
 
 
-def read_cloud(path: str | Path, columns: int | None = None) -> Cloud:
+def read_cloud(path: str | Path, columns: int | None = None) -> PointCloud:
     """Reads a cloud; the suffix of the file decides how.
 
     .npz: points (N, 3) in `xyz` or another usual name (`columns.POINT_NAMES`), times `scale` if there is one; colours
@@ -69,16 +69,11 @@ def read_cloud(path: str | Path, columns: int | None = None) -> Cloud:
         ) from error
 
 
-def _cloud(columns: RawPoints) -> Cloud:
-    """Drops points that are not finite and brings the arrays into the types of a Cloud."""
-    xyz = coordinates(columns.xyz)
-    finite = usable(xyz)
-    if not finite.any():
-        raise InputError(f"holds no finite point (of {len(xyz)}); expected x, y, z in metres; record it again")
-    rgb = columns.rgb
-    if not finite.all():
-        xyz, rgb = xyz[finite], None if rgb is None else rgb[finite]
-    return Cloud(xyz, rgb, columns.truth)
+def _cloud(points: RawPoints) -> PointCloud:
+    cloud = PointCloud.of(points.xyz, points.rgb, points.truth)
+    if not len(cloud.xyz):
+        raise InputError(f"holds no finite point (of {cloud.points_in}); expected x, y, z in metres; record it again")
+    return cloud
 
 
 def _read_bin(path: Path, columns: int | None) -> RawPoints:

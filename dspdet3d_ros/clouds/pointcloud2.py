@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dspdet3d_ros.clouds.byte_order import looks_swapped
-from dspdet3d_ros.clouds.cloud import point_type, usable
+from dspdet3d_ros.clouds.cloud import PointCloud, point_type, usable
 from dspdet3d_ros.clouds.message_colours import read_colours
 from dspdet3d_ros.clouds.point_fields import (
     DATATYPES,
@@ -89,24 +89,6 @@ class CloudLayout:
 
 
 @dataclass(frozen=True)
-class DecodedCloud:
-    """The finite points of a message.
-
-    Attributes:
-        xyz: (K, 3) float32, or float64 where the message has float64; contiguous, finite, in the message's frame and
-            unit (metres by REP 103).
-        points_in: number of points in the message, finite or not.
-        rgb: (K, 3) uint8, or None where not asked for or not in the message.
-        remarks: what is wrong with a message that could be read all the same.
-    """
-
-    xyz: np.ndarray
-    points_in: int
-    rgb: np.ndarray | None = None
-    remarks: tuple[Remark, ...] = ()
-
-
-@dataclass(frozen=True)
 class PackedCloud:
     """The values a PointCloud2 is filled with: little-endian, dense, height 1.
 
@@ -154,7 +136,7 @@ def check(message: Any) -> CloudLayout:
     )
 
 
-def decode(message: Any, with_rgb: bool = False) -> DecodedCloud:
+def decode(message: Any, with_rgb: bool = False, layout: CloudLayout | None = None) -> PointCloud:
     """Reads the finite points of a PointCloud2; the message is not changed and the result shares no memory with it.
 
     Points with a coordinate that is NaN, infinite or beyond float32 are dropped, whatever `is_dense` claims. If the
@@ -163,14 +145,18 @@ def decode(message: Any, with_rgb: bool = False) -> DecodedCloud:
     Args:
         message: anything with the attributes of sensor_msgs/msg/PointCloud2.
         with_rgb: also read colours (see `read_colours`).
+        layout: what `check` found in this message; it is checked here if not given.
+
+    Returns:
+        The cloud in the message's frame and unit (metres by REP 103), with remarks on the message.
 
     Raises:
         CloudLayoutError: see `check`.
     """
-    layout = check(message)
+    layout = layout or check(message)
     if layout.points == 0:
         rgb = read_colours(message, lambda _, dtype: np.empty(0, dtype))[0] if with_rgb else None
-        return DecodedCloud(np.empty((0, 3), np.float32), 0, rgb, layout.remarks)
+        return PointCloud(np.empty((0, 3), np.float32), rgb, remarks=layout.remarks)
     data = np.frombuffer(message.data, np.uint8)
     layout = _in_plausible_order(layout, data)
     xyz = np.empty((layout.points, 3), point_type(*layout.dtypes))
@@ -183,10 +169,11 @@ def decode(message: Any, with_rgb: bool = False) -> DecodedCloud:
     kept: np.ndarray | slice = slice(None)
     if not finite.all():
         xyz, kept = xyz[finite], finite
+    dropped = layout.points - len(xyz)
     if not with_rgb:
-        return DecodedCloud(xyz, layout.points, remarks=layout.remarks)
+        return PointCloud(xyz, dropped=dropped, remarks=layout.remarks)
     rgb, remark = read_colours(message, lambda offset, dtype: layout.view(data, offset, dtype).reshape(-1)[kept])
-    return DecodedCloud(xyz, layout.points, rgb, layout.remarks if remark is None else (*layout.remarks, remark))
+    return PointCloud(xyz, rgb, None, dropped, layout.remarks if remark is None else (*layout.remarks, remark))
 
 
 def encode(

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dspdet3d_ros.clouds.cloud import usable
-
 #: Points that are looked at. A larger cloud is represented by a random sample, the same one each time.
 SAMPLE = 32_768
 EXTENT_POINTS = 8192
@@ -63,10 +61,10 @@ def shape_of(xyz: np.ndarray) -> CloudShape | None:
     """Measures a cloud within milliseconds, whatever its size.
 
     Args:
-        xyz: (N, 3) float32 or float64; points that are not finite are left out.
+        xyz: (N, 3) float32 or float64, finite.
 
     Returns:
-        The shape; None if the cloud has no usable point.
+        The shape; None if the cloud has no points.
     """
     total = len(xyz)
     if total > SAMPLE:
@@ -75,10 +73,8 @@ def shape_of(xyz: np.ndarray) -> CloudShape | None:
         return None
     drawn = total / len(xyz)
     # From here on a row for each axis: sums over rows of three take several times as long.
-    columns = xyz.compress(usable(xyz), axis=0).T.astype(np.float64)
+    columns = xyz.T.astype(np.float64)
     count = columns.shape[1]
-    if not count:
-        return None
     few = columns[:, :: -(-count // EXTENT_POINTS)]
     low, high = np.quantile(few, (0.005, 0.995), axis=1)
     extent = high - low

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dspdet3d_ros.clouds.cloud import Cloud, LabelledBoxes
+from dspdet3d_ros.clouds.cloud import LabelledBoxes, PointCloud
 from dspdet3d_ros.defaults import UNITS, UPS
 from dspdet3d_ros.errors import InputError
 
@@ -21,7 +21,7 @@ _ROTATIONS = {
 }
 
 
-def upright(cloud: Cloud, up: str = "z", unit: str = "m") -> Cloud:
+def upright(cloud: PointCloud, up: str = "z", unit: str = "m") -> PointCloud:
     """The cloud in metres with z up; labelled boxes are converted with it.
 
     Args:

@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     check_number("--repeats", args.repeats, AT_LEAST_ONE)
     check_number("--warmup", args.warmup, NOT_NEGATIVE)
 
-    from dspdet3d_ros.detector.predictor import choose_device
+    from dspdet3d_ros.detector.loaded_model import choose_device
     from dspdet3d_ros.output_files import write_json
     from dspdet3d_ros.sparse.engine import choose_backend
     from dspdet3d_ros.tools.benchmark.benchmark_table import machine_line
@@ -133,7 +133,7 @@ def _decoders(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 
 def _kernels(args: argparse.Namespace, target: BenchmarkTarget) -> tuple[dict[str, Any], str]:
-    from dspdet3d_ros.detector.predictor import choose_device
+    from dspdet3d_ros.detector.loaded_model import choose_device
     from dspdet3d_ros.tools.benchmark import gpu_kernels
 
     values = gpu_kernels.measure_kernels(choose_device(args.device))

@@ -11,7 +11,7 @@ from dspdet3d_ros.commands.arguments import check_number
 from dspdet3d_ros.validation import NOT_NEGATIVE
 
 if TYPE_CHECKING:
-    from dspdet3d_ros.learning.datasets.writing import Scan
+    from dspdet3d_ros.learning.datasets.writing import DatasetScan
 
 HELP = "convert a downloaded data set (ScanNet, TO-SCENE) for training and evaluation"
 
@@ -67,7 +67,7 @@ def _toscene(args: argparse.Namespace) -> dict[str, int]:
     return write_dataset(args.out, "toscene", {split: _read(read, own, split) for split, own in files.items()})
 
 
-def _read(read: Callable[[Path], Scan], paths: Sequence[Path], split: str) -> Iterator[Scan]:
+def _read(read: Callable[[Path], DatasetScan], paths: Sequence[Path], split: str) -> Iterator[DatasetScan]:
     from tqdm import tqdm
 
     for path in tqdm(paths, desc=split or "scans", unit="scan", disable=None):

@@ -49,8 +49,8 @@ def run(args: argparse.Namespace) -> int:
 
     from dspdet3d_ros.detector.predictor import Detector
     from dspdet3d_ros.learning.datasets.folders import check_there, open_scenes
+    from dspdet3d_ros.learning.datasets.labelled_scene import joined
     from dspdet3d_ros.learning.datasets.rotation import rotated_set
-    from dspdet3d_ros.learning.datasets.scene import joined
     from dspdet3d_ros.learning.evaluation.accuracy import evaluate_scenes, figures, predictor_of, table
     from dspdet3d_ros.output_files import write_json
 

@@ -11,7 +11,7 @@ from dspdet3d_ros.commands.arguments import add_columns_argument, check_number
 from dspdet3d_ros.validation import AT_LEAST_ONE
 
 if TYPE_CHECKING:
-    from dspdet3d_ros.learning.datasets.scene import SceneSet
+    from dspdet3d_ros.learning.datasets.labelled_scene import SceneSet
 
 HELP = "compare scans: thickness, density and holes of planes; number and sizes of objects"
 
@@ -53,7 +53,7 @@ def _scenes(path: Path, args: argparse.Namespace) -> SceneSet:
 
     from dspdet3d_ros.clouds.files import read_cloud
     from dspdet3d_ros.learning.datasets.folders import open_scenes
-    from dspdet3d_ros.learning.datasets.scene import LabelledScene, SceneSet
+    from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene, SceneSet
 
     if os.path.isdir(path) or path.suffix == ".pkl":
         return open_scenes(path, args.split, args.limit)

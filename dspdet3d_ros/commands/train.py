@@ -50,13 +50,13 @@ def run(args: argparse.Namespace) -> int:
 
     from dspdet3d_ros.detector.checkpoint import save_checkpoint
     from dspdet3d_ros.detector.config import load_model_config
-    from dspdet3d_ros.detector.predictor import choose_device
+    from dspdet3d_ros.detector.loaded_model import choose_device
     from dspdet3d_ros.learning.datasets.folders import open_scenes
-    from dspdet3d_ros.learning.training import parallel
-    from dspdet3d_ros.learning.training.config import load_training_config
+    from dspdet3d_ros.learning.training.network_evaluation import validate
+    from dspdet3d_ros.learning.training.processes import join_run, leave_run
     from dspdet3d_ros.learning.training.scenes import training_scene
     from dspdet3d_ros.learning.training.trainer import Trainer
-    from dspdet3d_ros.learning.training.validation import validate
+    from dspdet3d_ros.learning.training.training_config import load_training_config
 
     model = load_model_config(args.config)
     overrides = ("iterations", "batch_size", "learning_rate", "freeze_norm", "precision")
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if config.freeze_norm and not (args.init or args.resume):
         raise InputError("--freeze-norm: needs a normalisation to keep; give weights to start from with --init")
     sets = [open_scenes(folder, "train", classes=model.classes) for folder in args.data]
-    processes, device = parallel.start(choose_device(args.device))
+    processes, device = join_run(choose_device(args.device))
     first = processes.rank == 0
     bar = tqdm(chain.from_iterable(sets), total=sum(map(len, sets)), desc="reading scenes", disable=not first)
     scenes = [training_scene(scene, model.classes) for scene in bar]
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     if trainer.precision.note and first:
         print(trainer.precision.note)
     trainer.run(scenes, args.stop_at, (lambda: validate(trainer, args.validate)) if args.validate else None)
-    parallel.finish()
+    leave_run()
     if first:
         save_checkpoint(args.out / "weights.pth", trainer.weights(half=True))
         print(f"{args.out / 'weights.pth'}: {trainer.iteration} of {trainer.config.iterations} iterations")

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints one line per comparison. The exit status is 1 if one failed."""
-    from dspdet3d_ros.detector.predictor import choose_device
+    from dspdet3d_ros.detector.loaded_model import choose_device
     from dspdet3d_ros.errors import InputError
     from dspdet3d_ros.sparse import make_engine
     from dspdet3d_ros.tools.verification.end_to_end import verify_forward, verify_training

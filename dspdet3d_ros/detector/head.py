@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dspdet3d_ros.detector.bound import best_cells_within
+from dspdet3d_ros.detector.pruning import Pruning, best_cells_within
 from dspdet3d_ros.sparse import ConvNormReLU, CoordinateSet, GenerativeUpConv, SparseConv, SparseTensor
 from dspdet3d_ros.sparse.coords import unpack
 
@@ -53,28 +53,6 @@ class LevelOutput:
         return torch.cat([corner + regression[:, :3], torch.exp(regression[:, 3:])], 1)
 
 
-#: Chooses the cells of a level that are refined: (lateral features, keep logits) -> (N,) mask.
-Pruner = Callable[[SparseTensor, Tensor], Tensor]
-#: Called after the partial addition with the cells of a level and the coarser level's keep logits.
-Limiter = Callable[[SparseTensor, SparseTensor], SparseTensor]
-
-
-def keep_probability(prune_logits: Tensor) -> Tensor:
-    """(N,) probability that a cell is kept: in training "not keep" is the positive class."""
-    return 1 - torch.sigmoid(prune_logits[:, 0])
-
-
-def threshold_pruner(pruning_threshold: float) -> Pruner:
-    """Keeps the cells whose keep probability exceeds τ; τ = 0 keeps every cell, underflowed probabilities too."""
-
-    def prune(x: SparseTensor, prune_logits: Tensor) -> Tensor:
-        if pruning_threshold <= 0:
-            return torch.ones(len(x), dtype=torch.bool, device=prune_logits.device)
-        return keep_probability(prune_logits) > pruning_threshold
-
-    return prune
-
-
 class Head(nn.Module):
     """Predicts boxes at every level, coarse to fine, refining only the cells that may hold smaller objects.
 
@@ -117,19 +95,15 @@ class Head(nn.Module):
     def forward(
         self,
         levels: Sequence[SparseTensor],
-        prune: Pruner,
-        limit: Limiter | None = None,
+        pruning: Pruning,
         lap: Callable[[str], None] = lambda _: None,
-        max_cells: int | None = None,
     ) -> list[LevelOutput]:
         """Backbone levels (fine to coarse) to predictions, coarse to fine.
 
         Args:
             levels: the backbone's four outputs.
-            prune: chooses the cells to refine.
-            limit: drops cells after refinement, used in training only.
-            lap: called with a stage's name when the stage is done.
-            max_cells: the most cells that refinement may make at a level; see `best_cells_within`.
+            pruning: chooses the cells to refine.
+            lap: called with the name of a stage at its end.
         """
         outputs: list[LevelOutput] = []
         x = levels[-1]
@@ -139,16 +113,16 @@ class Head(nn.Module):
                 x = self.get_submodule(f"up_block_{i + 1}")(x)
                 if self._partial_addition:
                     x = x.add_where_present(levels[i])
-                if limit is not None and keep is not None:
-                    x = limit(x, keep)
+                if keep is not None:
+                    x = pruning.limit(x, keep)
             keep = self.keep_conv[i - 1](x) if i > 0 else None
             x = self.get_submodule(f"lateral_block_{i}")(x)
             out = self.get_submodule(f"out_block_{i}")(x)
             rows, wanted, refined = None, len(x), x.coords
             if keep is not None:
-                rows = prune(x, keep.features).nonzero()[:, 0]
+                rows = pruning.keep(x, keep.features).nonzero()[:, 0]
                 wanted = len(rows)
-                rows, refined = best_cells_within(x.coords, keep.features, rows, max_cells)
+                rows, refined = best_cells_within(x.coords, keep.features, rows, pruning.max_cells)
             kept = len(refined)
             outputs.append(
                 LevelOutput(

@@ -8,7 +8,8 @@ from torch import nn
 
 from dspdet3d_ros.detector.backbone import Backbone
 from dspdet3d_ros.detector.config import ModelConfig
-from dspdet3d_ros.detector.head import Head, LevelOutput, Limiter, Pruner
+from dspdet3d_ros.detector.head import Head, LevelOutput
+from dspdet3d_ros.detector.pruning import Pruning
 from dspdet3d_ros.sparse import SparseTensor
 
 
@@ -25,12 +26,10 @@ class DSPDet3D(nn.Module):
     def forward(
         self,
         voxels: SparseTensor,
-        prune: Pruner,
-        limit: Limiter | None = None,
+        pruning: Pruning,
         lap: Callable[[str], None] = lambda _: None,
-        max_cells: int | None = None,
     ) -> list[LevelOutput]:
         """Voxels to the predictions of the levels that pruning left, coarse to fine; see `Head.forward`."""
         levels = self.backbone(voxels)
         lap("backbone")
-        return self.head(levels, prune, limit, lap, max_cells)
+        return self.head(levels, pruning, lap)

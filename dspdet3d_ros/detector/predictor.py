@@ -1,23 +1,22 @@
-"""The detector as a function from points to boxes: numpy in, numpy out."""
+"""The detector as a function from points to boxes."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from dspdet3d_ros import defaults
-from dspdet3d_ros.detector.checkpoint import load_weights, read_checkpoint, sha256, trained_model
-from dspdet3d_ros.detector.config import ModelConfig, load_model_config
-from dspdet3d_ros.detector.head import LEVELS, LevelOutput, threshold_pruner
+from dspdet3d_ros.clouds.cloud import PointCloud
+from dspdet3d_ros.detector.head import LEVELS, LevelOutput
+from dspdet3d_ros.detector.loaded_model import LoadedModel, choose_device, load_model
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.detector.postprocess import Selection, best_cells, select_boxes
-from dspdet3d_ros.detector.preprocess import UsablePoints, as_points, limit_voxels, usable_points, voxelise
-from dspdet3d_ros.detector.released import released_config
+from dspdet3d_ros.detector.preprocess import UsablePoints, limit_voxels, usable_points, voxelise
+from dspdet3d_ros.detector.pruning import ThresholdPruning
 from dspdet3d_ros.detector.result import Detections, DetectionSettings, DetectionStats, LevelCells
 from dspdet3d_ros.detector.stopwatch import Stopwatch
 from dspdet3d_ros.errors import InputError
@@ -27,39 +26,34 @@ WARM_UP_POINTS = 200_000
 
 
 class Detector:
-    """A network with its weights on a device.
+    """A model on a device.
 
     Args:
-        config: the model.
-        network: the network; the detector computes with a folded copy of it and leaves it as it is.
+        model: network and weights; the detector computes with a folded copy of the network and leaves it as it is.
         engine: what computes its convolutions.
         device: where it runs.
-        model_name: what the model is called in messages.
-        checkpoint_sha256: hash of the weight file.
         max_points: clouds with more points are thinned to so many.
         max_voxels: clouds that fill more voxels are thinned to so many.
-        recenter: give the network heights above the ground and places near the middle of the cloud, as in training.
+        recenter: give the network heights above the ground and places near the middle of the cloud, as in training; the
+            model's own setting if not given.
     """
 
     def __init__(
         self,
-        config: ModelConfig,
-        network: DSPDet3D,
+        model: LoadedModel,
         engine: Engine,
         device: torch.device,
-        model_name: str,
-        checkpoint_sha256: str,
         max_points: int = defaults.MAX_POINTS,
         max_voxels: int = defaults.MAX_VOXELS,
         recenter: bool | None = None,
     ) -> None:
-        self.config = config
-        self.model_name = model_name
-        self.checkpoint_sha256 = checkpoint_sha256
+        self.config = model.config
+        self.model_name = model.name
+        self.checkpoint_sha256 = model.sha256
         self.max_points = max_points
         self.max_voxels = max_voxels
-        self.recenter = config.recenter if recenter is None else recenter
-        self._network = folded(network, engine.storage).to(device)
+        self.recenter = model.config.recenter if recenter is None else recenter
+        self._network = folded(model.network, engine.storage).to(device)
         self._engine = engine
         self._device = device
 
@@ -96,15 +90,7 @@ class Detector:
                 raise InputError(f"{name}: expected at least 1, got {limit}")
         target = choose_device(device)
         engine = make_engine(backend, target, precision)
-        config = load_model_config(model)
-        path = _weights_path(model, config, checkpoint)
-        contents = read_checkpoint(path)
-        # For a model's own weights the model file has the last word, for thresholds too; other weights bring their own.
-        if checkpoint:
-            config, model = _config_of(contents, path, model)
-        network = DSPDet3D(config)
-        load_weights(network, contents["state_dict"], str(path))
-        return cls(config, network, engine, target, model, sha256(path), max_points, max_voxels, recenter)
+        return cls(load_model(model, checkpoint), engine, target, max_points, max_voxels, recenter)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -152,33 +138,33 @@ class Detector:
 
     def __call__(
         self,
-        xyz: np.ndarray,
+        cloud: PointCloud | np.ndarray,
         settings: DetectionSettings | None = None,
         lap: Callable[[str], None] = lambda _: None,
     ) -> Detections:
         """Finds boxes in a cloud.
 
         Args:
-            xyz: (N, 3) metres, gravity along -z. Points are left out that are not finite, or so far from most others
-                that voxels between them cannot be numbered (2.6 km at 1 cm); see `usable_points`.
+            cloud: in metres, gravity along -z; an (N, 3) array is checked as `PointCloud.of` does. Points are left out
+                that are so far from most others that voxels between them cannot be numbered (2.6 km at 1 cm).
             settings: thresholds; the model's own when not given.
-            lap: called with a stage's name when the stage is done; the time that it takes counts.
+            lap: called with the name of a stage at its end; the time that it takes counts.
 
         Returns:
-            The boxes, in the frame of `xyz`.
+            The boxes, in the frame of the cloud.
 
         Raises:
-            InputError: `xyz` is no (N, 3) array of numbers.
+            InputError: an array is not an (N, 3) array of numbers.
         """
         settings = settings or self.default_settings()
-        xyz = as_points(xyz)
+        cloud = cloud if isinstance(cloud, PointCloud) else PointCloud.of(cloud)
         watch = Stopwatch(self._device, lap)
-        points = usable_points(xyz, self._device, self.config.voxel_size, self.max_points, self.recenter)
+        points = usable_points(cloud.xyz, self._device, self.config.voxel_size, self.max_points, self.recenter)
         watch.lap("points")
         voxels, outputs, found, not_finite = self._find(points, settings, watch)
         stats = DetectionStats(
             pruning_threshold=settings.pruning_threshold,
-            points_in=len(xyz),
+            points_in=cloud.points_in,
             points_used=len(points.xyz),
             points_out_of_range=points.out_of_range,
             voxels=voxels,
@@ -211,8 +197,8 @@ class Detector:
             )
             voxels = limit_voxels(voxels, self.max_voxels, points.anchor)
             watch.lap("voxelise")
-            prune = threshold_pruner(settings.pruning_threshold)
-            outputs = self._network(voxels, prune, lap=watch.lap, max_cells=settings.max_cells_per_level)
+            pruning = ThresholdPruning(settings.pruning_threshold, settings.max_cells_per_level)
+            outputs = self._network(voxels, pruning, watch.lap)
             best, scores, not_finite = best_cells(outputs, self.config)
             found = select_boxes(best, scores, settings, self.config)
         watch.lap("postprocess")
@@ -235,45 +221,3 @@ def synthetic_room(count: int) -> np.ndarray:
     points[side, 1] = 0
     points[table] = points[table] * (0.3, 0.25, 0) + (2, 1.5, 0.75)
     return points.astype(np.float32)
-
-
-def choose_device(device: str) -> torch.device:
-    """The torch device of that name; "auto" is CUDA where there is one.
-
-    Raises:
-        InputError: the device is unknown or not there.
-    """
-    if device == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise InputError(f"device: expected auto, cpu, cuda or cuda:n, got {device!r}") from None
-    if chosen.type == "cuda":
-        count = torch.cuda.device_count()
-        if not torch.cuda.is_available() or (chosen.index or 0) >= count:
-            raise InputError(
-                f"device: {device!r} is not there: torch {torch.__version__} sees {count} CUDA devices; "
-                "use cpu or auto, or install a CUDA build of torch and its driver"
-            )
-        return torch.device("cuda", chosen.index or 0)
-    if chosen.type != "cpu":
-        raise InputError(f"device: expected auto, cpu, cuda or cuda:n, got {device!r}")
-    return chosen
-
-
-def _config_of(contents: dict[str, Any], path: Path, model: str) -> tuple[ModelConfig, str]:
-    """Configuration and name of the model that a checkpoint was trained as."""
-    trained = trained_model(contents, str(path))
-    if trained is not None:
-        return trained, str(contents.get("model_name", model))
-    return released_config(contents, str(path), None if model == defaults.MODEL else model)
-
-
-def _weights_path(model: str, config: ModelConfig, checkpoint: str | Path | None) -> Path:
-    if checkpoint:
-        return Path(checkpoint)
-    if config.weights is None:
-        raise InputError(f"model {model}: comes without weights; name a checkpoint file")
-    own = defaults.DATA / config.weights
-    return own if own.is_file() else Path(config.weights)

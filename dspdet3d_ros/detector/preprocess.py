@@ -1,6 +1,6 @@
 """From the points of a cloud to the voxels that the network takes, on the device that computes it.
 
-The steps: leave out points that are not finite or out of range, thin a cloud that has too many, place the voxel grid,
+The steps: leave out points that are out of range, thin a cloud that has too many, place the voxel grid,
 divide the points into voxels, compute the features.
 
 The grid is fixed in the frame of the cloud, and features depend on points nearby only. Therefore a place keeps its
@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from dspdet3d_ros.detector.ground import BLOCK, ground_level
-from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse import Engine, SparseTensor
 from dspdet3d_ros.sparse.coords import COORDINATE_LIMIT
 
@@ -46,7 +45,7 @@ class UsablePoints:
         xyz: (M, 3) float64 metres from the origin of the grid, on the device.
         origin: (3,) float64 metres, the origin of the grid in the frame of the cloud.
         anchor: (3,) int64 the same in voxels, without `_OFFSET`; on the CPU.
-        out_of_range: number of finite points that are left out because they are too far from most others.
+        out_of_range: number of points that are left out because they are too far from most others.
     """
 
     xyz: Tensor
@@ -55,28 +54,16 @@ class UsablePoints:
     out_of_range: int = 0
 
 
-def as_points(xyz: np.ndarray) -> np.ndarray:
-    """Checks that `xyz` is an (N, 3) array of real numbers.
-
-    Raises:
-        InputError: it is not.
-    """
-    xyz = np.asarray(xyz)
-    if xyz.ndim != 2 or xyz.shape[1] != 3 or xyz.dtype.kind not in "fiu":
-        raise InputError(f"points: expected an (N, 3) array of numbers, got shape {xyz.shape} of {xyz.dtype}")
-    return xyz
-
-
 def usable_points(
     xyz: np.ndarray, device: torch.device, voxel_size: float, max_points: int, recenter: bool = True
 ) -> UsablePoints:
-    """The finite points in range, at most `max_points` of them, in their order.
+    """The points in range, at most `max_points` of them, in their order.
 
     The range of voxels is a cube of 5.2 km at 1 cm. It is placed where most of the points are, so that stray points
     are left out. Which points remain of too many depends on their coordinates, not on their index or on other points.
 
     Args:
-        xyz: (N, 3) numbers, metres, gravity along -z.
+        xyz: (N, 3) float32 or float64 metres, finite (`PointCloud`), gravity along -z.
         device: where the voxels are computed.
         voxel_size: edge of a voxel, metres.
         max_points: the most points that remain.
@@ -84,11 +71,9 @@ def usable_points(
     """
     kind = np.float32 if xyz.dtype == np.float32 else np.float64
     points = torch.from_numpy(np.require(xyz, kind, ["C", "W"])).to(device)
-    # Column by column: a reduction over rows of three takes several times as long.
-    points = _select(points, torch.isfinite(points[:, 0]) & torch.isfinite(points[:, 1]) & torch.isfinite(points[:, 2]))
-    finite, reach = len(points), (COORDINATE_LIMIT - ANCHOR) * voxel_size
+    count, reach = len(points), (COORDINATE_LIMIT - ANCHOR) * voxel_size
     anchor, origin = torch.zeros(3, dtype=torch.int64), torch.zeros(3, dtype=torch.float64)
-    if finite:
+    if count:
         # One transfer: on a GPU each one waits for all work before it.
         low, high, middle = torch.stack([points.amin(0), points.amax(0), _median(points)]).double().cpu()
         if recenter:
@@ -99,7 +84,7 @@ def usable_points(
             origin = (anchor.double() - _OFFSET) * voxel_size
         if float(torch.maximum(origin - low, high - origin).max()) > reach:
             points = _select(points, _within(points.double(), origin.to(device), reach))
-    out_of_range = finite - len(points)
+    out_of_range = count - len(points)
     if len(points) > max_points:
         bits = points.view(torch.int32 if kind == np.float32 else torch.int64)
         points = points[_choose(bits, max_points)]

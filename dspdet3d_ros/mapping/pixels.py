@@ -49,7 +49,10 @@ def frame_points(frame: RGBDFrame, settings: MapSettings, device: str = "cpu") -
     Pixels at depth edges, at grazing angles and outside of the distance limits are left out.
     """
     camera = frame.camera.decimated(settings.decimation)
-    depth = _decimated(_tensor(frame.depth, device), settings.decimation, settings.depth_edge)
+    # Neighbours on a plane at the largest accepted angle differ by this fraction.
+    steepest = math.tan(math.radians(min(settings.max_incidence_deg, _STEEPEST_DEG))) / min(camera.fx, camera.fy)
+    edge = max(settings.depth_edge, steepest)
+    depth = _decimated(_tensor(frame.depth, device), settings.decimation, edge)
     u = torch.arange(camera.width, device=device, dtype=torch.float32)[None, :] - camera.cx
     v = torch.arange(camera.height, device=device, dtype=torch.float32)[:, None] - camera.cy
     normals, measured = _normals(depth, u, v, camera)
@@ -58,9 +61,7 @@ def frame_points(frame: RGBDFrame, settings: MapSettings, device: str = "cpu") -
     length = torch.sqrt(normals[0] ** 2 + normals[1] ** 2 + normals[2] ** 2)
     inverse = torch.where(depth > 0, 1 / depth, torch.zeros_like(depth))
     keep = measured & (depth >= settings.min_distance) & (depth <= settings.max_distance)
-    # Neighbours on a plane at the largest accepted angle differ by this fraction.
-    steepest = math.tan(math.radians(min(settings.max_incidence_deg, _STEEPEST_DEG))) / min(camera.fx, camera.fy)
-    keep &= ~_edges(depth, max(settings.depth_edge, steepest))
+    keep &= ~_edges(depth, edge)
     keep &= inverse > math.cos(math.radians(settings.max_incidence_deg)) * length * rays
     index = keep.flatten().nonzero()[:, 0]
     z = depth.flatten()[index]

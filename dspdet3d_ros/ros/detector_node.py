@@ -13,10 +13,10 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from dspdet3d_ros.errors import InputError, missing_package, one_line
 from dspdet3d_ros.ros import signals
-from dspdet3d_ros.ros.health import graph as surroundings
-from dspdet3d_ros.ros.health import no_output as silence
+from dspdet3d_ros.ros.faults import Fault, FaultLog
+from dspdet3d_ros.ros.health import no_output
 from dspdet3d_ros.ros.health.diagnostics import PERIOD_S, Diagnostics, Health
-from dspdet3d_ros.ros.health.faults import Fault, FaultLog
+from dspdet3d_ros.ros.health.graph import node_snapshot
 from dspdet3d_ros.ros.interface import qos
 from dspdet3d_ros.ros.interface.outputs import Outputs
 from dspdet3d_ros.ros.interface.subscription import CloudSubscription
@@ -51,14 +51,14 @@ class DetectorNode(LifecycleNode):
         self._subscription: CloudSubscription | None = None
         self._failed = False
         self._faults = FaultLog(self.get_logger())
-        self._silence = silence.Silence(self.get_logger())
+        self._no_output = no_output.NoOutputDiagnosis(self.get_logger())
         self._node_parameters = NodeParameters(self, lambda: self._detector is None, self._publish_labels)
         self._diagnostics = Diagnostics(self, self._health)
         # These go on while the robot's time stands still, as when a bag is paused.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(PERIOD_S, self._diagnostics.publish, clock=steady)
         self.create_timer(WATCH_S, self._watch, clock=steady)
-        self.create_timer(silence.PERIOD_S, self._explain_silence, clock=steady)
+        self.create_timer(no_output.PERIOD_S, self._diagnose_no_output, clock=steady)
         back = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
         self._jumps = self.get_clock().create_jump_callback(back, post_callback=self._on_time_set_back)
         if self._node_parameters["autostart"]:
@@ -134,7 +134,7 @@ class DetectorNode(LifecycleNode):
         self.destroy_timer(self._autostart_timer)
         succeeded = self.trigger_configure() == SUCCESS and self.trigger_activate() == SUCCESS
         if not succeeded and self.context.ok():
-            how = silence.how_to_activate(self.get_fully_qualified_name(), self._state_label())
+            how = no_output.how_to_activate(self.get_fully_qualified_name(), self._state_label())
             self.get_logger().error(f"not started; fix the error above: {how}")
 
     def _load(self) -> None:
@@ -185,7 +185,7 @@ class DetectorNode(LifecycleNode):
         return detector
 
     def _refused(self, kind: str, error: Exception) -> TransitionCallbackReturn:
-        """Tells why a transition fails, unless ROS has ended: then nothing can succeed."""
+        """Reports why a transition fails, unless ROS has ended: then nothing can succeed."""
         if not self.context.ok():
             return FAILURE
         if isinstance(error, ModuleNotFoundError) and error.name:
@@ -209,7 +209,7 @@ class DetectorNode(LifecycleNode):
             parameters["input_durability"],
             processing.take,
             lambda number: processing.traffic.lost_more(number),
-            lambda text: self._silence.tell(Fault("qos", text)),
+            lambda text: self._no_output.report(Fault("qos", text)),
         )
         self.get_logger().info(f"active: taking clouds from {self._subscription.topic} ({self._subscription.reason})")
 
@@ -258,9 +258,9 @@ class DetectorNode(LifecycleNode):
                 self.trigger_cleanup()
             self._faults.keep(fault)
 
-    def _explain_silence(self) -> None:
+    def _diagnose_no_output(self) -> None:
         """Lets the log and the diagnostics say why nothing is published, where that is so."""
-        seen = surroundings.situation(
+        snapshot = node_snapshot(
             self,
             self._state_label(),
             self._faults.present is not None,
@@ -268,7 +268,7 @@ class DetectorNode(LifecycleNode):
             self._subscription,
             self._detector.device if self._detector else "",
         )
-        self._silence.look(silence.explain(seen))
+        self._no_output.update(no_output.explain(snapshot))
 
     def _on_time_set_back(self, _: Any) -> None:
         if self._processing is not None:
@@ -277,7 +277,9 @@ class DetectorNode(LifecycleNode):
     def _health(self) -> Health:
         tau = self._node_parameters.settings.pruning_threshold
         policies = qos.described(self._subscription.profile) if self._subscription else ""
-        return Health(self._state_label(), self._faults, self._silence, tau, self._detector, self._processing, policies)
+        return Health(
+            self._state_label(), self._faults, self._no_output, tau, self._detector, self._processing, policies
+        )
 
     def _state_label(self) -> str:
         # rclpy has no public way to ask a node in Python for its state.

@@ -87,13 +87,13 @@ def _torch_engine(device: torch.device | str, storage: torch.dtype) -> Engine:
 
 
 def _triton_engine(device: torch.device | str, storage: torch.dtype) -> Engine:
-    from dspdet3d_ros.sparse.triton.engine import TritonEngine
+    from dspdet3d_ros.sparse.triton.triton_engine import TritonEngine
 
     return TritonEngine(device, storage)
 
 
 def _native_engine(device: torch.device | str, storage: torch.dtype) -> Engine:
-    from dspdet3d_ros.sparse.native.engine import NativeEngine
+    from dspdet3d_ros.sparse.native.native_engine import NativeEngine
 
     return NativeEngine(device)
 
@@ -124,7 +124,7 @@ def choose_backend(device: torch.device | str) -> tuple[str, str]:
             if reason is None
             else ("torch", f"no C library: {reason}")
         )
-    from dspdet3d_ros.sparse.triton.engine import why_not as why_no_triton
+    from dspdet3d_ros.sparse.triton.triton_engine import why_not as why_no_triton
 
     reason = why_no_triton(device)
     return ("triton", "CUDA with Triton") if reason is None else ("torch", f"no Triton kernels: {reason}")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dspdet3d_ros.clouds.cloud import Cloud, LabelledBoxes
+from dspdet3d_ros.clouds.cloud import LabelledBoxes, PointCloud
 from dspdet3d_ros.clouds.upright import upright
 from dspdet3d_ros.defaults import UNITS, UPS
 from dspdet3d_ros.errors import InputError
@@ -13,7 +13,7 @@ from dspdet3d_ros.geometry import box_around
 @pytest.fixture
 def cloud():
     xyz = np.random.default_rng(0).uniform((1, 2, 3), (1.2, 2.3, 3.4), (50, 3)).astype(np.float32)
-    return Cloud(xyz, np.full((50, 3), 7, np.uint8), LabelledBoxes(box_around(xyz)[None], ("cup",)))
+    return PointCloud(xyz, np.full((50, 3), 7, np.uint8), LabelledBoxes(box_around(xyz)[None], ("cup",)))
 
 
 @pytest.mark.parametrize("up", UPS)
@@ -33,7 +33,7 @@ def test_the_axis_that_points_up_becomes_z_by_a_rotation(cloud, up):
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_every_unit_becomes_metres(cloud, unit):
-    given = Cloud(cloud.xyz / UNITS[unit], None, LabelledBoxes(cloud.truth.boxes / UNITS[unit], ("cup",)))
+    given = PointCloud(cloud.xyz / UNITS[unit], None, LabelledBoxes(cloud.truth.boxes / UNITS[unit], ("cup",)))
     metres = upright(given, "z", unit)
     np.testing.assert_allclose(metres.xyz, cloud.xyz, rtol=1e-6)
     np.testing.assert_allclose(metres.truth.boxes, cloud.truth.boxes, rtol=1e-6)
@@ -45,7 +45,7 @@ def test_what_is_in_metres_with_z_up_stays_as_it_is(cloud):
 
 def test_coordinates_far_away_keep_their_digits(cloud):
     far = cloud.xyz.astype(np.float64) + 5e6
-    turned = upright(Cloud(far * 1000), "-y", "mm")
+    turned = upright(PointCloud(far * 1000), "-y", "mm")
     np.testing.assert_allclose(turned.xyz[:, 2], -far[:, 1], rtol=0, atol=1e-8)
 
 

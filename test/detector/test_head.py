@@ -1,9 +1,9 @@
 import torch
 
 from dspdet3d_ros.detector.config import ModelConfig
-from dspdet3d_ros.detector.head import keep_probability, threshold_pruner
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.detector.preprocess import voxelise
+from dspdet3d_ros.detector.pruning import ThresholdPruning, keep_probability
 from dspdet3d_ros.sparse import TorchEngine
 
 CONFIG = ModelConfig(classes=("cup", "bowl"), widths=(8, 8, 8, 8), blocks=(1, 1, 1, 1), head_width=8)
@@ -25,7 +25,7 @@ def network(keep_bias=0.0):
 
 @torch.no_grad()
 def run(tau, keep_bias=0.0):
-    return network(keep_bias)(room(), threshold_pruner(tau))
+    return network(keep_bias)(room(), ThresholdPruning(tau))
 
 
 def test_levels_come_coarse_to_fine_and_shrink_with_the_threshold():

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from dspdet3d_ros.detector.predictor import Detector, choose_device
+from dspdet3d_ros.detector.loaded_model import choose_device
+from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.errors import InputError
 
 

@@ -11,6 +11,7 @@ from evil import Evil
 from dspdet3d_ros.cli import main
 from dspdet3d_ros.detector.checkpoint import read_checkpoint, save_checkpoint, sha256
 from dspdet3d_ros.detector.config import ModelConfig, load_model_config
+from dspdet3d_ros.detector.loaded_model import LoadedModel
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.detector.released import convert, released_config
@@ -55,7 +56,7 @@ def test_detections_are_the_same_before_and_after_conversion(original, tmp_path)
     loaded = [Detector.load(checkpoint=path, device="cpu") for path in (original, tmp_path / "sub" / "ours.pth")]
     results = [detector(cloud()) for detector in loaded]
     config = load_model_config("scannet_md40")
-    by_hand = Detector(source.config, source, loaded[0]._engine, torch.device("cpu"), "", "")
+    by_hand = Detector(LoadedModel(source.config, source, ""), loaded[0].engine, torch.device("cpu"))
     results.append(by_hand(cloud(), loaded[0].default_settings()))
     assert len(results[0]) > 0
     for other in results[1:]:

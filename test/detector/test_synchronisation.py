@@ -15,6 +15,7 @@ from dspdet3d_ros.detector.head import LEVELS
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.detector.postprocess import best_cells, select_boxes
 from dspdet3d_ros.detector.preprocess import voxelise
+from dspdet3d_ros.detector.pruning import Pruning
 from dspdet3d_ros.detector.result import DetectionSettings
 from dspdet3d_ros.sparse import TorchEngine, convolution, coords, kernel_map, tensor
 
@@ -33,6 +34,11 @@ def points():
     return torch.rand(3000, 3, generator=generator) * torch.tensor([2.0, 2.0, 0.1])
 
 
+class Half(Pruning):
+    def keep(self, cells, prune_logits):
+        return prune_logits[:, 0] > prune_logits[:, 0].mean()
+
+
 def stages(seen):
     """Runs the network; what was seen in each stage."""
     torch.manual_seed(0)
@@ -43,13 +49,10 @@ def stages(seen):
         counts[name] = Counter(seen)
         seen.clear()
 
-    def half(x, keep):
-        return keep[:, 0] > keep[:, 0].mean()
-
     with torch.inference_mode(), Requests(seen), Operations(seen):
         voxels = voxelise(points(), MODEL.voxel_size, TorchEngine(), above_ground=True)
         lap("voxelise")
-        outputs = network(voxels, half, lap=lap)
+        outputs = network(voxels, Half(), lap)
         best = best_cells(outputs, MODEL)[:2]
         lap("best cells")
     return outputs, best, counts

@@ -71,7 +71,7 @@ def along_branches(name, args, failed):
         failed.append(name)
         values.setdefault("failed", f"ended with status {status}")
         print(f"{name}: {values['failed']}; see {log}")
-    told(name, values)
+    report(name, values)
     return values
 
 
@@ -102,11 +102,11 @@ def one(name, target, args, failed):
     finally:
         faulthandler.cancel_dump_traceback_later()
     values = tally.figures(time.monotonic() - start)
-    told(name, values)
+    report(name, values)
     return values
 
 
-def told(name, values):
+def report(name, values):
     """Says in a line what became of a target."""
     if "cases" in values:
         accepted, seconds = values["accepted"], values["seconds"]

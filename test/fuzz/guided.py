@@ -86,19 +86,19 @@ def main() -> None:
         (corpus / f"seed{number}").write_bytes(data)
     start = time.monotonic()
 
-    def tell(**more: str) -> None:
+    def report(**more: str) -> None:
         values = {**tally.figures(time.monotonic() - start), **more}
         (own / REPORT).write_text(json.dumps(values), encoding="utf-8")
 
     def one(data: bytes) -> None:
         if time.monotonic() - start > args.seconds:
             # libFuzzer would end the process without a word of what was counted.
-            tell()
+            report()
             os._exit(0)
         try:
             target.run(tally, case(data))
         except BaseException as error:
-            tell(failed=f"{type(error).__name__}: {error}")
+            report(failed=f"{type(error).__name__}: {error}")
             raise
 
     # A seed of 0 would let libFuzzer choose one.

@@ -80,11 +80,12 @@ def test_only_the_ros_folder_imports_ros():
     [
         ("sparse", ("clouds", "commands", "detector", "learning", "mapping", "ros", "tools", "tracking")),
         ("clouds", ("commands", "detector", "learning", "mapping", "ros", "sparse", "tools", "tracking")),
-        ("mapping", ("commands", "detector", "learning", "ros", "sparse", "tools", "tracking")),
+        ("mapping", ("commands", "detector", "learning", "recordings", "ros", "sparse", "tools", "tracking")),
         ("detector", ("commands", "learning", "mapping", "ros", "tools", "tracking")),
         ("tracking", ("clouds", "commands", "detector", "learning", "mapping", "ros", "sparse", "tools")),
+        ("recordings", ("commands", "learning", "ros", "tools")),
         ("learning", ("commands", "mapping", "ros", "tools")),
-        ("learning/datasets", ("learning.evaluation", "learning.training")),
+        ("learning/datasets", ("learning.evaluation", "learning.generation", "learning.training")),
         ("learning/evaluation", ("learning.generation", "learning.training")),
         # Tools use what learning has: the viewer matches boxes with truth, the benchmark times a training step.
         ("tools", ("commands", "ros")),
@@ -94,6 +95,24 @@ def test_only_the_ros_folder_imports_ros():
 def test_a_layer_imports_nothing_from_above(folder: str, above: tuple[str, ...]):
     assert imported(modules(folder), above) == []
     assert len(modules(folder)) > 1, "the folder has no modules"
+
+
+#: The parts of `ros/`, lowest first: each imports only parts before it. `tools` and the nodes are above all of them.
+ROS_ORDER = ("signals", "faults", "placement", "results", "interface", "parameters", "pipeline", "health")
+
+
+@pytest.mark.parametrize("part", ROS_ORDER)
+def test_the_parts_of_the_ros_folder_import_each_other_one_way(part: str):
+    module = PACKAGE / "ros" / f"{part}.py"
+    files = [module] if module.is_file() else modules(f"ros/{part}")
+    above = [name for name in names_in("ros") if name not in ROS_ORDER[: ROS_ORDER.index(part) + 1]]
+    assert imported(files, tuple(f"ros.{name}" for name in above)) == []
+    assert files, "there is no such part"
+
+
+def names_in(folder: str) -> list[str]:
+    """Names of the modules and folders in a folder of the package."""
+    return sorted(path.stem for path in (PACKAGE / folder).iterdir() if not path.name.startswith("__"))
 
 
 def test_the_node_imports_nothing_of_tools_and_learning():
@@ -134,7 +153,7 @@ def test_without_a_c_compiler_it_is_installed_all_the_same(tmp_path: Path):
     assert result.returncode == 0, result.stderr
     assert "backend native is not built: no C compiler: no-such-compiler not found" in result.stderr
     installed = tmp_path / "out" / "dspdet3d_ros"
-    assert (installed / "sparse" / "native" / "engine.py").is_file()
+    assert (installed / "sparse" / "native" / "native_engine.py").is_file()
     assert list(installed.rglob("*.so")) == []
 
 

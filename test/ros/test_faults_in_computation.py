@@ -12,7 +12,7 @@ import numpy as np
 from node_process import FAULTY_NODE, Process
 from std_msgs.msg import Header
 
-from dspdet3d_ros.ros.health.faults import Level
+from dspdet3d_ros.ros.faults import Level
 from dspdet3d_ros.ros.interface.messages import cloud_message
 
 HEADER = Header(frame_id="map")

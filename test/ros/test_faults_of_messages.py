@@ -16,7 +16,7 @@ from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
-from dspdet3d_ros.ros.health.faults import Level
+from dspdet3d_ros.ros.faults import Level
 from dspdet3d_ros.ros.interface.messages import cloud_message
 from dspdet3d_ros.ros.interface.topics import STATS
 from dspdet3d_ros.sparse import choose_backend

@@ -16,7 +16,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
-from dspdet3d_ros.ros.health.faults import Level
+from dspdet3d_ros.ros.faults import Level
 from dspdet3d_ros.ros.interface.messages import cloud_message
 from dspdet3d_ros.ros.interface.topics import DETECTIONS, STATS
 

@@ -12,7 +12,7 @@ from node_process import Process, Remote
 from sensor_msgs.msg import PointField
 from std_msgs.msg import Header
 
-from dspdet3d_ros.ros.health.faults import Level
+from dspdet3d_ros.ros.faults import Level
 from dspdet3d_ros.ros.interface.messages import cloud_message
 
 HEADER = Header(stamp=Time(sec=7, nanosec=8), frame_id="map")

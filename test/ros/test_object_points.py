@@ -20,8 +20,8 @@ from dspdet3d_ros.geometry import box_of_points
 from dspdet3d_ros.ros.interface.messages import cloud_message, object_points
 from dspdet3d_ros.ros.interface.qos import LATCHED
 from dspdet3d_ros.ros.interface.topics import DETECTIONS, OBJECT_POINTS, STATS
-from dspdet3d_ros.ros.pipeline.frames import Placement
-from dspdet3d_ros.ros.pipeline.pipeline import Arrival, Pipeline
+from dspdet3d_ros.ros.pipeline.pipeline import Arrival, Pipeline, check_message
+from dspdet3d_ros.ros.placement import Placement
 
 HAS_TF2 = importlib.util.find_spec("tf2_ros") is not None
 XYZ = [("x", 0, FLOAT32, 1), ("y", 4, FLOAT32, 1), ("z", 8, FLOAT32, 1)]
@@ -149,7 +149,8 @@ def test_the_points_of_a_cloud_that_is_moved_are_moved(tiny, points):
 
     detector = Detector.load(tiny.model, tiny.checkpoint, "cpu")
     pipeline = Pipeline(detector, detector.default_settings, Twenty(), lambda: True)
-    found = pipeline(Arrival(cloud_message(Header(frame_id="camera"), points), 0.0))
+    cloud = cloud_message(Header(frame_id="camera"), points)
+    found = pipeline(Arrival(cloud, check_message(cloud), 0.0))
     message = object_points(found.placement.header, found.objects)
     cells, boxes = table(message), found.detections.boxes[found.objects.instance]
     assert message.header.frame_id == "map"

@@ -19,9 +19,9 @@ from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.defaults import ORACLE
 from dspdet3d_ros.detector.checkpoint import save_checkpoint
 from dspdet3d_ros.detector.config import ModelConfig
-from dspdet3d_ros.detector.head import keep_probability
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.detector.preprocess import voxelise
+from dspdet3d_ros.detector.pruning import Pruning, ThresholdPruning, keep_probability
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse import CoordinateSet, TorchEngine, make_engine
 from dspdet3d_ros.sparse.convolution import Epilogue
@@ -158,10 +158,6 @@ NARROW = ModelConfig(
 )
 
 
-def keep_all(x, prune_logits):
-    return torch.ones(len(x), dtype=torch.bool)
-
-
 def narrow_network(points: torch.Tensor) -> DSPDet3D:
     """Random weights, with batch statistics of the points: signals keep their strength through all layers."""
     torch.manual_seed(0)
@@ -172,21 +168,21 @@ def narrow_network(points: torch.Tensor) -> DSPDet3D:
         if isinstance(module, torch.nn.BatchNorm1d):
             module.momentum = 1.0
     with torch.no_grad():
-        network(voxelise(points, VOXEL, TorchEngine()), keep_all)
+        network(voxelise(points, VOXEL, TorchEngine()), ThresholdPruning(0.0))
     return network.eval()
 
 
-class RecordedPruner:
-    """Keeps what exceeds τ; a second run decides alike where a probability hangs on τ, and only there may differ."""
+class RecordedPruning(Pruning):
+    """Keeps what exceeds τ; a second run decides alike where a probability is close to τ, and may differ only there."""
 
     def __init__(self, tau: float) -> None:
         self.tau = tau
         self.masks = {}
 
-    def __call__(self, x, prune_logits):
+    def keep(self, cells, prune_logits):
         probability = keep_probability(prune_logits)
         mask = probability > self.tau
-        recorded = self.masks.setdefault(x.coords.stride, mask)
+        recorded = self.masks.setdefault(cells.coords.stride, mask)
         assert ((probability - self.tau).abs()[mask != recorded] < ROUNDING).all()
         return recorded
 
@@ -196,10 +192,10 @@ class RecordedPruner:
 def test_a_network_sees_the_same_in_a_real_cloud(engine, tau):
     points = torch.from_numpy(read_cloud(REAL_CLOUD).xyz[::4].astype(np.float32))
     points = points - points.mean(0)
-    network, prune = narrow_network(points), RecordedPruner(tau)
+    network, pruning = narrow_network(points), RecordedPruning(tau)
     with torch.inference_mode():
-        wanted = network(voxelise(points, VOXEL, TorchEngine()), prune)
-        found = network(voxelise(points, VOXEL, engine), prune)
+        wanted = network(voxelise(points, VOXEL, TorchEngine()), pruning)
+        found = network(voxelise(points, VOXEL, engine), pruning)
     assert [level.kept for level in found] == [level.kept for level in wanted]
     assert len(wanted) == 4
     assert 0 < wanted[2].kept < len(wanted[2].coords)

@@ -16,8 +16,8 @@ from dspdet3d_ros.sparse import CoordinateSet, TorchEngine, choose_backend, make
 from dspdet3d_ros.sparse.convolution import Epilogue
 from dspdet3d_ros.sparse.kernel_map import kernel_map
 from dspdet3d_ros.sparse.native import library
-from dspdet3d_ros.sparse.native.engine import NativeEngine
 from dspdet3d_ros.sparse.native.maps import NativeCoordinateSet, search
+from dspdet3d_ros.sparse.native.native_engine import NativeEngine
 from dspdet3d_ros.system import torch_threads
 
 KINDS = [("same", 27, 1), ("same", 27, 4), ("down", 27, 1), ("down", 1, 2), ("up", 27, 8)]

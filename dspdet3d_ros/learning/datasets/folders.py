@@ -15,12 +15,11 @@ from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.errors import InputError, text_of
 from dspdet3d_ros.learning.datasets.generated_classes import SMALL, THIN
 from dspdet3d_ros.learning.datasets.infos import open_infos
-from dspdet3d_ros.learning.datasets.scene import ANY_CLASS, LabelledScene, SceneSet
+from dspdet3d_ros.learning.datasets.labelled_scene import ANY_CLASS, LabelledScene, SceneSet
 from dspdet3d_ros.learning.datasets.scene_files import load_scene
 
 INDEX = "boxes.json"
 SPLITS = ("train", "val", "test")
-SCANS = ("accumulated", "single_view")
 
 
 def check_there(path: Path) -> None:
@@ -88,24 +87,7 @@ def _open_generated(folder: Path) -> SceneSet:
             f"{folder}: expected {INDEX} with clouds, info files (.pkl), or .npz scenes; "
             f"`dspdet3d generate {folder}` makes scenes"
         )
-    return SceneSet(tuple(partial(_read_generated, path) for path in files), {"small": SMALL, "thin": THIN})
-
-
-def _read_generated(path: Path) -> LabelledScene:
-    scene = load_scene(path)
-    style = scene.tags[0] if scene.tags else "all"
-    scan = next((tag for tag in scene.tags if tag in SCANS), "")
-    return LabelledScene(
-        name=path.stem,
-        subset=f"{scene.kind} {style}",
-        xyz=scene.xyz,
-        boxes=scene.boxes,
-        names=scene.names,
-        inst=scene.inst.astype(np.int32),
-        scan=scan,
-        exact=True,
-        extents=scene.extents,
-    )
+    return SceneSet(tuple(partial(load_scene, path) for path in files), {"small": SMALL, "thin": THIN})
 
 
 def _open_index(path: Path) -> SceneSet:

@@ -13,9 +13,9 @@ import numpy as np
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.defaults import BIN_COLUMNS
 from dspdet3d_ros.errors import InputError, no_such_file, text_of
+from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene, SceneSet
 from dspdet3d_ros.learning.datasets.labels import Labels, named, statement
 from dspdet3d_ros.learning.datasets.plain_pickle import read_plain_pickle
-from dspdet3d_ros.learning.datasets.scene import LabelledScene, SceneSet
 
 POINTS_FOLDER = "points"
 _AGAIN = "make the info file again"

@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.geometry import turn
+from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.datasets.label_boxes import fit_boxes, labelled_objects, mapped_boxes
-from dspdet3d_ros.learning.datasets.scene import LabelledScene, SceneSet
+from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene, SceneSet
 
 
 def rotated(scene: LabelledScene, degrees: float) -> LabelledScene:
@@ -27,7 +27,7 @@ def rotated(scene: LabelledScene, degrees: float) -> LabelledScene:
         raise InputError(
             f"scene {scene.name}: cannot be turned: it does not say which points belong to which box; add 'inst' to it"
         )
-    matrix = turn("z", np.deg2rad(degrees))
+    matrix = rotate("z", np.deg2rad(degrees))
     xyz = scene.xyz @ matrix.T
     if scene.exact:
         boxes = mapped_boxes(scene.boxes, matrix, scene.extents, (scene.xyz, xyz, scene.inst))

@@ -13,7 +13,7 @@ import numpy as np
 
 from dspdet3d_ros.errors import missing_package
 from dspdet3d_ros.geometry import corners
-from dspdet3d_ros.learning.datasets.scene import LabelledScene
+from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
 
 VOXEL = 0.01
 #: Planes are measured in squares of this edge length, metres.

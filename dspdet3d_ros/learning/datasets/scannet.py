@@ -15,7 +15,7 @@ from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.errors import InputError, no_such_file, text_of
 from dspdet3d_ros.geometry import box_around
 from dspdet3d_ros.learning.datasets.classes import scannet_md40
-from dspdet3d_ros.learning.datasets.writing import Scan
+from dspdet3d_ros.learning.datasets.writing import DatasetScan
 
 #: Class ids of points begin with these; then come the 22 classes, then everything else.
 _SURFACES = ("wall", "floor")
@@ -68,7 +68,7 @@ def scan_names(folder: Path, listed: Path | None = None) -> list[str]:
     return names
 
 
-def read_scan(folder: Path, label_of: dict[str, str]) -> Scan:
+def read_scan(folder: Path, label_of: dict[str, str]) -> DatasetScan:
     """A scan from its folder `scene0000_00/`, which holds files that begin with the same name.
 
     Vertices of an object are those of its segments; its box spans them after axis alignment.
@@ -109,7 +109,7 @@ def read_scan(folder: Path, label_of: dict[str, str]) -> Scan:
     objects = [(number, class_id) for number, class_id in objects if (instance == number).any()]
     ids = np.array([class_id for _, class_id in objects], np.int64)
     rgb = np.zeros_like(cloud.xyz) if cloud.rgb is None else cloud.rgb
-    return Scan(
+    return DatasetScan(
         name=name,
         points=np.column_stack([cloud.xyz, rgb]).astype(np.float32),
         instance=instance,

@@ -1,4 +1,4 @@
-"""Scenes in files: one compressed npz each, with the keys that `save_scene` names."""
+"""Generated scenes in files: one compressed npz each, with the keys that `save_scene` names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from dspdet3d_ros.clouds.arrays import Layout, read_arrays
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.learning.generation.scene import Scene
+from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
 from dspdet3d_ros.output_files import writing_whole
 
 SCALE = 0.0005  # metres a unit: int16 then reaches 16 m, and half a millimetre is far below any sensor's noise
@@ -30,15 +30,18 @@ _LAYOUTS: dict[str, Layout] = {
 _NEWER_LAYOUTS: dict[str, Layout] = {"extents": ("f", (None, None, 2))}
 
 
-def save_scene(path: str | os.PathLike[str], scene: Scene) -> None:
+def save_scene(path: str | os.PathLike[str], scene: LabelledScene) -> None:
     """Write a scene as a compressed npz, whole or not at all.
 
     Keys: xyz (N, 3) int16, scale (metres a unit of xyz), rgb (N, 3) uint8, inst (N,) uint16, boxes and full_boxes
     (K, 6) float32, names (K,) unicode, kind unicode, tags unicode; extents (K, D, 2) float32 if the scene has them.
 
-    Raises InputError if the scene reaches further than int16 can hold, or the file cannot be written.
+    Raises InputError if the scene reaches further than int16 can hold or lacks one of these, or the file cannot be
+    written.
     """
     path = Path(path)
+    if scene.rgb is None or scene.inst is None or scene.full_boxes is None:
+        raise InputError(f"{path}: expected a scene with colours, instances and full boxes; generate it")
     units = np.rint(scene.xyz / SCALE)
     if len(units) and not (np.abs(units) < 32767).all():
         raise InputError(
@@ -49,7 +52,7 @@ def save_scene(path: str | os.PathLike[str], scene: Scene) -> None:
         "xyz": units.astype(np.int16),
         "scale": np.float64(SCALE),
         "rgb": scene.rgb,
-        "inst": scene.inst,
+        "inst": scene.inst.astype(np.uint16),
         "boxes": scene.boxes,
         "full_boxes": scene.full_boxes,
         "names": np.array(scene.names, dtype=np.str_),
@@ -62,7 +65,7 @@ def save_scene(path: str | os.PathLike[str], scene: Scene) -> None:
         np.savez_compressed(stream, **arrays)
 
 
-def load_scene(path: str | os.PathLike[str]) -> Scene:
+def load_scene(path: str | os.PathLike[str]) -> LabelledScene:
     """Read a scene that `save_scene` wrote.
 
     Raises InputError, naming the file and the fault, if it cannot be read, lacks a key, or its arrays do not fit.
@@ -70,17 +73,26 @@ def load_scene(path: str | os.PathLike[str]) -> Scene:
     path = Path(path)
     arrays = read_arrays(path, _LAYOUTS, "a generated scene", _NEWER_LAYOUTS)
     _check(path, arrays)
-    return Scene(
+    kind, tags = str(arrays["kind"]), tuple(str(tag) for tag in arrays["tags"])
+    return LabelledScene(
+        name=path.stem,
+        subset=subset_of(kind, tags),
         xyz=(arrays["xyz"] * float(arrays["scale"])).astype(np.float32),
         rgb=arrays["rgb"].astype(np.uint8),
-        inst=arrays["inst"].astype(np.uint16),
+        inst=arrays["inst"].astype(np.int32),
+        exact=True,
         boxes=arrays["boxes"].astype(np.float32),
         full_boxes=arrays["full_boxes"].astype(np.float32),
         names=tuple(str(name) for name in arrays["names"]),
-        kind=str(arrays["kind"]),
-        tags=tuple(str(tag) for tag in arrays["tags"]),
+        kind=kind,
+        tags=tags,
         extents=arrays["extents"].astype(np.float32) if "extents" in arrays else None,
     )
+
+
+def subset_of(kind: str, tags: tuple[str, ...]) -> str:
+    """The group that a generated scene belongs to: its kind and how it was set."""
+    return f"{kind} {tags[0] if tags else 'all'}"
 
 
 def _check(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from dspdet3d_ros.clouds.arrays import Layout, read_arrays
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.learning.datasets.classes import TOSCENE_FURNITURE, toscene_down
-from dspdet3d_ros.learning.datasets.writing import Scan
+from dspdet3d_ros.learning.datasets.writing import DatasetScan
 
 #: Label ids of the source, in the order of the classes.
 SOURCE_IDS = (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33, 34, 36, 39, *range(41, 91), 92, 93)
@@ -56,7 +56,7 @@ def scan_files(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def read_scan(path: Path, seed: int) -> Scan:
+def read_scan(path: Path, seed: int) -> DatasetScan:
     """A scan with the points of its small objects thinned.
 
     Args:
@@ -82,7 +82,7 @@ def read_scan(path: Path, seed: int) -> Scan:
     keep = _kept(path, arrays, boxes, ids, np.random.default_rng([seed, zlib.crc32(path.stem.encode())]))
     points = np.column_stack([arrays["xyz"], arrays["color"]])[keep].astype(np.float32)
     classes = toscene_down().classes
-    return Scan(
+    return DatasetScan(
         name=path.stem,
         points=points,
         instance=arrays["instance_label"][keep].astype(np.int64),

@@ -18,7 +18,7 @@ from dspdet3d_ros.learning.datasets.infos import POINTS_FOLDER
 
 
 @dataclass(frozen=True)
-class Scan:
+class DatasetScan:
     """A labelled scan as it is written.
 
     Attributes:
@@ -44,7 +44,7 @@ class Scan:
     names: tuple[str, ...]
 
 
-def write_dataset(folder: Path, prefix: str, splits: Mapping[str, Iterable[Scan]]) -> dict[str, int]:
+def write_dataset(folder: Path, prefix: str, splits: Mapping[str, Iterable[DatasetScan]]) -> dict[str, int]:
     """Writes points, masks and an info file a split; the folder appears whole or not at all.
 
     Args:
@@ -87,7 +87,7 @@ def _whole(folder: Path) -> Iterator[Path]:
         raise unwritable(folder, error) from error
 
 
-def _write_scan(folder: Path, scan: Scan) -> dict[str, Any]:
+def _write_scan(folder: Path, scan: DatasetScan) -> dict[str, Any]:
     paths = {}
     for kind, array in (
         (POINTS_FOLDER, scan.points),

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.detector.result import DetectionSettings, LevelCells
-from dspdet3d_ros.learning.datasets.scene import ANY_CLASS, LabelledScene, SceneSet
+from dspdet3d_ros.learning.datasets.labelled_scene import ANY_CLASS, LabelledScene, SceneSet
 from dspdet3d_ros.learning.evaluation.metric import Precision, SceneResult, class_precisions, group_precision, precision
 
 #: Boxes below this score are ignored. The precision-recall curve needs low scores too.

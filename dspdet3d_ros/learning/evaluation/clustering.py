@@ -10,7 +10,7 @@ import numpy as np
 
 from dspdet3d_ros.errors import InputError, missing_package
 from dspdet3d_ros.geometry import box_around
-from dspdet3d_ros.learning.datasets.scene import ANY_CLASS, LabelledScene
+from dspdet3d_ros.learning.datasets.labelled_scene import ANY_CLASS, LabelledScene
 from dspdet3d_ros.learning.evaluation.accuracy import Predictions
 
 

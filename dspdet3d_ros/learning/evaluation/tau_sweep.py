@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from dspdet3d_ros.detector.head import LEVELS
 from dspdet3d_ros.detector.predictor import Detector
-from dspdet3d_ros.learning.datasets.scene import SceneSet
+from dspdet3d_ros.learning.datasets.labelled_scene import SceneSet
 from dspdet3d_ros.learning.evaluation.accuracy import SceneEvaluation, figures, predictor_of
 from dspdet3d_ros.output_files import new_figure, write_figure
 from dspdet3d_ros.system import measure_peak_memory

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ import numpy as np
 from dspdet3d_ros import __version__
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.learning.datasets.extents import moved_extents
-from dspdet3d_ros.learning.datasets.scene_files import load_scene, save_scene
+from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
+from dspdet3d_ros.learning.datasets.scene_files import load_scene, save_scene, subset_of
 from dspdet3d_ros.learning.generation.rooms import WALL
-from dspdet3d_ros.learning.generation.scene import Scene, room_scene, thinned
+from dspdet3d_ros.learning.generation.scene import room_scene, thinned
 from dspdet3d_ros.output_files import make_folder
 
 #: Inside of every room, metres.
@@ -27,9 +29,10 @@ _LEAST_THINGS = 5
 # One walk looks at half of the furniture; a building that is scanned on purpose is seen from more sides.
 _WALKS = 2
 _CHAIN = 5
+_TAGS = ("accumulated",)
 
 
-def generate_building(seed: int, rooms: int = STANDARD_ROOMS, folder: Path | None = None) -> Scene:
+def generate_building(seed: int, rooms: int = STANDARD_ROOMS, folder: Path | None = None) -> LabelledScene:
     """The building of a seed: the same seed and number give the same arrays.
 
     The grid has as many columns as the root of the number of rooms, rounded up. Room k is the same in the buildings of
@@ -56,7 +59,7 @@ def room_places(rooms: int) -> np.ndarray:
     return np.column_stack([plan * PITCH, np.zeros(rooms)])
 
 
-def _kept_room(seed: int, number: int, folder: Path | None) -> Scene:
+def _kept_room(seed: int, number: int, folder: Path | None) -> LabelledScene:
     if folder is None:
         return _room(seed, number)
     make_folder(folder)
@@ -66,7 +69,7 @@ def _kept_room(seed: int, number: int, folder: Path | None) -> Scene:
     return load_scene(path)
 
 
-def _room(seed: int, number: int) -> Scene:
+def _room(seed: int, number: int) -> LabelledScene:
     size = np.array(ROOM_SIZE)
     # What is seen through doors and windows is left out: there the next room stands. A wall is shared by halves.
     reach = np.array(PITCH) / 2
@@ -78,34 +81,33 @@ def _room(seed: int, number: int) -> Scene:
     return thinned(scene, ROOM_POINTS, seed)
 
 
-def _moved(scene: Scene, place: np.ndarray) -> Scene:
+def _moved(scene: LabelledScene, place: np.ndarray) -> LabelledScene:
     shift = np.concatenate([place, np.zeros(3)]).astype(np.float32)
-    return Scene(
+    return replace(
+        scene,
         xyz=scene.xyz + shift[:3],
-        rgb=scene.rgb,
-        inst=scene.inst,
         boxes=scene.boxes + shift,
-        full_boxes=scene.full_boxes + shift,
-        names=scene.names,
-        kind=scene.kind,
-        tags=scene.tags,
+        full_boxes=None if scene.full_boxes is None else scene.full_boxes + shift,
         extents=None if scene.extents is None else moved_extents(scene.extents, place).astype(np.float32),
     )
 
 
-def _joined(scenes: list[Scene]) -> Scene:
+def _joined(scenes: list[LabelledScene]) -> LabelledScene:
     before = np.cumsum([0, *(len(scene.boxes) for scene in scenes[:-1])])
-    inst = [np.where(s.inst > 0, s.inst + n, 0) for s, n in zip(scenes, before, strict=True)]
+    inst = [np.where(s.inst > 0, s.inst + n, 0) for s, n in zip(scenes, before, strict=True) if s.inst is not None]
     # A room that an earlier version kept has none.
     extents = [scene.extents for scene in scenes if scene.extents is not None]
-    return Scene(
+    return LabelledScene(
+        name="",
+        subset=subset_of("building", _TAGS),
         xyz=np.concatenate([scene.xyz for scene in scenes]),
-        rgb=np.concatenate([scene.rgb for scene in scenes]),
-        inst=np.concatenate(inst).astype(np.uint16),
+        rgb=np.concatenate([scene.rgb for scene in scenes if scene.rgb is not None]),
+        inst=np.concatenate(inst).astype(np.int32),
         boxes=np.concatenate([scene.boxes for scene in scenes]),
-        full_boxes=np.concatenate([scene.full_boxes for scene in scenes]),
+        full_boxes=np.concatenate([scene.full_boxes for scene in scenes if scene.full_boxes is not None]),
         names=tuple(name for scene in scenes for name in scene.names),
+        exact=True,
         kind="building",
-        tags=("accumulated",),
+        tags=_TAGS,
         extents=np.concatenate(extents) if len(extents) == len(scenes) else None,
     )

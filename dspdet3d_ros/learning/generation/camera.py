@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dspdet3d_ros.geometry import turn
+from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.generation.world import Focus, World
 
 Generator = np.random.Generator
@@ -70,7 +70,7 @@ def arc_path(
         if np.linalg.norm((at - eye)[:2]) < 0.2:
             at = at + [0.3, 0.0, 0.0]
         pose = look(eye, at)
-        rotation = turn("z", world.yaw)
+        rotation = rotate("z", world.yaw)
         poses.append(Pose(rotation @ pose.eye, rotation @ pose.axes))
     return poses
 

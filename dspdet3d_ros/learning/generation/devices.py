@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dspdet3d_ros.geometry import turn
+from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.generation.meshes import (
     Mesh,
     arc,
@@ -56,7 +56,7 @@ def file_box(rng: Generator) -> Mesh:
     ]
     for side in (-1, 1):
         outline = np.array([[-depth / 2, 0], [depth / 2, 0], [depth / 2, height], [-depth / 2, front]])
-        plate = prism(outline, wall).turned(turn("x", np.pi / 2)).turned(turn("z", np.pi / 2))
+        plate = prism(outline, wall).rotated(rotate("x", np.pi / 2)).rotated(rotate("z", np.pi / 2))
         parts.append(plate.moved((side * (width / 2 - wall / 2) - wall / 2, 0, 0)))
     if rng.random() < 0.7:
         fill = rng.uniform(0.5, 0.95)
@@ -80,8 +80,8 @@ def notebook(rng: Generator) -> Mesh:
     width, depth = rng.uniform(0.1, 0.21), rng.uniform(0.14, 0.3)
     if rng.random() < 0.35:
         outline = [(0, 0), (width, 0), (width, 0.006), (width * 0.3, 0.016), (0, 0.01)]
-        half = prism(np.array(outline), depth).turned(turn("x", np.pi / 2)).moved((0, depth / 2, 0))
-        return join(half, half.turned(turn("z", np.pi))).painted((228, 226, 220)).grounded()
+        half = prism(np.array(outline), depth).rotated(rotate("x", np.pi / 2)).moved((0, depth / 2, 0))
+        return join(half, half.rotated(rotate("z", np.pi))).painted((228, 226, 220)).grounded()
     return block((width, depth, rng.uniform(0.006, 0.015))).painted(paint(rng))
 
 
@@ -100,13 +100,13 @@ def keyboard(rng: Generator) -> Mesh:
     width, depth = rng.uniform(0.27, 0.46), rng.uniform(0.11, 0.17)
     back, dark = rng.uniform(0.018, 0.035), paint(rng) * 0.5
     wedge = prism(np.array([[-depth / 2, 0], [depth / 2, 0], [depth / 2, back], [-depth / 2, 0.012]]), width)
-    body = wedge.turned(turn("x", np.pi / 2)).turned(turn("z", np.pi / 2)).grounded().painted(dark)
+    body = wedge.rotated(rotate("x", np.pi / 2)).rotated(rotate("z", np.pi / 2)).grounded().painted(dark)
     slope = np.arctan2(back - 0.012, depth)
     keys = [
         box((width * 0.95, depth * 0.14, 0.007), (0, y, (back + 0.012) / 2))
         for y in np.linspace(-0.36, 0.36, 5) * depth
     ]
-    rows = join(*keys).moved((0, 0, -(back + 0.012) / 2)).turned(turn("x", slope))
+    rows = join(*keys).moved((0, 0, -(back + 0.012) / 2)).rotated(rotate("x", slope))
     return join(body, rows.moved((0, 0, (back + 0.012) / 2 + 0.002)).painted(paint(rng)))
 
 
@@ -125,7 +125,7 @@ def laptop(rng: Generator) -> Mesh:
     top = base.size()[2]
     if rng.random() < 0.25:
         return join(base, _slab(width, depth, 0.008, 0.01).moved((0, 0, top)).painted(color))
-    lid = block((width, 0.008, depth)).turned(turn("x", -rng.uniform(0.0, 0.6))).moved((0, depth / 2, top * 0.8))
+    lid = block((width, 0.008, depth)).rotated(rotate("x", -rng.uniform(0.0, 0.6))).moved((0, depth / 2, top * 0.8))
     return join(base, lid.painted(rng.uniform(15, 60, 3)))
 
 
@@ -134,7 +134,7 @@ def display(rng: Generator) -> Mesh:
     width = rng.uniform(0.38, 0.64)
     height, lift = width * rng.uniform(0.54, 0.66), rng.uniform(0.07, 0.15)
     dark = rng.uniform(15, 60, 3)
-    panel = box((width, 0.03, height)).turned(turn("x", rng.uniform(-0.2, 0.02))).moved((0, 0, lift + height / 2))
+    panel = box((width, 0.03, height)).rotated(rotate("x", rng.uniform(-0.2, 0.02))).moved((0, 0, lift + height / 2))
     stem = block((0.05, 0.03, lift + height / 2), y=0.03)
     foot = _slab(rng.uniform(0.18, 0.28), rng.uniform(0.15, 0.2), 0.014, 0.03)
     return join(panel.painted(dark), stem.painted(dark), foot.painted(paint(rng)))
@@ -169,7 +169,7 @@ def calculator(rng: Generator) -> Mesh:
 def camera(rng: Generator) -> Mesh:
     """A photo camera with its lens to the front."""
     width, depth, height = rng.uniform(0.1, 0.15), rng.uniform(0.035, 0.07), rng.uniform(0.065, 0.1)
-    lens = cylinder(height * rng.uniform(0.3, 0.42), rng.uniform(0.03, 0.09), 18).turned(turn("x", np.pi / 2))
+    lens = cylinder(height * rng.uniform(0.3, 0.42), rng.uniform(0.03, 0.09), 18).rotated(rotate("x", np.pi / 2))
     dark = rng.uniform(15, 80, 3)
     hump = tapered((width * 0.4, depth), (width * 0.2, depth * 0.6), 0.018).moved((0, 0, height))
     body = join(block((width, depth, height)), lens.moved((0, -depth / 2, height * 0.48)), hump)
@@ -180,7 +180,7 @@ def radio(rng: Generator) -> Mesh:
     """A radio or small loudspeaker."""
     width, depth, height = rng.uniform(0.12, 0.32), rng.uniform(0.06, 0.13), rng.uniform(0.09, 0.2)
     parts = [block((width, depth, height)).painted(paint(rng))]
-    disc = cylinder(min(width, height) * 0.33, 0.006, 18).turned(turn("x", np.pi / 2))
+    disc = cylinder(min(width, height) * 0.33, 0.006, 18).rotated(rotate("x", np.pi / 2))
     parts.append(disc.moved((-width * 0.2, -depth / 2, height / 2)).painted((40, 40, 40)))
     if rng.random() < 0.6:
         parts.append(tube(arc(width * 0.4, 0.05, 0, np.pi) + [0, 0, height - 0.005], 0.006).painted((60, 60, 60)))
@@ -191,7 +191,7 @@ def clock(rng: Generator) -> Mesh:
     """A table or alarm clock: round on feet, or a box."""
     if rng.random() < 0.6:
         radius, thick = rng.uniform(0.04, 0.09), rng.uniform(0.03, 0.06)
-        disc = cylinder(radius, thick).turned(turn("x", np.pi / 2)).moved((0, thick / 2, radius + 0.008))
+        disc = cylinder(radius, thick).rotated(rotate("x", np.pi / 2)).moved((0, thick / 2, radius + 0.008))
         feet = [block((0.012, thick * 0.8, radius * 0.5), x=side * radius * 0.6) for side in (-1, 1)]
         return join(disc.painted(paint(rng)), *feet)
     return tapered((rng.uniform(0.09, 0.18), 0.07), (rng.uniform(0.08, 0.16), 0.04), rng.uniform(0.05, 0.1)).painted(
@@ -204,7 +204,11 @@ def toaster(rng: Generator) -> Mesh:
     width, depth, height = rng.uniform(0.24, 0.33), rng.uniform(0.14, 0.19), rng.uniform(0.16, 0.21)
     outline = rounded_outline(depth, height, 0.035)
     body = (
-        prism(outline, width).turned(turn("x", np.pi / 2)).turned(turn("z", np.pi / 2)).grounded().painted(paint(rng))
+        prism(outline, width)
+        .rotated(rotate("x", np.pi / 2))
+        .rotated(rotate("z", np.pi / 2))
+        .grounded()
+        .painted(paint(rng))
     )
     slots = [
         block((width * 0.75, 0.022, 0.002), y=side * depth * 0.18, z=height).painted((25, 25, 25)) for side in (-1, 1)

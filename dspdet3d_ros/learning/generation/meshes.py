@@ -32,7 +32,7 @@ class Mesh:
         """The mesh shifted by `offset` (3,)."""
         return replace(self, vertices=self.vertices + np.asarray(offset, dtype=float))
 
-    def turned(self, rotation: np.ndarray) -> Mesh:
+    def rotated(self, rotation: np.ndarray) -> Mesh:
         """The mesh turned by a (3, 3) rotation about the origin."""
         return replace(self, vertices=self.vertices @ rotation.T)
 

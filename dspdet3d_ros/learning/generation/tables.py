@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from dspdet3d_ros.geometry import turn
+from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.generation.catalogue import Catalogue
 from dspdet3d_ros.learning.generation.crowd import fill, loose_clutter
 from dspdet3d_ros.learning.generation.furniture import Piece, bin_or_case, chair, counter, desk, table
@@ -17,8 +19,10 @@ from dspdet3d_ros.learning.generation.world import World
 Generator = np.random.Generator
 
 
-def table_world(rng: Generator, style: str, catalogue: Catalogue | None = None) -> tuple[World, float]:
-    """A table set in `style` ("sparse", "crowded", "stacked").
+def table_world(
+    rng: Generator, style: str, catalogue: Catalogue | None = None, weights: Mapping[str, float] = TABLE_WEIGHTS
+) -> tuple[World, float]:
+    """A table set in `style` ("sparse", "crowded", "stacked") with objects of classes drawn by `weights`.
 
     Returns:
         The world, whose table face is z = 0, and the height of that face above the floor in metres.
@@ -29,7 +33,7 @@ def table_world(rng: Generator, style: str, catalogue: Catalogue | None = None) 
     count = int(rng.integers(2, 7)) if style == "sparse" else int(rng.integers(3, 17))
     half = np.array([board.width, board.depth]) / 2
     middle = rng.uniform(-0.4, 0.4, 2) * half
-    fill(support, count, style, TABLE_WEIGHTS, rng, middle, rng.uniform(0.12, 0.4), catalogue)
+    fill(support, count, style, weights, rng, middle, rng.uniform(0.12, 0.4), catalogue)
     world = World(yaw=rng.uniform(0, 2 * np.pi) if rng.random() < 0.6 else 0.0)
     down = np.array([0, 0, -board.z])
     world.add(piece.mesh.moved(down))
@@ -57,11 +61,11 @@ def _surroundings(world: World, plan: tuple[float, float], height: float, rng: G
         world.add(block((7, 0.02, 2.6), 0, behind + 0.01, -height).painted(rng.uniform(120, 235, 3)))
     for _ in range(int(rng.integers(0, 3))):
         yaw, side = rng.uniform(0, 2 * np.pi), rng.uniform(-0.6, 0.6) * width
-        world.add(chair(rng).mesh.turned(turn("z", yaw)).moved((side, -depth / 2 - rng.uniform(0.2, 0.5), -height)))
+        world.add(chair(rng).mesh.rotated(rotate("z", yaw)).moved((side, -depth / 2 - rng.uniform(0.2, 0.5), -height)))
     for _ in range(int(rng.integers(0, 4))):
         angle = rng.uniform(-np.pi, 0) if at_wall else rng.uniform(0, 2 * np.pi)
         away = np.array([np.cos(angle) * (width / 2 + 0.5), np.sin(angle) * (depth / 2 + 0.5), -height])
-        world.add(bin_or_case(rng).mesh.turned(turn("z", rng.uniform(0, 3))).moved(away))
+        world.add(bin_or_case(rng).mesh.rotated(rotate("z", rng.uniform(0, 3))).moved(away))
     if at_wall and rng.random() < 0.3:
         frame = box((rng.uniform(0.3, 0.8), 0.03, rng.uniform(0.3, 0.6)), (rng.uniform(-0.5, 0.5), behind - 0.015, 0.8))
         world.add(frame.painted(paint(rng)))

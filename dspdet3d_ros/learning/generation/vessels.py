@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dspdet3d_ros.geometry import turn
+from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.generation.meshes import Mesh, arc, cylinder, ellipsoid, join, revolve, tube
 
 Generator = np.random.Generator
@@ -105,8 +105,8 @@ def saucepan(rng: Generator) -> Mesh:
         parts.append(tube(grip, 0.009).painted(dark))
     else:
         for side in (0.0, np.pi):
-            ring = _handle(radius, 0.03, 0.03, 0.0, 0.006).turned(turn("x", np.pi / 2)).moved((0, 0, height * 0.8))
-            parts.append(ring.turned(turn("z", side)).painted(dark))
+            ring = _handle(radius, 0.03, 0.03, 0.0, 0.006).rotated(rotate("x", np.pi / 2)).moved((0, 0, height * 0.8))
+            parts.append(ring.rotated(rotate("z", side)).painted(dark))
     if rng.random() < 0.4:
         parts.append(
             revolve([(radius, height), (radius * 0.5, height + 0.018), (0, height + 0.02)]).painted(paint(rng))
@@ -123,7 +123,7 @@ def tea_pot(rng: Generator) -> Mesh:
     color = paint(rng)
     body = revolve([(0, 0), *[(radius * np.cos(a), height * (0.45 + 0.55 * np.sin(a))) for a in bend], (0, height)])
     spout = np.linspace([radius * 0.8, 0, height * 0.4], [radius * 1.65, 0, height * 0.9], 6)
-    grip = _handle(radius * 0.9, radius * 0.6, height * 0.33, height * 0.5, 0.007).turned(turn("z", np.pi))
+    grip = _handle(radius * 0.9, radius * 0.6, height * 0.33, height * 0.5, 0.007).rotated(rotate("z", np.pi))
     knob = ellipsoid((0.014, 0.014, 0.012), (0, 0, height * 1.0 + 0.01), 10)
     low = body.bounds()[0][2]
     return join(*[part.painted(color) for part in (body, tube(spout, 0.013), grip, knob)]).moved((0, 0, -low))
@@ -156,7 +156,9 @@ def fruit(rng: Generator) -> Mesh:
     if kind < 0.2:
         length = rng.uniform(0.15, 0.2)
         bend = arc(length * 0.5, length * 0.35, 0.15 * np.pi, 0.85 * np.pi, 10)
-        return tube(bend, rng.uniform(0.016, 0.021), 10).turned(turn("x", np.pi / 2)).painted((220, 195, 60)).grounded()
+        return (
+            tube(bend, rng.uniform(0.016, 0.021), 10).rotated(rotate("x", np.pi / 2)).painted((220, 195, 60)).grounded()
+        )
     radius = rng.uniform(0.06, 0.1) if kind > 0.9 else rng.uniform(0.028, 0.05)
     radii = radius * np.array([1.0, 1.0, rng.uniform(0.8, 1.0)]) * [rng.uniform(1.0, 1.4), 1, 1]
     return ellipsoid(radii).painted(paint(rng)).grounded()
@@ -178,7 +180,7 @@ def plant(rng: Generator) -> Mesh:
         way, lift = rng.uniform(0, 2 * np.pi), rng.uniform(0.3, 1.4)
         out = reach * rng.uniform(0.5, 1.0)
         leaf = ellipsoid((out / 2, out * rng.uniform(0.1, 0.25), 0.002), (out / 2, 0, 0), 10)
-        leaf = leaf.turned(turn("y", -lift)).turned(turn("z", way)).moved((0, 0, height - 0.015))
+        leaf = leaf.rotated(rotate("y", -lift)).rotated(rotate("z", way)).moved((0, 0, height - 0.015))
         parts.append(leaf.painted(green * rng.uniform(0.7, 1.2)))
     return join(*parts)
 
@@ -193,7 +195,7 @@ def doll(rng: Generator) -> Mesh:
     parts.append(ellipsoid((unit * 0.75,) * 3, (0, 0, head)).painted(face))
     for side in (-1, 1):
         parts.append(ellipsoid((unit * 0.3,) * 3, (side * unit * 0.5, 0, head + unit * 0.7), 10).painted(face))
-        arm = ellipsoid((unit * 0.32, unit * 0.32, unit * 0.7), sides=10).turned(turn("y", side * 0.7))
+        arm = ellipsoid((unit * 0.32, unit * 0.32, unit * 0.7), sides=10).rotated(rotate("y", side * 0.7))
         parts.append(arm.moved((side * unit * 1.1, unit * 0.2, unit * tall * 1.2)).painted(color))
         leg = ellipsoid((unit * 0.4, unit * 0.85, unit * 0.4), (side * unit * 0.55, unit * 0.8, unit * 0.4), 10)
         parts.append(leg.painted(color))
@@ -219,5 +221,5 @@ def lamp(rng: Generator) -> Mesh:
         return join(base, cylinder(0.01, height * 0.8, 10).painted((90, 90, 95)), shade)
     reach = rng.uniform(0.08, 0.2)
     arm = tube(np.array([[0, 0, 0.01], [-reach * 0.5, 0, height * 0.55], [reach, 0, height]]), 0.008)
-    head = revolve([(0.055, -0.07), (0.03, 0.0), (0, 0.01)]).turned(turn("y", -0.4)).moved((reach, 0, height))
+    head = revolve([(0.055, -0.07), (0.03, 0.0), (0, 0.01)]).rotated(rotate("y", -0.4)).moved((reach, 0, height))
     return join(base, arm.painted(paint(rng)), head.painted(paint(rng)))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dspdet3d_ros.geometry import turn
+from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.generation.meshes import Mesh, join
 from dspdet3d_ros.learning.generation.placement import Placed, Support
 
@@ -51,14 +51,14 @@ class World:
 
     def add(self, mesh: Mesh) -> None:
         """Add something that is not labelled."""
-        self.meshes.append(mesh.turned(turn("z", self.yaw)))
+        self.meshes.append(mesh.rotated(rotate("z", self.yaw)))
         self.numbers.append(0)
 
     def add_objects(self, objects: list[Placed], yaw: float, offset: np.ndarray) -> None:
         """Add the labelled objects of a support that stands at `offset` (3,), turned by `yaw` radians."""
-        rotation = turn("z", yaw)
+        rotation = rotate("z", yaw)
         for item in objects:
-            mesh = item.mesh.turned(rotation).moved(offset).turned(turn("z", self.yaw))
+            mesh = item.mesh.rotated(rotation).moved(offset).rotated(rotate("z", self.yaw))
             low, high = mesh.bounds()
             self.items.append(Item(item.name, item.how, low, high))
             self.meshes.append(mesh)
@@ -67,13 +67,13 @@ class World:
     def add_support(self, support: Support, extra: list[Mesh], yaw: float, offset: np.ndarray) -> None:
         """Add a support's objects and unlabelled `extra`; if objects stand there, a focus on them."""
         for mesh in extra:
-            self.add(mesh.turned(turn("z", yaw)).moved(offset))
+            self.add(mesh.rotated(rotate("z", yaw)).moved(offset))
         self.add_objects(support.objects, yaw, offset)
         if support.objects:
             middles = np.array([item.middle() for item in support.objects])
             middle = np.array([*middles.mean(axis=0), 0.05])
             radius = float(np.clip(np.abs(middles - middle[:2]).max(), 0.15, 1.0))
-            self.focuses.append(Focus(turn("z", yaw) @ middle + offset, radius, len(middles)))
+            self.focuses.append(Focus(rotate("z", yaw) @ middle + offset, radius, len(middles)))
 
     def whole(self) -> tuple[Mesh, np.ndarray]:
         """All meshes as one, and the (F,) int64 instance number of each face."""

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.learning.training.crops import CropDataset
-from dspdet3d_ros.learning.training.objective import LabelledPoints
+from dspdet3d_ros.learning.training.objective import TrainSample
 from dspdet3d_ros.system import usable_cores
 
 #: One process prepares a batch in about the time in which a GPU makes one or two steps.
@@ -32,7 +32,7 @@ def default_workers(device: torch.device, processes: int) -> int:
     return max(1, min(_MOST_WORKERS, usable_cores() // processes - 1))
 
 
-def load_batches(data: CropDataset, iterations: range, workers: int) -> Iterator[list[LabelledPoints]]:
+def load_batches(data: CropDataset, iterations: range, workers: int) -> Iterator[list[TrainSample]]:
     """The batches of these iterations, in order; which they are does not depend on the number of workers.
 
     Raises:
@@ -59,7 +59,7 @@ class _BatchOrError(Dataset):
 
     batches: CropDataset
 
-    def __getitem__(self, iteration: int) -> list[LabelledPoints] | InputError:
+    def __getitem__(self, iteration: int) -> list[TrainSample] | InputError:
         try:
             return self.batches[iteration]
         except InputError as error:

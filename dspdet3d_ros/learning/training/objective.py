@@ -9,18 +9,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dspdet3d_ros.detector.head import LEVEL_OF_STRIDE, LevelOutput, Limiter, Pruner, keep_probability
+from dspdet3d_ros.detector.head import LEVEL_OF_STRIDE, LevelOutput
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.detector.preprocess import voxelise
-from dspdet3d_ros.learning.training.config import TrainingConfig
+from dspdet3d_ros.detector.pruning import Pruning, keep_probability
 from dspdet3d_ros.learning.training.losses import diou_loss, focal_loss
 from dspdet3d_ros.learning.training.targets import assign_boxes, box_levels, cell_size, keep_mask, positions
+from dspdet3d_ros.learning.training.training_config import TrainingConfig
 from dspdet3d_ros.sparse import Engine, SparseTensor
 
 
 @dataclass(frozen=True)
-class LabelledPoints:
-    """One training scene.
+class TrainSample:
+    """One scene of a batch, as tensors.
 
     Attributes:
         points: (N, 3) float32, metres.
@@ -34,9 +35,9 @@ class LabelledPoints:
     labels: Tensor
     tau: float = 0.0
 
-    def to(self, device: torch.device) -> LabelledPoints:
+    def to(self, device: torch.device) -> TrainSample:
         """The same on a device."""
-        return LabelledPoints(self.points.to(device), self.boxes.to(device), self.labels.to(device), self.tau)
+        return TrainSample(self.points.to(device), self.boxes.to(device), self.labels.to(device), self.tau)
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Losses:
         return self.cls + self.bbox + self.keep + self.names
 
 
-def batch_losses(network: DSPDet3D, batch: Sequence[LabelledPoints], config: TrainingConfig, engine: Engine) -> Losses:
+def batch_losses(network: DSPDet3D, batch: Sequence[TrainSample], config: TrainingConfig, engine: Engine) -> Losses:
     """Runs the network on a batch and compares with the targets."""
     scene = torch.cat([torch.full((len(s.points),), i, dtype=torch.int64) for i, s in enumerate(batch)])
     points = torch.cat([s.points for s in batch])
@@ -62,53 +63,57 @@ def batch_losses(network: DSPDet3D, batch: Sequence[LabelledPoints], config: Tra
     voxels = voxelise(
         points, model.voxel_size, engine, scene.to(points.device), model.relative_xy, above_ground=model.recenter
     )
-    limit = row_limiter(config.prune_threshold, len(batch))
-    outputs = network(voxels, training_pruner(batch, config, model.voxel_size), limit)
+    outputs = network(voxels, TrainingPruning(batch, config, model.voxel_size))
     return compare(outputs, batch, config, model.voxel_size)
 
 
-def training_pruner(batch: Sequence[LabelledPoints], config: TrainingConfig, voxel_size: float) -> Pruner:
-    """Prunes each scene as the detector does at the scene's own τ, except the cells that must be kept."""
+class TrainingPruning(Pruning):
+    """Prunes each scene as the detector does at the scene's own τ, except the cells that must be kept.
 
-    def prune_unless_wanted(x: SparseTensor, prune_logits: Tensor) -> Tensor:
+    Args:
+        batch: the scenes.
+        config: has the size of the cubes whose cells must be kept, and the most cells of a scene at a level.
+        voxel_size: metres.
+    """
+
+    def __init__(self, batch: Sequence[TrainSample], config: TrainingConfig, voxel_size: float) -> None:
+        self._batch, self._config, self._voxel_size = batch, config, voxel_size
+
+    def keep(self, cells: SparseTensor, prune_logits: Tensor) -> Tensor:
+        """See `Pruning.keep`."""
         probability = keep_probability(prune_logits.detach())
-        mask = torch.ones(len(x), dtype=torch.bool, device=probability.device)
-        cells, start = positions(x.coords, voxel_size), 0
-        level = LEVEL_OF_STRIDE[x.coords.stride]
-        edge = config.prune_cube * cell_size(level, voxel_size)
-        for count, scene in zip(x.coords.batch_counts(len(batch)), batch, strict=True):
+        mask = torch.ones(len(cells), dtype=torch.bool, device=probability.device)
+        places, start = positions(cells.coords, self._voxel_size), 0
+        level = LEVEL_OF_STRIDE[cells.coords.stride]
+        edge = self._config.prune_cube * cell_size(level, self._voxel_size)
+        for count, scene in zip(cells.coords.batch_counts(len(self._batch)), self._batch, strict=True):
             if scene.tau > 0:
                 part = slice(start, start + count)
-                wanted = keep_mask(cells[part], scene.boxes, box_levels(scene.boxes, voxel_size), level, edge)
+                levels = box_levels(scene.boxes, self._voxel_size)
+                wanted = keep_mask(places[part], scene.boxes, levels, level, edge)
                 mask[part] = wanted | (probability[part] > scene.tau)
             start += count
         return mask
 
-    return prune_unless_wanted
-
-
-def row_limiter(max_rows: int, batch_size: int) -> Limiter:
-    """Weak pruning: a scene with more than `max_rows` cells keeps those of the best interpolated keep score."""
-
-    def limit(x: SparseTensor, keep: SparseTensor) -> SparseTensor:
-        counts = x.coords.batch_counts(batch_size)
-        if max(counts) <= max_rows:
-            return x
+    def limit(self, cells: SparseTensor, coarser: SparseTensor) -> SparseTensor:
+        """Weak pruning: a scene with more than `prune_threshold` cells keeps those of the best interpolated score."""
+        most = self._config.prune_threshold
+        counts = cells.coords.batch_counts(len(self._batch))
+        if max(counts) <= most:
+            return cells
         with torch.no_grad():
-            score = -keep.interpolate(x.coords.coords.float())[:, 0]
-            mask = torch.zeros(len(x), dtype=torch.bool, device=score.device)
+            score = -coarser.interpolate(cells.coords.coords.float())[:, 0]
+            mask = torch.zeros(len(cells), dtype=torch.bool, device=score.device)
             start = 0
             for count in counts:
-                best = torch.topk(score[start : start + count], min(count, max_rows), sorted=False).indices
+                best = torch.topk(score[start : start + count], min(count, most), sorted=False).indices
                 mask[start + best] = True
                 start += count
-        return x.select(mask)
-
-    return limit
+        return cells.select(mask)
 
 
 def compare(
-    outputs: Sequence[LevelOutput], batch: Sequence[LabelledPoints], config: TrainingConfig, voxel_size: float
+    outputs: Sequence[LevelOutput], batch: Sequence[TrainSample], config: TrainingConfig, voxel_size: float
 ) -> Losses:
     """The losses of the head's outputs, all levels and scenes."""
     levels = [box_levels(scene.boxes, voxel_size) for scene in batch]

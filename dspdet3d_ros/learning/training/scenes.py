@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.learning.datasets.scene import ANY_CLASS, LabelledScene
+from dspdet3d_ros.learning.datasets.labelled_scene import ANY_CLASS, LabelledScene
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.duration import Duration
 from rclpy.node import Node
 
-from dspdet3d_ros.ros.health.faults import FaultLog, Level
-from dspdet3d_ros.ros.health.no_output import Answer, Silence
+from dspdet3d_ros.ros.faults import FaultLog, Level
+from dspdet3d_ros.ros.health.no_output import NoOutputDiagnosis
 from dspdet3d_ros.ros.pipeline.pipeline import gpu_memory_bytes
 from dspdet3d_ros.ros.pipeline.processing import Processing
+from dspdet3d_ros.ros.results import LastResult
 from dspdet3d_ros.system import memory_bytes, process_status
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Health:
     Attributes:
         state: the node's lifecycle state.
         faults: what went wrong.
-        silence: why nothing is published.
+        no_output: why nothing is published.
         pruning_threshold: τ for the next cloud.
         detector: the loaded model, if any.
         processing: what works on clouds, if the node is configured.
@@ -41,7 +42,7 @@ class Health:
 
     state: str
     faults: FaultLog
-    silence: Silence
+    no_output: NoOutputDiagnosis
     pruning_threshold: float
     detector: "Detector | None"
     processing: Processing | None
@@ -78,7 +79,7 @@ def status_message(name: str, health: Health) -> DiagnosticStatus:
 
     The most severe of these is taken, the first one of several.
     """
-    present = [health.faults.present, health.silence.present, *health.faults.remarks]
+    present = [health.faults.present, health.no_output.present, *health.faults.remarks]
     fault = max((fault for fault in present if fault), key=lambda fault: fault.level, default=None)
     level, message = (Level.OK, health.state) if fault is None else (fault.level, f"{health.state}; {fault}")
     values = [("state", health.state), ("pruning_threshold", f"{health.pruning_threshold:g}")]
@@ -97,7 +98,7 @@ def status_message(name: str, health: Health) -> DiagnosticStatus:
 
 
 def resident_bytes() -> int:
-    """Main memory that this process occupies; 0 where the system does not tell."""
+    """Main memory that this process occupies; 0 where the system does not say."""
     try:
         return memory_bytes(process_status(), "VmRSS")
     except (OSError, KeyError):
@@ -133,12 +134,12 @@ def _cloud_values(processing: Processing | None) -> list[tuple[str, str]]:
         ("clouds_ignored", str(counts.ignored)),
         ("clouds_waiting", str(counts.waiting)),
         ("subscribers", ", ".join(f"{name}: {n}" for name, n in processing.outputs.subscribers.items())),
-        ("points_out_of_range", _points_out_of_range(processing.answer)),
+        ("points_out_of_range", _points_out_of_range(processing.last_result)),
     ]
 
 
-def _points_out_of_range(answer: Answer | None) -> str:
-    return "none yet" if answer is None else str(answer.stats.points_out_of_range)
+def _points_out_of_range(result: LastResult | None) -> str:
+    return "none yet" if result is None else str(result.stats.points_out_of_range)
 
 
 def _number(value: float | None) -> str:

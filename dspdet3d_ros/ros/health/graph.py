@@ -1,4 +1,4 @@
-"""What a node sees of its input topic and of itself, for `no_output.explain`."""
+"""A snapshot of a node and of the graph around its input topic, for `no_output.explain`."""
 
 import time
 
@@ -6,7 +6,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.utilities import get_rmw_implementation_identifier
 
-from dspdet3d_ros.ros.health.no_output import PATIENCE_S, Input, Situation
+from dspdet3d_ros.ros.health.no_output import PATIENCE_S, InputTopic, NodeSnapshot
 from dspdet3d_ros.ros.interface import fastdds, qos
 from dspdet3d_ros.ros.interface.subscription import CloudSubscription
 from dspdet3d_ros.ros.pipeline.processing import Processing
@@ -14,15 +14,15 @@ from dspdet3d_ros.ros.pipeline.processing import Processing
 CLOUD_TYPE = "sensor_msgs/msg/PointCloud2"
 
 
-def situation(
+def node_snapshot(
     node: Node,
     state: str,
     faulty: bool,
     processing: Processing | None,
     subscription: CloudSubscription | None,
     device: str,
-) -> Situation:
-    """What the node sees now.
+) -> NodeSnapshot:
+    """The present state of the node and of its input topic.
 
     Args:
         node: the node.
@@ -34,26 +34,26 @@ def situation(
     """
     name = node.get_fully_qualified_name()
     if processing is None or subscription is None:
-        return Situation(name, state, faulty)
+        return NodeSnapshot(name, state, faulty)
     waited_s = processing.traffic.waited_s(time.monotonic())
     # Discovery is asked only where the answer matters.
-    look = waited_s >= PATIENCE_S
-    return Situation(
+    ask = waited_s >= PATIENCE_S
+    return NodeSnapshot(
         node=name,
         state=state,
         faulty=faulty,
-        input=input_topic(node, subscription.topic, subscription.profile) if look else None,
+        input=input_snapshot(node, subscription.topic, subscription.profile) if ask else None,
         waited_s=waited_s,
         lost=processing.traffic.lost_since_arrival,
         wanted=processing.outputs.wanted,
         counts=processing.worker.counts,
         busy_s=processing.worker.busy_s,
         device=device,
-        answer=processing.answer,
+        last_result=processing.last_result,
     )
 
 
-def input_topic(node: Node, topic: str, own: QoSProfile) -> Input:
+def input_snapshot(node: Node, topic: str, own: QoSProfile) -> InputTopic:
     """The input topic as discovery shows it.
 
     Args:
@@ -61,14 +61,14 @@ def input_topic(node: Node, topic: str, own: QoSProfile) -> Input:
         topic: the topic's full name.
         own: the subscription's profile.
     """
-    heard, unheard = qos.publishers(node, topic, own)
-    others = [] if heard or unheard else _other_clouds(node, topic)
+    compatible, incompatible = qos.publishers(node, topic, own)
+    others = [] if compatible or incompatible else _other_clouds(node, topic)
     reliable = own.reliability == ReliabilityPolicy.RELIABLE
     lossy = not reliable and "fastrtps" in get_rmw_implementation_identifier()
-    return Input(
+    return InputTopic(
         topic=topic,
-        publishers=tuple(heard),
-        unheard=qos.incompatible_publishers(node, topic, own) if unheard else "",
+        publishers=tuple(compatible),
+        incompatible=qos.incompatible_publishers(node, topic, own) if incompatible else "",
         others=tuple(others),
         asks=qos.described(own),
         reliable=reliable,

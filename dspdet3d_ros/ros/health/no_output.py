@@ -1,4 +1,4 @@
-"""Why nothing is published, or nothing is found, in one line: judged from what a node sees of itself and its topics.
+"""Why nothing is published, or nothing is found, in one line: the no-output diagnosis.
 
 Imports no ROS.
 """
@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dspdet3d_ros.detector.no_boxes import why_no_boxes
-from dspdet3d_ros.detector.result import DetectionSettings, DetectionStats
-from dspdet3d_ros.ros.health.faults import Fault, tell
-from dspdet3d_ros.ros.pipeline.worker import Counts
+from dspdet3d_ros.ros.faults import Fault, log_at
+from dspdet3d_ros.ros.results import Counts, LastResult
 
-# Discovery takes a while, and so may the first cloud: what is younger is no silence yet. Together with the time that a
+# Discovery takes a while, and so may the first cloud: what is younger is no fault yet. Together with the time that a
 # reason must hold and the period of looking it stays below 5 s.
 PATIENCE_S = 2.0
 HOLD_S = 1.5
@@ -27,13 +26,13 @@ SUGGESTIONS = 5
 
 
 @dataclass(frozen=True)
-class Input:
+class InputTopic:
     """The input topic as discovery shows it.
 
     Attributes:
         topic: full name, remapped.
         publishers: names of the nodes whose clouds can be received.
-        unheard: why those of the other publishers cannot, with the policies of both sides; empty where there are none.
+        incompatible: why those of the other publishers cannot, with the policies of both sides; empty if none.
         others: other topics on which somebody publishes clouds.
         asks: the subscription's policies in words.
         reliable: whether the subscription is.
@@ -42,7 +41,7 @@ class Input:
 
     topic: str
     publishers: tuple[str, ...] = ()
-    unheard: str = ""
+    incompatible: str = ""
     others: tuple[str, ...] = ()
     asks: str = ""
     reliable: bool = False
@@ -50,23 +49,8 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The answer to the latest cloud.
-
-    Attributes:
-        boxes: number of boxes published.
-        stats: how they came about.
-        settings: the thresholds that applied.
-    """
-
-    boxes: int
-    stats: DetectionStats
-    settings: DetectionSettings
-
-
-@dataclass(frozen=True)
-class Situation:
-    """What a node sees.
+class NodeSnapshot:
+    """The state of a node and of its input topic at one moment.
 
     Attributes:
         node: its full name.
@@ -79,23 +63,23 @@ class Situation:
         counts: what has become of the clouds.
         busy_s: for how long one cloud has been worked on.
         device: where the network runs.
-        answer: to the latest cloud, if any.
+        last_result: of the latest cloud, if any.
     """
 
     node: str
     state: str
     faulty: bool = False
-    input: Input | None = None
+    input: InputTopic | None = None
     waited_s: float = 0.0
     lost: int = 0
     wanted: bool = False
     counts: Counts = field(default_factory=Counts)
     busy_s: float = 0.0
     device: str = ""
-    answer: Answer | None = None
+    last_result: LastResult | None = None
 
 
-def explain(seen: Situation) -> Fault | None:
+def explain(seen: NodeSnapshot) -> Fault | None:
     """Why nothing is published or found; None where something is, or where it is too early to say."""
     if seen.faulty:
         return None
@@ -119,7 +103,7 @@ def explain(seen: Situation) -> Fault | None:
         return Fault(
             "slow", f"the first cloud is being worked on, on {seen.device}; a higher pruning_threshold makes it faster"
         )
-    return _no_box(seen.answer) if seen.answer and not seen.answer.boxes else None
+    return _no_box(seen.last_result) if seen.last_result and not seen.last_result.boxes else None
 
 
 def how_to_activate(node: str, state: str) -> str:
@@ -128,13 +112,13 @@ def how_to_activate(node: str, state: str) -> str:
     return f"the node is {state}: run {' and '.join(steps if state == 'unconfigured' else steps[1:])}"
 
 
-def _no_cloud(seen: Situation) -> Fault | None:
+def _no_cloud(seen: NodeSnapshot) -> Fault | None:
     topic = seen.input
     if topic is None:
         return None
     if not topic.publishers:
-        if topic.unheard:
-            return Fault("qos", topic.unheard)
+        if topic.incompatible:
+            return Fault("qos", topic.incompatible)
         any_more = " any more" if seen.counts.received else ""
         return Fault("publisher", f"nobody publishes {topic.topic}{any_more}; {_suggestion(topic)}")
     names = ", ".join(topic.publishers)
@@ -148,7 +132,7 @@ def _no_cloud(seen: Situation) -> Fault | None:
     if seen.counts.received:
         return None
     remedy = f"; if it does: {topic.remedy}" if topic.remedy else ""
-    also = f" | {topic.unheard}" if topic.unheard else ""
+    also = f" | {topic.incompatible}" if topic.incompatible else ""
     return Fault(
         "quiet",
         f"{names} is connected to {topic.topic} ({topic.asks}), but no cloud has come: see with "
@@ -156,7 +140,7 @@ def _no_cloud(seen: Situation) -> Fault | None:
     )
 
 
-def _suggestion(topic: Input) -> str:
+def _suggestion(topic: InputTopic) -> str:
     if not topic.others:
         return (
             "no other topic has clouds (sensor_msgs/PointCloud2) either: is the publisher running, in this ROS domain?"
@@ -167,12 +151,12 @@ def _suggestion(topic: Input) -> str:
     return f"remap it (launch argument input:={topic.others[0]}) to one that has clouds: {listed}"
 
 
-def _no_box(answer: Answer) -> Fault | None:
-    reason = why_no_boxes(answer.stats, answer.settings)
+def _no_box(result: LastResult) -> Fault | None:
+    reason = why_no_boxes(result.stats, result.settings)
     return Fault(reason.kind, reason.text) if reason else None
 
 
-class Silence:
+class NoOutputDiagnosis:
     """Logs why nothing is published: each reason once, and again only after a time without it or after a long time.
 
     Args:
@@ -185,7 +169,7 @@ class Silence:
         self._candidate: Fault | None = None
         self._since = 0.0
         # By kind: reasons may take turns from one cloud to the next.
-        self._told_s: dict[str, float] = {}
+        self._logged_s: dict[str, float] = {}
         self._seen_s: dict[str, float] = {}
 
     @property
@@ -194,7 +178,7 @@ class Silence:
         held = self._clock() - self._since >= HOLD_S
         return self._candidate if self._candidate and held else None
 
-    def look(self, reason: Fault | None) -> None:
+    def update(self, reason: Fault | None) -> None:
         """Takes the reason of this moment, which `explain` gives; to be called every `PERIOD_S`."""
         now = self._clock()
         kind = reason.kind if reason else None
@@ -202,14 +186,14 @@ class Silence:
             self._since = now
         self._candidate = reason
         if self.present:
-            self.tell(self.present)
+            self.report(self.present)
 
-    def tell(self, reason: Fault) -> None:
+    def report(self, reason: Fault) -> None:
         """Logs a reason at once, unless it was logged recently."""
         now = self._clock()
         gone = now - self._seen_s.get(reason.kind, now) > FORGET_S
         self._seen_s[reason.kind] = now
-        if reason.kind in self._told_s and not gone and now - self._told_s[reason.kind] < REPEAT_S:
+        if reason.kind in self._logged_s and not gone and now - self._logged_s[reason.kind] < REPEAT_S:
             return
-        self._told_s[reason.kind] = now
-        tell(self._logger, reason.level, str(reason))
+        self._logged_s[reason.kind] = now
+        log_at(self._logger, reason.level, str(reason))

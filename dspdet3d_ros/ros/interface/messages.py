@@ -23,7 +23,7 @@ from dspdet3d_ros.clouds.pointcloud2 import encode
 from dspdet3d_ros.detector.object_points import ObjectPoints
 from dspdet3d_ros.detector.result import Detections, DetectionStats, LevelCells
 from dspdet3d_ros.msg import PruningStats
-from dspdet3d_ros.ros.pipeline.worker import Counts
+from dspdet3d_ros.ros.results import Counts
 
 LABEL_HEIGHT_M = 0.05
 # Neighbouring class numbers get hues this far apart, which never repeat.

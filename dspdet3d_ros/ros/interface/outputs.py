@@ -16,8 +16,7 @@ from visualization_msgs.msg import MarkerArray
 from dspdet3d_ros.msg import PruningStats
 from dspdet3d_ros.ros.interface import messages, qos
 from dspdet3d_ros.ros.interface.topics import DETECTIONS, LABEL_INFO, MARKERS, OBJECT_POINTS, STATS
-from dspdet3d_ros.ros.pipeline.pipeline import Found
-from dspdet3d_ros.ros.pipeline.worker import Counts
+from dspdet3d_ros.ros.results import CloudResult, Counts
 
 # The answer to a cloud; without a subscriber of any of these nothing is computed.
 RESULTS = {DETECTIONS: Detection3DArray, MARKERS: MarkerArray, STATS: PruningStats, OBJECT_POINTS: PointCloud2}
@@ -33,7 +32,7 @@ class Publication:
         counts: of the clouds until then.
     """
 
-    found: Found
+    found: CloudResult
     timing: messages.Timing
     counts: Counts
 
@@ -88,7 +87,7 @@ class Outputs:
             self._subscribers[name] = present
         return new
 
-    def publication(self, found: Found, counts: Counts) -> Publication:
+    def publication(self, found: CloudResult, counts: Counts) -> Publication:
         """The answer with these detections, published now."""
         now_s, now_ns = time.monotonic(), self._node.get_clock().now().nanoseconds
         timing = messages.Timing(
@@ -128,11 +127,11 @@ class Outputs:
     def _publisher(self, name: str, kind: type, profile: QoSProfile) -> Any:
         topic = f"~/{name}"
 
-        def tell() -> None:
+        def report() -> None:
             if name not in self.publishers:
                 return
             full_name = self._node.resolve_topic_name(topic)
             self._node.get_logger().warning(qos.incompatible_subscribers(self._node, full_name, profile))
 
-        events = qos.PublisherEventCallbacks(incompatible_qos=lambda _: qos.after_discovery(self._node, tell))
+        events = qos.PublisherEventCallbacks(incompatible_qos=lambda _: qos.after_discovery(self._node, report))
         return qos.with_events(partial(self._node.create_lifecycle_publisher, kind, topic, profile), events)

@@ -83,7 +83,7 @@ def publishers(node: Node, topic: str, own: QoSProfile) -> tuple[list[str], list
     Returns:
         The full names of the publishing nodes that it hears; what the others offer and which parameters to change.
     """
-    heard, faults = [], []
+    compatible, faults = [], []
     for publisher in node.get_publishers_info_by_topic(topic):
         offered, fixes = publisher.qos_profile, []
         if own.reliability == ReliabilityPolicy.RELIABLE and offered.reliability == ReliabilityPolicy.BEST_EFFORT:
@@ -93,8 +93,8 @@ def publishers(node: Node, topic: str, own: QoSProfile) -> tuple[list[str], list
         if fixes:
             faults.append(f"{node_name(publisher)} offers {described(offered)}; set {' and '.join(fixes)}")
         else:
-            heard.append(node_name(publisher))
-    return heard, faults
+            compatible.append(node_name(publisher))
+    return compatible, faults
 
 
 def incompatible_publishers(node: Node, topic: str, own: QoSProfile) -> str:

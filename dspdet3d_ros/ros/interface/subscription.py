@@ -38,7 +38,7 @@ class CloudSubscription:
         durability: "auto", "volatile" or "transient_local".
         take: takes the clouds.
         lost: called with a number of clouds that DDS has lost on their way.
-        tell: called with one line if a publisher is not compatible.
+        report: called with one line if a publisher is not compatible.
 
     Attributes:
         topic: full name of the topic.
@@ -54,11 +54,11 @@ class CloudSubscription:
         durability: str,
         take: Callable[[PointCloud2], None],
         lost: Callable[[int], None],
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
         self._node, self._name = node, topic
         self._policies, self._follows = (reliability, durability), qos.AUTO in (reliability, durability)
-        self._take, self._lost, self._tell = take, lost, tell
+        self._take, self._lost, self._report = take, lost, report
         self.topic = node.resolve_topic_name(topic)
         self._last: PointCloud2 | None = None
         self._deliveries: _Deliveries | None = None
@@ -90,19 +90,19 @@ class CloudSubscription:
         self._subscription = self._subscribe(profile)
 
     def _subscribe(self, profile: QoSProfile) -> Subscription:
-        def tell_whose() -> None:
+        def report_publishers() -> None:
             if self._subscription is not subscription or not self._is_open(subscription):
                 return
             # A subscription that follows fits by now, in most cases.
             if not self._follows or qos.publishers(self._node, self.topic, profile)[1]:
-                self._tell(qos.incompatible_publishers(self._node, self.topic, profile))
+                self._report(qos.incompatible_publishers(self._node, self.topic, profile))
 
         def lost(event: Any) -> None:
             if self._subscription is subscription:
                 self._lost(event.total_count_change)
 
         events = qos.SubscriptionEventCallbacks(
-            incompatible_qos=lambda _: qos.after_discovery(self._node, tell_whose), message_lost=lost
+            incompatible_qos=lambda _: qos.after_discovery(self._node, report_publishers), message_lost=lost
         )
         make = partial(
             self._node.create_subscription,
@@ -192,7 +192,7 @@ class _Deliveries:
 
 def _identity(message: PointCloud2) -> Mark:
     stamp = message.header.stamp
-    # A stamp of zero means that there is none: then the points tell.
+    # A stamp of zero means that there is none: then the points do.
     content = 0 if stamp.sec or stamp.nanosec else zlib.crc32(message.data)
     return stamp.sec, stamp.nanosec, message.header.frame_id, message.width, message.height, len(message.data), content
 

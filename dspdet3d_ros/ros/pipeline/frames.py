@@ -4,94 +4,25 @@ tf2 comes with a ROS installation only, so it is imported where a target frame i
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from geometry_msgs.msg import TransformStamped
 from rclpy.constants import S_TO_NS
 from rclpy.node import Node
 from rclpy.time import Time
 from std_msgs.msg import Header
 
-from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError
 from dspdet3d_ros.errors import text_of
 from dspdet3d_ros.ros.pipeline.stamps import RESTART_NS
+from dspdet3d_ros.ros.placement import FrameError, Placement
 
 POLL_S = 0.01
 # How often the log says that transforms jump back.
 JUMP_LOG_S = 5.0
-_MEND = "correct it where it is published"
 NO_TF2 = (
     "tf2_ros cannot be imported by this Python; install it (apt install ros-$ROS_DISTRO-tf2-ros-py) and source ROS, "
     "or leave target_frame empty"
 )
-
-
-class FrameError(CloudLayoutError):
-    """A cloud that cannot be brought to the target frame."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__("frame", text)
-
-
-def rotation_matrix(quaternion: Sequence[float]) -> np.ndarray:
-    """(3, 3) float64 rotation of a quaternion x y z w, which need not be of length one.
-
-    The columns are the rotated axes: v + 2w(u × v) + 2u × (u × v) for the unit quaternion (u, w).
-
-    Raises:
-        FrameError: the quaternion is zero or not finite.
-    """
-    q = np.asarray(quaternion, np.float64)
-    length = np.linalg.norm(q)
-    if not np.isfinite(length) or length < 1e-6:
-        raise FrameError(f"the transform's rotation is {q.tolist()}, expected a quaternion; {_MEND}")
-    (x, y, z), w = q[:3] / length, q[3] / length
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + 2 * w * cross + 2 * cross @ cross
-
-
-def moved(xyz: np.ndarray, translation: Sequence[float], quaternion: Sequence[float]) -> np.ndarray:
-    """Points in another frame.
-
-    Args:
-        xyz: (N, 3) metres, in the source frame.
-        translation: origin of the source frame in the target frame, metres.
-        quaternion: rotation from source to target axes, x y z w.
-
-    Returns:
-        (N, 3) float64: far from the origin float32 would not resolve a millimetre.
-
-    Raises:
-        FrameError: the transform is not finite.
-    """
-    shift = np.asarray(translation, np.float64)
-    if not np.isfinite(shift).all():
-        raise FrameError(f"the transform's translation is {shift.tolist()}, expected finite numbers; {_MEND}")
-    return xyz.astype(np.float64) @ rotation_matrix(quaternion).T + shift
-
-
-@dataclass(frozen=True)
-class Placement:
-    """How a cloud comes to the frame of its boxes.
-
-    Attributes:
-        header: stamp of the cloud, and the frame of the boxes.
-        transform: translation (metres) and quaternion (x y z w) from the cloud's frame; None: it is in that frame.
-    """
-
-    header: Header
-    transform: tuple[Sequence[float], Sequence[float]] | None = None
-
-    def apply(self, xyz: np.ndarray) -> np.ndarray:
-        """(N, 3) points, metres, in the frame of the boxes.
-
-        Raises:
-            FrameError: the transform is not finite.
-        """
-        return xyz if self.transform is None else moved(xyz, *self.transform)
 
 
 class TargetFrame:

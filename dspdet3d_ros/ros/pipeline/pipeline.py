@@ -10,12 +10,14 @@ from rclpy.constants import S_TO_NS
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
-from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError, check, decode
+from dspdet3d_ros.clouds.pointcloud2 import CloudLayout, CloudLayoutError, check, decode
 from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.object_points import ObjectPoints, points_of_objects
 from dspdet3d_ros.detector.plausibility import Plausibility
-from dspdet3d_ros.detector.result import Detections, DetectionSettings, DetectionStats
-from dspdet3d_ros.ros.pipeline.frames import Placement, TargetFrame
+from dspdet3d_ros.detector.result import DetectionSettings, DetectionStats
+from dspdet3d_ros.ros.pipeline.frames import TargetFrame
+from dspdet3d_ros.ros.placement import Placement
+from dspdet3d_ros.ros.results import CloudResult
 from dspdet3d_ros.system import torch_threads
 
 if TYPE_CHECKING:
@@ -29,39 +31,19 @@ class Arrival:
 
     Attributes:
         message: the cloud.
+        layout: where its points are, as `check_message` found.
         time_s: `time.monotonic()` at its arrival; tells clouds apart.
         wanted: whether anybody listened to an output then; if not, the cloud waits for somebody who does.
     """
 
     message: PointCloud2
+    layout: CloudLayout
     time_s: float
     wanted: bool = True
 
 
-@dataclass(frozen=True)
-class Found:
-    """The detections of a cloud.
-
-    Attributes:
-        arrival_s: when the cloud came; see `Arrival`.
-        start_s: `time.monotonic()` from which the latency counts: the cloud's arrival, or, if nobody listened then, the
-            start of the work on it.
-        placement: how the cloud came to the frame of the boxes; its header is that of the answer.
-        detections: boxes that can be published.
-        settings: the thresholds that applied.
-        objects: the cloud's points in the boxes; None if nobody listened to them.
-    """
-
-    arrival_s: float
-    start_s: float
-    placement: Placement
-    detections: Detections
-    settings: DetectionSettings
-    objects: ObjectPoints | None = None
-
-
-def check_message(message: PointCloud2) -> None:
-    """Refuses a cloud that cannot be used, in microseconds.
+def check_message(message: PointCloud2) -> CloudLayout:
+    """Says where a cloud has its points, or refuses one that cannot be used; takes microseconds.
 
     Raises:
         CloudLayoutError: names the field.
@@ -71,7 +53,7 @@ def check_message(message: PointCloud2) -> None:
         raise CloudLayoutError("stamp", f"header.stamp.nanosec is {stamp.nanosec}, expected less than a second")
     if stamp.sec < 0:
         raise CloudLayoutError("stamp", f"header.stamp.sec is {stamp.sec}, expected no time before 1970")
-    check(message)
+    return check(message)
 
 
 def free_gpu_memory() -> None:
@@ -114,7 +96,7 @@ class Pipeline:
         self._detector, self._settings, self._target = detector, settings, target
         self._wants_objects, self._remark, self._threads = wants_objects, remark, threads
 
-    def __call__(self, arrival: Arrival) -> Found:
+    def __call__(self, arrival: Arrival) -> CloudResult:
         """Finds boxes in a cloud.
 
         Raises:
@@ -123,7 +105,7 @@ class Pipeline:
         with torch_threads(self._threads):
             return self._find(arrival)
 
-    def object_points(self, message: PointCloud2, found: Found) -> ObjectPoints:
+    def object_points(self, message: PointCloud2, found: CloudResult) -> ObjectPoints:
         """The points in the boxes that were found earlier in the same cloud."""
         cloud = decode(message, with_rgb=True)
         # Colours were not decoded before.
@@ -131,40 +113,39 @@ class Pipeline:
         xyz = found.placement.apply(cloud.xyz)
         return points_of_objects(xyz, cloud.rgb, found.detections.boxes, found.detections.labels)
 
-    def _find(self, arrival: Arrival) -> Found:
+    def _find(self, arrival: Arrival) -> CloudResult:
         message = arrival.message
         start_s = arrival.time_s if arrival.wanted else time.monotonic()
         start = time.perf_counter()
         wants_objects = self._wants_objects()
-        cloud = decode(message, with_rgb=wants_objects)
+        cloud = decode(message, wants_objects, arrival.layout)
         decode_ms = (time.perf_counter() - start) * 1e3
-        xyz, placement, stage_ms = cloud.xyz, Placement(message.header), {"decode": decode_ms}
+        placement, stage_ms = Placement(message.header), {"decode": decode_ms}
         if self._target is not None:
             start = time.perf_counter()
             placement = self._target.find(message.header)
-            xyz = placement.apply(xyz)
+            cloud = replace(cloud, xyz=placement.apply(cloud.xyz))
             stage_ms["transform"] = (time.perf_counter() - start) * 1e3
         settings = self._settings()
         start = time.perf_counter()
-        plausibility = Plausibility(xyz, self._detector.config)
+        plausibility = Plausibility(cloud.xyz, self._detector.config)
         stage_ms["plausibility"] = (time.perf_counter() - start) * 1e3
         # Before the network, which may take long for a cloud in a wrong unit, or refuse it.
         self._remark((*cloud.remarks, *_header_remarks(placement.header)), "message")
         self._remark(plausibility.of_cloud, "cloud")
-        found = self._detector(xyz, settings)
+        found = self._detector(cloud, settings)
         self._remark((*plausibility.of_boxes(found), *_range_remarks(found.stats)), "boxes")
         objects, after_ms = None, {}
         if wants_objects:
             start = time.perf_counter()
-            objects = points_of_objects(xyz, cloud.rgb, found.boxes, found.labels)
+            objects = points_of_objects(cloud.xyz, cloud.rgb, found.boxes, found.labels)
             after_ms["object_points"] = (time.perf_counter() - start) * 1e3
         stats = replace(
             found.stats,
-            points_in=cloud.points_in,
             stage_ms={**stage_ms, **found.stats.stage_ms, **after_ms},
             total_ms=sum(stage_ms.values()) + found.stats.total_ms + sum(after_ms.values()),
         )
-        return Found(arrival.time_s, start_s, placement, replace(found, stats=stats), settings, objects)
+        return CloudResult(arrival.time_s, start_s, placement, replace(found, stats=stats), settings, objects)
 
 
 def _header_remarks(header: Header) -> list[Remark]:

@@ -13,14 +13,14 @@ from sensor_msgs.msg import PointCloud2
 
 from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError
 from dspdet3d_ros.errors import one_line
-from dspdet3d_ros.ros.health.faults import Fault, FaultLog, fault_of, release_frames
-from dspdet3d_ros.ros.health.no_output import Answer
+from dspdet3d_ros.ros.faults import Fault, FaultLog, fault_of, release_frames
 from dspdet3d_ros.ros.interface.outputs import Outputs, Publication
 from dspdet3d_ros.ros.interface.topics import OBJECT_POINTS
 from dspdet3d_ros.ros.pipeline.frames import TargetFrame
-from dspdet3d_ros.ros.pipeline.pipeline import Arrival, Found, Pipeline, check_message, free_gpu_memory
+from dspdet3d_ros.ros.pipeline.pipeline import Arrival, Pipeline, check_message, free_gpu_memory
 from dspdet3d_ros.ros.pipeline.stamps import StampOrder
-from dspdet3d_ros.ros.pipeline.worker import Counts, LatestWorker
+from dspdet3d_ros.ros.pipeline.worker import LatestWorker
+from dspdet3d_ros.ros.results import CloudResult, Counts, LastResult
 
 RATE_WINDOW_S = 10.0
 LATENCIES_KEPT = 200
@@ -116,7 +116,7 @@ class Processing:
         self.outputs, self.traffic = outputs, Traffic()
         # The device is lost: nothing can be computed in this process any more.
         self.lost: Fault | None = None
-        self.answer: Answer | None = None
+        self.last_result: LastResult | None = None
         self._pipeline, self._faults, self._target, self._logger = pipeline, faults, target, logger
         self._order = StampOrder()
         # The cloud that was taken last; the answer that was published last, and its cloud.
@@ -124,17 +124,17 @@ class Processing:
         self._published: Publication | None = None
         # Outputs that have a new subscriber, and the answer that was the last one when it came.
         self._newcomers: tuple[frozenset[str], Publication | None] = frozenset(), None
-        self.worker: LatestWorker[Arrival | Repetition, Found | Repetition] = LatestWorker(
+        self.worker: LatestWorker[Arrival | Repetition, CloudResult | Repetition] = LatestWorker(
             self._compute, self._publish, self._on_failure, lambda: self.outputs.wanted and not self.lost
         )
         self.worker.start()
 
     def take(self, message: PointCloud2) -> None:
         """Gives a cloud to the worker, or refuses it with a reason; takes microseconds and never raises."""
-        arrival = Arrival(message, time.monotonic(), self.outputs.wanted)
-        self.traffic.arrived(arrival.time_s)
+        arrived_s, wanted = time.monotonic(), self.outputs.wanted
+        self.traffic.arrived(arrived_s)
         try:
-            check_message(message)
+            arrival = Arrival(message, check_message(message), arrived_s, wanted)
             text = self._order.fault(Time.from_msg(message.header.stamp).nanoseconds)
             if text:
                 raise CloudLayoutError("order", text)
@@ -151,7 +151,7 @@ class Processing:
 
     def look_for_consumers(self) -> None:
         """Works on the cloud that waits, or publishes the last answer again, if somebody has subscribed since."""
-        self.worker.look()
+        self.worker.wake()
         names, last = self._newcomers
         if names and last is not None and last is self._published:
             # One look later than they were seen: by now they have seen the publisher too.
@@ -164,7 +164,7 @@ class Processing:
         """Forgets all clouds and answers and counts from zero; nothing taken before is published any more."""
         self.worker.discard()
         self._forget()
-        self.traffic, self.answer = Traffic(), None
+        self.traffic, self.last_result = Traffic(), None
 
     def time_set_back(self) -> None:
         """Forgets what belongs to a time that has not come yet: clouds, their order, answers, transforms."""
@@ -199,7 +199,7 @@ class Processing:
             self._target.close()
         return finished
 
-    def _compute(self, job: Arrival | Repetition) -> Found | Repetition:
+    def _compute(self, job: Arrival | Repetition) -> CloudResult | Repetition:
         if isinstance(job, Arrival):
             return self._pipeline(job)
         found = job.answer.found
@@ -208,7 +208,7 @@ class Processing:
         found = replace(found, objects=self._pipeline.object_points(job.message, found))
         return replace(job, answer=replace(job.answer, found=found))
 
-    def _publish(self, done: Found | Repetition, counts: Counts) -> None:
+    def _publish(self, done: CloudResult | Repetition, counts: Counts) -> None:
         """Runs in the worker's thread, never while or after the node is deactivated."""
         if isinstance(done, Repetition):
             self.outputs.publish(done.answer, done.names)
@@ -216,7 +216,7 @@ class Processing:
         publication = self.outputs.publication(done, counts)
         self.outputs.publish(publication)
         self._published = publication
-        self.answer = Answer(len(done.detections), done.detections.stats, done.settings)
+        self.last_result = LastResult(len(done.detections), done.detections.stats, done.settings)
         self.traffic.answered(publication.timing.latency_ms)
         if not_finite := done.detections.stats.not_finite:
             self._faults.report(Fault("boxes", f"{not_finite} boxes are not finite or without volume"))

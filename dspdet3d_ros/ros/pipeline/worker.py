@@ -3,36 +3,14 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Generic, TypeVar
+
+from dspdet3d_ros.ros.results import Counts
 
 THREAD_NAME = "detector"
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Numbers of items since the last reset.
-
-    Attributes:
-        received: items that arrived: the sum of all the others and `waiting`.
-        processed: items whose results were delivered.
-        dropped: items replaced by newer ones while they waited for the thread.
-        refused: items that could not be used.
-        ignored: items replaced by newer ones while nobody wanted a result.
-    """
-
-    received: int = 0
-    processed: int = 0
-    dropped: int = 0
-    refused: int = 0
-    ignored: int = 0
-
-    @property
-    def waiting(self) -> int:
-        """Items without an outcome so far: one that is worked on and one that waits, at the most."""
-        return self.received - self.processed - self.dropped - self.refused - self.ignored
 
 
 class LatestWorker(Generic[Item, Result]):
@@ -42,7 +20,7 @@ class LatestWorker(Generic[Item, Result]):
         compute: from item to result; runs without any lock and may take long. What it raises goes to `failed`.
         deliver: hands a result on, with the counts that include it; never runs after `discard` has returned.
         failed: called with an item whose computation or delivery raised, which counts as refused.
-        wanted: true if somebody wants a result. Until then the latest item waits; `look` makes the worker ask again.
+        wanted: true if somebody wants a result. Until then the latest item waits; `wake` makes the worker ask again.
     """
 
     def __init__(
@@ -111,7 +89,7 @@ class LatestWorker(Generic[Item, Result]):
             self._again = [item]
             self._changed.notify()
 
-    def look(self) -> None:
+    def wake(self) -> None:
         """Lets the worker ask again whether a result is wanted."""
         with self._changed:
             self._changed.notify()

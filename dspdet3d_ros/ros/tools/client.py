@@ -24,7 +24,7 @@ from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 
-from dspdet3d_ros.clouds.cloud import Cloud
+from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.result import Detections
 from dspdet3d_ros.msg import PruningStats
@@ -231,7 +231,7 @@ class Client:
         """The present time, as a stamp."""
         return self._node.get_clock().now().to_msg()
 
-    def detect(self, cloud: Cloud) -> tuple[Detections, Header]:
+    def detect(self, cloud: PointCloud) -> tuple[Detections, Header]:
         """Publishes a cloud under the present time and waits for what is found in it.
 
         Returns:

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from dspdet3d_ros.clouds.cloud import Cloud
+from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.clouds.upright import upright
 from dspdet3d_ros.defaults import BIN_COLUMNS, COLUMNS_HELP, DEMO_CLOUD, UNIT_HELP, UNITS, UP_HELP, UPS
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
         raise ClientError(f"the detector node ended with status {status}; see {log}")
 
 
-def _show(client: Client, process: NodeProcess, cloud: Cloud, args: argparse.Namespace) -> None:
+def _show(client: Client, process: NodeProcess, cloud: PointCloud, args: argparse.Namespace) -> None:
     start = time.monotonic()
     client.wait_until_active()
     _say(f"the node is active after {time.monotonic() - start:.1f} s; publishing {args.cloud}")

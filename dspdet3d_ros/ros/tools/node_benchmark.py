@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from dspdet3d_ros.clouds.cloud import Cloud
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.ros.tools.client import Client, ClientError, NodeProcess, isolate
 from dspdet3d_ros.tools.benchmark.benchmark_scene import BenchmarkScene
@@ -48,7 +47,7 @@ def measure_node(parameters: dict[str, Any], scene: BenchmarkScene, repeats: int
             process.stop()
     shares = [1 - network / latency for latency, network in samples]
     return {
-        "points": len(scene.xyz),
+        "points": len(scene.cloud.xyz),
         "latency_ms": summary([latency for latency, _ in samples]),
         "network_ms": summary([network for _, network in samples]),
         "share_outside_network": summary(shares),
@@ -57,7 +56,7 @@ def measure_node(parameters: dict[str, Any], scene: BenchmarkScene, repeats: int
 
 def _samples(client: Client, scene: BenchmarkScene, repeats: int, warmup: int) -> list[tuple[float, float]]:
     """(latency, time in the network) of each measured cloud, milliseconds."""
-    cloud, samples = Cloud(scene.xyz, scene.rgb), []
+    cloud, samples = scene.cloud, []
     try:
         client.wait_until_active()
         for _ in range(warmup + repeats):

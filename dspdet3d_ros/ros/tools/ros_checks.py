@@ -63,8 +63,8 @@ def ros() -> Iterable[Finding]:
         yield ok("ROS", f"{distro or 'ROS_DISTRO not set (wheels?)'}, rclpy is {found.origin if found else 'there'}")
         yield ok("RMW", f"{text}{'' if asked else ', the default'}")
     elif status == NOT_IMPORTED:
-        told = f"rclpy cannot be imported ({text}), ROS_DISTRO is {distro or 'not set'}"
-        yield problem("ROS", told, f"{SOURCE}; without ROS only the node is missing, the other commands work")
+        seen = f"rclpy cannot be imported ({text}), ROS_DISTRO is {distro or 'not set'}"
+        yield problem("ROS", seen, f"{SOURCE}; without ROS only the node is missing, the other commands work")
     else:
         package = f"ros-{distro or '$ROS_DISTRO'}-{(asked or 'rmw_fastrtps_cpp').replace('_', '-')}"
         fix = f"apt install {package}, or unset RMW_IMPLEMENTATION"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dspdet3d_ros.clouds.cloud import Cloud
+from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.clouds.upright import upright
@@ -39,7 +39,7 @@ class Job:
     up: str = "z"
     unit: str = "m"
 
-    def read(self, path: Path) -> Cloud:
+    def read(self, path: Path) -> PointCloud:
         """The cloud of a file, in metres with z up.
 
         Raises:
@@ -85,13 +85,13 @@ class LoadedJob:
             "unit": self.job.unit,
         }
 
-    def doubts(self, cloud: Cloud) -> Plausibility:
+    def doubts(self, cloud: PointCloud) -> Plausibility:
         """Doubts about a cloud. They are known before the network computes."""
         return Plausibility(cloud.xyz, self.detector.config)
 
-    def detect(self, cloud: Cloud) -> Detections:
+    def detect(self, cloud: PointCloud) -> Detections:
         """The boxes of a cloud."""
-        return self.detector(cloud.xyz, self.settings)
+        return self.detector(cloud, self.settings)
 
     def why_none(self, detections: Detections) -> tuple[Remark, ...]:
         """Why there are no boxes, if there are none and the reason is known."""

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
-
+from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.clouds.pointcloud2 import encode
 from dspdet3d_ros.clouds.upright import upright
@@ -27,17 +26,15 @@ class BenchmarkScene:
 
     Attributes:
         name: its name in the table.
-        xyz: (N, 3) float32, metres, z up.
-        rgb: (N, 3) uint8 or None.
+        cloud: the points.
     """
 
     name: str
-    xyz: np.ndarray
-    rgb: np.ndarray | None = None
+    cloud: PointCloud
 
     def message(self) -> SimpleNamespace:
         """The cloud as a message: an object with the attributes of sensor_msgs/msg/PointCloud2, without ROS."""
-        packed = encode(self.xyz, self.rgb)
+        packed = encode(self.cloud.xyz, self.cloud.rgb)
         fields = [SimpleNamespace(name=n, offset=o, datatype=t, count=c) for n, o, t, c in packed.fields]
         return SimpleNamespace(
             height=1,
@@ -88,12 +85,11 @@ def building(rooms: int | None = None) -> BenchmarkScene:
 
     count = STANDARD_ROOMS if rooms is None else rooms
     scene = generate_building(_BUILDING_SEED, count, KEPT)
-    return BenchmarkScene(f"building of {count} rooms", scene.xyz, scene.rgb)
+    return BenchmarkScene(f"building of {count} rooms", PointCloud(scene.xyz, scene.rgb))
 
 
 def _from_file(name: str, path: Path, columns: int | None = None, up: str = "z", unit: str = "m") -> BenchmarkScene:
-    cloud = upright(read_cloud(path, columns), up, unit)
-    return BenchmarkScene(name, cloud.xyz, cloud.rgb)
+    return BenchmarkScene(name, upright(read_cloud(path, columns), up, unit))
 
 
 def _room(seed: int, points: int | None = None) -> BenchmarkScene:
@@ -102,7 +98,7 @@ def _room(seed: int, points: int | None = None) -> BenchmarkScene:
     scene = generate_scene(seed, "room")
     if points is not None:
         scene = thinned(scene, points, seed)
-    return BenchmarkScene(f"room {seed}", scene.xyz, scene.rgb)
+    return BenchmarkScene(f"room {seed}", PointCloud(scene.xyz, scene.rgb))
 
 
 def _whole_numbers(spec: str, texts: list[str], least: int, most: int) -> list[int]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.system import torch_threads
 from dspdet3d_ros.tools.benchmark.benchmark_scene import BenchmarkScene, building
 from dspdet3d_ros.tools.benchmark.repeats import measure
@@ -24,10 +25,10 @@ def measure_cloud_side(target: BenchmarkTarget, backend: str, repeats: int, warm
     """
     detector = target.load(backend)
     whole = building(2)
-    rows = np.linspace(0, len(whole.xyz) - 1, POINTS).astype(np.int64)
-    scene = BenchmarkScene(
-        f"{POINTS} points of a {whole.name}", whole.xyz[rows], None if whole.rgb is None else whole.rgb[rows]
-    )
+    xyz, rgb = whole.cloud.xyz, whole.cloud.rgb
+    rows = np.linspace(0, len(xyz) - 1, POINTS).astype(np.int64)
+    part = PointCloud(xyz[rows], None if rgb is None else rgb[rows])
+    scene = BenchmarkScene(f"{POINTS} points of a {whole.name}", part)
     with torch_threads(1):
         runs = measure({backend: detector}, target.settings(detector), scene, repeats, warmup)[backend]
     stages = {stage: runs.stage_ms[stage] for stage in STAGES}

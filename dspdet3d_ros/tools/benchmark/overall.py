@@ -60,13 +60,13 @@ def benchmark(target: BenchmarkTarget, scene: BenchmarkScene, options: Benchmark
     after = gemm_peaks(device, dtype)
     own = runs[options.backend]
     engines = {name: run.summary() for name, run in runs.items()}
-    flops = count_flops(detector, scene.xyz, settings)
+    flops = count_flops(detector, scene.cloud.xyz, settings)
     if options.backend != "minkowski":
         spent = [map_milliseconds(flops.convolutions, device, options.backend) for _ in range(options.repeats)]
         engines[options.backend]["maps_ms"] = summary([sum(stages.values()) for stages in spent])
     if options.memory:
         for name, engine in engines.items():
-            engine["memory"] = detector_peak_memory(target, name, torch.get_num_threads(), scene.xyz)
+            engine["memory"] = detector_peak_memory(target, name, torch.get_num_threads(), scene.cloud.xyz)
     values: dict[str, Any] = {
         "model": detector.model_name,
         "pruning_threshold": settings.pruning_threshold,

@@ -75,7 +75,7 @@ def measure(
             start = time.perf_counter()
             cloud = decode(message)
             decode_ms = (time.perf_counter() - start) * 1e3
-            detections = detector(cloud.xyz, settings)
+            detections = detector(cloud, settings)
             if number >= warmup:
                 runs[name].add(decode_ms, detections)
     return runs

@@ -41,7 +41,7 @@ def measure_scaling(
             **runs.summary(),
         }
         if memory:
-            values["memory"] = detector_peak_memory(target, backend, torch.get_num_threads(), scene.xyz)
+            values["memory"] = detector_peak_memory(target, backend, torch.get_num_threads(), scene.cloud.xyz)
         rows.append(values)
     times = [values["total_ms"]["median"] for values in rows]
     return {

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import torch
 
 from dspdet3d_ros.detector.network import DSPDet3D
-from dspdet3d_ros.learning.training.config import load_training_config
-from dspdet3d_ros.learning.training.objective import LabelledPoints, Losses, batch_losses
+from dspdet3d_ros.learning.training.objective import Losses, TrainSample, batch_losses
+from dspdet3d_ros.learning.training.training_config import load_training_config
 from dspdet3d_ros.tools.benchmark.samples import milliseconds, summary
 from dspdet3d_ros.tools.benchmark.target import BenchmarkTarget
 
@@ -63,14 +63,14 @@ def _timed(work: Callable[[], Result], device: torch.device) -> tuple[float, Res
     return ms, results[0]
 
 
-def _scene(class_names: tuple[str, ...], points: int, device: torch.device) -> LabelledPoints:
+def _scene(class_names: tuple[str, ...], points: int, device: torch.device) -> TrainSample:
     from dspdet3d_ros.learning.generation.scene import generate_scene, thinned
 
     scene = thinned(generate_scene(_SEED, "room"), points, _SEED)
     known = [k for k, name in enumerate(scene.names) if name in class_names]
     labels = [class_names.index(scene.names[k]) for k in known]
     boxes = torch.from_numpy(scene.boxes[known])
-    return LabelledPoints(
+    return TrainSample(
         torch.from_numpy(scene.xyz).to(device), boxes.to(device), torch.tensor(labels, dtype=torch.int64).to(device)
     )
 

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from dspdet3d_ros.detector.config import ModelConfig
-from dspdet3d_ros.detector.head import LEVEL_OF_STRIDE, LevelOutput, keep_probability
+from dspdet3d_ros.detector.head import LEVEL_OF_STRIDE, LevelOutput
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.detector.postprocess import best_cells, select_boxes
 from dspdet3d_ros.detector.preprocess import voxelise
+from dspdet3d_ros.detector.pruning import Pruning, keep_probability
 from dspdet3d_ros.detector.result import DetectionSettings
-from dspdet3d_ros.learning.training.config import TrainingConfig
-from dspdet3d_ros.learning.training.objective import LabelledPoints, batch_losses
+from dspdet3d_ros.learning.training.objective import TrainSample, batch_losses
+from dspdet3d_ros.learning.training.training_config import TrainingConfig
 from dspdet3d_ros.sparse import CoordinateSet, Engine, SparseTensor
 from dspdet3d_ros.system import torch_threads
 from dspdet3d_ros.tools.verification.comparison import (
@@ -50,7 +51,7 @@ def _network(description: dict[str, Any], statistics: dict[str, np.ndarray], dev
     return network.to(device)
 
 
-class ReferencePruner:
+class ReferencePruning(Pruning):
     """Prunes as the original does. Cells within rounding of τ are kept or pruned as in the reference.
 
     The original compares strictly at τ = 0 too, so it prunes probabilities that underflow to 0.
@@ -68,11 +69,11 @@ class ReferencePruner:
         self._expected = expected
         self.undecided = 0
 
-    def __call__(self, x: SparseTensor, prune_logits: Tensor) -> Tensor:
-        """See `dspdet3d_ros.detector.head.Pruner`."""
+    def keep(self, cells: SparseTensor, prune_logits: Tensor) -> Tensor:
+        """See `Pruning.keep`."""
         probability = keep_probability(prune_logits)
         mask = probability > self._tau
-        wanted = self._expected.get(LEVEL_OF_STRIDE[x.coords.stride] - 1)
+        wanted = self._expected.get(LEVEL_OF_STRIDE[cells.coords.stride] - 1)
         near = ((probability - self._tau).abs() < ROUNDING).nonzero()[:, 0]
         if wanted is None or not mask.any() or not len(near) or self._tau == 0:
             return mask
@@ -80,7 +81,7 @@ class ReferencePruner:
         for sides in product((False, True), repeat=min(len(near), _MOST_UNDECIDED)):
             tried = mask.clone()
             tried[near[: len(sides)]] = torch.tensor(sides, device=mask.device)
-            if coordinates_sha256(x.coords.subset(tried).expanded()) == wanted:
+            if coordinates_sha256(cells.coords.subset(tried).expanded()) == wanted:
                 return tried
         return mask
 
@@ -123,8 +124,8 @@ def _verify_head(
     run = f"{scene}/tau{tau}"
     prefix = f"{run}/level"
     hashes = {int(k.removeprefix(prefix)): v for k, v in description["coords_sha256"].items() if k.startswith(prefix)}
-    pruner = ReferencePruner(tau, hashes)
-    outputs = network.head(levels, pruner)
+    pruning = ReferencePruning(tau, hashes)
+    outputs = network.head(levels, pruning)
     for output in outputs:
         name = f"{run}/level{output.level}"
         regression = torch.cat([output.regression[:, :3], output.regression[:, 3:].exp()], 1).cpu().numpy()
@@ -134,7 +135,7 @@ def _verify_head(
         if stored is not None:
             yield close(f"{stem} {name} classes", _thinned(logits, description), stored, FORWARD_TOLERANCE)
     missing = sorted(set(hashes) - {output.level for output in outputs})
-    detail = f"{len(outputs)} reached, {pruner.undecided} cells within rounding of τ"
+    detail = f"{len(outputs)} reached, {pruning.undecided} cells within rounding of τ"
     yield Comparison(f"{stem} {run} levels", not missing, detail)
     yield from _verify_boxes(f"{stem} {run} boxes", outputs, network.config, run, arrays, description)
 
@@ -201,8 +202,7 @@ def verify_training(path: Path, engine: Engine, device: torch.device) -> Iterato
         return torch.from_numpy(arrays[name]).to(device)
 
     batch = [
-        LabelledPoints(points=part(f"points{i}"), boxes=part(f"boxes{i}"), labels=part(f"labels{i}"))
-        for i in range(count)
+        TrainSample(points=part(f"points{i}"), boxes=part(f"boxes{i}"), labels=part(f"labels{i}")) for i in range(count)
     ]
     for threshold, reference in description["runs"].items():
         network = _network(description, {}, device).train()

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dspdet3d_ros.geometry import box_between, corners, turn
+from dspdet3d_ros.geometry import box_between, corners, rotate
 from dspdet3d_ros.learning.datasets.extents import extents_along, moved_extents, plan_extents
 from dspdet3d_ros.learning.datasets.label_boxes import LEAST_POINTS, fit_boxes, labelled_objects, mapped_boxes
 
@@ -34,7 +34,7 @@ def test_objects_with_few_points_are_not_labelled_and_the_others_count_on():
 def test_extents_say_how_far_objects_reach_along_any_direction(angle):
     # Corners of a box far away: exact. A round object: at most a fifth of a percent of its radius too far.
     rng = np.random.default_rng(0)
-    corners_of_box = np.array([[x, y] for x in (0.0, 0.2) for y in (0.0, 0.05)]) @ turn("z", 0.3)[:2, :2].T
+    corners_of_box = np.array([[x, y] for x in (0.0, 0.2) for y in (0.0, 0.05)]) @ rotate("z", 0.3)[:2, :2].T
     circle = 0.1 * np.column_stack([np.cos(a := np.linspace(0, 2 * np.pi, 2000)), np.sin(a)])
     place = rng.uniform(-10, 10, 2)
     extents = moved_extents(np.stack([plan_extents(points, 0) for points in (corners_of_box, circle)]), place)
@@ -104,7 +104,7 @@ MIRRORED = np.diag([-1.07, 1.07, 1.07])
 def test_exact_boxes_fit_the_true_surfaces_after_turns(generated, before, known, least, least_of_thin):
     overlaps, thin = [], []
     for degrees in ANGLES:
-        matrix = turn("z", np.deg2rad(degrees)) @ before
+        matrix = rotate("z", np.deg2rad(degrees)) @ before
 
         def boxes_after(scene, matrix=matrix):
             inst = scene.inst.astype(np.int32)
@@ -122,7 +122,7 @@ def test_exact_boxes_fit_the_true_surfaces_after_turns(generated, before, known,
 
 def test_boxes_fitted_to_noisy_points_are_no_match_for_exact_ones(generated):
     """What the test above would measure if turned boxes were fitted again."""
-    matrix = turn("z", np.deg2rad(45))
+    matrix = rotate("z", np.deg2rad(45))
     found, thin = overlaps_after(
         generated, matrix, lambda scene: fit_boxes(scene.xyz @ matrix.T, scene.inst.astype(int), len(scene.boxes))
     )

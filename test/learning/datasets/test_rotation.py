@@ -11,8 +11,8 @@ import pytest
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.learning.datasets.folders import open_scenes
 from dspdet3d_ros.learning.datasets.label_boxes import LEAST_POINTS
+from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
 from dspdet3d_ros.learning.datasets.rotation import rotated, rotated_set
-from dspdet3d_ros.learning.datasets.scene import LabelledScene
 
 
 def scene():

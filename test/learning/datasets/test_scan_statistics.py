@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene, SceneSet
 from dspdet3d_ros.learning.datasets.scan_statistics import level_planes, scene_statistics, summaries, table, voxel_means
-from dspdet3d_ros.learning.datasets.scene import LabelledScene, SceneSet
 
 pytest.importorskip("scipy", reason="distances between points are found with scipy")
 
@@ -87,7 +87,7 @@ def test_sets_have_columns_and_a_measure_without_samples_has_a_dash():
 
 def test_each_way_of_scanning_has_its_own_summary():
     scans = ("single_view", "accumulated", "single_view")
-    parts = summaries(replace(scene(plane(noise=0.001 * k)), scan=scan) for k, scan in enumerate(scans))
+    parts = summaries(replace(scene(plane(noise=0.001 * k)), tags=(scan,)) for k, scan in enumerate(scans))
     assert {scan: part["scenes"] for scan, part in parts.items()} == {"accumulated": 1, "single_view": 2}
     assert parts["accumulated"]["plane_thickness"]["mean"] == pytest.approx(0.001, rel=0.1)
     assert summaries([]) == {}

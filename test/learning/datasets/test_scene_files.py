@@ -6,21 +6,24 @@ import numpy as np
 import pytest
 
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
 from dspdet3d_ros.learning.datasets.scene_files import SCALE, load_scene, save_scene
-from dspdet3d_ros.learning.generation.scene import Scene
 
 
 @pytest.fixture
-def scene() -> Scene:
+def scene() -> LabelledScene:
     rng = np.random.default_rng(0)
     box = np.array([[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]], np.float32)
-    return Scene(
+    return LabelledScene(
+        name="000007",
+        subset="table stacked",
         xyz=rng.uniform(-3, 3, (50, 3)).astype(np.float32),
         rgb=rng.integers(0, 256, (50, 3)).astype(np.uint8),
-        inst=(np.arange(50) % 2).astype(np.uint16),
+        inst=(np.arange(50) % 2).astype(np.int32),
         boxes=box,
         full_boxes=box + np.float32(0.01),
         names=("remote control",),
+        exact=True,
         kind="table",
         tags=("stacked", "single_view"),
         extents=rng.normal(0, 1, (1, 32, 2)).astype(np.float32),
@@ -34,7 +37,8 @@ def test_a_scene_comes_back_as_it_was_saved(tmp_path, scene):
     np.testing.assert_allclose(back.xyz, scene.xyz, atol=SCALE / 2 + 1e-6)
     for field in ("rgb", "inst", "boxes", "full_boxes", "extents"):
         np.testing.assert_array_equal(getattr(back, field), getattr(scene, field))
-    assert (back.names, back.kind, back.tags) == (scene.names, scene.kind, scene.tags)
+    for field in ("name", "subset", "names", "kind", "tags", "scan", "exact"):
+        assert getattr(back, field) == getattr(scene, field)
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
@@ -45,7 +49,8 @@ def test_a_scene_from_a_file_without_extents_has_none(tmp_path, scene):
 
 def test_a_scene_without_things_comes_back(tmp_path, scene):
     none = np.zeros((0, 6), np.float32)
-    empty = Scene(scene.xyz, scene.rgb, np.zeros(50, np.uint16), none, none, (), "room", ())
+    inst = np.zeros(50, np.int32)
+    empty = replace(scene, inst=inst, boxes=none, full_boxes=none, names=(), tags=(), extents=None)
     save_scene(tmp_path / "empty.npz", empty)
     assert load_scene(tmp_path / "empty.npz").names == ()
 
@@ -104,6 +109,11 @@ def test_a_fault_in_an_array_is_named_with_the_file(tmp_path, scene, key, value)
     _rewrite(path, **{key: value})
     with pytest.raises(InputError, match=rf"scene\.npz.*({key}|Object arrays)"):
         load_scene(path)
+
+
+def test_a_scene_without_colours_is_refused(tmp_path, scene):
+    with pytest.raises(InputError, match=r"grey\.npz: expected a scene with colours"):
+        save_scene(tmp_path / "grey.npz", replace(scene, rgb=None))
 
 
 def test_a_scene_too_large_for_its_file_is_refused(tmp_path, scene):

@@ -6,9 +6,9 @@ import pytest
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.learning.datasets.classes import scannet_md40
 from dspdet3d_ros.learning.datasets.folders import open_scenes
-from dspdet3d_ros.learning.training.config import load_training_config
 from dspdet3d_ros.learning.training.crops import CropDataset
 from dspdet3d_ros.learning.training.scenes import training_scene
+from dspdet3d_ros.learning.training.training_config import load_training_config
 
 
 def test_the_published_recipe_trains_on_it(infos):

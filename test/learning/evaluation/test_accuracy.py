@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dspdet3d_ros.detector.result import LevelCells
-from dspdet3d_ros.learning.datasets.scene import LabelledScene, SceneSet
+from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene, SceneSet
 from dspdet3d_ros.learning.evaluation.accuracy import Predictions, SceneEvaluation, evaluate_scenes, figures, table
 from dspdet3d_ros.learning.evaluation.metric import SceneResult
 

@@ -10,7 +10,7 @@ pytest.importorskip("scipy", reason="the baseline needs SciPy, which is not inst
 
 from dspdet3d_ros.cli import main
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.learning.datasets.scene import LabelledScene
+from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
 from dspdet3d_ros.learning.evaluation.clustering import Clustering, clusters
 
 MOSD = Path(__file__).resolve().parents[4] / "shared" / "data" / "mosd_learn"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dspdet3d_ros.geometry import turn
+from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.generation.meshes import block
 from dspdet3d_ros.learning.generation.placement import CELL, Support, columns_of
 from dspdet3d_ros.learning.generation.shapes import Shape
@@ -67,7 +67,7 @@ def test_a_slab_leans_against_a_tall_thing():
     rng = np.random.default_rng(2)
     support = Support(1.5, 1.5)
     assert support.set_free(_carton(0.15, 0.15, 0.3), np.zeros(2), 0.0)
-    book = Shape("book", block((0.15, 0.2, 0.03)).turned(turn("z", 0.3)), carries=True, slab=True)
+    book = Shape("book", block((0.15, 0.2, 0.03)).rotated(rotate("z", 0.3)), carries=True, slab=True)
     assert any(support.lean(book, support.objects[0], rng) for _ in range(20))
     assert support.objects[1].how == "leaning"
     gap = _gap(support.objects[0].mesh.bounds(), support.objects[1].mesh.bounds())

@@ -7,18 +7,19 @@ from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.geometry import corners
 from dspdet3d_ros.learning.datasets.extents import extents_along
 from dspdet3d_ros.learning.datasets.generated_classes import CLASS_NAMES
-from dspdet3d_ros.learning.generation.scene import Scene, generate_scene
+from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
+from dspdet3d_ros.learning.generation.scene import generate_scene
 
 pytest.importorskip("embreex", reason="scenes are ray cast with embreex")
 
 
 @pytest.fixture(scope="module")
-def tables() -> list[Scene]:
+def tables() -> list[LabelledScene]:
     return [generate_scene(seed, "table") for seed in range(6)]
 
 
 @pytest.fixture(scope="module")
-def room() -> Scene:
+def room() -> LabelledScene:
     return generate_scene(1, "room")
 
 
@@ -36,7 +37,7 @@ def test_another_seed_gives_another_scene(tables):
 
 def test_arrays_have_the_documented_types_and_no_bad_values(tables, room):
     for scene in [*tables, room]:
-        assert (scene.xyz.dtype, scene.rgb.dtype, scene.inst.dtype) == (np.float32, np.uint8, np.uint16)
+        assert (scene.xyz.dtype, scene.rgb.dtype, scene.inst.dtype) == (np.float32, np.uint8, np.int32)
         assert (scene.boxes.dtype, scene.full_boxes.dtype) == (np.float32, np.float32)
         assert len(scene.xyz) == len(scene.rgb) == len(scene.inst)
         assert scene.boxes.shape == scene.full_boxes.shape == (len(scene.names), 6)

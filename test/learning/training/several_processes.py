@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from dspdet3d_ros.detector.config import ModelConfig
-from dspdet3d_ros.learning.training import parallel
-from dspdet3d_ros.learning.training.config import TrainingConfig
-from dspdet3d_ros.learning.training.objective import LabelledPoints
+from dspdet3d_ros.learning.training.objective import TrainSample
+from dspdet3d_ros.learning.training.processes import join_run, leave_run
 from dspdet3d_ros.learning.training.scenes import TrainingScene
 from dspdet3d_ros.learning.training.trainer import Trainer
+from dspdet3d_ros.learning.training.training_config import TrainingConfig
 
 MODEL = ModelConfig(classes=("cup",), voxel_size=0.02, widths=(8,) * 4, blocks=(1,) * 4, head_width=8)
 #: Of the exchange of gradients. Processes on a busy computer may differ by seconds.
@@ -29,7 +29,7 @@ def trainer_of(processes, folder, **recipe):
 
 def batch(seed):
     points = torch.rand(800, 3, generator=torch.Generator().manual_seed(seed))
-    return [LabelledPoints(points, torch.tensor([[0.5, 0.5, 0.5, 0.2, 0.2, 0.2]]), torch.tensor([0]))]
+    return [TrainSample(points, torch.tensor([[0.5, 0.5, 0.5, 0.2, 0.2, 0.2]]), torch.tensor([0]))]
 
 
 def state_of(trainer):
@@ -76,6 +76,6 @@ CASES = {case.__name__: case for case in (one_process_overflows, validation_take
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    all_processes, _ = parallel.start(torch.device("cpu"), timedelta(seconds=TIMEOUT_S))
+    all_processes, _ = join_run(torch.device("cpu"), timedelta(seconds=TIMEOUT_S))
     CASES[sys.argv[1]](all_processes, *sys.argv[2:])
-    parallel.finish()
+    leave_run()

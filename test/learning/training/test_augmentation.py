@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from labelled_table import table
 
-from dspdet3d_ros.geometry import turn
+from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.datasets.extents import plan_extents
 from dspdet3d_ros.learning.training.augmentation import augment, crop, mapped, thin
-from dspdet3d_ros.learning.training.config import TrainingConfig
+from dspdet3d_ros.learning.training.training_config import TrainingConfig
 
 CONFIG = TrainingConfig(iterations=4, batch_size=2, crop_size=1.5, points_per_scene=3000, yaw=3.14)
 #: How far the noise of the points of an exact scene reaches beyond its surfaces, metres.
@@ -37,7 +37,7 @@ def holds_its_points(scene):
 
 @pytest.mark.parametrize("angle", [0.3, 1.0, -2.0])
 def test_fitted_boxes_hold_their_points_after_any_turn(angle):
-    turned = mapped(table(), turn("z", angle))
+    turned = mapped(table(), rotate("z", angle))
     assert turned.labels.tolist() == [4, 5, 6]
     holds_its_points(turned)
 
@@ -88,7 +88,7 @@ def test_a_crop_keeps_the_exact_box_of_what_it_holds_whole_and_cuts_that_of_the_
 
 def test_exact_boxes_move_with_the_scene_and_do_not_grow_with_the_noise():
     scene = exact_table()
-    quarter = mapped(scene, turn("z", np.pi / 2))
+    quarter = mapped(scene, rotate("z", np.pi / 2))
     np.testing.assert_allclose(quarter.boxes, scene.boxes[:, [1, 0, 2, 4, 3, 5]] * [-1, 1, 1, 1, 1, 1], atol=1e-5)
     doubled = mapped(scene, np.diag([-2.0, 2, 2]))
     np.testing.assert_allclose(doubled.boxes, scene.boxes * [-2, 2, 2, 2, 2, 2], atol=1e-5)

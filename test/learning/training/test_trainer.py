@@ -9,11 +9,11 @@ from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.preprocess import voxelise
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.learning.datasets.label_boxes import fit_boxes
-from dspdet3d_ros.learning.training.config import TrainingConfig
 from dspdet3d_ros.learning.training.crops import CropDataset
-from dspdet3d_ros.learning.training.objective import LabelledPoints, batch_losses, row_limiter, training_pruner
+from dspdet3d_ros.learning.training.objective import TrainingPruning, TrainSample, batch_losses
 from dspdet3d_ros.learning.training.scenes import TrainingScene
 from dspdet3d_ros.learning.training.trainer import MOST_SKIPPED, Trainer, learning_rate_factor
+from dspdet3d_ros.learning.training.training_config import TrainingConfig
 
 pytest.importorskip("tensorboard", reason="training logs need TensorBoard, which is not installed")
 
@@ -81,14 +81,14 @@ def test_the_loss_falls_on_scenes_it_sees_again(tmp_path):
     config = TrainingConfig(iterations=1000, batch_size=2, initial_size=0.15, prune_cube=4)
     trainer = Trainer(MODEL, config, tmp_path, CPU)
     trainer.network.train()
-    batch = [LabelledPoints(*(torch.from_numpy(x) for x in (s.xyz, s.boxes, s.labels))) for s in scenes()[:2]]
+    batch = [TrainSample(*(torch.from_numpy(x) for x in (s.xyz, s.boxes, s.labels))) for s in scenes()[:2]]
     totals = [sum(trainer.step(batch)[key] for key in ("cls", "bbox", "keep")) for _ in range(25)]
     assert totals[-1] < 0.8 * totals[0]
 
 
 def batch_of(number=0):
     scene = scenes()[number]
-    return [LabelledPoints(*(torch.from_numpy(part) for part in (scene.xyz, scene.boxes, scene.labels)))]
+    return [TrainSample(*(torch.from_numpy(part) for part in (scene.xyz, scene.boxes, scene.labels)))]
 
 
 def overflowing_step(trainer, weight):
@@ -141,7 +141,7 @@ def test_batches_do_not_depend_on_how_many_processes_prepare_them(tmp_path, work
     seen = []
     trainer.step = lambda batch: seen.append(float(sum(crop.points.double().sum() for crop in batch))) or {}
     trainer.run(scenes())
-    data = CropDataset(scenes(), CONFIG, 3, recenter=True)
+    data = CropDataset(scenes(), CONFIG, 3, recenter=True, voxel_size=MODEL.voxel_size)
     assert seen == [float(sum(crop.points.double().sum() for crop in data[i])) for i in range(CONFIG.iterations)]
 
 
@@ -200,7 +200,7 @@ def test_a_frozen_normalisation_stays_as_it_is_while_the_weights_learn(tmp_path)
 
 def test_names_are_learned_where_boxes_are(tmp_path):
     trainer = Trainer(MODEL, CONFIG, tmp_path, CPU)
-    batch = [LabelledPoints(*(torch.from_numpy(x) for x in (s.xyz, s.boxes, s.labels))) for s in scenes()[:2]]
+    batch = [TrainSample(*(torch.from_numpy(x) for x in (s.xyz, s.boxes, s.labels))) for s in scenes()[:2]]
     losses = batch_losses(trainer.network, batch, replace(CONFIG, class_weight=0.5), trainer.engine)
     # Untrained, both names are about as likely.
     assert float(losses.names.detach()) == pytest.approx(0.5 * np.log(2), rel=0.1)
@@ -228,10 +228,10 @@ def test_pruning_in_training_never_drops_what_is_to_be_kept(tmp_path):
         torch.nn.init.constant_(conv.bias, 100.0)  # nothing would be kept by itself
     cells = {}
     for tau in (0.0, 0.5):
-        batch = [LabelledPoints(*part, tau) for part in parts]
+        batch = [TrainSample(*part, tau) for part in parts]
         assert float(batch_losses(trainer.network, batch, CONFIG, trainer.engine).bbox.detach()) > 0
         voxels = voxelise(batch[0].points, 0.02, trainer.engine)
-        outputs = trainer.network(voxels, training_pruner(batch[:1], CONFIG, 0.02))
+        outputs = trainer.network(voxels, TrainingPruning(batch[:1], CONFIG, 0.02))
         cells[tau] = len(outputs[-1].coords)
     assert 0 < cells[0.5] < cells[0.0]
 
@@ -245,10 +245,11 @@ def test_the_row_limit_keeps_the_best_cells_of_each_scene():
     keep = SparseTensor(-cells.coords[:, 1:2].float(), cells, TorchEngine())
     fine = cells.expanded()
     x = SparseTensor(torch.zeros(len(fine), 1), fine, TorchEngine())
-    limited = row_limiter(50, 2)(x, keep)
+    batch = [TrainSample(torch.zeros(0, 3), torch.zeros(0, 6), torch.zeros(0, dtype=torch.int64))] * 2
+    limited = TrainingPruning(batch, replace(CONFIG, prune_threshold=50), 0.02).limit(x, keep)
     assert limited.coords.batch_counts(2) == [50, 50]
     assert limited.coords.coords[:, 1].float().mean() > fine.coords[:, 1].float().mean()
-    assert row_limiter(10_000, 2)(x, keep) is x
+    assert TrainingPruning(batch, replace(CONFIG, prune_threshold=10_000), 0.02).limit(x, keep) is x
 
 
 def test_scenes_that_no_crop_fits_end_the_run_with_one_plain_line(tmp_path):
@@ -272,3 +273,18 @@ def test_a_start_whose_model_cannot_be_used_is_named(tmp_path):
     save_checkpoint(tmp_path / "odd.pth", {**state, "model": {"classes": 3}})
     with pytest.raises(InputError, match=r"odd\.pth: model: classes: expected a list"):
         Trainer(MODEL, CONFIG, tmp_path, CPU).start_from(tmp_path / "odd.pth")
+
+
+def test_the_written_weights_are_the_moving_average_and_a_resumed_run_continues_it(tmp_path):
+    config = replace(CONFIG, ema_decay=0.9)
+    whole = Trainer(MODEL, config, tmp_path / "whole", CPU, seed=3)
+    whole.run(scenes())
+    averaged, last = whole.weights()["state_dict"], whole.network.state_dict()
+    assert not torch.equal(averaged["head.bbox_conv.kernel"], last["head.bbox_conv.kernel"])
+    halves = Trainer(MODEL, config, tmp_path / "halves", CPU, seed=3)
+    halves.run(scenes(), stop_at=3)
+    later = Trainer(MODEL, config, tmp_path / "halves", CPU, seed=3)
+    later.resume()
+    later.run(scenes())
+    for name, tensor in later.weights()["state_dict"].items():
+        assert torch.equal(tensor, averaged[name]), name

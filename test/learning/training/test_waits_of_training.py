@@ -9,8 +9,9 @@ from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.head import LEVELS
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.detector.preprocess import voxelise
-from dspdet3d_ros.learning.training.config import TrainingConfig
-from dspdet3d_ros.learning.training.objective import LabelledPoints, compare
+from dspdet3d_ros.detector.pruning import ThresholdPruning
+from dspdet3d_ros.learning.training.objective import TrainSample, compare
+from dspdet3d_ros.learning.training.training_config import TrainingConfig
 from dspdet3d_ros.sparse import TorchEngine
 
 MODEL = ModelConfig(classes=("a", "b"), voxel_size=0.02, widths=(8,) * 4, blocks=(1,) * 4, head_width=8)
@@ -20,13 +21,13 @@ def test_losses_wait_once_a_level():
     generator = torch.Generator().manual_seed(0)
     points = [torch.rand(1500, 3, generator=generator) for _ in range(2)]
     boxes = torch.tensor([[0.5, 0.5, 0.5, 0.2, 0.2, 0.2], [0.3, 0.6, 0.2, 0.4, 0.4, 0.4]])
-    batch = [LabelledPoints(part, boxes, torch.tensor([0, 1])) for part in points]
+    batch = [TrainSample(part, boxes, torch.tensor([0, 1])) for part in points]
     index = torch.arange(2).repeat_interleave(1500)
     torch.manual_seed(0)
     voxels = voxelise(torch.cat(points), MODEL.voxel_size, TorchEngine(), index)
-    outputs = DSPDet3D(MODEL)(voxels, lambda x, _: torch.ones(len(x), dtype=torch.bool))
+    outputs = DSPDet3D(MODEL)(voxels, ThresholdPruning(0.0))
     for output in outputs:
-        # As the pruner of training does before.
+        # As pruning does in training.
         output.coords.batch_counts(2)
     seen = Counter()
     with Requests(seen), Operations(seen):

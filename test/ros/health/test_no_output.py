@@ -11,48 +11,55 @@ from dspdet3d_ros.ros.health.no_output import (
     PATIENCE_S,
     PERIOD_S,
     REPEAT_S,
-    Answer,
-    Input,
-    Silence,
-    Situation,
+    InputTopic,
+    NodeSnapshot,
+    NoOutputDiagnosis,
     explain,
 )
-from dspdet3d_ros.ros.pipeline.worker import Counts
+from dspdet3d_ros.ros.results import Counts, LastResult
 
-TOPIC = Input("/map/cloud", publishers=("/mapper",), asks="best_effort, volatile")
+TOPIC = InputTopic("/map/cloud", publishers=("/mapper",), asks="best_effort, volatile")
 CELLS = (LevelCells(3, 40, 30), LevelCells(2, 90, 50), LevelCells(1, 200, 100), LevelCells(0, 400, 400))
 STATS = DetectionStats(0.4, 1000, 900, 500, CELLS, {}, 10.0, "cpu", "torch")
 SETTINGS = DetectionSettings(0.4, 0.25, 0.5, class_filter=("cup", "book"))
-WAITING = Situation("/dspdet3d", "active", input=TOPIC, waited_s=PATIENCE_S)
-FED = Situation("/dspdet3d", "active", input=TOPIC, wanted=True, counts=Counts(received=3, processed=3))
+WAITING = NodeSnapshot("/dspdet3d", "active", input=TOPIC, waited_s=PATIENCE_S)
+FED = NodeSnapshot("/dspdet3d", "active", input=TOPIC, wanted=True, counts=Counts(received=3, processed=3))
 
 
 def answered(boxes=0, **changes):
-    return replace(FED, answer=Answer(boxes, replace(STATS, **changes), SETTINGS))
+    return replace(FED, last_result=LastResult(boxes, replace(STATS, **changes), SETTINGS))
 
 
 @pytest.mark.parametrize(
     ("seen", "kind", "texts"),
     [
         (
-            Situation("/a/det", "unconfigured"),
+            NodeSnapshot("/a/det", "unconfigured"),
             "unconfigured",
             ["unconfigured", "set /a/det configure", "set /a/det activate"],
         ),
-        (Situation("/a/det", "inactive"), "inactive", ["is inactive: run `ros2 lifecycle set /a/det activate`"]),
+        (NodeSnapshot("/a/det", "inactive"), "inactive", ["is inactive: run `ros2 lifecycle set /a/det activate`"]),
         (
-            replace(WAITING, input=Input("/map/cloud", others=("/x", "/y"))),
+            replace(WAITING, input=InputTopic("/map/cloud", others=("/x", "/y"))),
             "publisher",
             ["nobody publishes /map/cloud;", "input:=/x", "/x, /y"],
         ),
         (
-            replace(WAITING, input=Input("/map/cloud", others=tuple("abcdefgh"))),
+            replace(WAITING, input=InputTopic("/map/cloud", others=tuple("abcdefgh"))),
             "publisher",
             ["a, b, c, d, e and 3 more"],
         ),
-        (replace(WAITING, input=Input("/map/cloud")), "publisher", ["no other topic has clouds"]),
-        (replace(FED, waited_s=9, input=Input("/map/cloud")), "publisher", ["nobody publishes /map/cloud any more"]),
-        (replace(WAITING, input=Input("/map/cloud", unheard="I ask, it offers")), "qos", ["I ask, it offers"]),
+        (replace(WAITING, input=InputTopic("/map/cloud")), "publisher", ["no other topic has clouds"]),
+        (
+            replace(FED, waited_s=9, input=InputTopic("/map/cloud")),
+            "publisher",
+            ["nobody publishes /map/cloud any more"],
+        ),
+        (
+            replace(WAITING, input=InputTopic("/map/cloud", incompatible="I ask, it offers")),
+            "qos",
+            ["I ask, it offers"],
+        ),
         (replace(WAITING, lost=7, input=replace(TOPIC, remedy="mend it")), "lost", ["/mapper", "7 so far: mend it"]),
         (replace(FED, waited_s=9, lost=7), "lost", ["publish reliably, with input_reliability auto or reliable"]),
         (replace(FED, waited_s=9, lost=7, input=replace(TOPIC, reliable=True)), "lost", ["7 so far: they are more"]),
@@ -113,19 +120,19 @@ class Recorder:
     def __init__(self):
         self.lines, self.now = [], 100.0
         self.info = self.warning = self.error = self.lines.append
-        self.silence = Silence(self, lambda: self.now)
+        self.diagnosis = NoOutputDiagnosis(self, lambda: self.now)
 
     def look(self, reason, seconds):
         end = self.now + seconds
         while self.now < end:
-            self.silence.look(reason)
+            self.diagnosis.update(reason)
             self.now += PERIOD_S
 
 
 def test_a_reason_is_told_within_five_seconds_and_again_only_after_a_long_while():
     recorder, reason = Recorder(), explain(WAITING)
     recorder.look(reason, 5.0 - PATIENCE_S - PERIOD_S)
-    assert recorder.silence.present == reason
+    assert recorder.diagnosis.present == reason
     assert len(recorder.lines) == 1
     assert recorder.lines[0].startswith("nothing is published: /mapper")
     recorder.look(reason, REPEAT_S - 5)
@@ -141,7 +148,7 @@ def test_another_reason_is_told_at_once_and_one_that_comes_and_goes_is_not_told_
     assert len(recorder.lines) == 2
     for _ in range(5):
         recorder.look(None, FORGET_S / 2)
-        assert recorder.silence.present is None
+        assert recorder.diagnosis.present is None
         recorder.look(inactive, 3)
     assert len(recorder.lines) == 2
     recorder.look(None, FORGET_S + HOLD_S)

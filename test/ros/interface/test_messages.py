@@ -14,7 +14,7 @@ from std_msgs.msg import Header
 from dspdet3d_ros.clouds.pointcloud2 import decode
 from dspdet3d_ros.detector.result import Detections, DetectionStats, LevelCells
 from dspdet3d_ros.ros.interface import messages
-from dspdet3d_ros.ros.pipeline.worker import Counts
+from dspdet3d_ros.ros.results import Counts
 
 HEADER = Header(stamp=Time(sec=100, nanosec=500_000_000), frame_id="odom")
 STATS = DetectionStats(

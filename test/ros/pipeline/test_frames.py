@@ -16,7 +16,8 @@ from vision_msgs.msg import Detection3DArray
 
 from dspdet3d_ros.ros.interface.messages import cloud_message
 from dspdet3d_ros.ros.interface.qos import LATCHED
-from dspdet3d_ros.ros.pipeline.frames import FrameError, TargetFrame, moved, rotation_matrix
+from dspdet3d_ros.ros.pipeline.frames import TargetFrame
+from dspdet3d_ros.ros.placement import FrameError, moved, rotation_matrix
 
 HAS_TF2 = importlib.util.find_spec("tf2_ros") is not None
 

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from dspdet3d_ros.ros.pipeline.worker import Counts, LatestWorker
+from dspdet3d_ros.ros.pipeline.worker import LatestWorker
+from dspdet3d_ros.ros.results import Counts
 
 WAIT_S = 10
 
@@ -203,12 +204,12 @@ def test_the_latest_item_waits_until_its_result_is_wanted(gate):
     worker.start()
     for item in (1, 2, 3):
         worker.submit(item)
-    worker.look()
+    worker.wake()
     assert worker.counts == Counts(received=3, ignored=2)
     assert worker.counts.waiting == 1
     assert not gate.started.acquire(timeout=0.2)
     wanted.set()
-    worker.look()
+    worker.wake()
     gate.passes.release()
     wait(gate.done)
     assert [result for result, _ in gate.delivered] == [30]

@@ -10,11 +10,12 @@ from random_cells import cells_of, outputs_of
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.detector.preprocess import voxelise
+from dspdet3d_ros.detector.pruning import Pruning
 from dspdet3d_ros.sparse import TorchEngine, folded
 from dspdet3d_ros.sparse.convolution import Epilogue
 from dspdet3d_ros.sparse.kernel_map import kernel_map
-from dspdet3d_ros.sparse.triton.engine import TritonEngine
 from dspdet3d_ros.sparse.triton.plan import plan_of
+from dspdet3d_ros.sparse.triton.triton_engine import TritonEngine
 
 CPU = torch.device("cpu")
 
@@ -73,6 +74,11 @@ def test_outputs_equal_the_torch_engine(kind, volume, stride, c_in, c_out, dtype
 NARROW = ModelConfig(classes=("a", "b"), voxel_size=0.05, widths=(16, 16, 16, 16), blocks=(1, 1, 1, 1), head_width=16)
 
 
+class FirstTwo(Pruning):
+    def keep(self, cells, prune_logits):
+        return torch.arange(len(cells)) < 2
+
+
 def predictions(network, points, engine):
     # As a detector does; the kernels are then kept in the type of the features.
     network = folded(network, engine.storage)
@@ -81,7 +87,7 @@ def predictions(network, points, engine):
     voxels = voxelise(points, NARROW.voxel_size, engine)
     with torch.inference_mode():
         # A few cells a level: the interpreter takes its time.
-        return network(voxels, lambda x, _: torch.arange(len(x)) < 2)
+        return network(voxels, FirstTwo())
 
 
 def test_a_whole_network_in_half_precision_finds_the_boxes_of_the_torch_engine():

@@ -83,10 +83,10 @@ def test_the_demo_scene_is_a_message_that_decodes_to_itself():
     from dspdet3d_ros.clouds.pointcloud2 import decode
 
     scene = read_scene("demo")
-    np.testing.assert_array_equal(decode(scene.message()).xyz, scene.xyz)
+    np.testing.assert_array_equal(decode(scene.message()).xyz, scene.cloud.xyz)
 
 
 def test_a_scene_from_a_bin_has_the_given_number_of_columns(tmp_path):
     points = np.random.default_rng(0).normal(size=(9, 5)).astype("<f4")
     points.tofile(tmp_path / "scan.bin")
-    np.testing.assert_array_equal(read_scene(str(tmp_path / "scan.bin"), 5).xyz, points[:, :3])
+    np.testing.assert_array_equal(read_scene(str(tmp_path / "scan.bin"), 5).cloud.xyz, points[:, :3])

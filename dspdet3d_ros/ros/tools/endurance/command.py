@@ -63,4 +63,4 @@ def run(
     report = args.out / f"{parser.prog}.json"
     write_json(report, outcome.values)
     figures.plot(report.with_suffix(".png"), outcome.samples, outcome.latencies, outcome.title)
-    return figures.tell(outcome.values, report)
+    return figures.report(outcome.values, report)

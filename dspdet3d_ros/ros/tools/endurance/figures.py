@@ -94,7 +94,7 @@ def plot(path: Path, samples: Sequence[ProcessSample], latencies: Sequence[tuple
     write_figure(path, figure)
 
 
-def tell(values: dict[str, Any], path: Path) -> int:
+def report(values: dict[str, Any], path: Path) -> int:
     """Prints the figures and the checks; 1 where one of them failed."""
     for name, value in values.items():
         if name != "checks":

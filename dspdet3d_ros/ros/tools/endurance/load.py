@@ -12,7 +12,7 @@ from typing import Any
 
 from lifecycle_msgs.msg import Transition
 
-from dspdet3d_ros.clouds.cloud import Cloud
+from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.msg import PruningStats
 from dspdet3d_ros.ros.tools.client import Client, ClientError, NodeProcess, isolate
 from dspdet3d_ros.ros.tools.endurance import command, figures
@@ -81,7 +81,7 @@ def measure(args: argparse.Namespace) -> command.Outcome:
     try:
         client = Client(process, namespace, 180.0)
         client.wait_until_active()
-        client.detect(Cloud(surfaces(args.points)))
+        client.detect(PointCloud(surfaces(args.points)))
         # Counting starts again with the publisher's clouds.
         client.change_state(Transition.TRANSITION_DEACTIVATE)
         client.change_state(Transition.TRANSITION_ACTIVATE)

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from dspdet3d_ros.clouds.cloud import Cloud, LabelledBoxes
+from dspdet3d_ros.clouds.cloud import LabelledBoxes, PointCloud
 from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.result import Detections
 from dspdet3d_ros.tools.viewer.page.runs import least_score
 from dspdet3d_ros.tools.viewer.page.shown_points import ShownPoints
-from dspdet3d_ros.tools.viewer.picture.framing import cut_height, extent, surroundings
+from dspdet3d_ros.tools.viewer.picture.framing import cut_height, extent, near_region
 from dspdet3d_ros.tools.viewer.picture.views import ELEVATION_DEG, best_azimuth, inside
 
 #: Number of further classes that are shown for a box.
@@ -34,7 +34,7 @@ class PageContents:
     """
 
     name: str
-    cloud: Cloud
+    cloud: PointCloud
     runs: Sequence[Detections]
     tau: float
     score: float
@@ -44,7 +44,7 @@ class PageContents:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for the script of the page; metres, in the frame of the cloud."""
-        shown = ShownPoints.of(self.cloud.xyz, self.cloud.rgb)
+        shown = ShownPoints.of(self.cloud)
         first = next(run for run in self.runs if run.stats.pruning_threshold == self.tau)
         truth = self.cloud.truth
         return {
@@ -99,7 +99,7 @@ def _view(xyz: np.ndarray, predicted: np.ndarray, truth: LabelledBoxes | None) -
     cut = cut_height(xyz[:, 2], boxes)
     below = xyz[xyz[:, 2] < cut]
     room = extent(below, boxes)
-    near = surroundings(boxes, room)
+    near = near_region(boxes, room)
     azimuth = best_azimuth(below, inside(below, boxes) if len(boxes) else np.ones(len(below), bool), near)
     return {
         "azimuth_deg": azimuth,

@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-import numpy as np
-
+from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.detector.result import Detections, DetectionSettings
 
@@ -20,7 +19,7 @@ def least_score(score: float) -> float:
 
 
 def runs_at(
-    taus: Iterable[float], detector: Detector, xyz: np.ndarray, settings: DetectionSettings
+    taus: Iterable[float], detector: Detector, cloud: PointCloud, settings: DetectionSettings
 ) -> tuple[Detections, ...]:
     """One run for each pruning threshold, in ascending order, with all boxes that the score slider can show.
 
@@ -30,9 +29,9 @@ def runs_at(
     Args:
         taus: pruning thresholds; that of `settings` is added.
         detector: must have run before, so that the times are not those of a first run.
-        xyz: (N, 3) metres.
+        cloud: in metres.
         settings: all other settings.
     """
     low = least_score(settings.score_threshold)
     chosen = sorted({settings.pruning_threshold, *taus})
-    return tuple(detector(xyz, replace(settings, pruning_threshold=tau, score_threshold=low)) for tau in chosen)
+    return tuple(detector(cloud, replace(settings, pruning_threshold=tau, score_threshold=low)) for tau in chosen)

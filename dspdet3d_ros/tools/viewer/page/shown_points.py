@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dspdet3d_ros.clouds.cloud import finite, point_type
+from dspdet3d_ros.clouds.cloud import PointCloud
 
 #: Maximum number of points on a page. More points make the file larger, but a screen cannot show them.
 MAX_POINTS = 400_000
@@ -30,18 +30,15 @@ class ShownPoints:
     total: int
 
     @classmethod
-    def of(cls, xyz: np.ndarray, rgb: np.ndarray | None, most: int = MAX_POINTS) -> "ShownPoints":
+    def of(cls, cloud: PointCloud, most: int = MAX_POINTS) -> "ShownPoints":
         """An even random sample of a cloud, the same in each call.
 
         Args:
-            xyz: (N, 3) metres; points that are not finite are dropped.
-            rgb: (N, 3) uint8, or None.
+            cloud: in metres.
             most: maximum number of points.
         """
-        xyz = np.asarray(xyz, point_type(np.asarray(xyz).dtype)).reshape(-1, 3)
-        usable = np.flatnonzero(finite(xyz))
-        chosen = np.random.default_rng(0).permutation(usable)[:most]
-        return cls(xyz[chosen], None if rgb is None else np.asarray(rgb, np.uint8)[chosen], len(xyz))
+        chosen = np.random.default_rng(0).permutation(len(cloud.xyz))[:most]
+        return cls(cloud.xyz[chosen], None if cloud.rgb is None else cloud.rgb[chosen], len(cloud.xyz))
 
     def as_json(self) -> dict[str, Any]:
         """Plain values: `count`, `total`, `low` and `size` (metres), `spacing` (metres), `xyz` and `rgb` (base64).

@@ -8,7 +8,7 @@ import numpy as np
 
 from dspdet3d_ros.clouds.cloud import LabelledBoxes
 from dspdet3d_ros.output_files import new_figure, write_figure
-from dspdet3d_ros.tools.viewer.picture.framing import cut_height, extent, surroundings
+from dspdet3d_ros.tools.viewer.picture.framing import cut_height, extent, near_region
 from dspdet3d_ros.tools.viewer.picture.label_placement import place_labels
 from dspdet3d_ros.tools.viewer.picture.views import (
     EDGES,
@@ -82,7 +82,7 @@ def draw_detections(
     boxes = _all_boxes(detections, truth)
     xyz, colours = _displayed(np.asarray(xyz).reshape(-1, 3), rgb, boxes)
     room = extent(xyz, boxes)
-    near = surroundings(boxes, room)
+    near = near_region(boxes, room)
     azimuth = best_azimuth(xyz, inside(xyz, boxes) if len(boxes) else np.ones(len(xyz), bool), near)
     plan = PlanView.of(room, PANEL, PANEL)
     views: tuple[PlanView | PerspectiveView, ...] = (plan, PerspectiveView.of(near, azimuth, PANEL, PANEL))

@@ -37,7 +37,7 @@ def extent(xyz: np.ndarray, boxes: np.ndarray) -> Region:
     return Region(low - margin, high + margin)
 
 
-def surroundings(boxes: np.ndarray, room: Region) -> Region:
+def near_region(boxes: np.ndarray, room: Region) -> Region:
     """The region around the boxes, with a margin, within the room."""
     if len(boxes) == 0:
         return room

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dspdet3d_ros.clouds.cloud import Cloud, LabelledBoxes
+from dspdet3d_ros.clouds.cloud import LabelledBoxes, PointCloud
 from dspdet3d_ros.detector.predictor import synthetic_room
 from dspdet3d_ros.detector.result import Detections, DetectionStats, LevelCells
 from dspdet3d_ros.tools.viewer.page import PageContents
@@ -24,4 +24,4 @@ def report(points=9000, scores=(0.9, 0.6, 0.3), name="room.ply", classes=("cup",
     rgb = np.tile(np.uint8([[0, 160, 0]]), (points, 1)) if coloured else None
     there = LabelledBoxes(np.float32([[2.2, 2.0, 0.8, 0.1, 0.1, 0.1]]), (classes[0],)) if truth else None
     runs = [detections(0.4, scores, classes), detections(0.8, scores[:-1], classes)]
-    return PageContents(name, Cloud(xyz, rgb, there), runs, 0.4, 0.25, "small", 0.01)
+    return PageContents(name, PointCloud(xyz, rgb, there), runs, 0.4, 0.25, "small", 0.01)

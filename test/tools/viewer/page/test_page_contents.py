@@ -11,6 +11,7 @@ import pytest
 from made_up_report import report
 
 from dspdet3d_ros.cli import main
+from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.errors import InputError
@@ -50,7 +51,7 @@ def test_points_and_colours_come_back_as_they_were(away, kind):
     rng = np.random.default_rng(1)
     xyz = rng.uniform((away, -3, 0), (away + 4, 5, 2.5), (1000, 3)).astype(kind)
     rgb = rng.integers(0, 256, (1000, 3), dtype=np.uint8)
-    shown = ShownPoints.of(xyz, rgb).as_json()
+    shown = ShownPoints.of(PointCloud.of(xyz, rgb)).as_json()
     found = shown["low"] + numbers(shown["xyz"], "<u2") / STEPS * shown["size"]
     order = np.lexsort(numbers(shown["rgb"], np.uint8).T)
     expected = np.lexsort(rgb.T)
@@ -61,23 +62,23 @@ def test_points_and_colours_come_back_as_they_were(away, kind):
 def test_a_large_cloud_is_thinned_evenly_and_any_first_part_of_it_is_even():
     xyz = np.zeros((100_000, 3), np.float32)
     xyz[:, 0] = np.arange(100_000)
-    shown = ShownPoints.of(xyz, None, most=20_000)
+    shown = ShownPoints.of(PointCloud.of(xyz), most=20_000)
     assert (len(shown.xyz), shown.total, shown.rgb) == (20_000, 100_000, None)
     for part in (shown.xyz, shown.xyz[:2000]):
         shares = np.histogram(part[:, 0], bins=10, range=(0, 100_000))[0] / len(part)
         np.testing.assert_allclose(shares, 0.1, atol=0.03)
-    np.testing.assert_array_equal(ShownPoints.of(xyz, None, most=20_000).xyz, shown.xyz)
+    np.testing.assert_array_equal(ShownPoints.of(PointCloud.of(xyz), most=20_000).xyz, shown.xyz)
 
 
 def test_points_that_are_not_finite_are_left_out():
     xyz = np.array([[0, 0, 0], [np.nan, 0, 0], [1, 1, 1], [np.inf, 0, 0]], np.float32)
-    assert ShownPoints.of(xyz, None).as_json()["count"] == 2
+    assert ShownPoints.of(PointCloud.of(xyz)).as_json()["count"] == 2
 
 
 def test_the_spacing_of_points_on_a_surface_is_that_of_the_grid():
     x, y = np.meshgrid(np.arange(0, 3, 0.01), np.arange(0, 3, 0.01))
     xyz = np.column_stack([x.ravel(), y.ravel(), np.zeros(x.size)])
-    assert ShownPoints.of(xyz, None).spacing() == pytest.approx(0.01, rel=0.15)
+    assert ShownPoints.of(PointCloud.of(xyz)).spacing() == pytest.approx(0.01, rel=0.15)
 
 
 def test_the_page_contains_every_box_and_the_cost_of_every_run():
@@ -148,7 +149,7 @@ def test_a_page_goes_to_lower_scores_without_changing_the_boxes_above():
     rng = np.random.default_rng(0)
     xyz = rng.uniform(0, (1, 1, 0.3), (4000, 3)).astype(np.float32)
     settings = replace(detector.default_settings(), score_threshold=0.35)
-    runs = runs_at([0.8, 0.4], detector, xyz, settings)
+    runs = runs_at([0.8, 0.4], detector, PointCloud(xyz), settings)
     assert [run.stats.pruning_threshold for run in runs] == [0.4, 0.8]
     asked, low = detector(xyz, settings), runs[0]
     above = low.scores >= settings.score_threshold

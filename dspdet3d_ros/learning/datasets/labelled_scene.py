@@ -9,7 +9,9 @@ import numpy as np
 
 from dspdet3d_ros.clouds.cloud import ANY_CLASS
 
-__all__ = ["ANY_CLASS", "LabelledScene", "SceneSet", "joined"]
+__all__ = ["ANY_CLASS", "SCANS", "LabelledScene", "SceneSet", "joined"]
+
+SCANS = ("accumulated", "single_view")
 
 
 @dataclass(frozen=True)
@@ -17,18 +19,25 @@ class LabelledScene:
     """One scene with the boxes that are in it, z up.
 
     Attributes:
-        name: of the scene.
+        name: of the scene; empty for a scene that is in no file yet.
         subset: the group that the scene belongs to.
         xyz: (N, 3) float32 or float64 metres.
         boxes: (K, 6) float32, centre and size, axis aligned, metres.
         names: K class names, "object" where the source has none.
         inst: (N,) int32, k + 1 for the points of box k, 0 elsewhere; None where the source does not say.
         table_z: height of the surface that objects stand on, metres; None where the source does not say.
-        scan: how it was scanned, "accumulated" or "single_view"; empty where the source does not say.
         exact: the boxes span the visible surfaces themselves, as a generator knows them; False if they come from the
             points, which have noise. See `datasets.label_boxes`.
         extents: (K, D, 2) float32, how far the visible surface of each object reaches in plan along D directions,
             metres; see `datasets.extents`. None where the source does not say.
+        rgb: (N, 3) uint8 colours; None where the source has none.
+        full_boxes: (K, 6) float32 centre and size of the whole objects, seen or not; None where the source does not
+            say.
+        kind: of a generated scene: "room", "table", "bin", "bench", "interior" or "building"; else empty.
+        tags: of a generated scene: how it was set ("sparse", "crowded", "stacked", "heap"; "furniture" for an
+            interior), how it was scanned ("accumulated", "single_view"), the camera ("kinect", "realsense"); for a
+            table where z = 0 is ("table_zero", "floor_zero") and "top_only" if everything below its face was cut away;
+            for a bin the side that the camera looks from ("from_above", "from_front"); else empty.
     """
 
     name: str
@@ -38,9 +47,17 @@ class LabelledScene:
     names: tuple[str, ...]
     inst: np.ndarray | None = None
     table_z: float | None = None
-    scan: str = ""
     exact: bool = False
     extents: np.ndarray | None = None
+    rgb: np.ndarray | None = None
+    full_boxes: np.ndarray | None = None
+    kind: str = ""
+    tags: tuple[str, ...] = ()
+
+    @property
+    def scan(self) -> str:
+        """How it was scanned, "accumulated" or "single_view"; empty where the source does not say."""
+        return next((tag for tag in self.tags if tag in SCANS), "")
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ class Processes:
             distributed.barrier(group=self.patient)
 
 
-def start(device: torch.device, timeout: timedelta | None = None) -> tuple[Processes, torch.device]:
+def join_run(device: torch.device, timeout: timedelta | None = None) -> tuple[Processes, torch.device]:
     """Joins the other processes if torchrun started this one.
 
     Args:
@@ -95,7 +95,7 @@ def start(device: torch.device, timeout: timedelta | None = None) -> tuple[Proce
     return Processes(distributed.get_rank(), distributed.get_world_size(), patient), device
 
 
-def finish() -> None:
+def leave_run() -> None:
     """Leaves the other processes."""
     if distributed.is_initialized():
         distributed.destroy_process_group()

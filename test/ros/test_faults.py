@@ -3,7 +3,7 @@
 import pytest
 
 from dspdet3d_ros.clouds.remarks import Remark
-from dspdet3d_ros.ros.health.faults import REMARK_FORGOTTEN_S, REPEAT_S, Fault, FaultLog, Level
+from dspdet3d_ros.ros.faults import REMARK_FORGOTTEN_S, REPEAT_S, Fault, FaultLog, Level
 
 
 class Recorder:

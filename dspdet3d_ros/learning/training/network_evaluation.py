@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
+from dspdet3d_ros.detector.loaded_model import LoadedModel
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.learning.datasets.folders import open_scenes
-from dspdet3d_ros.learning.datasets.scene import SceneSet
+from dspdet3d_ros.learning.datasets.labelled_scene import SceneSet
 from dspdet3d_ros.learning.evaluation.accuracy import evaluate_scenes, figures, predictor_of, table
 from dspdet3d_ros.learning.training.trainer import Trainer
 from dspdet3d_ros.sparse import make_engine
@@ -34,7 +35,7 @@ def validate(trainer: Trainer, folder: Path) -> dict[str, float]:
     # Weights are the same everywhere, the running statistics are those of each process's own batches.
     network.load_state_dict(processes.of_first(trainer.weights()["state_dict"]))
     engine = make_engine("auto", trainer.device)
-    detector = Detector(trainer.model, network, engine, trainer.device, "in training", "")
+    detector = Detector(LoadedModel(trainer.model, network, "in training"), engine, trainer.device)
     settings = detector.default_settings()
     own = SceneSet(scenes.readers[processes.rank :: processes.count])
     shares = processes.gathered(evaluate_scenes(predictor_of(detector, settings), own))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dspdet3d_ros.detector.bound import best_cells_within
 from dspdet3d_ros.detector.predictor import Detector, synthetic_room
+from dspdet3d_ros.detector.pruning import best_cells_within
 from dspdet3d_ros.sparse import CoordinateSet
 
 

@@ -65,7 +65,7 @@ KINDS = {
     "worker": Kind(Level.ERROR, "stopped"),
     "configuration": Kind(Level.ERROR, "cannot be configured"),
     "activation": Kind(Level.ERROR, "cannot be activated"),
-    # Why nothing is published or found: see silence.py. OK is what somebody may have meant so.
+    # Why nothing is published or found: see health/no_output.py. OK is what somebody may have meant so.
     "unconfigured": Kind(Level.OK, "nothing is published"),
     "inactive": Kind(Level.OK, "nothing is published"),
     "publisher": Kind(Level.WARN, "nothing is published"),
@@ -120,7 +120,7 @@ class Fault:
         return f"{KINDS[self.kind].lead}: {self.text}"
 
 
-def tell(logger: Any, level: Level, text: str) -> None:
+def log_at(logger: Any, level: Level, text: str) -> None:
     """Logs a line at a level. One line of code for each: rclpy refuses to log at two severities from one."""
     if level == Level.OK:
         logger.info(text)
@@ -166,7 +166,7 @@ class FaultLog:
         self._logger, self._clock = logger, clock
         # Faults are found in the executor's thread and in the worker's.
         self._lock = threading.Lock()
-        self._told: dict[str, float] = {}
+        self._logged_s: dict[str, float] = {}
         self._since_good = 0
         self._present: Fault | None = None
         # Those on the latest "message", on the "cloud" in it, and on the latest "boxes".
@@ -193,16 +193,16 @@ class FaultLog:
             return self._counts.copy()
 
     def report(self, fault: Fault) -> None:
-        """Counts a fault and tells it."""
+        """Counts a fault and logs it."""
         now = self._clock()
         with self._lock:
             self._present = fault
             self._counts[fault.kind] += 1
             self._since_good += 1
             number = self._counts[fault.kind]
-            news = fault.kind not in self._told or now - self._told[fault.kind] >= REPEAT_S
+            news = fault.kind not in self._logged_s or now - self._logged_s[fault.kind] >= REPEAT_S
             if news:
-                self._told[fault.kind] = now
+                self._logged_s[fault.kind] = now
         if news:
             self._log(fault, number)
 
@@ -232,7 +232,7 @@ class FaultLog:
         """A cloud could be used: what comes after it is news again."""
         with self._lock:
             faults, self._since_good, self._present = self._since_good, 0, None
-            self._told.clear()
+            self._logged_s.clear()
         if faults:
             self._logger.info(f"clouds are usable again, after {faults} that were refused or spoiled")
 
@@ -246,10 +246,10 @@ class FaultLog:
         with self._lock:
             self._present, self._since_good = None, 0
             self._remarks.clear()
-            self._told.clear()
+            self._logged_s.clear()
             self._remarked_s.clear()
             self._counts.clear()
 
     def _log(self, fault: Fault, number: int) -> None:
         kind = KINDS[fault.kind]
-        tell(self._logger, kind.level, f"{kind.lead} ({fault.kind}, {number} so far): {fault.text}")
+        log_at(self._logger, kind.level, f"{kind.lead} ({fault.kind}, {number} so far): {fault.text}")

@@ -1,0 +1,156 @@
+"""Poses of frames over time, as tf2 keeps them, without ROS."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dspdet3d_ros.errors import InputError
+
+
+class TransformError(InputError):
+    """There is no transform between two frames at that time."""
+
+
+@dataclass
+class _Link:
+    """The poses of a frame in its parent, by time; one for all times if it does not move."""
+
+    parent: str
+    fixed: np.ndarray | None = None
+    times: list[int] = field(default_factory=list)
+    poses: dict[int, np.ndarray] = field(default_factory=dict)
+
+
+class Transforms:
+    """A tree of frames.
+
+    Args:
+        memory_ns: poses that are older than the newest of their frame by more are forgotten.
+    """
+
+    def __init__(self, memory_ns: int = 60_000_000_000) -> None:
+        self._links: dict[str, _Link] = {}
+        self._memory_ns = memory_ns
+
+    def add(self, parent: str, child: str, time_ns: int, pose: np.ndarray, fixed: bool = False) -> None:
+        """Adds the pose of a frame.
+
+        Args:
+            parent: frame in which the pose is given.
+            child: frame whose pose it is.
+            time_ns: its time.
+            pose: (4, 4) matrix from the child's coordinates to the parent's, metres.
+            fixed: it holds for all times.
+        """
+        parent, child = parent.lstrip("/"), child.lstrip("/")
+        link = self._links.get(child)
+        if link is None or link.parent != parent:
+            link = self._links[child] = _Link(parent)
+        if fixed:
+            link.fixed = pose
+            return
+        if time_ns not in link.poses:
+            insort(link.times, time_ns)
+        link.poses[time_ns] = pose
+        while link.times[-1] - link.times[0] > self._memory_ns:
+            del link.poses[link.times.pop(0)]
+
+    def find(self, target: str, source: str, time_ns: int) -> np.ndarray:
+        """(4, 4) matrix from the coordinates of `source` to those of `target`, interpolated between two times.
+
+        Raises:
+            TransformError: a frame is not known, the two are not connected, or the time is outside of the known ones.
+        """
+        target, source = target.lstrip("/"), source.lstrip("/")
+        up, down = self._chain(source), self._chain(target)
+        common = next((frame for frame in up if frame in down), None)
+        if common is None:
+            known = ", ".join(sorted({*self._links, *(link.parent for link in self._links.values())})[:20]) or "none"
+            raise TransformError(
+                f"no transform from '{source}' to '{target}': the frames are not connected; known frames: {known}"
+            )
+        first = self._product(up[: up.index(common)], time_ns)
+        second = self._product(down[: down.index(common)], time_ns)
+        return np.linalg.inv(second) @ first
+
+    def _chain(self, frame: str) -> list[str]:
+        chain = [frame]
+        while (link := self._links.get(chain[-1])) and link.parent not in chain:
+            chain.append(link.parent)
+        return chain
+
+    def _product(self, frames: Sequence[str], time_ns: int) -> np.ndarray:
+        pose = np.eye(4)
+        for frame in frames:
+            pose = self._at(frame, time_ns) @ pose
+        return pose
+
+    def _at(self, frame: str, time_ns: int) -> np.ndarray:
+        link = self._links[frame]
+        if link.fixed is not None:
+            return link.fixed
+        right = bisect_left(link.times, time_ns)
+        if right < len(link.times) and link.times[right] == time_ns:
+            return link.poses[time_ns]
+        if right in (0, len(link.times)):
+            nearest = link.times[0] if right == 0 else link.times[-1]
+            raise TransformError(
+                f"no transform from '{frame}' to '{link.parent}' at {time_ns / 1e9:.3f} s: "
+                f"{'the first' if right == 0 else 'the last'} is of {nearest / 1e9:.3f} s"
+            )
+        before, after = link.times[right - 1], link.times[right]
+        return interpolate(link.poses[before], link.poses[after], (time_ns - before) / (after - before))
+
+
+def pose_matrix(translation: Sequence[float] | np.ndarray, quaternion: Sequence[float] | np.ndarray) -> np.ndarray:
+    """(4, 4) matrix of a translation in metres and a rotation, a quaternion x y z w of any length.
+
+    Raises:
+        TransformError: a number is not finite, or the quaternion is zero.
+    """
+    q, t = np.asarray(quaternion, np.float64), np.asarray(translation, np.float64)
+    length = np.linalg.norm(q)
+    if not (np.isfinite(q).all() and np.isfinite(t).all() and length > 1e-6):
+        raise TransformError(f"a pose has translation {t.tolist()} and rotation {q.tolist()}, expected finite numbers")
+    x, y, z, w = q / length
+    pose = np.eye(4)
+    pose[:3, :3] = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
+    pose[:3, 3] = t
+    return pose
+
+
+def quaternion_of(rotation: np.ndarray) -> np.ndarray:
+    """(4,) unit quaternion x y z w of a (3, 3) rotation: the eigenvector of Bar-Itzhack's matrix (2000)."""
+    r = rotation
+    k = np.array(
+        [
+            [r[0, 0] - r[1, 1] - r[2, 2], 0, 0, 0],
+            [r[1, 0] + r[0, 1], r[1, 1] - r[0, 0] - r[2, 2], 0, 0],
+            [r[2, 0] + r[0, 2], r[2, 1] + r[1, 2], r[2, 2] - r[0, 0] - r[1, 1], 0],
+            [r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1], r[0, 0] + r[1, 1] + r[2, 2]],
+        ]
+    )
+    q = np.linalg.eigh(k, UPLO="L")[1][:, -1]
+    return q if q[3] >= 0 else -q
+
+
+def interpolate(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
+    """(4, 4) pose between two: linear in position, at constant angular speed in rotation (slerp)."""
+    a, b = quaternion_of(first[:3, :3]), quaternion_of(second[:3, :3])
+    cosine = float(a @ b)
+    if cosine < 0:
+        b, cosine = -b, -cosine
+    angle = np.arccos(min(cosine, 1.0))
+    if angle < 1e-6:
+        mixed = (1 - share) * a + share * b
+    else:
+        mixed = (np.sin((1 - share) * angle) * a + np.sin(share * angle) * b) / np.sin(angle)
+    return pose_matrix((1 - share) * first[:3, 3] + share * second[:3, 3], mixed)
