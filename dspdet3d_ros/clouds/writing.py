@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dspdet3d_ros.clouds.cloud import Cloud
+from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.output_files import writing_whole
 
@@ -24,7 +24,7 @@ def check_suffix(path: str | Path) -> None:
         raise InputError(f"{path}: expected a cloud file with the suffix {', '.join(SUFFIXES)}; name it so")
 
 
-def write_cloud(path: str | Path, cloud: Cloud) -> None:
+def write_cloud(path: str | Path, cloud: PointCloud) -> None:
     """Writes points and colours; `clouds.files.read_cloud` reads them back. The file is complete or not there.
 
     Args:
@@ -47,7 +47,7 @@ def write_cloud(path: str | Path, cloud: Cloud) -> None:
             np.savez_compressed(file, xyz=cloud.xyz, rgb=cloud.rgb)
 
 
-def _ply(cloud: Cloud) -> tuple[str, np.ndarray]:
+def _ply(cloud: PointCloud) -> tuple[str, np.ndarray]:
     kind = cloud.xyz.dtype.newbyteorder("<").str[1:]
     fields = [(axis, f"<{kind}") for axis in "xyz"]
     if cloud.rgb is not None:
@@ -62,7 +62,7 @@ def _ply(cloud: Cloud) -> tuple[str, np.ndarray]:
     return f"ply\nformat binary_little_endian 1.0\nelement vertex {len(rows)}\n{properties}\nend_header\n", rows
 
 
-def _pcd(cloud: Cloud) -> tuple[str, np.ndarray]:
+def _pcd(cloud: PointCloud) -> tuple[str, np.ndarray]:
     fields = [(axis, cloud.xyz.dtype.newbyteorder("<")) for axis in "xyz"]
     if cloud.rgb is not None:
         fields.append(("rgb", np.dtype("<f4")))

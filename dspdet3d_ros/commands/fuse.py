@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
-    from dspdet3d_ros.clouds.cloud import Cloud
+    from dspdet3d_ros.clouds.cloud import PointCloud
     from dspdet3d_ros.clouds.writing import check_suffix, write_cloud
     from dspdet3d_ros.mapping.folders import open_frames
     from dspdet3d_ros.mapping.fusing import fuse_frames
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
             "or lower --min-observations"
         )
     if up is not None:
-        cloud = Cloud(levelled(cloud.xyz, up), cloud.rgb)
+        cloud = PointCloud(levelled(cloud.xyz, up), cloud.rgb)
     write_cloud(args.out, cloud)
     refused = sum(report.refused.values())
     print(report.as_text() if args.report else f"{report.used} frames used, {refused} refused")

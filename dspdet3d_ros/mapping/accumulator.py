@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dspdet3d_ros.clouds.cloud import Cloud
+from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.mapping.frame import FrameRefused, RGBDFrame, check_frame, rigid
 from dspdet3d_ros.mapping.pixels import FramePoints, frame_points
 from dspdet3d_ros.mapping.refine import align, bounded
@@ -139,7 +139,7 @@ class Accumulator:
             len(points.xyz), new, removed, used, _length(apart), math.degrees(_angle(apart)), pairs, restarted
         )
 
-    def cloud(self, min_observations: int | None = None) -> Cloud:
+    def cloud(self, min_observations: int | None = None) -> PointCloud:
         """One point per voxel of the window that enough frames measured, in the world frame.
 
         Args:
@@ -157,9 +157,9 @@ class Accumulator:
         sums = self._map.sums[chosen]
         weight = sums[:, COLOUR_WEIGHT]
         if not bool((weight > 0).any()):
-            return Cloud(xyz)
+            return PointCloud(xyz)
         rgb = sums[:, COLOUR] / weight.clamp(min=1e-12)[:, None]
-        return Cloud(xyz, rgb.round().clamp(0, 255).to(torch.uint8).cpu().numpy())
+        return PointCloud(xyz, rgb.round().clamp(0, 255).to(torch.uint8).cpu().numpy())
 
     def _empty(self) -> None:
         self._map = VoxelMap(self._settings.voxel_size, self._settings.max_voxels, self.device)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from dspdet3d_ros.clouds.cloud import Cloud
+from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.mapping.accumulator import Accumulator
 from dspdet3d_ros.mapping.folders import FrameFolder
 from dspdet3d_ros.mapping.frame import FrameRefused
@@ -90,7 +90,7 @@ def fuse_frames(
     device: str = "cpu",
     report_thickness: bool = True,
     progress: Callable[[int], None] = lambda _: None,
-) -> tuple[Cloud, FuseReport]:
+) -> tuple[PointCloud, FuseReport]:
     """Fuses the frames of a folder in their order.
 
     Args:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dspdet3d_ros.clouds.cloud import Cloud
+from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.clouds.writing import SUFFIXES, write_cloud
 from dspdet3d_ros.errors import InputError
@@ -17,7 +17,7 @@ def test_what_is_written_is_read(suffix, colours, kind, tmp_path):
     xyz = (random.uniform(-5, 5, (700, 3)) + (1e6 if kind == np.float64 else 0)).astype(kind)
     rgb = random.integers(0, 256, (700, 3)).astype(np.uint8) if colours else None
     path = tmp_path / "new" / f"cloud{suffix}"
-    write_cloud(path, Cloud(xyz, rgb))
+    write_cloud(path, PointCloud(xyz, rgb))
     back = read_cloud(path)
     np.testing.assert_array_equal(back.xyz, xyz)
     assert back.xyz.dtype == kind
@@ -30,4 +30,4 @@ def test_what_is_written_is_read(suffix, colours, kind, tmp_path):
 
 def test_an_unknown_suffix_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"cloud.las: expected a cloud file with the suffix .ply, .npz, .pcd"):
-        write_cloud(tmp_path / "cloud.las", Cloud(np.zeros((1, 3), np.float32)))
+        write_cloud(tmp_path / "cloud.las", PointCloud(np.zeros((1, 3), np.float32)))
