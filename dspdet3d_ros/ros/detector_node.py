@@ -7,6 +7,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -73,6 +74,11 @@ class DetectorNode(LifecycleNode):
     def subscribers(self) -> dict[str, int]:
         """The number of subscribers of each output that the node knows of; empty unless it is configured."""
         return self._processing.outputs.subscribers if self._processing else {}
+
+    @property
+    def status(self) -> DiagnosticStatus:
+        """The present health, as on /diagnostics."""
+        return self._diagnostics.status()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Loads the model; fails with a reason in the log, after which the node can be configured again."""

@@ -24,7 +24,7 @@ def _onednn_linear() -> Callable[..., Tensor] | None:
         return None
 
 
-_LINEAR = _onednn_linear()
+LINEAR = _onednn_linear()
 
 
 def padded_rows(count: int) -> int:
@@ -35,9 +35,9 @@ def padded_rows(count: int) -> int:
 
 def product(rows: Tensor, weight: Tensor) -> Tensor:
     """(M, K) rows times (K, N) weight, both of one type; M is best one of `padded_rows`. No gradients."""
-    if _LINEAR is not None and rows.dtype == torch.float32 and rows.device.type == "cpu":
+    if LINEAR is not None and rows.dtype == torch.float32 and rows.device.type == "cpu":
         try:
-            return _LINEAR(rows, weight.t(), None, "none", [], "")
+            return LINEAR(rows, weight.t(), None, "none", [], "")
         except RuntimeError:
             # Where memory is short oneDNN fails to create its kernel and does not say why; torch.mm needs none.
             pass

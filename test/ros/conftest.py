@@ -196,6 +196,10 @@ class Bench:
             time.sleep(0.02)
         return True
 
+    def figures(self):
+        """The node's values on /diagnostics, as they are now."""
+        return {value.key: value.value for value in self.node.status.values}
+
     def close(self):
         """Ends everything."""
         self.executor.shutdown()

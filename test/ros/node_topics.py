@@ -46,6 +46,17 @@ class Topics:
         return [self.received[name][-1] for name in OUTPUTS]
 
 
+class LogLines:
+    """What the nodes have written to the log so far."""
+
+    def __init__(self, capfd):
+        self._capfd, self.text = capfd, ""
+
+    def has(self, text):
+        self.text += self._capfd.readouterr().err
+        return text in self.text
+
+
 class Gate:
     """Lets the real detector begin only when it is told to."""
 

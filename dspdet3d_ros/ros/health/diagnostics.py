@@ -61,10 +61,13 @@ class Diagnostics:
         self._node, self._health = node, health
         self._publisher = node.create_publisher(DiagnosticArray, TOPIC, 10)
 
+    def status(self) -> DiagnosticStatus:
+        """The present health."""
+        return status_message(self._node.get_fully_qualified_name(), self._health())
+
     def publish(self) -> None:
         """Publishes the present health."""
-        name = self._node.get_fully_qualified_name()
-        array = DiagnosticArray(status=[status_message(name, self._health())])
+        array = DiagnosticArray(status=[self.status()])
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
 

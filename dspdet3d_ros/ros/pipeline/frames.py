@@ -32,6 +32,9 @@ class TargetFrame:
         node: the node that listens to the transforms.
         frame: name of the target frame.
         timeout_s: how long to wait for a transform; `find` is to be called outside the executor's thread.
+
+    Attributes:
+        buffer: the transforms that are known; only where tf2 is installed.
     """
 
     def __init__(self, node: Node, frame: str, timeout_s: float) -> None:
@@ -43,8 +46,8 @@ class TargetFrame:
             node.get_logger().error(f"clouds in another frame than '{frame}' will be refused: {NO_TF2}")
             return
         self._tf2 = tf2_ros
-        self._buffer = _buffer_class(tf2_ros)(node.get_logger())
-        self._listener = tf2_ros.TransformListener(self._buffer, node)
+        self.buffer = _buffer_class(tf2_ros)(node.get_logger())
+        self._listener = tf2_ros.TransformListener(self.buffer, node)
 
     def find(self, header: Header) -> Placement:
         """How a cloud with this header comes to the target frame.
@@ -74,7 +77,7 @@ class TargetFrame:
     def forget(self) -> None:
         """Forgets all transforms, as they are of another time."""
         if self._tf2 is not None:
-            self._buffer.clear()
+            self.buffer.clear()
 
     def close(self) -> None:
         """Stops listening."""
@@ -85,11 +88,11 @@ class TargetFrame:
         end = time.monotonic() + self._timeout_s
         while True:
             try:
-                return self._buffer.lookup_transform(self._frame, source, stamp).transform
+                return self.buffer.lookup_transform(self._frame, source, stamp).transform
             except self._tf2.TransformException as error:
                 if time.monotonic() >= end:
                     reason = text_of(error)
-                    known = " ".join(self._buffer.all_frames_as_yaml().split())[:600]
+                    known = " ".join(self.buffer.all_frames_as_yaml().split())[:600]
                     raise FrameError(
                         f"no transform from '{source}' to '{self._frame}' within {self._timeout_s:g} s: {reason}; "
                         f"publish it, or name one of the frames there are: {known}"

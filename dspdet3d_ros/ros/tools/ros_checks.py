@@ -130,7 +130,7 @@ def shared_memory(folder: Path = SHARED_MEMORY) -> Iterable[Finding]:
         yield warning("shared memory", found, fix)
     else:
         yield ok("shared memory", found)
-    left = _left_over(folder)
+    left = left_over(folder)
     size = sum(_size(path) for path in left)
     found = f"{len(left)} files of Fast DDS, {size >> 20} MiB, that no process of yours uses"
     if size > LEFT_OVER_SHARE * space.total:
@@ -210,7 +210,7 @@ def _profile_file(variable: str, path: Path) -> Iterable[Finding]:
         yield ok("Fast DDS profile", f"{variable} is {path}")
 
 
-def _left_over(folder: Path) -> list[Path]:
+def left_over(folder: Path) -> list[Path]:
     """Files of Fast DDS that no process whose memory map can be read has mapped."""
     used = in_use(folder)
     files = [path for pattern in SHM_FILES for path in folder.glob(pattern)]

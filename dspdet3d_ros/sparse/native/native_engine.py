@@ -46,6 +46,11 @@ class NativeEngine:
         self._number = ISAS[self.isa]
         self._packed: dict[int, tuple[weakref.ref, tuple[int, float], Tensor]] = {}
 
+    @property
+    def kept(self) -> int:
+        """The number of weights whose packed copy is kept: those that still exist."""
+        return len(self._packed)
+
     def convolve(
         self,
         features: Tensor,

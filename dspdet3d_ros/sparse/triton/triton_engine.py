@@ -33,7 +33,12 @@ def interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
-def _installed_version() -> str:
+def installed_version() -> str:
+    """The version of the installed Triton.
+
+    Raises:
+        ImportError: there is none.
+    """
     return importlib.import_module("triton").__version__
 
 
@@ -43,7 +48,7 @@ def why_not(device: torch.device | str) -> str | None:
     if device.type != "cuda" and not interpreted():
         return f"it needs a CUDA device, this is {device.type}"
     try:
-        installed = _installed_version()
+        installed = installed_version()
     except Exception as error:  # a broken installation raises anything
         return f"Triton cannot be imported ({text_of(error)[:100]})"
     version = tuple(int(part) for part in installed.split(".")[:2])
@@ -51,10 +56,10 @@ def why_not(device: torch.device | str) -> str | None:
         return f"Triton {installed} is older than {'.'.join(map(str, OLDEST_TRITON))}"
     if device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(device) < OLDEST_GPU:
         return f"{torch.cuda.get_device_name(device)} is older than compute capability {OLDEST_GPU[0]}.{OLDEST_GPU[1]}"
-    return _no_launcher() if device.type == "cuda" else None
+    return no_launcher() if device.type == "cuda" else None
 
 
-def _no_launcher() -> str | None:
+def no_launcher() -> str | None:
     """Why Triton cannot make the small C extension that launches its kernels (triton/runtime/build.py), or None."""
     compilers = [os.environ["CC"]] if os.environ.get("CC") else ["gcc", "clang"]
     if not any(map(shutil.which, compilers)):

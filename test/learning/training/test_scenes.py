@@ -2,10 +2,10 @@ import dataclasses
 
 import numpy as np
 import pytest
-from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
 from labelled_table import table
 
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
 from dspdet3d_ros.learning.training.crops import CropDataset, crop_origin
 from dspdet3d_ros.learning.training.scenes import TrainingScene, training_scene
 from dspdet3d_ros.learning.training.training_config import TrainingConfig, load_training_config

@@ -9,7 +9,7 @@ import pytest
 from dspdet3d_ros.ros.pipeline.worker import LatestWorker
 from dspdet3d_ros.ros.results import Counts
 
-WAIT_S = 10
+WAIT_S = 60
 
 
 class Gate:

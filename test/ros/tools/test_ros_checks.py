@@ -43,8 +43,8 @@ def test_whom_the_node_sees(clean, variable, value, level, text):
 
 @pytest.fixture
 def fast_dds(clean):
-    pytest.importorskip("rclpy", reason="ROS 2 is not installed")
-    if "fastrtps" not in ros_checks._rclpy()[1]:
+    rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+    if "fastrtps" not in rclpy.get_rmw_implementation_identifier():
         pytest.skip("another middleware than Fast DDS")
     return clean
 
@@ -98,9 +98,9 @@ def test_a_file_that_is_in_use_is_no_left_over():
     path = Path("/dev/shm") / "fastdds_of_this_test"
     try:
         path.write_bytes(b"\0" * mmap.PAGESIZE)
-        assert path in ros_checks._left_over(path.parent)
+        assert path in ros_checks.left_over(path.parent)
         with path.open("r+b") as file, mmap.mmap(file.fileno(), 0):
-            assert path not in ros_checks._left_over(path.parent)
+            assert path not in ros_checks.left_over(path.parent)
     finally:
         path.unlink()
 
