@@ -178,7 +178,7 @@ def to_rgb8(values: np.ndarray) -> np.ndarray | None:
 
 
 def _full_scale(values: np.ndarray) -> int | None:
-    """What is white: 1, 255 or 65535; None where the values cannot be colours."""
+    """The value of white: 1, 255 or 65535; None if the values cannot be colours."""
     if values.size == 0:
         return 255
     low, high = values.min(), values.max()

@@ -191,7 +191,7 @@ def _promised(header: PcdHeader) -> str:
 
 
 def _decompressed(source: memoryview, size: int) -> bytes | bytearray | memoryview:
-    """What was compressed to `size` bytes, or the bytes as they are where compressing them saved nothing."""
+    """The decompressed content of `size` bytes; the bytes themselves if the writer did not compress them."""
     try:
         return _lzf_decompress(source, size)
     except InputError:

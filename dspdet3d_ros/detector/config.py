@@ -1,4 +1,4 @@
-"""What a model file says: the network, its classes, its thresholds."""
+"""The content of a model file: the network, its classes, its thresholds."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _CLASS_PRIOR = 0.01
 
 @dataclass(frozen=True)
 class LevelOutput:
-    """What the head says about the cells of one level.
+    """The predictions of the head for the cells of one level.
 
     Attributes:
         level: 0 (finest) to 3.

@@ -114,7 +114,7 @@ class Detector:
 
     @property
     def engine(self) -> Engine:
-        """What computes the network's convolutions."""
+        """The engine that computes the network's convolutions."""
         return self._engine
 
     def warm_up(self) -> None:

@@ -29,7 +29,7 @@ class _Architecture:
 
 
 def released_config(contents: Mapping[str, Any], source: str, model: str | None = None) -> tuple[ModelConfig, str]:
-    """What an original checkpoint is a checkpoint of.
+    """Origin of an original checkpoint.
 
     Widths, depth and number of classes are those of the tensors. Class names come from `meta` where it has as many
     `CLASSES`, else from the named model, else from the model of the package that has this shape. Thresholds come from
@@ -71,7 +71,7 @@ def released_config(contents: Mapping[str, Any], source: str, model: str | None 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What `convert` did.
+    """Report of `convert`.
 
     Attributes:
         config: the model.

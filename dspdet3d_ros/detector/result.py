@@ -1,4 +1,4 @@
-"""What one detection run takes and gives."""
+"""Settings and results of one detection run."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class LevelCells:
 
 @dataclass(frozen=True)
 class Shortlist:
-    """What the thresholds make of the predictions with the best scores, before suppression.
+    """The effect of the thresholds on the predictions with the best scores, before suppression.
 
     Attributes:
         predictions: how many there are: at most the `nms_pre` of the model.
@@ -133,7 +133,7 @@ class Detections:
         return tuple(self.class_names[label] for label in self.labels)
 
     def hypotheses(self, i: int) -> list[tuple[str, float]]:
-        """What box i may be: class names and scores, best first."""
+        """Class names and scores of box i, best first."""
         if self.class_scores is None:
             return [(self.class_names[self.labels[i]], float(self.scores[i]))]
         row = self.class_scores[i]

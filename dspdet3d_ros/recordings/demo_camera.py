@@ -23,7 +23,7 @@ NOISE = 0.0012
 
 @dataclass(frozen=True)
 class View:
-    """What the camera sees at one time.
+    """The view of the camera at one time.
 
     Attributes:
         time_s: since the start.

@@ -131,7 +131,7 @@ def log_at(logger: Any, level: Level, text: str) -> None:
 
 
 def fault_of(error: Exception) -> Fault:
-    """What an exception in the work on a cloud means."""
+    """The fault that an exception in the work on a cloud stands for."""
     if isinstance(error, InputError):
         return Fault(getattr(error, "kind", "contents"), str(error))
     text = one_line(error)

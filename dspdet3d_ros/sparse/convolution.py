@@ -30,7 +30,7 @@ PAIR_COST_CHANNELS = 96
 
 @dataclass(frozen=True)
 class Epilogue:
-    """What is applied to a chunk of outputs while it is in the cache.
+    """Operations on a chunk of outputs while it is in the cache.
 
     Attributes:
         bias: (C_out,) added, or None.

@@ -40,7 +40,7 @@ def unpack(keys: Tensor) -> Tensor:
 
 
 def key_offset(dx: int, dy: int, dz: int) -> int:
-    """What adding (dx, dy, dz) to a coordinate adds to its key."""
+    """Difference of the keys of two coordinates that differ by (dx, dy, dz)."""
     return (dx << 2 * AXIS_BITS) + (dy << AXIS_BITS) + dz
 
 
@@ -64,7 +64,7 @@ def kernel_size(volume: int) -> int:
 
 
 def synchronises(tensor: Tensor) -> bool:
-    """Whether an operation whose output size depends on the data stops the host until the device is done."""
+    """True if operations whose output size depends on the data make the host wait for the device."""
     return tensor.is_cuda
 
 

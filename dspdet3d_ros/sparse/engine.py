@@ -23,7 +23,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Name of the backend."""
         ...
 
     @property

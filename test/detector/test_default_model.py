@@ -30,7 +30,7 @@ def found_in(detector, xyz, truth):
     return precision([result_of(detector, xyz, truth)], 0.25)
 
 
-def test_most_things_of_the_demo_scene_are_found_and_most_boxes_are_right(detector):
+def test_most_objects_of_the_demo_scene_are_found_and_most_boxes_are_right(detector):
     cloud = read_cloud(DEMO_CLOUD)
     value = found_in(detector, cloud.xyz, cloud.truth)
     assert value.recall >= 0.7
@@ -61,7 +61,7 @@ def test_the_demo_scene_turned_by_any_angle_is_found_as_well(detector, upright, 
     assert recall_turned(detector, yaw) >= upright - YAW_LOSS
 
 
-def test_a_thing_is_found_wherever_in_a_building_it_stands(detector):
+def test_a_object_is_found_wherever_in_a_building_it_stands(detector):
     cloud = read_cloud(DEMO_CLOUD)
     # A multiple of the coarsest cells, so that both rooms are cut into the same cells.
     apart = np.float32([25 * 0.32, 0, 0])

@@ -47,7 +47,7 @@ class Topics:
 
 
 class LogLines:
-    """What the nodes have written to the log so far."""
+    """The log of the nodes so far."""
 
     def __init__(self, capfd):
         self._capfd, self.text = capfd, ""
@@ -58,7 +58,7 @@ class LogLines:
 
 
 class Gate:
-    """Lets the real detector begin only when it is told to."""
+    """Holds the real detector up until a test opens it."""
 
     def __init__(self, monkeypatch):
         self.started, self.passes = threading.Semaphore(0), threading.Semaphore(0)

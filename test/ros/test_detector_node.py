@@ -140,7 +140,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_bad_cloud_is_told_and_counted_and_the_next_good_one_is_answered(start, points, capfd, kind):
+def test_a_bad_cloud_is_reported_and_counted_and_the_next_good_one_is_answered(start, points, capfd, kind):
     topics = Topics(bench := start())
     name = f"faults of kind {kind}"
     for number in (1, 2, 3):

@@ -1,4 +1,4 @@
-"""What goes wrong while a cloud is worked on costs that cloud, is shown in the diagnostics, and never ends in silence.
+"""A fault in the work on a cloud costs only that cloud and is shown in the diagnostics.
 
 The node runs in a process of its own; levers make the detector fail (see faulty_node.py).
 """
@@ -64,7 +64,7 @@ def test_14_a_cloud_too_large_for_the_address_space_is_dropped_and_the_next_one_
     recovers(remote, process, cloud)
 
 
-def test_27_boxes_that_are_not_finite_are_left_out_and_told(remote, process, cloud):
+def test_27_boxes_that_are_not_finite_are_left_out_and_reported(remote, process, cloud):
     _, _, stats = remote.ask(cloud)
     assert stats.not_finite == 0
     process.pull("spoil")
@@ -76,7 +76,7 @@ def test_27_boxes_that_are_not_finite_are_left_out_and_told(remote, process, clo
     recovers(remote, process, cloud)
 
 
-def test_27_what_overflows_inside_the_network_is_left_out_and_told(remote, process, cloud):
+def test_27_what_overflows_inside_the_network_is_left_out_and_reported(remote, process, cloud):
     process.pull("overflow")
     array, _, stats = remote.ask(cloud)
     assert list(array.detections) == []

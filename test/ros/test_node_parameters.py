@@ -189,7 +189,7 @@ def test_a_bad_value_at_the_start_keeps_the_node_unconfigured_until_it_is_fixed(
     assert bench.change("activate")
 
 
-def test_a_mistyped_name_is_told(bench, capfd):
+def test_a_mistyped_name_is_reported(bench, capfd):
     bench.start(autostart=False, prunning_threshold=0.5)
     assert bench.state() == "unconfigured"
     assert "no parameter 'prunning_threshold'" in capfd.readouterr().err

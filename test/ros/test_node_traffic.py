@@ -1,4 +1,4 @@
-"""Which clouds the real node takes, and who is told why none comes.
+"""The clouds that the real node takes, and the reports if none comes.
 
 Where a test needs a cloud that takes long, the detector waits at a gate before it does its work.
 """
@@ -70,7 +70,7 @@ def test_one_subscriber_of_any_output_is_enough(start, points, name):
     assert bench.spin_until(lambda: received)
 
 
-def test_a_publisher_with_less_reliability_is_told_with_both_policies(start, capfd):
+def test_a_publisher_with_less_reliability_is_reported_with_both_policies(start, capfd):
     bench = start(input_reliability="reliable")
     profile = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
     bench.peer.create_publisher(PointCloud2, f"/dspdet3d/{INPUT}", profile)
@@ -80,7 +80,7 @@ def test_a_publisher_with_less_reliability_is_told_with_both_policies(start, cap
     assert "set input_reliability to auto" in log.text
 
 
-def test_a_subscriber_that_asks_for_more_is_told_with_both_policies(start, capfd):
+def test_a_subscriber_that_asks_for_more_is_reported_with_both_policies(start, capfd):
     bench = start()
     bench.peer.create_subscription(Detection3DArray, f"/dspdet3d/{DETECTIONS}", lambda _: None, LATCHED)
     log = LogLines(capfd)

@@ -28,7 +28,7 @@ LAST_WORDS_S = 4
 
 @dataclass(frozen=True)
 class Health:
-    """What the diagnostics are made of.
+    """The data of the diagnostics.
 
     Attributes:
         state: the node's lifecycle state.

@@ -107,7 +107,7 @@ def explain(seen: NodeSnapshot) -> Fault | None:
 
 
 def how_to_activate(node: str, state: str) -> str:
-    """What brings a node from one of the states "unconfigured" and "inactive" to work."""
+    """Commands that activate a node in the state "unconfigured" or "inactive"."""
     steps = [f"`ros2 lifecycle set {node} {step}`" for step in ("configure", "activate")]
     return f"the node is {state}: run {' and '.join(steps if state == 'unconfigured' else steps[1:])}"
 

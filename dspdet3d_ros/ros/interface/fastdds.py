@@ -1,4 +1,4 @@
-"""What Fast DDS needs for large clouds: the profile in config/, and the variable that names it.
+"""Settings of Fast DDS for large clouds: the profile in config/, and the variable that names it.
 
 Imports ROS only where it is used.
 """
@@ -36,7 +36,7 @@ def large_cloud_environment() -> dict[str, str]:
 
 
 def remedy() -> str:
-    """What to do where large best-effort clouds are lost."""
+    """The remedy if large best-effort clouds are lost."""
     variable = profile_variable()
     text = (
         "with Fast DDS's defaults a best-effort cloud above about 0.5 MB is lost whole: publish reliably, with "

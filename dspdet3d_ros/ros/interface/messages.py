@@ -96,7 +96,7 @@ def class_colour(label: int) -> tuple[float, float, float]:
 
 
 def stats_message(header: Header, detections: Detections, model: str, timing: Timing, counts: Counts) -> PruningStats:
-    """What was done to the cloud, and what has become of all clouds so far."""
+    """Figures of the work on this cloud, and counts of all clouds so far."""
     stats = detections.stats
     return PruningStats(
         header=header,

@@ -98,7 +98,7 @@ def publishers(node: Node, topic: str, own: QoSProfile) -> tuple[list[str], list
 
 
 def incompatible_publishers(node: Node, topic: str, own: QoSProfile) -> str:
-    """What keeps a subscription from hearing the publishers of its topic, in one line with both policies.
+    """The reason why a subscription does not receive from publishers of its topic, in one line with both policies.
 
     Args:
         node: the subscribing node.

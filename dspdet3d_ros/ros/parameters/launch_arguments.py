@@ -1,4 +1,4 @@
-"""What the launch files take, and what that means for the node; does without `launch`.
+"""Arguments of the launch files, and the settings of the node that follow from them; does not import `launch`.
 
 launch/*.launch.py only turn this into actions.
 """

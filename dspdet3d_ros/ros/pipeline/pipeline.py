@@ -64,7 +64,7 @@ def free_gpu_memory() -> None:
 
 
 def gpu_memory_bytes() -> int:
-    """What torch's tensors hold of the GPUs' memory; 0 where no GPU is used."""
+    """GPU memory of torch's tensors; 0 if no GPU is used."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return 0

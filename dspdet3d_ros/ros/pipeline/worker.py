@@ -58,7 +58,7 @@ class LatestWorker(Generic[Item, Result]):
 
     @property
     def death(self) -> BaseException | None:
-        """What ended the thread although nobody had asked for it."""
+        """The exception that ended the thread unexpectedly."""
         return self._death
 
     @property

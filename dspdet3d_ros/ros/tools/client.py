@@ -256,7 +256,7 @@ class Client:
         return to_detections(self._arrays[key], self._stats[key]), self._arrays[key].header
 
     def latency_ms(self, header: Header) -> float:
-        """What the node says of a cloud it has answered: milliseconds from its arrival to its publication."""
+        """The node's own figure for an answered cloud: milliseconds from its arrival to its publication."""
         return self._stats[header.stamp.sec, header.stamp.nanosec].latency_ms
 
     def _take_array(self, message: Detection3DArray) -> None:

@@ -26,7 +26,7 @@ CHANNELS = ((3, 64), (64, 64), (64, 128), (128, 128), (128, 64))
 
 @dataclass(frozen=True)
 class Resources:
-    """What a compiled kernel takes.
+    """Arguments of a compiled kernel.
 
     Attributes:
         shared: bytes of shared memory of a block.

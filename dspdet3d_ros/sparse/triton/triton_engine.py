@@ -130,7 +130,7 @@ class TritonEngine:
     def _launcher(
         self, features: Tensor, weight: Tensor, plan: Plan, epilogue: Epilogue, out: Tensor
     ) -> Callable[[Configuration], None]:
-        """What computes `out` with the kernel in a configuration, as often as it is called."""
+        """A function that computes `out` with the kernel in one configuration, at each call."""
         _, c_in, c_out = weight.shape
         bias = None if epilogue.bias is None else epilogue.bias.float().contiguous()
         residual = None if epilogue.residual is None else epilogue.residual.contiguous()

@@ -73,7 +73,7 @@ def candidates(c_in: int, c_out: int, dtype: torch.dtype) -> list[Configuration]
 
 
 def tuning_key(c_in: int, c_out: int, volume: int, n_out: int, dtype: torch.dtype) -> tuple:
-    """What a choice is kept under; numbers of rows within a factor of two share one."""
+    """The key of a choice; numbers of rows within a factor of two share one."""
     return c_in, c_out, volume, n_out.bit_length(), dtype
 
 

@@ -50,7 +50,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to.
+    """Result of a run.
 
     Attributes:
         done: clouds of this process that have a result now, those of earlier runs included.

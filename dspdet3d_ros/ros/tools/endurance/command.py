@@ -1,4 +1,4 @@
-"""What the commands of long runs have in common: arguments, the report and the exit status."""
+"""Common parts of the commands of long runs: arguments, the report and the exit status."""
 
 import argparse
 import signal
@@ -17,7 +17,7 @@ from dspdet3d_ros.ros.tools.endurance.process_sample import ProcessSample
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run gave.
+    """Result of a run.
 
     Attributes:
         values: the report, with what was checked under `checks`.
