@@ -44,7 +44,7 @@ class LevelOutput:
 
         Args:
             voxel_size: s, metres.
-            rows: (M,) the cells that are asked for, in any order; all where not given.
+            rows: (M,) the wanted cells, in any order; all if not given.
         """
         regression, keys = self.regression, self.coords.keys
         if rows is not None:

@@ -43,7 +43,7 @@ class Tally:
 
 
 def judge(tally: Tally, use: Callable[[], Any], names: str = "") -> Any:
-    """Runs one case; its result, or None where it was refused.
+    """Runs one case; its result, or None if it was refused.
 
     Args:
         tally: counts the case.

@@ -24,7 +24,7 @@ class Labels:
 
     Attributes:
         ids: (K,) int64.
-        names: K names, or None where the file has none.
+        names: K names, or None if the file has none.
     """
 
     ids: np.ndarray

@@ -32,11 +32,11 @@ GOLDEN_RATIO = 0.61803398875
 
 @dataclass(frozen=True)
 class Timing:
-    """When a cloud was worked on, in milliseconds.
+    """Latency and age of an answer, milliseconds.
 
     Attributes:
         latency_ms: from its arrival to its publication, without the time that it waited for a first subscriber.
-        age_ms: from its stamp to its publication; NaN where the stamp is zero.
+        age_ms: from its stamp to its publication; NaN if the stamp is zero.
     """
 
     latency_ms: float
@@ -91,7 +91,7 @@ def object_points(header: Header, points: ObjectPoints) -> PointCloud2:
 
 
 def class_colour(label: int) -> tuple[float, float, float]:
-    """Red, green and blue in 0..1 for a class number; the same one always, and unlike its neighbours'."""
+    """Red, green and blue in 0..1 of a class number; neighbouring numbers get different colours."""
     return colorsys.hsv_to_rgb(label * GOLDEN_RATIO % 1, 0.85, 1.0)
 
 
@@ -127,7 +127,7 @@ def stats_message(header: Header, detections: Detections, model: str, timing: Ti
 
 
 def label_info(class_names: Sequence[str], score_threshold: float) -> LabelInfo:
-    """All classes the model knows, numbered as it numbers them; detections carry the names."""
+    """All classes of the model with their numbers; detections have the names."""
     classes = [VisionClass(class_id=number, class_name=name) for number, name in enumerate(class_names)]
     return LabelInfo(class_map=classes, threshold=float(score_threshold))
 
@@ -182,7 +182,7 @@ def to_detections(array: Detection3DArray, stats: PruningStats) -> Detections:
 
 
 def age_ms(header: Header, now_ns: int) -> float:
-    """Milliseconds from the stamp to `now_ns`; NaN where the stamp is zero, which means that there is none."""
+    """Milliseconds from the stamp to `now_ns`; NaN if the stamp is zero, which means that there is none."""
     stamp_ns = Time.from_msg(header.stamp).nanoseconds
     return (now_ns - stamp_ns) / 1e6 if stamp_ns else math.nan
 

@@ -1,4 +1,4 @@
-"""The Triton engine; this module itself can be imported where Triton is missing."""
+"""The Triton engine; this module itself can be imported without Triton."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class TritonEngine:
             weights take it, so that the first convolution still sees coordinates in float32.
 
     Raises:
-        InputError: the device or the installation does not do.
+        InputError: the device or the installation is not sufficient.
     """
 
     name = "triton"
@@ -89,7 +89,7 @@ class TritonEngine:
         reason = why_not(device)
         if reason is not None:
             raise InputError(f"backend triton: {reason}; use backend torch or auto")
-        # Only here: these import Triton.
+        # Imported here, because these import Triton.
         from dspdet3d_ros.sparse.triton import kernels, plan
 
         self._kernel = kernels.masked_gemm
@@ -147,7 +147,7 @@ class TritonEngine:
                     plan.rows,
                     offsets,
                     counts,
-                    # Never read where the flags below say so, but a pointer must be given.
+                    # Not read if the flags below are off, but a pointer must be given.
                     features if bias is None else bias,
                     features if residual is None else residual,
                     out,

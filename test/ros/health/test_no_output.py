@@ -62,7 +62,7 @@ def answered(boxes=0, **changes):
         ),
         (replace(WAITING, lost=7, input=replace(TOPIC, remedy="fix it")), "lost", ["/mapper", "7 so far: fix it"]),
         (replace(FED, waited_s=9, lost=7), "lost", ["publish reliably, with input_reliability auto or reliable"]),
-        (replace(FED, waited_s=9, lost=7, input=replace(TOPIC, reliable=True)), "lost", ["7 so far: they are more"]),
+        (replace(FED, waited_s=9, lost=7, input=replace(TOPIC, reliable=True)), "lost", ["7 so far: the connection"]),
         (WAITING, "quiet", ["/mapper is connected to /map/cloud (best_effort, volatile)", "ros2 topic hz /map/cloud"]),
         (replace(FED, wanted=False), "subscriber", ["nobody subscribes to an output of /dspdet3d"]),
         (

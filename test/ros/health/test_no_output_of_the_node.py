@@ -199,4 +199,4 @@ def test_a_cloud_that_takes_long_is_reported_with_the_device(remote, process, re
     start_anew(remote)
     process.pull("hang")
     with publishing(remote, cloud_message(HEADER, points)):
-        reported("nothing is published yet: the first cloud is being worked on, on cpu", Level.OK)
+        reported("nothing is published yet: the first cloud is being processed, on cpu", Level.OK)
