@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dspdet3d_ros.defaults import BACKENDS, PRECISIONS
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse.convolution import Epilogue, convolve, gather_multiply
 from dspdet3d_ros.sparse.coords import CoordinateSet
 from dspdet3d_ros.sparse.kernel_map import kernel_map
+from dspdet3d_ros.sparse.normalisation import TorchNormalisation
 
 
 class Engine(Protocol):
@@ -50,8 +51,21 @@ class Engine(Protocol):
         """
         ...
 
+    def normalise(self, features: Tensor, norm: nn.BatchNorm1d, residual: Tensor | None, relu: bool) -> Tensor:
+        """Batch normalisation by the batch's own statistics, then `+ residual` and ReLU if asked for.
 
-class TorchEngine:
+        Differentiable. The running statistics of `norm` take the batch in.
+
+        Args:
+            features: (N, C) float32, at least two rows.
+            norm: in training mode.
+            residual: (N, C), or None.
+            relu: whether negative values become 0.
+        """
+        ...
+
+
+class TorchEngine(TorchNormalisation):
     """Plain torch, on the CPU and on CUDA.
 
     Args:

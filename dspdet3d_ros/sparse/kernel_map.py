@@ -111,7 +111,7 @@ def kernel_map(inputs: CoordinateSet, outputs: CoordinateSet, volume: int, searc
         search: makes the map if it is not cached yet.
     """
     if 2 * outputs.stride == inputs.stride:
-        return generative_map(inputs, search)
+        return generative_map(inputs, outputs, search)
     return convolution_map(inputs, outputs, volume, search)
 
 
@@ -125,14 +125,14 @@ def convolution_map(inputs: CoordinateSet, outputs: CoordinateSet, volume: int, 
     return outputs.cached(name, lambda: search(inputs, outputs.keys, volume, inputs.stride))
 
 
-def generative_map(inputs: CoordinateSet, search: Search = search) -> KernelMap:
-    """The map of a generative transposed convolution of kernel 3 and stride 2 onto `inputs.expanded()`. Cached.
+def generative_map(inputs: CoordinateSet, outputs: CoordinateSet, search: Search = search) -> KernelMap:
+    """The map of a transposed convolution of kernel 3 and stride 2 onto a set of half the stride. Cached on `outputs`.
 
-    Every input p creates the outputs `p + (t/2)·offset_k`; seen from an output q this is
-    `out[q] = Σ_k W_kᵀ · in[q − (t/2)·offset_k]`.
+    Every input p contributes to the outputs `p + (t/2)·offset_k`; seen from an output q this is
+    `out[q] = Σ_k W_kᵀ · in[q − (t/2)·offset_k]`. The convolution is generative where `outputs` is `inputs.expanded()`.
     """
-    outputs = inputs.expanded()
-    return inputs.cached("generative", lambda: search(inputs, outputs.keys, 27, -outputs.stride))
+    name = ("transposed", weakref.ref(inputs))
+    return outputs.cached(name, lambda: search(inputs, outputs.keys, 27, -outputs.stride))
 
 
 def _search_column(

@@ -19,6 +19,7 @@ from torch import Tensor
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse.convolution import Epilogue
 from dspdet3d_ros.sparse.coords import CoordinateSet, kernel_size, pack
+from dspdet3d_ros.sparse.normalisation import TorchNormalisation
 
 INSTALL = (
     "`apt install libopenblas-dev`, "
@@ -27,7 +28,7 @@ INSTALL = (
 _DIMENSION = 3
 
 
-class MinkowskiBackend:
+class MinkowskiBackend(TorchNormalisation):
     """An `Engine` whose convolutions MinkowskiEngine computes, on coordinate maps of its own.
 
     Weights need no conversion: kernel offsets are in the same order. Rows do: where its maps have another order than

@@ -100,7 +100,7 @@ TOSCENE = {
 }
 
 
-def _json(value) -> bytes:
+def json_bytes(value) -> bytes:
     try:
         # JSON has no arrays of numpy, and Python refuses to print integers of thousands of digits.
         return json.dumps(value, default=lambda array: array.tolist()).encode()
@@ -123,13 +123,13 @@ PICKLES = changed(PICKLE_FILES)
 SCANS = changed({"scan.npz": npz_bytes(**TOSCENE), "packed.npz": npz_bytes(np.savez_compressed, **TOSCENE)})
 INFOS = st.one_of(replaced([_entry()]), replaced(_current())).map(lambda value: pickle.dumps(value, 4))
 INDEXES = st.one_of(
-    replaced(INDEX).map(_json),
+    replaced(INDEX).map(json_bytes),
     st.just(b"[" * 20000),
     changed({"boxes.json": json.dumps(INDEX).encode()}).map(lambda case: case[1]),
 )
 SCANNET = st.tuples(
-    replaced(SEGMENTS).map(_json),
-    replaced(GROUPS).map(_json),
+    replaced(SEGMENTS).map(json_bytes),
+    replaced(GROUPS).map(json_bytes),
     _seldom({"map.tsv": LABELS.encode()}),
     _seldom({"s.txt": b"axisAlignment = 1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1\n"}),
 )

@@ -28,6 +28,7 @@ from dspdet3d_ros.learning.training.scenes import TrainingScene
 from dspdet3d_ros.learning.training.training_config import TrainingConfig
 from dspdet3d_ros.output_files import make_folder
 from dspdet3d_ros.sparse import BatchNorm, Engine, training_engine
+from dspdet3d_ros.system import keep_freed_memory
 
 _SAVE_EVERY = 200
 _LOG_EVERY = 10
@@ -70,6 +71,7 @@ class Trainer:
     workers: int | None = None
 
     def __post_init__(self) -> None:
+        keep_freed_memory()
         torch.manual_seed(self.seed)
         self.network = DSPDet3D(self.model, self.config.initial_size).to(self.device)
         if self.config.train_tau_range[1] > 0:

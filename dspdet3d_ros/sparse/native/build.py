@@ -18,7 +18,10 @@ FOLDER = Path(__file__).absolute().parent
 LIBRARY = FOLDER / "libdspdet3d_native.so"
 SOURCES = FOLDER / "src"
 #: The source files choose instruction sets themselves: one set of flags serves all.
-FLAGS = ("-std=c11", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread", "-Wall", "-Wextra")
+FLAGS = (
+    *("-std=c11", "-O3", "-fno-math-errno", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread"),
+    *("-Wall", "-Wextra"),
+)
 
 
 class BuildError(Exception):
