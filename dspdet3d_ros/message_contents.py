@@ -43,11 +43,11 @@ _ADD, _DELETEALL, _CUBE, _TEXT = 0, 3, 1, 9
 
 @dataclass(frozen=True)
 class Timing:
-    """When a cloud was worked on, in milliseconds.
+    """Latency and age of an answer, milliseconds.
 
     Attributes:
         latency_ms: from its arrival to its publication, without the time that it waited for a first subscriber.
-        age_ms: from its stamp to its publication; NaN where the stamp is zero.
+        age_ms: from its stamp to its publication; NaN if the stamp is zero.
     """
 
     latency_ms: float

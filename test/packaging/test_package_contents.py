@@ -1,4 +1,4 @@
-"""What an installation contains, and what the modules need to be imported."""
+"""Content of an installation, and imports of the modules."""
 
 import ast
 import os

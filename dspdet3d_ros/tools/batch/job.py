@@ -21,7 +21,7 @@ from dspdet3d_ros.tools.viewer.summary import as_json
 
 @dataclass(frozen=True)
 class Job:
-    """What to do with each cloud file. It can be sent to another process.
+    """The work on each cloud file. It can be sent to another process.
 
     Attributes:
         model, checkpoint, device, backend, precision: see `Detector.load`.
@@ -76,7 +76,7 @@ class LoadedJob:
     settings: DetectionSettings
 
     def description(self) -> dict[str, Any]:
-        """What the boxes depend on, apart from the cloud, as JSON values."""
+        """All settings on which the boxes depend, as JSON values."""
         return {
             "model": self.detector.model_name,
             "checkpoint_sha256": self.detector.checkpoint_sha256,
