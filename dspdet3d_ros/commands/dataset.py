@@ -113,9 +113,9 @@ def _read(read: Callable[[Path], DatasetScan], paths: Sequence[Path], split: str
 
 def _labels(args: argparse.Namespace) -> int:
     """Converts labels, and prints the number of objects of each class and what was left out."""
-    from dspdet3d_ros.learning.datasets.formats.importing import Frame, import_labels
+    from dspdet3d_ros.learning.datasets.formats.importing import FileFrame, import_labels
 
-    frame = Frame(args.columns, args.up, args.unit)
+    frame = FileFrame(args.columns, args.up, args.unit)
     done = import_labels(args.source, args.out, args.clouds, frame, args.angles, _names(args.names))
     classes = ", ".join(f"{name} {count}" for name, count in done.objects.most_common())
     print(f"{args.out}: {done.clouds} clouds, {sum(done.objects.values())} objects: {classes or 'none'}")

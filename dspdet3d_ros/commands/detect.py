@@ -118,9 +118,9 @@ def _many(args: argparse.Namespace, job: Job) -> int:
             raise InputError(f"--{name}: applies to one cloud without -o; leave out one of them")
 
     from dspdet3d_ros.tools.batch.inputs import cloud_files
-    from dspdet3d_ros.tools.batch.run import Share, run
+    from dspdet3d_ros.tools.batch.run import ProcessShare, run
 
-    paths, share = cloud_files(args.cloud), Share.of_environment()
+    paths, share = cloud_files(args.cloud), ProcessShare.of_environment()
     outcome = run(job, paths, args.out, args.workers or 1, args.threads, share)
     process = f"process {share.rank} of {share.count}: " if share.count > 1 else ""
     earlier = f" ({outcome.skipped} of an earlier run)" if outcome.skipped else ""

@@ -34,7 +34,7 @@ class LabelledScene:
         full_boxes: (K, 6) float32 centre and size of the whole objects, seen or not; None where the source does not
             say.
         ignore: (R, 6) regions as boxes; predictions whose centres lie in one count neither way. None for no regions.
-        kind: of a generated scene: "room", "table", "bin", "bench", "interior" or "building"; else empty.
+        kind: of a generated scene: one of the generator's kinds, or "building"; else empty.
         tags: of a generated scene: how it was set ("sparse", "crowded", "stacked", "heap"; "furniture" for an
             interior), how it was scanned ("accumulated", "single_view"), the camera ("kinect", "realsense"); for a
             table where z = 0 is ("table_zero", "floor_zero") and "top_only" if everything below its face was cut away;

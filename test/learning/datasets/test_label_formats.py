@@ -10,7 +10,7 @@ from dspdet3d_ros.cli import main
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.datasets.folders import open_scenes
-from dspdet3d_ros.learning.datasets.formats.importing import Frame, import_labels
+from dspdet3d_ros.learning.datasets.formats.importing import FileFrame, import_labels
 from dspdet3d_ros.learning.datasets.formats.oriented import OrientedBoxes, rotation
 
 YAW = 0.5
@@ -160,7 +160,7 @@ def test_unit_and_axis_of_the_cloud_are_those_of_the_labels(tmp_path):
         items.append({**item, "rotations": xyz_of([0, yaw, -0.0])})
     items[0]["rotations"]["x"] = -1e-9
     (source / "labels" / "a.json").write_text(json.dumps({"objects": items}))
-    import_labels(source, out, frame=Frame(up="y", unit="mm"), angles="radians")
+    import_labels(source, out, frame=FileFrame(up="y", unit="mm"), angles="radians")
     (scene,) = open_scenes(out)
     np.testing.assert_allclose(scene.xyz, XYZ, atol=1e-6)
     for box, (_, centre, size, yaw) in zip(scene.boxes, OBJECTS, strict=True):

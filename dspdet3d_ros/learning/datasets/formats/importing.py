@@ -24,7 +24,7 @@ from dspdet3d_ros.learning.datasets.writing import whole_folder
 
 
 @dataclass(frozen=True)
-class Frame:
+class FileFrame:
     """How cloud files are to be read.
 
     Attributes:
@@ -62,7 +62,7 @@ def import_labels(
     source: Path,
     out: Path,
     clouds: Path | None = None,
-    frame: Frame = Frame(),
+    frame: FileFrame = FileFrame(),
     angles: str | None = None,
     renamed: Mapping[str, str | None] | None = None,
 ) -> Imported:
@@ -132,7 +132,7 @@ def _free_name(cloud: Path, folder: Path, taken: set[str]) -> str:
 
 
 def _write(
-    path: Path, annotation: Annotation, source: Path, frame: Frame, renamed: Mapping[str, str | None]
+    path: Path, annotation: Annotation, source: Path, frame: FileFrame, renamed: Mapping[str, str | None]
 ) -> list[dict[str, Any]]:
     """Writes a cloud; its objects as they are in the index."""
     cloud = upright(read_cloud(source, frame.columns), frame.up, frame.unit)
