@@ -115,7 +115,7 @@ def replay(
 
 
 def _description(detector: Detector, settings: ReplaySettings, topics: Sequence[str]) -> dict[str, Any]:
-    """What detections depend on, as JSON values."""
+    """All that detections depend on, as JSON values."""
     detection = asdict(settings.detection)
     return {
         "model": detector.model_name,
