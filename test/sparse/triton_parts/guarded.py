@@ -38,7 +38,7 @@ for name in ("find_neighbours", "list_offsets", "masked_gemm"):
     setattr(kernels, name, Kernel(name))
 sys.modules[kernels.__name__] = kernels
 
-from dspdet3d_ros.sparse.triton import engine  # noqa: E402
+from dspdet3d_ros.sparse.triton import triton_engine as engine  # noqa: E402
 from dspdet3d_ros.sparse.triton.plan import plan_of  # noqa: E402
 
 
