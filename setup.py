@@ -66,7 +66,7 @@ setup(
     cmdclass={"build_py": BuildPy},
     # torch is only bounded below: which build fits (CPU, which CUDA) depends on the machine, so it is best installed
     # first, as `make setup` does. rclpy and the messages come with ROS 2 and cannot be named here.
-    install_requires=["numpy>=1.21", "PyYAML>=5.4", "torch>=2.1", "tqdm>=4.60"],
+    install_requires=["numpy>=1.21", "pillow>=9.0", "PyYAML>=5.4", "torch>=2.1", "tqdm>=4.60"],
     extras_require={**EXTRAS, "all": sorted({requirement for extra in EXTRAS.values() for requirement in extra})},
     entry_points={
         "console_scripts": [

@@ -33,15 +33,24 @@ def upright(cloud: PointCloud, up: str = "z", unit: str = "m") -> PointCloud:
     Raises:
         InputError: `up` or `unit` is none of these.
     """
-    if up not in UPS:
-        raise InputError(f"up: expected one of {', '.join(UPS)}, got {up!r}")
-    if unit not in UNITS:
-        raise InputError(f"unit: expected one of {', '.join(UNITS)}, got {unit!r}")
+    matrix = to_upright(up, unit)
     if (up, unit) == ("z", "m"):
         return cloud
-    matrix = np.array(_ROTATIONS[up]) * UNITS[unit]
     truth = cloud.truth
     if truth is not None:
         centres, sizes = truth.boxes[:, :3] @ matrix.T, truth.boxes[:, 3:] @ np.abs(matrix).T
         truth = LabelledBoxes(np.concatenate([centres, sizes], axis=1), truth.names)
     return replace(cloud, xyz=(cloud.xyz @ matrix.T).astype(cloud.xyz.dtype), truth=truth)
+
+
+def to_upright(up: str = "z", unit: str = "m") -> np.ndarray:
+    """(3, 3) matrix that `upright` multiplies points with.
+
+    Raises:
+        InputError: `up` or `unit` is none of these.
+    """
+    if up not in UPS:
+        raise InputError(f"up: expected one of {', '.join(UPS)}, got {up!r}")
+    if unit not in UNITS:
+        raise InputError(f"unit: expected one of {', '.join(UNITS)}, got {unit!r}")
+    return np.array(_ROTATIONS[up]) * UNITS[unit]

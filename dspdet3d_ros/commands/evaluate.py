@@ -27,6 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("3d", "plan_view"),
         help="how NMS measures overlap; the original code uses plan_view (default: that of the model)",
     )
+    parser.add_argument(
+        "--postprocessing",
+        choices=("published", "fused"),
+        help="whether the best candidate of an object is reported or the median of those that agree (default: that of "
+        "the model)",
+    )
     parser.add_argument("--split", default="val", help="split of the data set (default: %(default)s)")
     parser.add_argument("--limit", type=int, help="maximum number of scenes to read from each folder")
     parser.add_argument(
@@ -48,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from dspdet3d_ros.detector.predictor import Detector
+    from dspdet3d_ros.detector.score_map import ScoreMap
     from dspdet3d_ros.learning.datasets.folders import check_there, open_scenes
     from dspdet3d_ros.learning.datasets.labelled_scene import joined
     from dspdet3d_ros.learning.datasets.rotation import rotated_set
@@ -57,8 +64,8 @@ def run(args: argparse.Namespace) -> int:
     for folder in args.data:
         check_there(folder)
     detector = Detector.load(args.model, args.checkpoint, args.device, args.backend, precision=args.precision)
-    if args.overlap:
-        detector.config = replace(detector.config, nms_overlap=args.overlap)
+    changes = {"nms_overlap": args.overlap, "postprocessing": args.postprocessing}
+    detector.config = replace(detector.config, **{key: value for key, value in changes.items() if value})
     scenes = joined([open_scenes(folder, args.split, args.limit, detector.class_names) for folder in args.data])
     if args.yaw is not None:
         scenes = rotated_set(scenes, args.yaw)
@@ -75,11 +82,16 @@ def run(args: argparse.Namespace) -> int:
         "pruning_threshold": settings.pruning_threshold,
         "score_threshold": score,
         "nms_overlap": detector.config.nms_overlap,
+        "postprocessing": detector.config.postprocessing,
         "device": detector.device,
         "backend": detector.backend,
         **figures(evaluations, score, scenes.groups, detector.class_names),
     }
+    used, fit = ScoreMap(*(detector.config.score_map or ())), ScoreMap(*values["calibration"]["score_map"])
+    best = fit.after(used)
+    values["calibration"]["score_map"] = [best.slope, best.offset]
     print(table(values))
+    print(f"score_map of the model file that fits these scenes: [{best.slope:.3f}, {best.offset:.3f}]")
     if args.json:
         write_json(args.json, values)
     return 0

@@ -20,7 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="first seed (default: %(default)s)")
     parser.add_argument(
-        "--kind", choices=("room", "table", "mixed"), default="mixed", help="kind of scene (default: %(default)s)"
+        "--kind",
+        choices=("room", "table", "mixed", "bin", "bench", "interior"),
+        default="mixed",
+        help="kind of scene: bench is a table with thin and tiny objects, bin a container with objects, interior a "
+        "room full of furniture with few objects or none, mixed a table or a room (default: %(default)s)",
     )
     parser.add_argument("--workers", type=int, default=1, help="number of parallel processes (default: %(default)s)")
     parser.add_argument(

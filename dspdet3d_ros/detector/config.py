@@ -40,6 +40,10 @@ class ModelConfig:
         nms_iou_threshold: default overlap above which the lower-scored box is dropped.
         nms_overlap: "3d" measures the overlap of boxes in space, "plan_view" as the original does in the x-y plane,
             where of two equal objects one above the other one is lost.
+        postprocessing: "published" keeps the best candidate of each object; "fused" takes the weighted median of the
+            candidates that agree (`fusion`), for models with `nms_across_classes` and 3d overlap.
+        score_map: slope (above 0) and offset of the logistic map from the network's scores to the reported ones; see
+            `ScoreMap`. None reports the network's scores.
         nms_across_classes: one box an object whatever its class, instead of one an object and class.
         nms_pre: number of best-scored cells that become boxes at all; at most `MAX_NMS_PRE`.
         partial_addition: the head adds the backbone's features where both have a cell; off only to see what it is for
@@ -65,6 +69,8 @@ class ModelConfig:
     score_threshold: float = 0.01
     nms_iou_threshold: float = 0.5
     nms_overlap: str = "3d"
+    postprocessing: str = "published"
+    score_map: tuple[float, float] | None = None
     nms_across_classes: bool = False
     nms_pre: int = 1000
     partial_addition: bool = True
@@ -80,6 +86,12 @@ class ModelConfig:
             raise InputError(f"classes: expected at least one name and no name twice, got {list(self.classes)[:20]}")
         if self.nms_overlap not in ("3d", "plan_view"):
             raise InputError(f"nms_overlap: expected '3d' or 'plan_view', got {self.nms_overlap!r}")
+        if self.postprocessing not in ("published", "fused"):
+            raise InputError(f"postprocessing: expected 'published' or 'fused', got {self.postprocessing!r}")
+        if self.postprocessing == "fused" and not (self.nms_across_classes and self.nms_overlap == "3d"):
+            raise InputError("postprocessing: 'fused' needs nms_across_classes: true and nms_overlap: 3d; set them")
+        if self.score_map and self.score_map[0] <= 0:
+            raise InputError(f"score_map: expected a slope above 0 first, got {list(self.score_map)}")
         for name, (low, high) in (self.class_sizes or {}).items():
             if low > high:
                 raise InputError(f"class_sizes: expected the smaller size of '{name}' first, got [{low:g}, {high:g}]")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from dspdet3d_ros.detector.boxes import iou_matrix, suppress
 from dspdet3d_ros.detector.config import ModelConfig
+from dspdet3d_ros.detector.fusion import fused
 from dspdet3d_ros.detector.head import LevelOutput
 from dspdet3d_ros.detector.result import DetectionSettings, Shortlist
+from dspdet3d_ros.detector.score_map import ScoreMap
 
 #: Boxes with an edge beyond e^±29 m (4e12 m) have overflowed: the volume of larger ones may be infinite in float32.
 _LARGEST_LOG_SIZE = 29.0
@@ -93,23 +95,53 @@ def shortlist(scores: Tensor, settings: DetectionSettings, config: ModelConfig) 
 
 
 def select_boxes(boxes: Tensor, scores: Tensor, settings: DetectionSettings, config: ModelConfig) -> Selection:
-    """Score threshold, class filter and suppression of duplicates, in this order.
-
-    The class filter never changes the name or the scores of a box: it leaves boxes out. Boxes that it leaves out
-    suppress no others.
+    """From candidates to the boxes that are reported, by the model's kind of post-processing.
 
     Args:
         boxes: (N, 6) metres.
-        scores: (N, n_classes).
-        settings: the thresholds.
-        config: says how overlap is measured and whether classes suppress each other.
+        scores: (N, n_classes) of the network.
+        settings: the thresholds; that of the score is compared with reported scores.
+        config: says how overlap is measured, whether classes suppress each other, and how scores are mapped.
 
     Returns:
         At most `max_detections` boxes.
     """
     # What follows is sequential and asks for numbers all the time: on the host.
     boxes, scores = boxes.cpu(), scores.cpu()
+    score_map = ScoreMap(*config.score_map) if config.score_map else ScoreMap()
+    settings = replace(settings, score_threshold=score_map.inverse(settings.score_threshold))
     listed = shortlist(scores, settings, config)
+    if config.postprocessing == "fused":
+        boxes, scores = fused(boxes, scores, settings.score_threshold, settings.nms_iou_threshold)
+        if len(scores):
+            listed = replace(shortlist(scores, settings, config), predictions=listed.predictions)
+        boxes, chosen, labels, class_scores = _filtered(boxes, scores, settings, config)
+    else:
+        boxes, chosen, labels, class_scores = _best_boxes(boxes, scores, settings, config)
+    listed = replace(listed, best_score=float(score_map(torch.tensor(listed.best_score))))
+    if class_scores is not None:
+        class_scores = torch.where(class_scores > settings.score_threshold, score_map(class_scores), 0.0)
+    return Selection(boxes, score_map(chosen), labels, class_scores, listed)
+
+
+_Selected = tuple[Tensor, Tensor, Tensor, Tensor | None]
+
+
+def _filtered(boxes: Tensor, scores: Tensor, settings: DetectionSettings, config: ModelConfig) -> _Selected:
+    """Score threshold and class filter for fused boxes. The filter leaves out boxes and changes no other."""
+    wanted = (scores > settings.score_threshold) & _reported(scores, settings, config) if len(scores) else scores > 0
+    rows = wanted.any(1).nonzero()[: settings.max_detections, 0]
+    boxes, scores = boxes[rows], scores[rows]
+    chosen, labels = scores.max(1) if len(scores) else (scores.new_empty(0), rows)
+    return boxes, chosen, labels, scores
+
+
+def _best_boxes(boxes: Tensor, scores: Tensor, settings: DetectionSettings, config: ModelConfig) -> _Selected:
+    """Score threshold, class filter and suppression of duplicates, in this order.
+
+    The class filter never changes the name or the scores of a box: it leaves boxes out. Boxes that it leaves out
+    suppress no others.
+    """
     candidates = torch.where(_reported(scores, settings, config), scores, -1.0)
     # Overlaps are computed for boxes that can be reported only: usually a tenth of all.
     some = (candidates > settings.score_threshold).any(1)
@@ -122,10 +154,7 @@ def select_boxes(boxes: Tensor, scores: Tensor, settings: DetectionSettings, con
     chosen = scores[rows, labels]
     order = torch.argsort(chosen, descending=True, stable=True)[: settings.max_detections]
     rows = rows[order]
-    class_scores = None
-    if config.nms_across_classes:
-        class_scores = torch.where(scores[rows] > settings.score_threshold, scores[rows], 0.0)
-    return Selection(boxes[rows], chosen[order], labels[order], class_scores, listed)
+    return boxes[rows], chosen[order], labels[order], scores[rows] if config.nms_across_classes else None
 
 
 def _reported(scores: Tensor, settings: DetectionSettings, config: ModelConfig) -> Tensor:

@@ -115,6 +115,7 @@ class Detections:
         stats: how the result came about.
         class_scores: (K, n_classes) float32, what each box scores as each class, 0 below the score threshold; None
             where each box stands for one class only (`nms_across_classes` off).
+        ids: (K,) int64, numbers of the objects that the boxes belong to; None where objects are not tracked.
     """
 
     boxes: np.ndarray
@@ -123,6 +124,7 @@ class Detections:
     class_names: tuple[str, ...]
     stats: DetectionStats = field(repr=False)
     class_scores: np.ndarray | None = field(default=None, repr=False)
+    ids: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -147,4 +149,5 @@ class Detections:
             scores=self.scores[rows],
             labels=self.labels[rows],
             class_scores=None if self.class_scores is None else self.class_scores[rows],
+            ids=None if self.ids is None else self.ids[rows],
         )

@@ -30,7 +30,7 @@ ROS_MODULES = {
 }
 # Where a distribution and its module have different names.
 PACKAGE_OF = {"tf2_ros": "tf2_ros_py"}
-MODULE_OF = {"pyyaml": "yaml"}
+MODULE_OF = {"pillow": "PIL", "pyyaml": "yaml"}
 
 
 @cache
@@ -78,12 +78,13 @@ def test_only_the_ros_folder_imports_ros():
 @pytest.mark.parametrize(
     ("folder", "above"),
     [
-        ("sparse", ("clouds", "commands", "detector", "learning", "ros", "tools")),
-        ("clouds", ("commands", "detector", "learning", "ros", "sparse", "tools")),
-        ("detector", ("commands", "learning", "ros", "tools")),
-        ("tracking", ("clouds", "commands", "detector", "learning", "ros", "sparse", "tools")),
+        ("sparse", ("clouds", "commands", "detector", "learning", "mapping", "ros", "tools", "tracking")),
+        ("clouds", ("commands", "detector", "learning", "mapping", "ros", "sparse", "tools", "tracking")),
+        ("mapping", ("commands", "detector", "learning", "recordings", "ros", "sparse", "tools", "tracking")),
+        ("detector", ("commands", "learning", "mapping", "ros", "tools", "tracking")),
+        ("tracking", ("clouds", "commands", "learning", "mapping", "recordings", "mapping", "ros", "sparse", "tools")),
         ("recordings", ("commands", "learning", "ros", "tools")),
-        ("learning", ("commands", "ros", "tools")),
+        ("learning", ("commands", "mapping", "ros", "tools")),
         ("learning/datasets", ("learning.evaluation", "learning.generation", "learning.training")),
         ("learning/evaluation", ("learning.generation", "learning.training")),
         # Tools use what learning has: the viewer matches boxes with truth, the benchmark times a training step.

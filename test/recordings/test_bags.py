@@ -1,6 +1,7 @@
 """Bags are written and read without ROS; what cannot be read of a damaged one is said."""
 
 import os
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -69,10 +70,12 @@ def test_of_a_truncated_bag_the_beginning_is_read_and_the_loss_is_said(bag):
 
 
 def test_messages_that_do_not_fit_their_type_are_counted(tmp_path):
-    with BagWriter(tmp_path / "bag") as bag:
-        bag.write(TOPIC, number(1), 1)
-        bag._writer.write(bag._connections[TOPIC], 2, b"\0\1\0\0\xff\xff\xff\xff")
-        bag.write(TOPIC, number(3), 3)
+    with BagWriter(tmp_path / "bag", "sqlite3") as bag:
+        for value in (1, 2, 3):
+            bag.write(TOPIC, number(value), value)
+    with sqlite3.connect(tmp_path / "bag" / "bag.db3") as database:
+        bad = b"\0\1\0\0\xff\xff\xff\xff"
+        database.execute("UPDATE messages SET data = ? WHERE timestamp = 2", [bad])
     found, losses = values(tmp_path / "bag")
     assert found == [1, 3]
     assert len(losses) == 1

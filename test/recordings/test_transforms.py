@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dspdet3d_ros.geometry import turn
+from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.recordings.transforms import TransformError, Transforms, interpolate, pose_matrix, quaternion_of
 
 SECOND = 10**9
@@ -11,7 +11,7 @@ SECOND = 10**9
 
 def pose(angle=0.0, *place):
     matrix = np.eye(4)
-    matrix[:3, :3] = turn("z", angle)
+    matrix[:3, :3] = rotate("z", angle)
     matrix[:3, 3] = place or (0, 0, 0)
     return matrix
 

@@ -1,6 +1,7 @@
 """Names of the small objects that generated scenes label."""
 
-# TO-SCENE names where that data set has one; "cup", "box" and "mouse" have none there.
+# TO-SCENE names where that data set has one; "cup", "box" and "mouse" have none there. A "part" is any thin or tiny
+# object without a class of its own: cutlery, tools, pens, screws, brackets.
 CLASS_NAMES: tuple[str, ...] = (
     "bag",
     "book",
@@ -27,6 +28,7 @@ CLASS_NAMES: tuple[str, ...] = (
     "mouse",
     "mug",
     "notebook",
+    "part",
     "phone",
     "plant",
     "plate",
@@ -41,9 +43,9 @@ CLASS_NAMES: tuple[str, ...] = (
 #: Classes whose objects usually fill less than a litre.
 SMALL = frozenset(
     {"book", "bottle", "calculator", "camera", "can", "candle", "clock", "cup", "fruit", "jar", "keyboard", "mouse"}
-    | {"mug", "notebook", "phone", "plate", "remote control"}
+    | {"mug", "notebook", "part", "phone", "plate", "remote control"}
 )
 #: Classes whose objects are mostly lower than 4 cm where they lie.
-THIN = frozenset({"book", "calculator", "cutting_board", "keyboard", "mouse", "notebook", "phone", "plate"}) | {
+THIN = frozenset({"book", "calculator", "cutting_board", "keyboard", "mouse", "notebook", "part", "phone", "plate"}) | {
     "remote control"
 }

@@ -33,10 +33,12 @@ class LabelledScene:
         rgb: (N, 3) uint8 colours; None where the source has none.
         full_boxes: (K, 6) float32 centre and size of the whole objects, seen or not; None where the source does not
             say.
-        kind: of a generated scene: "room", "table" or "building"; else empty.
-        tags: of a generated scene: how it was set ("sparse", "crowded", "stacked"), how it was scanned ("accumulated",
-            "single_view"), the camera ("kinect", "realsense"), and for a table where z = 0 is ("table_zero",
-            "floor_zero") and "top_only" if everything below its face was cut away; else empty.
+        ignore: (R, 6) regions as boxes; predictions whose centres lie in one count neither way. None for no regions.
+        kind: of a generated scene: one of the generator's kinds, or "building"; else empty.
+        tags: of a generated scene: how it was set ("sparse", "crowded", "stacked", "heap"; "furniture" for an
+            interior), how it was scanned ("accumulated", "single_view"), the camera ("kinect", "realsense"); for a
+            table where z = 0 is ("table_zero", "floor_zero") and "top_only" if everything below its face was cut away;
+            for a bin the side that the camera looks from ("from_above", "from_front"); else empty.
     """
 
     name: str
@@ -50,6 +52,7 @@ class LabelledScene:
     extents: np.ndarray | None = None
     rgb: np.ndarray | None = None
     full_boxes: np.ndarray | None = None
+    ignore: np.ndarray | None = None
     kind: str = ""
     tags: tuple[str, ...] = ()
 

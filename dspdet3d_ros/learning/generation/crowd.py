@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from dspdet3d_ros.learning.generation.catalogue import Catalogue
@@ -20,7 +22,7 @@ def fill(
     support: Support,
     count: int,
     style: str,
-    weights: dict[str, float],
+    weights: Mapping[str, float],
     rng: Generator,
     middle: np.ndarray,
     spread: float,

@@ -124,6 +124,34 @@ class Support:
                 return self._keep(shape, shape.mesh, columns, start, base, "stacked")
         return False
 
+    def drop(self, shape: Shape, places: np.ndarray, rng: np.random.Generator, top: float) -> bool:
+        """Let the shape fall in a random pose at each of the places (P, 2); it stays where its middle is lowest.
+
+        Nothing checks that it would stay there: objects in heaps support each other from all sides. It is not kept if
+        its middle would be higher than `top`.
+        """
+        best = None
+        for place in places:
+            mesh = shape.mesh.rotated(rotate("x", rng.choice([0, 0.5, 1, 1.5]) * np.pi + rng.normal(0, 0.35)))
+            mesh = (
+                mesh.rotated(rotate("y", rng.normal(0, 0.35)))
+                .rotated(rotate("z", rng.uniform(0, 2 * np.pi)))
+                .grounded()
+            )
+            columns = columns_of(mesh)
+            start = self._start(columns, place)
+            here = self._window(columns, start)
+            if here is None:
+                continue
+            base = max(float((here - columns.bottom).max()), 0.0)
+            middle = base + columns.top.max() / 2
+            if middle < top and (best is None or middle < best[0]):
+                best = middle, mesh, columns, start, base
+        if best is None:
+            return False
+        _, mesh, columns, start, base = best
+        return self._keep(shape, mesh, columns, start, base, "stacked" if base > _TOUCH else "set")
+
     def lean(self, shape: Shape, against: Placed | None, rng: np.random.Generator) -> bool:
         """Lean a new slab of the shape's class against an object, or against the wall at the back if None."""
         tilted = tilted_slab(shape, rng)

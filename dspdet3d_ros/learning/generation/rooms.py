@@ -25,7 +25,26 @@ def room_world(rng: Generator, style: str, size: np.ndarray | None = None, catal
     """
     turnable = size is None
     if size is None:
-        size = np.array([rng.uniform(3, 6), rng.uniform(3, 6), rng.uniform(2.3, 2.9)])
+        size = room_size(rng)
+    world = bare_room(size, rng, turnable)
+    taken: list[np.ndarray] = []
+    supports = _bearing(world, size, taken, rng)
+    for _ in range(int(rng.integers(2, 6))):
+        piece = STANDING[rng.integers(len(STANDING))](rng)
+        place = free_place(piece, size, taken, rng)
+        if place is not None:
+            world.add(piece.mesh.rotated(rotate("z", place[0])).moved(place[1]))
+    _set_objects(world, supports, style, rng, catalogue)
+    return world
+
+
+def room_size(rng: Generator) -> np.ndarray:
+    """(3,) inside of a random room, metres."""
+    return np.array([rng.uniform(3, 6), rng.uniform(3, 6), rng.uniform(2.3, 2.9)])
+
+
+def bare_room(size: np.ndarray, rng: Generator, turnable: bool = True) -> World:
+    """Floor and walls of a room of `size` (3,), sometimes turned if it is `turnable`."""
     limit = np.array(
         [[-size[0] / 2 + 0.15, -size[1] / 2 + 0.15, 0.6], [size[0] / 2 - 0.15, size[1] / 2 - 0.15, size[2] - 0.2]]
     )
@@ -36,14 +55,6 @@ def room_world(rng: Generator, style: str, size: np.ndarray | None = None, catal
         along, across = (size[0], size[1]) if quarter % 2 == 0 else (size[1], size[0])
         wall = _wall(along, size[2], rng).moved((0, across / 2 + WALL / 2, 0))
         world.add(wall.rotated(rotate("z", quarter * np.pi / 2)).painted(color))
-    taken: list[np.ndarray] = []
-    supports = _bearing(world, size, taken, rng)
-    for _ in range(int(rng.integers(2, 6))):
-        piece = STANDING[rng.integers(len(STANDING))](rng)
-        place = _free_place(piece, size, taken, rng)
-        if place is not None:
-            world.add(piece.mesh.rotated(rotate("z", place[0])).moved(place[1]))
-    _set_objects(world, supports, style, rng, catalogue)
     return world
 
 
@@ -75,7 +86,7 @@ def _bearing(
     supports = []
     for number in range(int(rng.integers(3, 7))):
         piece = BEARING[0 if number == 0 else rng.integers(len(BEARING))](rng)
-        place = _free_place(piece, size, taken, rng)
+        place = free_place(piece, size, taken, rng)
         if place is None:
             continue
         yaw, offset = place
@@ -92,7 +103,7 @@ def _bearing(
     return supports
 
 
-def _free_place(
+def free_place(
     piece: Piece, size: np.ndarray, taken: list[np.ndarray], rng: Generator
 ) -> tuple[float, np.ndarray] | None:
     """A yaw and an offset (3,) that keep the piece in the room and off what stands there; None if not found."""

@@ -88,9 +88,17 @@ class Scan:
 
 
 def scan(
-    world: World, poses: list[Pose], sensor: Sensor, rng: Generator, crop: tuple[np.ndarray, np.ndarray] | None = None
+    world: World,
+    poses: list[Pose],
+    sensor: Sensor,
+    rng: Generator,
+    crop: tuple[np.ndarray, np.ndarray] | None = None,
+    drift_factor: float = 1.0,
 ) -> Scan:
-    """Scan a world from `poses`; points outside the box `crop` (lowest, highest corner) are left out."""
+    """Scan a world from `poses`; points outside the box `crop` (lowest, highest corner) are left out.
+
+    `drift_factor` multiplies the drift of the poses.
+    """
     mesh, face_number = world.whole()
     normals = face_normals(mesh)
     # Most surfaces return everywhere; some small objects, glass and polished metal, hardly at all.
@@ -101,8 +109,8 @@ def scan(
     frames: list[tuple[np.ndarray, ...]] = []
     for number, pose in enumerate(poses):
         if number:
-            drift = drift + rng.normal(0, _DRIFT, 3)
-            turned = turned + rng.normal(0, _DRIFT_TURN, 3)
+            drift = drift + rng.normal(0, _DRIFT * drift_factor, 3)
+            turned = turned + rng.normal(0, _DRIFT_TURN * drift_factor, 3)
         seen = _frame(caster, pose, sensor, (normals, gloss, face_number), _drifted(pose, drift, turned), rng)
         if seen is not None:
             seen = seen if crop is None else _cropped(seen, crop)

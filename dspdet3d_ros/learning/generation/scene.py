@@ -11,25 +11,33 @@ from dspdet3d_ros.geometry import box_between
 from dspdet3d_ros.learning.datasets.extents import DIRECTIONS, moved_extents
 from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
 from dspdet3d_ros.learning.datasets.scene_files import subset_of
+from dspdet3d_ros.learning.generation.bins import bin_path, bin_world
 from dspdet3d_ros.learning.generation.camera import room_path, table_path
 from dspdet3d_ros.learning.generation.catalogue import Catalogue
 from dspdet3d_ros.learning.generation.fusion import MOST_POINTS, fuse
+from dspdet3d_ros.learning.generation.interiors import interior_path, interior_world
 from dspdet3d_ros.learning.generation.rooms import room_world
 from dspdet3d_ros.learning.generation.scan import Scan, scan
 from dspdet3d_ros.learning.generation.sensor import random_sensor
+from dspdet3d_ros.learning.generation.shapes import BENCH_WEIGHTS, TABLE_WEIGHTS
 from dspdet3d_ros.learning.generation.tables import table_world
 from dspdet3d_ros.learning.generation.world import World
 
-KINDS = ("room", "table", "mixed")
+#: The seeds of a kind depend on its place here.
+KINDS = ("room", "table", "mixed", "bin", "bench", "interior")
 STYLES = ("sparse", "crowded", "stacked")
-_LEAST_VOXELS = {"room": 20, "table": 12}
+_LEAST_VOXELS = {"room": 20, "table": 12, "bin": 8, "bench": 6, "interior": 20}
+_LEAST_OBJECTS = {"room": 5, "table": 1, "bin": 1, "bench": 1, "interior": 0}
+_LEAST_POINTS = {"interior": 5000}
 
 
 def generate_scene(seed: int, kind: str = "mixed", catalogue: Catalogue | None = None) -> LabelledScene:
     """The scene of a seed: the same seed, kind and catalogue give the same arrays. Its boxes are exact, its name empty.
 
     A room has its floor at z = 0. A table scene has, chosen by the seed, the table's face or the floor at z = 0, and
-    reaches 0.5 to 1.2 m around its objects. "mixed" is a table for three seeds of four, else a room.
+    reaches 0.5 to 1.2 m around its objects; a "bench" is a table with thin and tiny objects. A "bin" is a container
+    with objects in it; z = 0 is its inner floor or the ground. An "interior" is a room full of furniture with few
+    objects or none. "mixed" is a table for three seeds of four, else a room.
 
     Raises InputError for an unknown kind, a negative seed, or if the ray casting library is not installed.
     """
@@ -42,10 +50,18 @@ def generate_scene(seed: int, kind: str = "mixed", catalogue: Catalogue | None =
     # A camera that looks the wrong way can leave nothing to label; the next attempt has a chain of its own.
     for attempt in range(20):
         rng = np.random.default_rng([seed, KINDS.index(kind), attempt])
-        scene = room_scene(rng, catalogue=catalogue) if kind == "room" else _table(rng, catalogue)
-        if len(scene.boxes) >= (5 if kind == "room" else 1):
+        scene = _scene(kind, rng, catalogue)
+        if len(scene.boxes) >= _LEAST_OBJECTS[kind] and len(scene.xyz) >= _LEAST_POINTS.get(kind, 0):
             break
     return scene
+
+
+def _scene(kind: str, rng: np.random.Generator, catalogue: Catalogue | None) -> LabelledScene:
+    if kind == "room":
+        return room_scene(rng, catalogue=catalogue)
+    if kind == "bin":
+        return _bin(rng, catalogue)
+    return _interior(rng) if kind == "interior" else _table(rng, catalogue, kind)
 
 
 def thinned(scene: LabelledScene, most: int, seed: int) -> LabelledScene:
@@ -82,11 +98,11 @@ def room_scene(
     return _label("room", world, result, 0.01, (style, "accumulated", sensor.axial), rng)
 
 
-def _table(rng: np.random.Generator, catalogue: Catalogue | None) -> LabelledScene:
+def _table(rng: np.random.Generator, catalogue: Catalogue | None, kind: str) -> LabelledScene:
     style = str(rng.choice(STYLES, p=(0.25, 0.4, 0.35)))
-    world, height = table_world(rng, style, catalogue)
+    world, height = table_world(rng, style, catalogue, BENCH_WEIGHTS if kind == "bench" else TABLE_WEIGHTS)
     single = rng.random() < 0.6
-    frames = int(rng.integers(8, 19)) if not single else 1 if rng.random() < 0.65 else int(rng.integers(2, 5))
+    frames = _frames(single, rng)
     sensor = random_sensor(rng, single)
     top_only, floor_zero = rng.random() < (0.6 if single else 0.3), rng.random() < 0.4
     lowest = -0.03 if top_only else -height - 0.1
@@ -97,7 +113,45 @@ def _table(rng: np.random.Generator, catalogue: Catalogue | None) -> LabelledSce
     tags = [style, "single_view" if single else "accumulated", sensor.axial]
     tags += ["floor_zero" if floor_zero else "table_zero"] + ["top_only"] * top_only
     lift = np.array([0, 0, height if floor_zero else 0.0])
-    return _label("table", world, result, 0.005 if single else 0.01, tuple(tags), rng, lift)
+    return _label(kind, world, result, 0.005 if single else 0.01, tuple(tags), rng, lift)
+
+
+def _frames(single: bool, rng: np.random.Generator) -> int:
+    return int(rng.integers(8, 19)) if not single else 1 if rng.random() < 0.65 else int(rng.integers(2, 5))
+
+
+def _bin(rng: np.random.Generator, catalogue: Catalogue | None) -> LabelledScene:
+    style = str(rng.choice((*STYLES, "heap"), p=(0.2, 0.25, 0.15, 0.4)))
+    world, container, height = bin_world(rng, style, catalogue)
+    single = rng.random() < 0.7
+    sensor = random_sensor(rng, single)
+    poses = bin_path(world, container, _frames(single, rng), rng)
+    top_only, floor_zero = rng.random() < 0.6, rng.random() < 0.4
+    # In some scenes hardly more than the inside, as where the place of the container is known.
+    margin = rng.uniform(0.0, 0.04) if not world.yaw and rng.random() < 0.5 else rng.uniform(0.1, 0.6)
+    reach = (np.array(container.plan) if not world.yaw else np.full(2, np.hypot(*container.plan))) / 2 + margin
+    low = np.array([*-reach, -0.03 if top_only else -height - 0.1])
+    high = np.array([*reach, container.height + rng.uniform(0.05, 0.4)])
+    result = scan(world, poses, sensor, rng, (low, high), rng.uniform(0.5, 2.0))
+    tags = (
+        style,
+        "single_view" if single else "accumulated",
+        sensor.axial,
+        "from_front" if container.from_front else "from_above",
+    )
+    lift = np.array([0, 0, height if floor_zero else 0.0])
+    return _label("bin", world, result, 0.005 if single else 0.01, tags, rng, lift)
+
+
+def _interior(rng: np.random.Generator) -> LabelledScene:
+    world = interior_world(rng)
+    sensor = random_sensor(rng, single_view=False)
+    sensor = replace(sensor, far=rng.uniform(3.0, 6.0), noise=sensor.noise * rng.uniform(0.6, 1.6))
+    poses = interior_path(world, rng)
+    result = scan(world, poses, sensor, rng, drift_factor=rng.uniform(1.0, 5.0))
+    keep_single = rng.uniform(0.15, 1.0) if len(poses) > 6 else 1.0
+    tags = ("furniture", "accumulated", sensor.axial)
+    return _label("interior", world, result, float(rng.choice([0.01, 0.01, 0.015])), tags, rng, keep_single=keep_single)
 
 
 def _label(
@@ -108,12 +162,14 @@ def _label(
     tags: tuple[str, ...],
     rng: np.random.Generator,
     lift: np.ndarray | None = None,
+    keep_single: float | None = None,
 ) -> LabelledScene:
     """Fuse a scan and box the objects that are seen well enough."""
     lift = np.zeros(3) if lift is None else lift
     if not len(result.xyz):
         return _nothing(kind, tags)
-    keep_single = 0.15 if "accumulated" in tags else 1.0
+    if keep_single is None:
+        keep_single = 0.15 if "accumulated" in tags else 1.0
     fused = fuse(result.xyz, result.number, result.frame, voxel, keep_single, rng)
     surfaces = result.surfaces(fused.survives)
     boxes, full_boxes, extents, names = [], [], [], []

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.datasets.generated_classes import CLASS_NAMES
-from dspdet3d_ros.learning.generation import devices, vessels
+from dspdet3d_ros.learning.generation import devices, parts, vessels
 from dspdet3d_ros.learning.generation.catalogue import Catalogue
 from dspdet3d_ros.learning.generation.meshes import Mesh
 
@@ -57,6 +57,7 @@ BUILDERS: dict[str, Callable[[np.random.Generator], Mesh]] = {
     "mouse": devices.mouse,
     "mug": vessels.mug,
     "notebook": devices.notebook,
+    "part": parts.part,
     "phone": devices.phone,
     "plant": vessels.plant,
     "plate": vessels.plate,
@@ -68,14 +69,33 @@ BUILDERS: dict[str, Callable[[np.random.Generator], Mesh]] = {
     "vase": vessels.vase,
 }
 
+# Tables and rooms have no parts: the scenes of a seed stay the same.
+_TABLE_NAMES = tuple(name for name in CLASS_NAMES if name != "part")
 # Share of each class. A table top of a robot lab holds cartons, tins and crockery far more often than toasters.
 TABLE_WEIGHTS = {
-    **dict.fromkeys(CLASS_NAMES, 1.0),
+    **dict.fromkeys(_TABLE_NAMES, 1.0),
     **dict.fromkeys(("book", "bottle", "bowl", "can", "cup", "jar", "mug"), 3.0),
     **dict.fromkeys(("coffee_machine", "display", "file_box", "lamp", "laptop", "toaster"), 0.6),
     "box": 25.0,
 }
-ROOM_WEIGHTS = {**dict.fromkeys(CLASS_NAMES, 1.0), "box": 4.0, "book": 2.5, "bottle": 1.5, "cup": 1.5, "mug": 1.5}
+ROOM_WEIGHTS = {**dict.fromkeys(_TABLE_NAMES, 1.0), "box": 4.0, "book": 2.5, "bottle": 1.5, "cup": 1.5, "mug": 1.5}
+
+#: Of a workbench: thin and tiny objects.
+BENCH_WEIGHTS = {
+    **dict.fromkeys(("phone", "notebook", "calculator", "remote control", "plate", "cutting_board", "mouse"), 2.0),
+    **dict.fromkeys(("bottle", "cup", "mug", "can", "jar", "bowl", "keyboard", "laptop", "fruit", "candle"), 0.7),
+    "book": 4.0,
+    "box": 4.0,
+    "part": 18.0,
+}
+#: Of a container.
+BIN_WEIGHTS = {
+    **dict.fromkeys(("book", "bottle", "can", "jar", "cup", "mug", "fruit", "bowl", "doll", "phone"), 2.0),
+    **dict.fromkeys(("calculator", "camera", "clock", "mouse", "notebook", "remote control", "plate", "cap"), 1.0),
+    **dict.fromkeys(("bag", "candle", "cutting_board", "radio", "plant", "saucepan", "tea_pot", "vase"), 0.4),
+    "box": 12.0,
+    "part": 9.0,
+}
 
 SLAB_WEIGHTS = {
     **dict.fromkeys(("calculator", "cutting_board", "keyboard", "notebook", "phone", "plate", "remote control"), 1.0),
@@ -91,7 +111,7 @@ _UPSIDE_DOWN = {"bowl": 0.12, "cup": 0.12, "mug": 0.06, "saucepan": 0.05, "plate
 _ON_EDGE = {"book": 0.18, "file_box": 0.15, "radio": 0.1, "camera": 0.1, "clock": 0.1}
 
 
-def draw_name(rng: np.random.Generator, weights: dict[str, float]) -> str:
+def draw_name(rng: np.random.Generator, weights: Mapping[str, float]) -> str:
     """A class name drawn in proportion to `weights`."""
     share = np.array(list(weights.values()))
     return str(rng.choice(np.array(list(weights)), p=share / share.sum()))

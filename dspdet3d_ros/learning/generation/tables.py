@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from dspdet3d_ros.geometry import rotate
@@ -17,8 +19,10 @@ from dspdet3d_ros.learning.generation.world import World
 Generator = np.random.Generator
 
 
-def table_world(rng: Generator, style: str, catalogue: Catalogue | None = None) -> tuple[World, float]:
-    """A table set in `style` ("sparse", "crowded", "stacked").
+def table_world(
+    rng: Generator, style: str, catalogue: Catalogue | None = None, weights: Mapping[str, float] = TABLE_WEIGHTS
+) -> tuple[World, float]:
+    """A table set in `style` ("sparse", "crowded", "stacked") with objects of classes drawn by `weights`.
 
     Returns:
         The world, whose table face is z = 0, and the height of that face above the floor in metres.
@@ -29,7 +33,7 @@ def table_world(rng: Generator, style: str, catalogue: Catalogue | None = None) 
     count = int(rng.integers(2, 7)) if style == "sparse" else int(rng.integers(3, 17))
     half = np.array([board.width, board.depth]) / 2
     middle = rng.uniform(-0.4, 0.4, 2) * half
-    fill(support, count, style, TABLE_WEIGHTS, rng, middle, rng.uniform(0.12, 0.4), catalogue)
+    fill(support, count, style, weights, rng, middle, rng.uniform(0.12, 0.4), catalogue)
     world = World(yaw=rng.uniform(0, 2 * np.pi) if rng.random() < 0.6 else 0.0)
     down = np.array([0, 0, -board.z])
     world.add(piece.mesh.moved(down))

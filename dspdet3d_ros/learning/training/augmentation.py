@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,13 +14,29 @@ from dspdet3d_ros.learning.datasets.label_boxes import (
     mapped_boxes,
     points_of_objects,
 )
+from dspdet3d_ros.learning.training.degradation import degraded
 from dspdet3d_ros.learning.training.scenes import TrainingScene
 from dspdet3d_ros.learning.training.training_config import TrainingConfig
 
 #: Of an object that a crop cuts, at least this part must be inside for it to be labelled; otherwise its points go too.
 LEAST_INSIDE = 0.6
+#: The smallest and the largest scale of most crops.
+_SCALE = (0.9, 1.1)
 #: The largest turn of a scene that does not say which points belong to which box, radians.
 _LARGEST_BLIND_TURN = 0.02
+
+
+@dataclass(frozen=True)
+class Focus:
+    """The subject of a crop: a point, or else an object.
+
+    Attributes:
+        index: of the object; chosen by chance if not given.
+        point: (3,) metres, in the scene.
+    """
+
+    index: int | None = None
+    point: np.ndarray | None = None
 
 
 def augment(
@@ -28,30 +44,39 @@ def augment(
     config: TrainingConfig,
     rng: np.random.Generator,
     crop_size: float,
-    index: int | None = None,
+    focus: Focus = Focus(),
 ) -> TrainingScene:
-    """A random crop, turned, mirrored, scaled and thinned: as published, but with any turn where possible.
+    """A random crop, turned, mirrored, scaled, degraded and thinned: as published, but with any turn where possible.
 
     Args:
         scene: stays as it is.
-        config: has the largest turn and the number of points.
+        config: has the largest turn, the scales, the part that is degraded and the number of points.
         rng: source of chance.
-        crop_size: diameter of the crop, metres; 0 takes the whole scene.
-        index: of the object that the crop is about; by chance if not given.
+        crop_size: diameter of the crop after scaling, metres; 0 takes the whole scene.
+        focus: what the crop is about.
     """
+    wide = rng.random() < config.wide_scale_fraction
+    low, high = config.wide_scale if wide else _SCALE
+    scale = float(np.exp(rng.uniform(np.log(low), np.log(high))))
     if crop_size:
-        scene = crop(scene, crop_size, rng, index)
-    mirror = np.diag([*rng.choice([-1.0, 1.0], 2), 1.0]) * rng.uniform(0.9, 1.1)
+        scene = crop(scene, crop_size / scale, rng, focus)
+    mirror = np.diag([*rng.choice([-1.0, 1.0], 2), 1.0]) * scale
     largest = config.yaw if scene.inst is not None else min(config.yaw, _LARGEST_BLIND_TURN)
-    return thin(mapped(scene, rotate("z", rng.uniform(-largest, largest)) @ mirror), config.points_per_scene, rng)
+    scene = mapped(scene, rotate("z", rng.uniform(-largest, largest)) @ mirror)
+    if config.degraded_fraction and rng.random() < config.degraded_fraction:
+        scene = degraded(scene, rng)
+    return thin(scene, config.points_per_scene, rng)
 
 
-def crop(scene: TrainingScene, size: float, rng: np.random.Generator, index: int | None = None) -> TrainingScene:
-    """A disc in plan of the given diameter (metres) about an object, or any; a disc, so that a turn cannot cut it."""
-    if not len(scene.boxes):
+def crop(scene: TrainingScene, size: float, rng: np.random.Generator, focus: Focus = Focus()) -> TrainingScene:
+    """A disc in plan of the given diameter (metres) about its focus; a disc, so that a turn cannot cut it."""
+    if focus.point is not None:
+        center = focus.point[:2]
+    elif len(scene.boxes):
+        index = int(rng.integers(len(scene.boxes))) if focus.index is None else focus.index
+        center = scene.boxes[index, :2] + rng.uniform(-0.3, 0.3, 2) * size
+    else:
         return scene
-    index = int(rng.integers(len(scene.boxes))) if index is None else index
-    center = scene.boxes[index, :2] + rng.uniform(-0.3, 0.3, 2) * size
     inside = np.hypot(*(scene.xyz[:, :2] - center).T) <= size / 2
     count = len(scene.boxes)
     if scene.inst is None:

@@ -8,33 +8,41 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from dspdet3d_ros.detector.preprocess import training_origin
+from dspdet3d_ros.detector.config import ModelConfig
+from dspdet3d_ros.detector.preprocess import ANCHOR, training_origin
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.geometry import corners
 from dspdet3d_ros.learning.datasets.label_boxes import LEAST_POINTS
-from dspdet3d_ros.learning.training.augmentation import LEAST_INSIDE, augment
+from dspdet3d_ros.learning.training.augmentation import LEAST_INSIDE, Focus, augment
 from dspdet3d_ros.learning.training.objective import TrainSample
 from dspdet3d_ros.learning.training.scenes import TrainingScene
 from dspdet3d_ros.learning.training.training_config import TrainingConfig
 
 #: Crops that are looked at for one with a labelled object, before the scenes are refused.
 MOST_CROPS = 100
-#: Standard deviation of the random shift of each crop's origin, metres.
-_ORIGIN_SHIFT_M = 0.1
+#: Objects whose boxes are at most so far apart touch, metres.
+_TOUCHING_M = 0.01
+#: The centre of a background crop is at least so far from the boxes in plan, metres.
+_BACKGROUND_DISTANCE_M = 0.4
+#: The part of the background crops that lie around a point above the floor: furniture, not the bare floor.
+_ABOVE_FLOOR = 0.8
+_FLOOR_M = 0.15
 
 
-def crop_origin(xyz: np.ndarray, recenter: bool, rng: np.random.Generator) -> np.ndarray:
-    """(3,) float64 metres: what is subtracted from a crop, and so the origin of its voxels.
+def crop_origin(xyz: np.ndarray, recenter: bool, voxel_size: float, rng: np.random.Generator) -> np.ndarray:
+    """(3,) float64 metres: the origin of a crop's voxels, which is subtracted from its points.
 
-    The only place where a crop gets the frame of the network: it must be what the detector does to a cloud, and the
-    random shift lets the voxels of each crop begin somewhere else.
+    This is the only function that defines the frame of a crop. The detector's grid is fixed in the frame of the cloud,
+    so an object can lie anywhere in the cells of all levels: the shift is uniform over an edge of the coarsest cells.
 
     Args:
         xyz: (N, 3) the crop, N at least 1.
         recenter: whether the detector moves clouds to `training_origin`.
+        voxel_size: edge of a voxel, metres.
         rng: source of chance.
     """
     origin = training_origin(xyz) if recenter else np.zeros(3)
-    return origin + rng.normal(0, _ORIGIN_SHIFT_M, 3)
+    return origin + rng.uniform(-0.5, 0.5, 3) * ANCHOR * voxel_size
 
 
 class CropDataset(Dataset):
@@ -44,7 +52,7 @@ class CropDataset(Dataset):
         scenes: to train on.
         config: crop size, augmentation, batch size.
         seed: seed of all choices.
-        recenter: see `crop_origin`.
+        recenter, voxel_size: see `crop_origin`.
         rank, processes: number of this process, and how many train the network; each has batches of its own.
 
     Raises:
@@ -60,11 +68,12 @@ class CropDataset(Dataset):
         processes: int = 1,
         *,
         recenter: bool,
+        voxel_size: float = ModelConfig.voxel_size,
     ) -> None:
         self._scenes = scenes
         self._config = config
         self._seed = seed
-        self._recenter = recenter
+        self._recenter, self._voxel_size = recenter, voxel_size
         self._rank, self._processes = rank, processes
         objects = np.array([len(scene.boxes) for scene in scenes], np.float64)
         if not objects.sum():
@@ -73,6 +82,7 @@ class CropDataset(Dataset):
             )
         self._chance = objects / objects.sum()
         self._members = _by_class(scenes)
+        self._touching = _touching(scenes) if config.touching_fraction else np.empty((0, 2), np.int64)
 
     def __len__(self) -> int:
         return self._config.iterations
@@ -81,11 +91,39 @@ class CropDataset(Dataset):
         rng = np.random.default_rng([self._seed, iteration, self._rank])
         size = self._config.batch_size
         first = (iteration * self._processes + self._rank) * size
-        return [self._sample(number, rng) for number in range(first, first + size)]
+        return [self._sample(number, rng, number > first) for number in range(first, first + size)]
+
+    def _sample(self, number: int, rng: np.random.Generator, background: bool) -> TrainSample:
+        """The run's sample of this number.
+
+        Args:
+            number: of the sample.
+            rng: source of chance.
+            background: whether it may be a background crop. One crop of a batch is not: the losses are divided by the
+                number of cells that learn a box.
+        """
+        threshold, size = self._pruning(rng)
+        # The first crop of a batch is none, so the others are more often.
+        share = self._config.background_fraction * self._config.batch_size / max(self._config.batch_size - 1, 1)
+        if background and size and rng.random() < share:
+            crop = self._background(size, rng)
+            if len(crop.xyz):
+                return self._labelled(crop, threshold, rng)
+        scene, index = self._choose(number, rng)
+        crop = augment(scene, self._config, rng, size, Focus(index=index))
+        # A scene without objects, or a crop that lost them or all points, is replaced by another one.
+        for _ in range(MOST_CROPS):
+            if len(crop.boxes) and len(crop.xyz):
+                return self._labelled(crop, threshold, rng)
+            crop = augment(self._scenes[rng.choice(len(self._scenes), p=self._chance)], self._config, rng, size)
+        raise self._nothing_in_crops(size)
 
     def _choose(self, number: int, rng: np.random.Generator) -> tuple[TrainingScene, int | None]:
         """The scene of the run's sample of this number, and the object that the crop is about, if any."""
         count = len(self._scenes)
+        if len(self._touching) and rng.random() < self._config.touching_fraction:
+            scene, index = rng.choice(self._touching)
+            return self._scenes[scene], int(index)
         if self._config.sampling == "classes":
             scene, index = rng.choice(self._members[rng.integers(len(self._members))])
             return self._scenes[scene], int(index)
@@ -94,19 +132,13 @@ class CropDataset(Dataset):
         order = np.random.default_rng([self._seed, number // count]).permutation(count)
         return self._scenes[order[number % count]], None
 
-    def _sample(self, number: int, rng: np.random.Generator) -> TrainSample:
-        threshold, size = self._pruning(rng)
-        scene, index = self._choose(number, rng)
-        scene = augment(scene, self._config, rng, size, index)
-        # A scene without objects, or a crop that lost them or all points, is replaced by another one.
-        for _ in range(MOST_CROPS):
-            if len(scene.boxes) and len(scene.xyz):
-                return self._labelled(scene, threshold, rng)
-            scene = augment(self._scenes[rng.choice(len(self._scenes), p=self._chance)], self._config, rng, size)
-        raise self._nothing_in_crops(size)
+    def _background(self, size: float, rng: np.random.Generator) -> TrainingScene:
+        """A crop around a point of a random scene that is not near an object; objects may lie at its edge."""
+        scene = self._scenes[int(rng.integers(len(self._scenes)))]
+        return augment(scene, self._config, rng, size, Focus(point=_background_point(scene, rng)))
 
     def _labelled(self, scene: TrainingScene, threshold: float, rng: np.random.Generator) -> TrainSample:
-        origin = crop_origin(scene.xyz, self._recenter, rng)
+        origin = crop_origin(scene.xyz, self._recenter, self._voxel_size, rng)
         xyz = (scene.xyz - origin).astype(np.float32)
         boxes = scene.boxes - np.concatenate([origin, np.zeros(3)]).astype(np.float32)
         return TrainSample(torch.from_numpy(xyz), torch.from_numpy(boxes), torch.from_numpy(scene.labels), threshold)
@@ -135,3 +167,26 @@ def _by_class(scenes: Sequence[TrainingScene]) -> list[np.ndarray]:
     objects = np.array([(i, k) for i, scene in enumerate(scenes) for k in range(len(scene.boxes))])
     labels = np.concatenate([scene.labels for scene in scenes])
     return [objects[labels == label] for label in np.unique(labels)]
+
+
+def _touching(scenes: Sequence[TrainingScene]) -> np.ndarray:
+    """(K, 2) scene and box indices of the objects that touch another one or lie on it."""
+    rows = []
+    for i, scene in enumerate(scenes):
+        low, high = corners(scene.boxes)
+        gap = np.maximum(low[:, None] - high, low - high[:, None]).max(2)
+        np.fill_diagonal(gap, np.inf)
+        rows += [(i, k) for k in np.flatnonzero((gap <= _TOUCHING_M).any(1))]
+    return np.array(rows, np.int64).reshape(-1, 2)
+
+
+def _background_point(scene: TrainingScene, rng: np.random.Generator) -> np.ndarray:
+    """(3,) a point far from the objects in plan, mostly above the floor; any point if there is none like that."""
+    points = scene.xyz[rng.integers(len(scene.xyz), size=256)] if len(scene.xyz) else np.zeros((1, 3))
+    low, top = corners(scene.boxes)
+    beside = np.maximum(low[:, :2] - points[:, None, :2], points[:, None, :2] - top[:, :2]).max(2)
+    far = (beside > _BACKGROUND_DISTANCE_M).all(1)
+    high = points[:, 2] > points[:, 2].min() + _FLOOR_M
+    # The best point first; the sort keeps the random order of equal ones.
+    rank = 2 * ~far + ~high if rng.random() < _ABOVE_FLOOR else 2 * ~far
+    return points[np.argsort(rank, kind="stable")[0]]

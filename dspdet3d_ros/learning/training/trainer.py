@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from dspdet3d_ros.detector.checkpoint import load_weights, read_checkpoint, save
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.errors import InputError, missing_package, text_of
+from dspdet3d_ros.learning.training.averaging import MovingAverage
 from dspdet3d_ros.learning.training.crops import CropDataset
 from dspdet3d_ros.learning.training.loading import default_workers, load_batches
 from dspdet3d_ros.learning.training.objective import TrainSample, batch_losses
@@ -81,6 +82,7 @@ class Trainer:
             self.network.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay
         )
         self.iteration = 0
+        self._average = MovingAverage(self.network, self.config.ema_decay)
         self._skipped = 0
         self._wanted_precision = self.config.precision
 
@@ -111,6 +113,7 @@ class Trainer:
         try:
             self._optimiser.load_state_dict(contents["optimizer"])
             self.iteration = int(contents["iteration"])
+            self._average.load(contents.get("averaged"))
             if self.config.precision == "auto" and contents.get("precision") in PRODUCT_TYPES:
                 self._wanted_precision = contents["precision"]
         except (KeyError, ValueError) as error:
@@ -131,6 +134,7 @@ class Trainer:
         if model is not None and model.classes != self.model.classes:
             state = state | self._with_classes_of(state, model.classes)
         load_weights(self.network, state, str(path))
+        self._average.load(None)
 
     def _with_classes_of(self, state: dict[str, Tensor], names: tuple[str, ...]) -> dict[str, Tensor]:
         """The class branch for this model's classes: columns of `state` where its `names` have them, else as new."""
@@ -193,7 +197,9 @@ class Trainer:
 
     def _batches(self, scenes: list[TrainingScene], last: int) -> Iterator[list[TrainSample]]:
         rank, count = self.processes.rank, self.processes.count
-        data = CropDataset(scenes, self.config, self.seed, rank, count, recenter=self.model.recenter)
+        data = CropDataset(
+            scenes, self.config, self.seed, rank, count, recenter=self.model.recenter, voxel_size=self.model.voxel_size
+        )
         workers = self.workers or default_workers(self.device, count)
         return load_batches(data, range(self.iteration, last), workers)
 
@@ -223,6 +229,7 @@ class Trainer:
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
         if usable and torch.isfinite(norm):
             self._optimiser.step()
+            self._average.update(self.iteration)
             self._skipped = 0
         else:
             statistics.restore()
@@ -245,15 +252,27 @@ class Trainer:
         """Writes the checkpoint that `resume` reads."""
         if self.processes.rank > 0:
             return
-        contents = {**self.weights(), "optimizer": self._optimiser.state_dict(), "precision": self.precision.name}
+        contents = {
+            **self._contents(_cpu_copy(self.network.state_dict())),
+            "averaged": self._average.state(),
+            "optimizer": self._optimiser.state_dict(),
+            "precision": self.precision.name,
+        }
         save_checkpoint(self.checkpoint_path, contents)
 
     def weights(self, half: bool = False) -> dict[str, Any]:
-        """What a detector needs; with `half` in float16, half the size."""
-        state = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
+        """The contents of a detector's checkpoint: averaged weights if the recipe says so; `half`: in float16."""
+        state = {**_cpu_copy(self.network.state_dict()), **_cpu_copy(self._average.state())}
         if half:
             state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+        return self._contents(state)
+
+    def _contents(self, state: dict[str, Tensor]) -> dict[str, Any]:
         return {"state_dict": state, "model": self.model.to_dict(), "iteration": self.iteration}
+
+
+def _cpu_copy(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
 
 
 def _summary_writer(folder: Path) -> Any:

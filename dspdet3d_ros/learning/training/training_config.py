@@ -17,7 +17,10 @@ _RANGES = {
     **dict.fromkeys(("learning_rate", "clip_norm", "initial_size", "assignment_cube", "prune_cube"), POSITIVE),
     **dict.fromkeys(("iterations", "weight_decay", "crop_size", "unpruned_crop", "yaw"), NOT_NEGATIVE),
     **dict.fromkeys(("class_weight", "prune_weight"), NOT_NEGATIVE),
-    **dict.fromkeys(("train_tau_range", "unpruned_fraction"), SHARE),
+    **dict.fromkeys(("train_tau_range", "unpruned_fraction", "background_fraction", "touching_fraction"), SHARE),
+    **dict.fromkeys(("wide_scale_fraction", "degraded_fraction"), SHARE),
+    "wide_scale": POSITIVE,
+    "ema_decay": Range(0, 0.99999),
 }
 
 
@@ -45,6 +48,15 @@ class TrainingConfig:
         points_per_scene: points that are sampled from a scene or crop.
         yaw: largest rotation about the vertical, radians, if each point has an instance number; otherwise ±0.02, since
             boxes would no longer fit after larger ones.
+        background_fraction: part of the crops that lie away from objects, on furniture if possible; scenes without
+            objects are used for these only.
+        touching_fraction: part of the other crops that are about an object that touches another one or lies on it.
+        wide_scale_fraction: part of the crops that are scaled by a factor from `wide_scale`; the others by 0.9 to 1.1.
+        wide_scale: the smallest and the largest of these factors.
+        degraded_fraction: part of the crops that get other densities, voxel centres, gaps between scan lines, shards,
+            noise or doubled surfaces; see `degradation.degraded`.
+        ema_decay: the weights that are evaluated and written are an exponential moving average of those of the steps,
+            with this decay; 0 takes the weights of the last step.
         initial_size: size of the boxes that an untrained network predicts, metres.
         class_weight: weight of the cross-entropy between classes at the positive cells, next to the focal loss; 0 in
             the published recipe.
@@ -74,6 +86,12 @@ class TrainingConfig:
     crop_size: float = 0.0
     points_per_scene: int = 100_000
     yaw: float = 0.02
+    background_fraction: float = 0.0
+    touching_fraction: float = 0.0
+    wide_scale_fraction: float = 0.0
+    wide_scale: tuple[float, float] = (0.7, 1.5)
+    degraded_fraction: float = 0.0
+    ema_decay: float = 0.0
     initial_size: float = 1.0
     class_weight: float = 0.0
     positives_per_box: int = 6
@@ -96,6 +114,9 @@ class TrainingConfig:
         low, high = self.train_tau_range
         if low > high:
             raise InputError(f"train_tau_range: expected the least and then the largest, got {[low, high]}")
+        low, high = self.wide_scale
+        if low > high:
+            raise InputError(f"wide_scale: expected the smallest and then the largest, got {[low, high]}")
 
     def with_iterations(self, scenes: int, processes: int) -> TrainingConfig:
         """The recipe with a fixed number of steps, which follows from the numbers of scenes and processes."""

@@ -13,6 +13,7 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray, LabelInfo
 from visualization_msgs.msg import MarkerArray
 
+from dspdet3d_ros.message_contents import Timing
 from dspdet3d_ros.msg import PruningStats
 from dspdet3d_ros.ros.interface import messages, qos
 from dspdet3d_ros.ros.interface.topics import DETECTIONS, LABEL_INFO, MARKERS, OBJECT_POINTS, STATS
@@ -33,7 +34,7 @@ class Publication:
     """
 
     found: CloudResult
-    timing: messages.Timing
+    timing: Timing
     counts: Counts
 
 
@@ -90,7 +91,7 @@ class Outputs:
     def publication(self, found: CloudResult, counts: Counts) -> Publication:
         """The answer with these detections, published now."""
         now_s, now_ns = time.monotonic(), self._node.get_clock().now().nanoseconds
-        timing = messages.Timing(
+        timing = Timing(
             latency_ms=(now_s - found.start_s) * 1e3, age_ms=messages.age_ms(found.placement.header, now_ns)
         )
         return Publication(found, timing, counts)
@@ -114,9 +115,8 @@ class Outputs:
 
     def publish_labels(self, score_threshold: float) -> None:
         """Publishes the class names and the threshold, for everybody who comes later too."""
-        info = messages.label_info(self._class_names, score_threshold)
-        info.header = Header(stamp=self._node.get_clock().now().to_msg())
-        self.publishers[LABEL_INFO].publish(info)
+        header = Header(stamp=self._node.get_clock().now().to_msg())
+        self.publishers[LABEL_INFO].publish(messages.label_info(self._class_names, score_threshold, header))
 
     def destroy(self) -> None:
         """Takes the publishers down."""

@@ -27,9 +27,10 @@ from vision_msgs.msg import Detection3DArray
 from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.result import Detections
+from dspdet3d_ros.message_contents import to_detections
 from dspdet3d_ros.msg import PruningStats
 from dspdet3d_ros.ros.interface.fastdds import PROFILE_VARIABLES, profile_file
-from dspdet3d_ros.ros.interface.messages import cloud_message, to_detections
+from dspdet3d_ros.ros.interface.messages import cloud_message
 from dspdet3d_ros.ros.interface.qos import OUTPUT
 from dspdet3d_ros.ros.interface.topics import DETECTIONS, INPUT, STATS
 from dspdet3d_ros.ros.parameters.table import NODE_NAME

@@ -7,6 +7,8 @@ from dspdet3d_ros.detector.config import load_model_config
 from dspdet3d_ros.learning.datasets.generated_classes import CLASS_NAMES
 from dspdet3d_ros.learning.generation.raycast import face_normals
 from dspdet3d_ros.learning.generation.shapes import (
+    BENCH_WEIGHTS,
+    BIN_WEIGHTS,
     BUILDERS,
     ROOM_WEIGHTS,
     SLAB_WEIGHTS,
@@ -17,7 +19,9 @@ from dspdet3d_ros.learning.generation.shapes import (
 
 
 def test_every_class_has_a_builder_and_can_occur():
-    assert set(BUILDERS) == set(CLASS_NAMES) == set(TABLE_WEIGHTS) == set(ROOM_WEIGHTS)
+    assert set(BUILDERS) == set(CLASS_NAMES) == set(TABLE_WEIGHTS) | set(BENCH_WEIGHTS)
+    assert set(TABLE_WEIGHTS) == set(ROOM_WEIGHTS) == set(CLASS_NAMES) - {"part"}
+    assert set(BIN_WEIGHTS) <= set(CLASS_NAMES)
     assert set(SLAB_WEIGHTS) <= set(CLASS_NAMES)
 
 
@@ -34,12 +38,12 @@ def test_a_shape_stands_on_the_ground_in_many_sizes(name):
         assert mesh.colors.shape == mesh.faces.shape
         assert np.isfinite(face_normals(mesh)).all()
         np.testing.assert_allclose([low[2], *(low + high)[:2]], 0, atol=1e-9)
-        assert 0.03 < mesh.size().max() < 0.75
+        assert 0.015 < mesh.size().max() < 0.75
         sizes.append(np.sort(mesh.size()))
     assert np.std(sizes, axis=0).max() > 0.004
 
 
-@pytest.mark.parametrize("name", CLASS_NAMES)
+@pytest.mark.parametrize("name", load_model_config("small").classes)
 def test_the_default_model_states_the_sizes_that_it_was_trained_with(name):
     low, high = load_model_config("small").class_sizes[name]
     rng = np.random.default_rng(6)

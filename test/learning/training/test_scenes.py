@@ -6,7 +6,7 @@ from labelled_table import table
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
-from dspdet3d_ros.learning.training.crops import CropDataset
+from dspdet3d_ros.learning.training.crops import CropDataset, crop_origin
 from dspdet3d_ros.learning.training.scenes import TrainingScene, training_scene
 from dspdet3d_ros.learning.training.training_config import TrainingConfig, load_training_config
 
@@ -106,6 +106,9 @@ def test_a_class_agnostic_model_learns_everything():
         ("train_tau_range", [0.6, 0.2]),
         ("train_tau_range", [0.2, 1.2]),
         ("unpruned_fraction", 1.5),
+        ("background_fraction", 2),
+        ("wide_scale", [1.5, 0.7]),
+        ("ema_decay", 1),
     ],
 )
 def test_an_unusable_recipe_is_refused(key, value):
@@ -195,3 +198,36 @@ def test_crops_are_moved_to_the_origin_only_where_the_detector_moves_clouds(rece
         # Scaled by 0.9 to 1.1 about the origin and shifted by some decimetres.
         assert lows[:, 2].min() > 2
         assert 16 < abs(float(crops[0].boxes[0, 0])) < 24
+
+
+def test_background_crops_lie_away_from_objects_and_come_from_scenes_without_any_too():
+    with_objects, bare = table(), table(1)
+    rows = bare.inst == 0
+    empty = dataclasses.replace(bare, xyz=bare.xyz[rows] + np.float32([0, 0, 5]), inst=bare.inst[rows])
+    empty = dataclasses.replace(empty, boxes=np.empty((0, 6), np.float32), labels=np.empty(0, np.int64))
+    config = TrainingConfig(iterations=40, batch_size=4, crop_size=0.5, points_per_scene=500, background_fraction=0.5)
+    config = dataclasses.replace(config, sampling="classes")
+    batches = [CropDataset([with_objects, empty], config, 0, recenter=True)[i] for i in range(40)]
+    assert all(len(batch[0].boxes) for batch in batches)
+    bare_share = np.mean([not len(crop.boxes) for batch in batches for crop in batch])
+    assert 0.35 < bare_share < 0.6
+
+
+def test_touching_objects_are_drawn_more_often_where_the_recipe_says_so():
+    apart, close = table(0), table(1)
+    close = dataclasses.replace(close, boxes=np.float32([[0, 0, 0.1, 0.2, 0.2, 0.2], [0.2, 0, 0.1, 0.2, 0.2, 0.2]]))
+    close = dataclasses.replace(close, labels=np.array([1, 1]), inst=None)
+    apart = dataclasses.replace(apart, labels=np.array([0, 0, 0]), inst=None)
+    config = TrainingConfig(iterations=8, batch_size=50, points_per_scene=10, sampling="objects", touching_fraction=0.5)
+    data = CropDataset([apart] * 9 + [close], config, 0, recenter=True)
+    drawn = [int(scene.labels[0]) for i in range(8) for scene in data[i]]
+    assert 0.4 < np.mean(drawn) < 0.65
+
+
+@pytest.mark.parametrize("voxel_size", [0.01, 0.02])
+def test_the_grid_of_crops_begins_anywhere_in_a_coarsest_cell(voxel_size):
+    xyz, rng = table().xyz, np.random.default_rng(0)
+    origins = np.array([crop_origin(xyz, True, voxel_size, rng) for _ in range(2000)])
+    phase = origins % (32 * voxel_size) / (32 * voxel_size)
+    counts = np.stack([np.histogram(phase[:, axis], 8, (0, 1))[0] for axis in range(3)])
+    assert counts.min() > 190

@@ -141,7 +141,7 @@ def test_batches_do_not_depend_on_how_many_processes_prepare_them(tmp_path, work
     seen = []
     trainer.step = lambda batch: seen.append(float(sum(crop.points.double().sum() for crop in batch))) or {}
     trainer.run(scenes())
-    data = CropDataset(scenes(), CONFIG, 3, recenter=True)
+    data = CropDataset(scenes(), CONFIG, 3, recenter=True, voxel_size=MODEL.voxel_size)
     assert seen == [float(sum(crop.points.double().sum() for crop in data[i])) for i in range(CONFIG.iterations)]
 
 
@@ -273,3 +273,18 @@ def test_a_start_whose_model_cannot_be_used_is_named(tmp_path):
     save_checkpoint(tmp_path / "odd.pth", {**state, "model": {"classes": 3}})
     with pytest.raises(InputError, match=r"odd\.pth: model: classes: expected a list"):
         Trainer(MODEL, CONFIG, tmp_path, CPU).start_from(tmp_path / "odd.pth")
+
+
+def test_the_written_weights_are_the_moving_average_and_a_resumed_run_continues_it(tmp_path):
+    config = replace(CONFIG, ema_decay=0.9)
+    whole = Trainer(MODEL, config, tmp_path / "whole", CPU, seed=3)
+    whole.run(scenes())
+    averaged, last = whole.weights()["state_dict"], whole.network.state_dict()
+    assert not torch.equal(averaged["head.bbox_conv.kernel"], last["head.bbox_conv.kernel"])
+    halves = Trainer(MODEL, config, tmp_path / "halves", CPU, seed=3)
+    halves.run(scenes(), stop_at=3)
+    later = Trainer(MODEL, config, tmp_path / "halves", CPU, seed=3)
+    later.resume()
+    later.run(scenes())
+    for name, tensor in later.weights()["state_dict"].items():
+        assert torch.equal(tensor, averaged[name]), name

@@ -1,0 +1,100 @@
+"""What other sensors and maps do to a cloud: other densities, voxel centres, gaps, shards, noise, doubled surfaces."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from dspdet3d_ros.learning.training.scenes import TrainingScene
+
+#: Edges of the voxels that a cloud is averaged over, metres.
+_VOXELS_M = (0.005, 0.01, 0.015, 0.02)
+#: The largest standard deviation of the noise that is added, metres.
+_MOST_NOISE_M = 0.006
+#: How far the second copy of a surface can be from the first, metres.
+_DOUBLE_M = (0.004, 0.012)
+
+
+def degraded(scene: TrainingScene, rng: np.random.Generator) -> TrainingScene:
+    """The scene after one to three of the changes, in the order in which a real system makes them.
+
+    Boxes stay as they are. Every object keeps at least one of its points.
+
+    Args:
+        scene: stays as it is.
+        rng: source of chance.
+    """
+    if not len(scene.xyz):
+        return scene
+    changes = (doubled, noisy, with_gaps, with_shards, averaged)
+    weights = np.array([0.12, 0.2, 0.2, 0.16, 0.32])
+    chosen = rng.choice(len(changes), int(rng.integers(1, 4)), replace=False, p=weights)
+    for number in sorted(chosen):
+        scene = changes[number](scene, rng)
+    return scene
+
+
+def doubled(scene: TrainingScene, rng: np.random.Generator) -> TrainingScene:
+    """Half of the points moved a little: a surface that was seen from two poses with a drift between them."""
+    way = rng.normal(size=3)
+    shift = way / np.linalg.norm(way) * rng.uniform(*_DOUBLE_M)
+    return replace(scene, xyz=scene.xyz + np.float32(shift) * (rng.random((len(scene.xyz), 1)) < 0.5))
+
+
+def noisy(scene: TrainingScene, rng: np.random.Generator) -> TrainingScene:
+    """White noise on the points."""
+    deviation = np.float32(rng.uniform(0.001, _MOST_NOISE_M))
+    return replace(scene, xyz=scene.xyz + deviation * rng.standard_normal(scene.xyz.shape, dtype=np.float32))
+
+
+def with_gaps(scene: TrainingScene, rng: np.random.Generator) -> TrainingScene:
+    """Only scan lines, with gaps between them: a surface far from a camera or lidar."""
+    middle, direction = scene.xyz.mean(0), rng.uniform(0, 2 * np.pi)
+    distance = rng.uniform(1.5, 5)
+    eye = middle + np.array([np.cos(direction) * distance, np.sin(direction) * distance, rng.uniform(0.3, 1.5)])
+    offset = scene.xyz - eye
+    line = np.arctan2(offset[:, 2], np.hypot(offset[:, 0], offset[:, 1])) * distance / rng.uniform(0.015, 0.035)
+    return _kept(scene, (line % 1) < rng.uniform(0.4, 0.8))
+
+
+def with_shards(scene: TrainingScene, rng: np.random.Generator) -> TrainingScene:
+    """Blocks of the background are missing, so that shards are left of its surfaces."""
+    edge, seed = rng.uniform(0.05, 0.25), rng.integers(1 << 30)
+    block = np.floor((scene.xyz + rng.uniform(0, 1, 3)) / edge).astype(np.int64)
+    number = (block * (73856093, 19349663, 83492791)).sum(1) ^ seed
+    there = (number * 2654435761 >> 12) % 1024 / 1024 > rng.uniform(0.2, 0.6)
+    return _kept(scene, there if scene.inst is None else there | (scene.inst > 0))
+
+
+def averaged(scene: TrainingScene, rng: np.random.Generator) -> TrainingScene:
+    """One point in each voxel of some edge: the mean of its points, or its centre as in maps of voxels."""
+    edge = rng.choice(_VOXELS_M)
+    start = scene.xyz.min(0) - rng.uniform(0, edge, 3)
+    # One number for a voxel: a crop is smaller than 2^20 voxels along each axis.
+    voxel = np.floor((scene.xyz - start) / edge).astype(np.int64)
+    key = (voxel[:, 0] << 40) | (voxel[:, 1] << 20) | voxel[:, 2]
+    _, first, of = np.unique(key, return_index=True, return_inverse=True)
+    of = of.reshape(-1)
+    if rng.random() < 0.5:
+        xyz = (voxel[first] + 0.5) * edge + start
+    else:
+        count = np.bincount(of)
+        xyz = np.column_stack([np.bincount(of, scene.xyz[:, axis]) / count for axis in range(3)])
+    inst = None
+    if scene.inst is not None:
+        # A voxel with points of an object is the object's, so that no object disappears.
+        inst = np.zeros(len(first), scene.inst.dtype)
+        objects = np.flatnonzero(scene.inst)
+        inst[of[objects]] = scene.inst[objects]
+    return replace(scene, xyz=xyz.astype(np.float32), inst=inst)
+
+
+def _kept(scene: TrainingScene, there: np.ndarray) -> TrainingScene:
+    """The scene with some of its points, and at least one of each object and of the scene."""
+    if scene.inst is not None:
+        there = there.copy()
+        there[np.unique(scene.inst, return_index=True)[1]] = True
+    elif not there.any():
+        return scene
+    return replace(scene, xyz=scene.xyz[there], inst=None if scene.inst is None else scene.inst[there])

@@ -1,0 +1,1 @@
+"""From posed RGB-D frames to an accumulated cloud: no ROS, CPU or CUDA."""

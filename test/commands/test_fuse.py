@@ -1,0 +1,92 @@
+"""`dspdet3d fuse`: frames in, a cloud file and a report out."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("PIL", reason="images are read with Pillow")
+
+from box_scene import surface_distance
+from frame_folders import COUNT, save_depth, seven_scenes, write
+
+from dspdet3d_ros.cli import main
+from dspdet3d_ros.clouds.files import read_cloud
+
+PLAIN = ("--no-refine", "--voxel-size", "0.02")
+
+
+@pytest.mark.parametrize("suffix", ["ply", "npz", "pcd"])
+def test_the_cloud_and_the_report_are_written(suffix, tmp_path, capsys):
+    folder, out, report = write("7-Scenes", tmp_path / "frames"), tmp_path / f"c.{suffix}", tmp_path / "r.json"
+    assert main(["fuse", str(folder), "-o", str(out), "--report", "--json", str(report), *PLAIN]) == 0
+    cloud = read_cloud(out)
+    assert np.quantile(surface_distance(cloud.xyz), 0.95) < 0.005
+    assert cloud.rgb is not None
+    printed = capsys.readouterr().out
+    assert f"7-Scenes: {COUNT} of {COUNT} frames used; refused: none" in printed
+    assert "plane thickness: median" in printed
+    values = json.loads(report.read_text())
+    assert (values["used"], values["refused"], values["points"]) == (COUNT, {}, len(cloud.xyz))
+    assert values["thickness_mm"] < 2
+
+
+def test_refused_frames_are_reported_by_reason(tmp_path, capsys):
+    folder = write("7-Scenes", tmp_path / "frames")
+    (folder / "frame-000002.depth.png").unlink()
+    save_depth(folder / "frame-000002.depth.png", np.zeros((120, 160)))
+    (folder / "frame-000005.pose.txt").write_text("nan " * 16)
+    assert main(["fuse", str(folder), "-o", str(tmp_path / "c.ply"), "--report", *PLAIN]) == 0
+    printed = capsys.readouterr().out
+    assert f"{COUNT - 2} of {COUNT} frames used; refused: 1 depth, 1 pose" in printed
+    assert "frame-000002: depth image: no pixel has a depth" in printed
+
+
+def test_up_makes_the_floor_level(tmp_path):
+    # The world of these poses has y down, as in cameras.
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    seven_scenes(folder)
+    to_y_down = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
+    for k in range(COUNT):
+        pose = np.loadtxt(folder / f"frame-{k:06d}.pose.txt")
+        np.savetxt(folder / f"frame-{k:06d}.pose.txt", to_y_down @ pose)
+    for up in (["-y"], ["0.05", "-1", "0.06"]):
+        assert main(["fuse", str(folder), "-o", str(tmp_path / "c.npz"), "--up", *up, *PLAIN]) == 0
+        xyz = read_cloud(tmp_path / "c.npz").xyz
+        floor = xyz[xyz[:, 2] < 0.05]
+        slope = np.linalg.lstsq(np.column_stack([floor[:, :2], np.ones(len(floor))]), floor[:, 2], rcond=None)[0]
+        assert np.abs(slope[:2]).max() < 0.003
+        assert (np.abs(xyz[:, 2] - 0.25) < 0.01).sum() > 100
+
+
+def test_a_part_of_the_frames_is_fused(tmp_path, capsys):
+    folder = write("7-Scenes", tmp_path / "frames")
+    part = ["--first", "2", "--count", "4"]
+    assert main(["fuse", str(folder), "-o", str(tmp_path / "c.ply"), *part, *PLAIN]) == 0
+    assert "4 frames used, 0 refused" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["-o", "c.las"], "c.las: expected a cloud file with the suffix"),
+        (["-o", "c.ply", "--voxel-size", "0"], "--voxel-size: expected a number in 0.002..0.2, got 0"),
+        (["-o", "c.ply", "--min-distance", "9"], "min_distance: expected less than max_distance"),
+        (["-o", "c.ply", "--up", "0", "0", "0"], "--up: expected x, y, z"),
+        (["-o", "c.ply", "--up", "left"], "--up: expected x, y, z"),
+        (["-o", "c.ply", "--first", "99"], "has no frame 99"),
+        (["-o", "c.ply", "--min-observations", "99"], "no surface was measured by 99 frames"),
+    ],
+)
+def test_unusable_arguments_are_named(arguments, says, tmp_path, capsys, monkeypatch):
+    folder = write("7-Scenes", tmp_path / "frames")
+    monkeypatch.chdir(tmp_path)
+    assert main(["fuse", str(folder), *arguments]) == 1
+    assert says in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "c.ply").exists()
+
+
+def test_a_missing_folder_is_named(tmp_path, capsys):
+    assert main(["fuse", str(tmp_path / "no"), "-o", str(tmp_path / "c.ply")]) == 1
+    assert "no such folder" in capsys.readouterr().err

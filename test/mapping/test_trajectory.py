@@ -1,0 +1,53 @@
+"""Poses by stamp: interpolated, nearest, or refused."""
+
+import numpy as np
+import pytest
+from box_scene import orbit
+
+from dspdet3d_ros.mapping.frame import FrameRefused
+from dspdet3d_ros.mapping.trajectory import Trajectory, between
+
+
+def turned(degrees, x=0.0):
+    pose = np.eye(4)
+    a = np.radians(degrees)
+    pose[:2, :2] = [[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]
+    pose[0, 3] = x
+    return pose
+
+
+def test_between_two_poses_the_way_is_straight_and_the_turn_constant():
+    np.testing.assert_allclose(between(turned(10, 1), turned(50, 3), 0.25), turned(20, 1.5), atol=1e-9)
+    np.testing.assert_allclose(between(turned(0), turned(0), 0.3), np.eye(4), atol=1e-12)
+    one, other = orbit(2)
+    np.testing.assert_allclose(between(one, other, 0.0), one, atol=1e-9)
+    np.testing.assert_allclose(between(one, other, 1.0), other, atol=1e-9)
+
+
+def test_stamps_may_come_in_any_order():
+    trajectory = Trajectory()
+    for stamp in (2.0, 1.0, 1.1):
+        trajectory.add(stamp, turned(10 * stamp))
+    np.testing.assert_allclose(trajectory.at(1.05, 0.1), turned(10.5), atol=1e-9)
+    # The gap is too long to interpolate.
+    np.testing.assert_allclose(trajectory.at(1.95, 0.1), turned(20), atol=1e-9)
+    assert trajectory.last_stamp == 2.0
+
+
+def test_a_stamp_without_a_pose_near_it_is_refused():
+    trajectory = Trajectory()
+    with pytest.raises(FrameRefused, match="there are no poses"):
+        trajectory.at(1.0, 0.1)
+    trajectory.add(1.0, turned(0))
+    with pytest.raises(FrameRefused, match=r"0.5 s away .* at most 0.1 s") as refused:
+        trajectory.at(1.5, 0.1)
+    assert refused.value.kind == "pose"
+
+
+def test_only_the_latest_poses_are_kept():
+    trajectory = Trajectory(most=3)
+    for stamp in range(10):
+        trajectory.add(float(stamp), turned(stamp))
+    assert len(trajectory) == 3
+    with pytest.raises(FrameRefused):
+        trajectory.at(5.0, 0.5)
