@@ -11,6 +11,7 @@ from rclpy.time import Time
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import ColorRGBA, Header
 from vision_msgs.msg import (
+    BoundingBox3D,
     Detection3D,
     Detection3DArray,
     LabelInfo,
@@ -21,11 +22,13 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from dspdet3d_ros.clouds.pointcloud2 import encode
 from dspdet3d_ros.detector.object_points import ObjectPoints
-from dspdet3d_ros.detector.result import Detections, DetectionStats, LevelCells
+from dspdet3d_ros.detector.result import Detections, DetectionSettings, DetectionStats, LevelCells
+from dspdet3d_ros.geometry import hulls
 from dspdet3d_ros.msg import PruningStats
 from dspdet3d_ros.ros.results import Counts
 
 LABEL_HEIGHT_M = 0.05
+REGION_LINE_M = 0.01
 # Neighbouring class numbers get hues this far apart, which never repeat.
 GOLDEN_RATIO = 0.61803398875
 
@@ -44,12 +47,13 @@ class Timing:
 
 
 def detection_array(header: Header, detections: Detections) -> Detection3DArray:
-    """The boxes, best first: class names as `class_id`, identity orientation, no `id` as nothing is tracked.
+    """The boxes, best first: class names as `class_id`, no `id` as nothing is tracked.
 
-    The first of a detection's `results` is its best class; others that reach the score threshold follow.
+    Fitted boxes are turned about z; others are parallel to the axes. The first of a detection's `results` is its best
+    class; others that reach the score threshold follow.
     """
     message = Detection3DArray(header=header)
-    for i, box in enumerate(detections.boxes):
+    for i, box in enumerate(detections.shown):
         pose = _pose(box)
         detection = Detection3D(header=header)
         for name, score in detections.hypotheses(i):
@@ -64,10 +68,15 @@ def detection_array(header: Header, detections: Detections) -> Detection3DArray:
     return message
 
 
-def marker_array(header: Header, detections: Detections) -> MarkerArray:
-    """Deletes all earlier markers, then one box and one text for each detection, coloured by class."""
+def marker_array(header: Header, detections: Detections, settings: DetectionSettings | None = None) -> MarkerArray:
+    """Deletes all earlier markers, then one box and one text for each detection, coloured by class.
+
+    A region of interest that is closed is shown by its edges.
+    """
     markers = [Marker(header=header, action=Marker.DELETEALL)]
-    for number, (box, label) in enumerate(zip(detections.boxes, detections.labels, strict=True)):
+    if settings is not None and settings.roi_min and settings.roi_max:
+        markers.append(_outline(header, settings.roi_min, settings.roi_max))
+    for number, (box, label) in enumerate(zip(detections.shown, detections.labels, strict=True)):
         text = f"{detections.class_names[label]} {detections.scores[number]:.2f}"
         red, green, blue = class_colour(int(label))
         solid = Marker(header=header, ns="boxes", id=number, type=Marker.CUBE, action=Marker.ADD)
@@ -80,6 +89,22 @@ def marker_array(header: Header, detections: Detections) -> MarkerArray:
         name.color = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
         markers += [solid, name]
     return MarkerArray(markers=markers)
+
+
+def _outline(header: Header, low: Sequence[float], high: Sequence[float]) -> Marker:
+    """The edges of a box between two corners."""
+    outline = Marker(header=header, ns="region", id=0, type=Marker.LINE_LIST, action=Marker.ADD)
+    outline.pose.orientation.w = 1.0
+    outline.scale.x = REGION_LINE_M
+    outline.color = ColorRGBA(r=1.0, g=1.0, b=0.0, a=0.8)
+    for k in range(8):
+        corner = [(high if k >> axis & 1 else low)[axis] for axis in range(3)]
+        for axis in range(3):
+            # Each edge once, from its lower end.
+            if not k >> axis & 1:
+                other = [high[axis] if a == axis else value for a, value in enumerate(corner)]
+                outline.points += [Point(x=x, y=y, z=z) for x, y, z in (corner, other)]
+    return outline
 
 
 def object_points(header: Header, points: ObjectPoints) -> PointCloud2:
@@ -107,6 +132,7 @@ def stats_message(header: Header, detections: Detections, model: str, timing: Ti
         points_in=stats.points_in,
         points_used=stats.points_used,
         points_out_of_range=stats.points_out_of_range,
+        points_outside_roi=stats.points_outside_roi,
         voxels=stats.voxels,
         detections=len(detections),
         not_finite=stats.not_finite,
@@ -152,16 +178,13 @@ def to_detections(array: Detection3DArray, stats: PruningStats) -> Detections:
 
     Class names are those that occur, in order of occurrence.
     """
-    boxes = [
-        (d.bbox.center.position.x, d.bbox.center.position.y, d.bbox.center.position.z)
-        + (d.bbox.size.x, d.bbox.size.y, d.bbox.size.z)
-        for d in array.detections
-    ]
+    shown = np.array([_box(detection.bbox) for detection in array.detections], np.float64).reshape(-1, 7)
     best = [detection.results[0].hypothesis for detection in array.detections]
     class_names = tuple(dict.fromkeys(hypothesis.class_id for hypothesis in best))
     levels = zip(stats.level, stats.cells_before, stats.cells_kept, stats.cells_dropped, strict=True)
     return Detections(
-        boxes=np.array(boxes, np.float64).reshape(-1, 6),
+        boxes=hulls(shown),
+        turned=shown if shown[:, 6].any() else None,
         scores=np.array([hypothesis.score for hypothesis in best], np.float32),
         labels=np.array([class_names.index(hypothesis.class_id) for hypothesis in best], np.int64),
         class_names=class_names,
@@ -170,6 +193,7 @@ def to_detections(array: Detection3DArray, stats: PruningStats) -> Detections:
             points_in=stats.points_in,
             points_used=stats.points_used,
             points_out_of_range=stats.points_out_of_range,
+            points_outside_roi=stats.points_outside_roi,
             voxels=stats.voxels,
             levels=tuple(LevelCells(*cells) for cells in levels),
             stage_ms=dict(zip(stats.stage_names, stats.stage_ms, strict=True)),
@@ -181,6 +205,12 @@ def to_detections(array: Detection3DArray, stats: PruningStats) -> Detections:
     )
 
 
+def _box(bbox: BoundingBox3D) -> tuple[float, ...]:
+    """Centre, size and yaw."""
+    place, size, turn = bbox.center.position, bbox.size, bbox.center.orientation
+    return (place.x, place.y, place.z, size.x, size.y, size.z, 2 * math.atan2(turn.z, turn.w))
+
+
 def age_ms(header: Header, now_ns: int) -> float:
     """Milliseconds from the stamp to `now_ns`; NaN where the stamp is zero, which means that there is none."""
     stamp_ns = Time.from_msg(header.stamp).nanoseconds
@@ -188,8 +218,11 @@ def age_ms(header: Header, now_ns: int) -> float:
 
 
 def _pose(box: np.ndarray) -> Pose:
+    """Of (7,) centre, size and yaw."""
     x, y, z = (float(value) for value in box[:3])
-    return Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=0.0, y=0.0, z=0.0, w=1.0))
+    half = float(box[6]) / 2
+    turn = Quaternion(x=0.0, y=0.0, z=math.sin(half), w=math.cos(half))
+    return Pose(position=Point(x=x, y=y, z=z), orientation=turn)
 
 
 def _size(box: np.ndarray) -> Vector3:
