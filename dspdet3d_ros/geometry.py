@@ -30,6 +30,13 @@ def corners(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return boxes[..., :3] - half, boxes[..., :3] + half
 
 
+def hulls(turned: np.ndarray) -> np.ndarray:
+    """(K, 6) boxes parallel to the axes around (K, 7) boxes of centre, size and yaw (radians about z)."""
+    c, s = np.abs(np.cos(turned[:, 6])), np.abs(np.sin(turned[:, 6]))
+    x, y = turned[:, 3] * c + turned[:, 4] * s, turned[:, 3] * s + turned[:, 4] * c
+    return np.column_stack([turned[:, :3], x, y, turned[:, 5]])
+
+
 def rotate(axis: str, angle: float) -> np.ndarray:
     """(3, 3) rotation matrix by `angle` radians about the axis "x", "y" or "z"."""
     c, s = np.cos(angle), np.sin(angle)

@@ -172,6 +172,7 @@ class Detector:
             points_in=cloud.points_in,
             points_used=len(points.xyz),
             points_out_of_range=points.out_of_range,
+            points_outside_roi=cloud.outside,
             voxels=voxels,
             levels=_level_cells(outputs),
             stage_ms=watch.laps_ms,

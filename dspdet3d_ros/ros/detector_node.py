@@ -24,6 +24,7 @@ from dspdet3d_ros.ros.interface.subscription import CloudSubscription
 from dspdet3d_ros.ros.interface.topics import INPUT, OBJECT_POINTS
 from dspdet3d_ros.ros.parameters.node_parameters import NodeParameters
 from dspdet3d_ros.ros.parameters.table import NODE_NAME
+from dspdet3d_ros.ros.pipeline.detect_service import DetectService
 from dspdet3d_ros.ros.pipeline.frames import TargetFrame
 from dspdet3d_ros.ros.pipeline.pipeline import Pipeline, free_gpu_memory
 from dspdet3d_ros.ros.pipeline.processing import Processing
@@ -55,6 +56,7 @@ class DetectorNode(LifecycleNode):
         self._no_output = no_output.NoOutputDiagnosis(self.get_logger())
         self._node_parameters = NodeParameters(self, lambda: self._detector is None, self._publish_labels)
         self._diagnostics = Diagnostics(self, self._health)
+        self._service = DetectService(self, lambda: self._processing if self._subscription else None, self._why_not)
         # Steady time: these timers run even if ROS time stands still, as in a paused bag.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(PERIOD_S, self._diagnostics.publish, clock=steady)
@@ -265,6 +267,9 @@ class DetectorNode(LifecycleNode):
             else:
                 self.trigger_cleanup()
             self._faults.keep(fault)
+
+    def _why_not(self) -> str:
+        return no_output.how_to_activate(self.get_fully_qualified_name(), self._state_label())
 
     def _diagnose_no_output(self) -> None:
         """Updates the reason, for the log and the diagnostics, why nothing is published."""

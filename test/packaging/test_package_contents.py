@@ -70,7 +70,13 @@ def test_only_the_ros_folder_imports_ros():
     offenders = {
         str(path.relative_to(ROOT)): sorted(found)
         for path in outside
-        if (found := {name for name in imports(path) if name.split(".")[0] in ROS_MODULES | {"dspdet3d_ros.msg"}})
+        if (
+            found := {
+                name
+                for name in imports(path)
+                if name.split(".")[0] in ROS_MODULES | {"dspdet3d_ros.msg", "dspdet3d_ros.srv"}
+            }
+        )
     }
     assert offenders == {}
 
@@ -98,7 +104,7 @@ def test_a_layer_imports_nothing_from_above(folder: str, above: tuple[str, ...])
 
 
 #: The parts of `ros/`, lowest first: each imports only parts before it. `tools` and the nodes are above all of them.
-ROS_ORDER = ("signals", "faults", "placement", "results", "interface", "parameters", "pipeline", "health")
+ROS_ORDER = ("signals", "faults", "placement", "results", "requests", "interface", "parameters", "pipeline", "health")
 
 
 @pytest.mark.parametrize("part", ROS_ORDER)

@@ -8,6 +8,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 
+from dspdet3d_ros.clouds import region
 from dspdet3d_ros.detector.result import DetectionSettings
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.ros.parameters.table import BY_NAME, KINDS, PARAMETERS, Spec, coerce, fault, unknown_classes
@@ -68,8 +69,9 @@ class NodeParameters:
         Raises:
             InputError: names the parameter.
         """
-        for text in self._faults.values():
-            raise InputError(f"parameter {text}")
+        for text in (*self._faults.values(), region.fault(self["roi_min"], self["roi_max"])):
+            if text:
+                raise InputError(f"parameter {text}")
 
     def apply_model_defaults(self, values: dict[str, Any], class_names: Sequence[str]) -> None:
         """Takes the class names of a loaded model, and its values for all `from_model` parameters that were not set.
@@ -134,7 +136,7 @@ class NodeParameters:
 
     def _validate(self, parameters: list[Parameter]) -> SetParametersResult:
         refusal, self._refusal = self._refusal, None
-        for text in (refusal, *map(self._fault, parameters)):
+        for text in (refusal, *map(self._fault, parameters), self._region_fault(parameters)):
             if text:
                 return SetParametersResult(successful=False, reason=text)
         if not hasattr(self._node, "add_post_set_parameters_callback"):
@@ -161,6 +163,12 @@ class NodeParameters:
             return unknown_classes(value, self._class_names)
         return None
 
+    def _region_fault(self, parameters: list[Parameter]) -> str | None:
+        """Why the corners of the region, together, bound none."""
+        new = {parameter.name: parameter.value for parameter in parameters}
+        low, high = (coerce(BY_NAME[n], new[n]) if n in new else self[n] for n in ("roi_min", "roi_max"))
+        return region.fault(low, high)
+
     def _apply(self, parameters: list[Parameter]) -> None:
         ours = {parameter.name: parameter for parameter in parameters if parameter.name in BY_NAME}
         for name in ours:
@@ -175,13 +183,13 @@ class NodeParameters:
         """All live values as one object, which the worker reads once for each cloud."""
         new = new or {}
         value = {s.name: coerce(s, new[s.name]) if s.name in new else self[s.name] for s in PARAMETERS if s.live}
-        value["class_filter"] = tuple(value["class_filter"])
-        return DetectionSettings(**value)
+        values: dict[str, Any] = {n: tuple(v) if isinstance(v, (list, array)) else v for n, v in value.items()}
+        return DetectionSettings(**values)
 
 
 def _parameter(spec: Spec, value: Any) -> Parameter:
     kind = Parameter.Type(KINDS[spec.kind])
-    return Parameter(spec.name, kind, list(value) if spec.kind == "string[]" else value)
+    return Parameter(spec.name, kind, list(value) if spec.kind.endswith("[]") else value)
 
 
 def _coerced(parameter: Parameter) -> Parameter:
