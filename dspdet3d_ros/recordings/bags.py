@@ -209,11 +209,19 @@ class BagWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
-            with suppress(Exception):
-                self._writer.close()
-            shutil.rmtree(self._part, ignore_errors=True)
-            return
+        if error is None:
+            self.close()
+        else:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Leaves nothing behind."""
+        with suppress(Exception):
+            self._writer.close()
+        shutil.rmtree(self._part, ignore_errors=True)
+
+    def close(self) -> None:
+        """Gives the complete bag its name."""
         self._writer.close()
         # Players look for the names in metadata.yaml.
         name = self._part.name

@@ -101,7 +101,7 @@ def test_only_the_ros_folder_imports_ros():
         ("clouds", ("commands", "detector", "learning", "mapping", "ros", "sparse", "tools", "tracking")),
         ("mapping", ("commands", "detector", "learning", "recordings", "ros", "sparse", "tools", "tracking")),
         ("detector", ("commands", "learning", "mapping", "ros", "tools", "tracking")),
-        ("tracking", ("clouds", "commands", "detector", "learning", "mapping", "ros", "sparse", "tools")),
+        ("tracking", ("clouds", "commands", "learning", "mapping", "recordings", "mapping", "ros", "sparse", "tools")),
         ("recordings", ("commands", "learning", "ros", "tools")),
         ("learning", ("commands", "mapping", "ros", "tools")),
         ("learning/datasets", ("learning.evaluation", "learning.generation", "learning.training")),

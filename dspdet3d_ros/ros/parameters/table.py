@@ -161,7 +161,7 @@ PARAMETERS = (
     Spec(
         "score_threshold",
         "double",
-        0.25,
+        0.4,
         "boxes with a lower class score are dropped",
         live=True,
         low=0,
