@@ -146,11 +146,11 @@ def test_a_bad_cloud_is_told_and_counted_and_the_next_good_one_is_answered(start
     for number in (1, 2, 3):
         topics.input.publish(BAD[kind])
         assert bench.spin_until(lambda number=number: worker.counts.refused == number)
-    assert bench.node._faults.counts == {kind: 3}
+    assert bench.node.faults.counts == {kind: 3}
     _, _, stats = topics.ask(cloud_message(HEADER, points))
     assert (stats.clouds_received, stats.clouds_processed, stats.clouds_refused) == (4, 1, 3)
     # The line comes just after the answer; what is written while the capture is read would be lost.
-    assert bench.spin_until(lambda: bench.node._faults.present is None)
+    assert bench.spin_until(lambda: bench.node.faults.present is None)
     bench.spin_for(0.5)
     log = capfd.readouterr().err
     assert log.count("cloud refused") == 1
@@ -170,7 +170,7 @@ def test_an_error_in_the_detector_costs_only_its_cloud(start, points, monkeypatc
     monkeypatch.setattr(Detector, "__call__", failing)
     for number in (1, 2):
         topics.input.publish(cloud_message(HEADER, points))
-        assert bench.spin_until(lambda number=number: sum(bench.node._faults.counts.values()) == number)
+        assert bench.spin_until(lambda number=number: sum(bench.node.faults.counts.values()) == number)
     _, _, stats = topics.ask(cloud_message(HEADER, points))
     assert stats.clouds_refused == 2
     assert "RuntimeError: out of memory" in capfd.readouterr().err

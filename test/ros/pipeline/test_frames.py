@@ -104,12 +104,12 @@ def test_a_node_without_tf2_refuses_other_frames_and_answers_clouds_in_the_targe
     outputs = bench.node._processing.outputs
     assert bench.spin_until(lambda: outputs.wanted and publisher.get_subscription_count())
     publisher.publish(cloud_message(Header(stamp=Time(sec=1), frame_id="camera"), points))
-    assert bench.spin_until(lambda: bench.node._faults.counts["frame"] == 1)
-    assert "no transform from 'camera' to 'map'" in bench.node._faults.present.text
+    assert bench.spin_until(lambda: bench.node.faults.counts["frame"] == 1)
+    assert "no transform from 'camera' to 'map'" in bench.node.faults.present.text
     publisher.publish(cloud_message(Header(stamp=Time(sec=2), frame_id="map"), points))
     assert bench.spin_until(lambda: answers)
     assert [answer.header.stamp.sec for answer in answers] == [2]
-    assert bench.node._faults.present is None
+    assert bench.node.faults.present is None
 
 
 @pytest.mark.skipif(not HAS_TF2, reason="tf2_ros comes with a ROS installation only")
