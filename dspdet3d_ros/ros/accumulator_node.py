@@ -86,7 +86,7 @@ class AccumulatorNode(ManagedNode):
         device = parameters["device"]
         with signals.interruptible("torch was being loaded"):
             # torch takes seconds to import; until here the node has already been answering.
-            from dspdet3d_ros.detector.predictor import choose_device
+            from dspdet3d_ros.detector.loaded_model import choose_device
             from dspdet3d_ros.mapping.accumulator import Accumulator
 
             accumulator = Accumulator(parameters.settings.map, str(choose_device(device)))

@@ -100,7 +100,17 @@ def test_a_layer_imports_nothing_from_above(folder: str, above: tuple[str, ...])
 
 
 #: The parts of `ros/`, lowest first: each imports only parts before it. `tools` and the nodes are above all of them.
-ROS_ORDER = ("signals", "faults", "placement", "results", "interface", "parameters", "pipeline", "health")
+ROS_ORDER = (
+    "signals",
+    "faults",
+    "placement",
+    "results",
+    "interface",
+    "parameters",
+    "pipeline",
+    "accumulation",
+    "health",
+)
 
 
 @pytest.mark.parametrize("part", ROS_ORDER)

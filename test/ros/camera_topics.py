@@ -75,8 +75,8 @@ def pose_message(pose):
 class CameraTopics:
     """Publishers of a camera and a subscription of the cloud, on the node of a `Remote`."""
 
-    def __init__(self, remote, pose="odometry", compressed=False, colour=True, name="/accumulator"):
-        node, self.remote, self.stamp_s = remote.node, remote, 100.0
+    def __init__(self, remote, pose="odometry", compressed=False, colour=True):
+        node, name, self.remote, self.stamp_s = remote.node, remote.name, remote, 100.0
         self.compressed, self.clouds = compressed, []
         depth = topics.DEPTH_COMPRESSED if compressed else topics.DEPTH
         colour_topic = topics.COLOUR_COMPRESSED if compressed else topics.COLOUR

@@ -40,7 +40,7 @@ class TargetFrame:
         try:
             import tf2_ros
         except ImportError:
-            node.get_logger().error(f"clouds in another frame than '{frame}' will be refused: {NO_TF2}{without}")
+            node.get_logger().error(f"messages in another frame than '{frame}' will be refused: {NO_TF2}{without}")
             return
         self._tf2 = tf2_ros
         self._buffer = _buffer_class(tf2_ros)(node.get_logger())
