@@ -95,13 +95,18 @@ def test_compressed_colours():
         (depth_of, message(COLOUR, "rgb8"), "encoding", "'rgb8' is no depth"),
         (depth_of, compressed(b"jpeg", "bgr8; jpeg compressed"), "encoding", "compressedDepth png"),
         (depth_of, compressed(b"\0" * 12 + b"rvl", "16UC1; compressedDepth rvl"), "encoding", "not rvl"),
-        (depth_of, compressed(png(MILLIMETRES)[:40], "16UC1; compressedDepth png"), "file", "decoded"),
+        (
+            depth_of,
+            compressed(png(MILLIMETRES)[:40], "16UC1; compressedDepth png"),
+            "file",
+            "no image of a known format",
+        ),
         (depth_of, compressed(png(COLOUR), "16UC1; compressedDepth png"), "depth", "16 bits"),
         (depth_of, SimpleNamespace(**{**vars(message(DEPTH, "32FC1")), "step": 5}), "sizes", "step 5"),
         (depth_of, SimpleNamespace(**{**vars(message(DEPTH, "32FC1")), "data": b"12"}), "sizes", "2 bytes in all"),
         (depth_of, SimpleNamespace(**{**vars(message(DEPTH, "32FC1")), "width": 0}), "sizes", "0 x 2 pixels"),
         (colour_of, message(MILLIMETRES, "bayer_rggb16"), "encoding", "'bayer_rggb16' is not read"),
-        (colour_of, compressed(b"nothing", "jpeg"), "file", "no image"),
+        (colour_of, compressed(b"nothing", "jpeg"), "file", "no image of a known format"),
     ],
 )
 def test_what_cannot_be_read_is_named(read, given, kind, says):
