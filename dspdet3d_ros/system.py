@@ -14,6 +14,9 @@ Result = TypeVar("Result")
 _CLEAR = Path("/proc/self/clear_refs")
 #: Written to `clear_refs`, it resets the peak to the present resident size (proc(5)).
 _RESET_PEAK = "5"
+#: Options of mallopt(3): the number of blocks that are mapped one by one, and the free memory above which the heap
+#: shrinks (-1: it never does).
+_MALLOC_MAPPED_BLOCKS, _MALLOC_TRIM_THRESHOLD = -4, -1
 
 
 def wait_without_spinning() -> None:
@@ -46,6 +49,18 @@ def torch_threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def keep_freed_memory() -> None:
+    """Makes the C library keep freed memory for later allocations of this process, if it can (glibc).
+
+    By default it returns large blocks to the system at once. A training step allocates some GB in large blocks; the
+    system would clear all their pages in every step.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for option, value in ((_MALLOC_MAPPED_BLOCKS, 0), (_MALLOC_TRIM_THRESHOLD, -1)):
+            mallopt(option, value)
 
 
 def usable_cores() -> int:

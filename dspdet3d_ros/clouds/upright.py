@@ -1,4 +1,4 @@
-"""Clouds of files whose coordinates are not metres, or whose z axis does not point up: converted in this one place."""
+"""Conversion of clouds whose coordinates are not metres or whose z axis does not point up."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dspdet3d_ros.clouds.cloud import LabelledBoxes, PointCloud
 from dspdet3d_ros.defaults import UNITS, UPS
 from dspdet3d_ros.errors import InputError
 
-# Rows: where the new x, y and z come from. All are rotations, by 90 or 180 degrees about one axis.
+# Rows: the sources of the new x, y and z. All are rotations, by 90 or 180 degrees about one axis.
 _ROTATIONS = {
     "x": ((0, 0, -1), (0, 1, 0), (1, 0, 0)),
     "y": ((1, 0, 0), (0, 0, -1), (0, 1, 0)),
@@ -33,15 +33,24 @@ def upright(cloud: PointCloud, up: str = "z", unit: str = "m") -> PointCloud:
     Raises:
         InputError: `up` or `unit` is none of these.
     """
-    if up not in UPS:
-        raise InputError(f"up: expected one of {', '.join(UPS)}, got {up!r}")
-    if unit not in UNITS:
-        raise InputError(f"unit: expected one of {', '.join(UNITS)}, got {unit!r}")
+    matrix = to_upright(up, unit)
     if (up, unit) == ("z", "m"):
         return cloud
-    matrix = np.array(_ROTATIONS[up]) * UNITS[unit]
     truth = cloud.truth
     if truth is not None:
         centres, sizes = truth.boxes[:, :3] @ matrix.T, truth.boxes[:, 3:] @ np.abs(matrix).T
         truth = LabelledBoxes(np.concatenate([centres, sizes], axis=1), truth.names)
     return replace(cloud, xyz=(cloud.xyz @ matrix.T).astype(cloud.xyz.dtype), truth=truth)
+
+
+def to_upright(up: str = "z", unit: str = "m") -> np.ndarray:
+    """(3, 3) matrix that `upright` multiplies points with.
+
+    Raises:
+        InputError: `up` or `unit` is none of these.
+    """
+    if up not in UPS:
+        raise InputError(f"up: expected one of {', '.join(UPS)}, got {up!r}")
+    if unit not in UNITS:
+        raise InputError(f"unit: expected one of {', '.join(UNITS)}, got {unit!r}")
+    return np.array(_ROTATIONS[up]) * UNITS[unit]

@@ -76,7 +76,7 @@ def _one(args: argparse.Namespace, job: Job) -> int:
     if len(args.cloud) > 1 or Path(args.cloud[0]).is_dir():
         raise InputError(f"{args.cloud[0]}: several clouds need a folder for the results; add -o FOLDER")
 
-    from dspdet3d_ros.tools.viewer.summary import as_json, boxes_table, cost_line, match_line
+    from dspdet3d_ros.tools.viewer.summary import boxes_table, cost_line, match_line
 
     path = Path(args.cloud[0])
     cloud, loaded = job.read(path), job.load()
@@ -94,7 +94,7 @@ def _one(args: argparse.Namespace, job: Job) -> int:
     if args.json:
         from dspdet3d_ros.output_files import write_json
 
-        write_json(args.json, as_json(detections, doubts=doubts))
+        write_json(args.json, loaded.to_json(path, detections, doubts))
     if args.png:
         from dspdet3d_ros.tools.viewer.picture import draw_detections
 
@@ -118,9 +118,9 @@ def _many(args: argparse.Namespace, job: Job) -> int:
             raise InputError(f"--{name}: applies to one cloud without -o; leave out one of them")
 
     from dspdet3d_ros.tools.batch.inputs import cloud_files
-    from dspdet3d_ros.tools.batch.run import Share, run
+    from dspdet3d_ros.tools.batch.run import ProcessShare, run
 
-    paths, share = cloud_files(args.cloud), Share.of_environment()
+    paths, share = cloud_files(args.cloud), ProcessShare.of_environment()
     outcome = run(job, paths, args.out, args.workers or 1, args.threads, share)
     process = f"process {share.rank} of {share.count}: " if share.count > 1 else ""
     earlier = f" ({outcome.skipped} of an earlier run)" if outcome.skipped else ""

@@ -15,6 +15,8 @@ from dspdet3d_ros.detector.boxes import corners, iou_matrix, suppress
 
 #: Candidates with a lower score have no vote.
 _LEAST_VOTER = 0.05
+#: The most voters of a box, those with the best scores.
+_MOST_VOTERS = 64
 #: Overlap with the chosen box above which a candidate votes for its faces and its name.
 _VOTES = 0.4
 #: Overlap above which a candidate counts for the agreement, and the exponent of the agreement in the score.
@@ -52,22 +54,22 @@ def fused(boxes: Tensor, scores: Tensor, score_threshold: float, nms_iou_thresho
     votes = torch.where(overlap > _VOTES, best.square(), 0.0)
     names = votes @ scores
     names = names / names.amax(1, keepdim=True) * (best[chosen] * weaker * agreement**_AGREEMENT_POWER)[:, None]
-    low, high = corners(boxes)
-    faces = _weighted_medians(torch.cat([low, high], 1), votes)
+    weights, voters = torch.topk(votes, min(_MOST_VOTERS, len(boxes)))
+    faces = _weighted_medians(torch.cat(corners(boxes), 1)[voters], weights)
     low, high = faces[:, :3], faces[:, 3:]
     order = torch.argsort(names.amax(1), descending=True, stable=True)
     return torch.cat([(low + high) / 2, high - low], 1)[order], names[order]
 
 
 def _weighted_medians(values: Tensor, weights: Tensor) -> Tensor:
-    """(K, C) for each row of weights the weighted median of each column of values.
+    """(K, C) weighted median of each group and column.
 
     Args:
-        values: (N, C).
-        weights: (K, N) at least 0, in each row some above 0.
+        values: (K, N, C) of K groups of N.
+        weights: (K, N) at least 0, in each group some above 0.
     """
-    ordered, order = torch.sort(values, 0)
-    sums = weights[:, order].cumsum(1)
+    ordered, order = torch.sort(values.transpose(1, 2).contiguous())
+    sums = weights[:, None].expand_as(order).gather(2, order).cumsum(2)
     # The first value at which half of the weight is reached.
-    first = (sums < sums[:, -1:] / 2).sum(1)
-    return ordered.gather(0, first)
+    first = (sums < sums[..., -1:] / 2).sum(2, keepdim=True)
+    return ordered.gather(2, first)[..., 0]

@@ -32,3 +32,7 @@ class ScoreMap:
         if self == ScoreMap() or not 0 < probability < 1:
             return probability
         return 1 / (1 + math.exp(-(math.log(probability / (1 - probability)) - self.offset) / self.slope))
+
+    def after(self, first: ScoreMap) -> ScoreMap:
+        """The map that applies `first` and then this one."""
+        return ScoreMap(self.slope * first.slope, self.slope * first.offset + self.offset)

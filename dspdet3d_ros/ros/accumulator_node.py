@@ -75,7 +75,7 @@ class AccumulatorNode(ManagedNode):
 
     @property
     def lost(self) -> Fault | None:
-        """Why nothing can be computed in this process any more, if so."""
+        """The fault after which this process cannot compute any more; None if there is none."""
         return self._accumulation.lost if self._accumulation else None
 
     def load(self) -> None:
@@ -85,7 +85,7 @@ class AccumulatorNode(ManagedNode):
         mount = mount_of(parameters["camera_mount"])
         device = parameters["device"]
         with signals.interruptible("torch was being loaded"):
-            # torch takes seconds to import; until here the node has already been answering.
+            # The import of torch takes seconds; before it the node already answers services.
             from dspdet3d_ros.detector.loaded_model import choose_device
             from dspdet3d_ros.mapping.accumulator import Accumulator
 
@@ -212,8 +212,8 @@ class AccumulatorNode(ManagedNode):
         )
         return no_map.explain(snapshot)
 
-    def status(self) -> DiagnosticStatus:
-        """The present status for the diagnostics."""
+    def describe(self) -> DiagnosticStatus:
+        """Makes the present status for the diagnostics."""
         return accumulator_status(
             self.get_fully_qualified_name(),
             self.state_label,

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 class DetectorNode(ManagedNode):
     """Runs the detector on the latest cloud of ~/input/points and publishes what it finds.
 
-    The model is loaded by `configure`, during which all else waits, and freed by `cleanup`; clouds are only taken
-    while the node is active. Work on clouds is done in a thread of its own: parameters and services answer meanwhile.
+    `configure` loads the model, and all callbacks wait meanwhile; `cleanup` frees it. The node takes clouds only while
+    it is active. A thread of its own processes them, so that parameters and services answer at any time.
     """
 
     def __init__(self, **node_arguments: Any) -> None:
@@ -49,7 +49,7 @@ class DetectorNode(ManagedNode):
 
     @property
     def lost(self) -> Fault | None:
-        """Why nothing can be computed in this process any more, if so."""
+        """The fault after which this process cannot compute any more; None if there is none."""
         return self._processing.lost if self._processing else None
 
     @property
@@ -58,10 +58,10 @@ class DetectorNode(ManagedNode):
         return self._processing.outputs.subscribers if self._processing else {}
 
     def close(self, timeout_s: float) -> bool:
-        """Stops working on clouds.
+        """Stops the work on clouds.
 
         Returns:
-            False where a cloud is still being worked on after `timeout_s`.
+            False if a cloud is still being processed after `timeout_s`.
         """
         self.stop()
         return self._processing is None or self._processing.worker.stop(timeout_s)
@@ -96,7 +96,7 @@ class DetectorNode(ManagedNode):
         )
 
     def _loaded(self, threads: int | None) -> "Detector":
-        # torch takes seconds to import; until here the node has already been answering.
+        # The import of torch takes seconds; before it the node already answers services.
         from dspdet3d_ros.detector.predictor import Detector
 
         parameters = self._node_parameters
@@ -145,16 +145,16 @@ class DetectorNode(ManagedNode):
                 self.faults.restart()
 
     def release(self, wait_s: float = LAST_CLOUD_S) -> None:
-        """Frees the model; one that is still at work after `wait_s` is freed when its cloud is done."""
+        """Frees the model; if it is still busy after `wait_s`, it is freed after its present cloud."""
         self.stop()
         if self._processing is not None and not self._processing.close(wait_s):
-            self.get_logger().warning("a cloud is still being worked on; its result will not be published")
+            self.get_logger().warning("a cloud is still being processed; its result will not be published")
         self._processing = self._detector = None
         free_gpu_memory()
         self._node_parameters.forget_model()
 
     def watch(self) -> None:
-        """Looks for new consumers, and for a worker that has died or hangs (error path) or a lost GPU (end of ROS)."""
+        """Checks for new subscribers, a dead or hanging worker (error processing) and a lost GPU (end of ROS)."""
         if self._processing is None:
             return
         if self.lost:
@@ -163,7 +163,7 @@ class DetectorNode(ManagedNode):
         if self._subscription is not None:
             self._processing.look_for_consumers()
         else:
-            # Those who are there before the node is active get each answer once.
+            # Subscribers from before the activation get each answer once.
             self._processing.outputs.newcomers()
         text = self._processing.failure(self._node_parameters["watchdog_timeout_s"])
         if text:
@@ -182,8 +182,8 @@ class DetectorNode(ManagedNode):
         if self._processing is not None:
             self._processing.time_set_back()
 
-    def status(self) -> DiagnosticStatus:
-        """The present status for the diagnostics."""
+    def describe(self) -> DiagnosticStatus:
+        """Makes the present status for the diagnostics."""
         tau = self._node_parameters.settings.pruning_threshold
         policies = qos.described(self._subscription.profile) if self._subscription else ""
         health = Health(self.state_label, self.faults, self.no_output, tau, self._detector, self._processing, policies)
@@ -195,7 +195,7 @@ class DetectorNode(ManagedNode):
 
 
 def _reason(asked: str, detector: "Detector") -> str:
-    """Why the backend is what it is, where the node was to choose."""
+    """Why the backend was chosen, in parentheses; empty if a parameter fixes it."""
     if asked != "auto":
         return ""
     from dspdet3d_ros.sparse import choose_backend

@@ -22,7 +22,7 @@ ERROR = TransitionCallbackReturn.ERROR
 class ManagedNode(LifecycleNode):
     """A lifecycle node that works on messages in a thread of its own.
 
-    A node defines `load`, `start`, `stop`, `release`, `watch`, `explain`, `status` and `close`, and calls `begin` at
+    A node defines `load`, `start`, `stop`, `release`, `watch`, `explain`, `describe` and `close`, and calls `begin` at
     the end of its constructor.
 
     Args:
@@ -46,8 +46,8 @@ class ManagedNode(LifecycleNode):
 
     def begin(self, autostart: bool) -> None:
         """Starts diagnostics and watch; with `autostart` the node then configures and activates itself."""
-        self.diagnostics = Diagnostics(self, self.status)
-        # These go on while the robot's time stands still, as when a bag is paused.
+        self.diagnostics = Diagnostics(self, self.describe)
+        # Steady time: these timers run even if ROS time stands still, as in a paused bag.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(PERIOD_S, self.diagnostics.publish, clock=steady)
         self.create_timer(WATCH_S, self.watch, clock=steady)
@@ -59,14 +59,19 @@ class ManagedNode(LifecycleNode):
 
     @property
     def lost(self) -> Fault | None:
-        """Why nothing can be computed in this process any more, if so."""
+        """The fault after which this process cannot compute any more; None if there is none."""
         return None
 
     @property
     def state_label(self) -> str:
         """The lifecycle state."""
-        # rclpy has no public way to ask a node in Python for its state.
+        # rclpy has no public access to the state of a Python node.
         return self._state_machine.current_state[1]
+
+    @property
+    def status(self) -> DiagnosticStatus:
+        """The present health, as on /diagnostics."""
+        return self.diagnostics.status()
 
     def load(self) -> None:
         """Gets ready, for `configure`. May raise anything; `release` is called then."""
@@ -94,8 +99,8 @@ class ManagedNode(LifecycleNode):
         """Why nothing is published, or None."""
         raise NotImplementedError
 
-    def status(self) -> DiagnosticStatus:
-        """The present status for the diagnostics."""
+    def describe(self) -> DiagnosticStatus:
+        """Makes the present status for the diagnostics."""
         raise NotImplementedError
 
     def close(self, timeout_s: float) -> bool:
@@ -103,12 +108,12 @@ class ManagedNode(LifecycleNode):
         raise NotImplementedError
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Gets ready; fails with a reason in the log, after which the node can be configured again."""
+        """Gets ready. The log has the reason of a failure; the node can then be configured again."""
         self.faults.restart()
         try:
             self.load()
         except Exception as error:
-            # Drivers and libraries fail in many ways; the node outlives them all.
+            # Drivers and libraries raise errors of many types. None of them may end the node.
             self.release()
             return self._refused("configuration", error)
         return super().on_configure(state)
@@ -120,7 +125,7 @@ class ManagedNode(LifecycleNode):
         try:
             self.start()
         except Exception as error:
-            # rclpy would keep the reason to itself.
+            # rclpy would not log the reason.
             self.stop()
             super().on_deactivate(state)
             return self._refused("activation", error)
@@ -155,7 +160,7 @@ class ManagedNode(LifecycleNode):
         fault = Fault("worker", text)
         self.faults.report(fault)
         self.diagnostics.publish()
-        # Either answers with an error, which leads to on_error and from there to the state unconfigured.
+        # Both transitions return ERROR, so rclpy calls on_error and the node becomes unconfigured.
         if self.state_label == "active":
             self.trigger_deactivate()
         else:
@@ -176,7 +181,7 @@ class ManagedNode(LifecycleNode):
             self.get_logger().error(f"not started; fix the error above: {how}")
 
     def _refused(self, kind: str, error: Exception) -> TransitionCallbackReturn:
-        """Reports why a transition fails, unless ROS has ended: then nothing can succeed."""
+        """Reports why a transition fails; after the end of ROS every transition fails, so nothing is reported."""
         if not self.context.ok():
             return FAILURE
         if isinstance(error, ModuleNotFoundError) and error.name:

@@ -1,17 +1,18 @@
-"""The small interface behind which the convolutions run."""
+"""The interface of the engines that compute convolutions."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dspdet3d_ros.defaults import BACKENDS, PRECISIONS
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse.convolution import Epilogue, convolve, gather_multiply
 from dspdet3d_ros.sparse.coords import CoordinateSet
 from dspdet3d_ros.sparse.kernel_map import kernel_map
+from dspdet3d_ros.sparse.normalisation import TorchNormalisation
 
 
 class Engine(Protocol):
@@ -23,12 +24,12 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Name of the backend."""
         ...
 
     @property
     def coordinate_set(self) -> type[CoordinateSet]:
-        """The kind of coordinate sets that it is fastest with; it takes every other one too."""
+        """The class of coordinate sets with which it is fastest; it accepts every other class."""
         ...
 
     @property
@@ -50,8 +51,21 @@ class Engine(Protocol):
         """
         ...
 
+    def normalise(self, features: Tensor, norm: nn.BatchNorm1d, residual: Tensor | None, relu: bool) -> Tensor:
+        """Batch normalisation by the batch's own statistics, then `+ residual` and ReLU if asked for.
 
-class TorchEngine:
+        Differentiable. The running statistics of `norm` take the batch in.
+
+        Args:
+            features: (N, C) float32, at least two rows.
+            norm: in training mode.
+            residual: (N, C), or None.
+            relu: whether negative values become 0.
+        """
+        ...
+
+
+class TorchEngine(TorchNormalisation):
     """Plain torch, on the CPU and on CUDA.
 
     Args:
@@ -99,7 +113,7 @@ def _native_engine(device: torch.device | str, storage: torch.dtype) -> Engine:
 
 
 def _minkowski_engine(device: torch.device | str, storage: torch.dtype) -> Engine:
-    # Only here: importing the module is free, making the engine imports MinkowskiEngine.
+    # Imported here, because making the engine imports MinkowskiEngine.
     from dspdet3d_ros.sparse.minkowski import MinkowskiBackend
 
     return MinkowskiBackend(device)
@@ -131,10 +145,10 @@ def choose_backend(device: torch.device | str) -> tuple[str, str]:
 
 
 def training_engine(device: torch.device | str, dtype: torch.dtype = torch.float32) -> Engine:
-    """The engine that trains fastest: native for float32 on the CPU where its library was built, else plain torch.
+    """The engine that trains fastest: native for float32 on the CPU if its library was built, else plain torch.
 
     Args:
-        device: where the tensors are.
+        device: of the tensors.
         dtype: type of the matrix products' operands; float32, or bfloat16 for mixed precision.
     """
     if dtype == torch.float32 and torch.device(device).type == "cpu" and choose_backend(device)[0] == "native":
@@ -146,9 +160,9 @@ def make_engine(name: str, device: torch.device | str = "cpu", precision: str = 
     """The engine of that name for tensors on `device`.
 
     Args:
-        name: one of `BACKENDS`; "auto" is native on the CPU where its library was built, triton on CUDA where it can
-            run, else torch.
-        device: where the tensors are.
+        name: one of `BACKENDS`; "auto" is native on the CPU if its library was built, triton on CUDA if it can run,
+            else torch.
+        device: of the tensors.
         precision: type of the features between convolutions: "fp16" (triton only; sums stay float32), "fp32", or
             "auto", which is fp16 with triton.
 

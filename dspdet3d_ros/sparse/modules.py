@@ -16,7 +16,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class _Kernel(nn.Module):
-    """A weight `kernel` and an optional `bias`; subclasses say which coordinates come out."""
+    """A weight `kernel` and an optional `bias`; subclasses define the output coordinates."""
 
     def __init__(self, kernel_shape: tuple[int, ...], bias: bool) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class _Kernel(nn.Module):
         nn.init.normal_(self.kernel, std=(2 / (volume * self.kernel.shape[-1])) ** 0.5)
 
     def outputs(self, coords: CoordinateSet) -> CoordinateSet:
-        """The coordinates that come out when `coords` go in."""
+        """The output coordinates for the input coordinates `coords`."""
         raise NotImplementedError
 
     @property
@@ -57,7 +57,7 @@ class _Kernel(nn.Module):
 class SparseConv(_Kernel):
     """Convolution of kernel size 1 or 3 and stride 1 or 2.
 
-    Stride 1 keeps the coordinates (submanifold); stride 2 puts out the unique `floor(p / 2t)·2t`.
+    Stride 1 keeps the coordinates (submanifold); stride 2 has the unique `floor(p / 2t)·2t`.
     """
 
     def __init__(self, c_in: int, c_out: int, kernel_size: int = 3, stride: int = 1, bias: bool = False) -> None:
@@ -88,10 +88,14 @@ class BatchNorm(nn.Module):
         super().__init__()
         self.bn = nn.BatchNorm1d(channels)
 
+    @staticmethod
+    def has_statistics(x: SparseTensor) -> bool:
+        """Whether the rows have a variance: that of a single row is none, and the running statistics serve instead."""
+        return len(x) > 1
+
     def forward(self, x: SparseTensor) -> SparseTensor:
         """Normalises."""
-        if self.training and len(x) < 2:
-            # A single row has no variance; the running statistics serve instead.
+        if self.training and not self.has_statistics(x):
             bn = self.bn
             stats = (bn.running_mean, bn.running_var, bn.weight, bn.bias)
             return x.with_features(nn.functional.batch_norm(x.features, *stats, training=False, eps=bn.eps))
@@ -159,7 +163,11 @@ def conv_norm(
     weights at each call; a network that `folded` made has done so once.
     """
     if torch.is_grad_enabled() or (isinstance(norm, BatchNorm) and norm.training):
-        y = norm(conv(x))
+        y = conv(x)
+        if isinstance(norm, BatchNorm) and norm.training and norm.has_statistics(y):
+            added = None if residual is None else residual.features
+            return y.with_features(y.engine.normalise(y.features, norm.bn, added, relu))
+        y = norm(y)
         features = y.features if residual is None else y.features + residual.features
         return y.with_features(torch.relu(features) if relu else features)
     weight, bias = conv.weight, None if conv.bias is None else conv.bias[0]

@@ -27,7 +27,9 @@ class _AddWherePresent(torch.autograd.Function):
         if synchronises(rows):
             return features + _rows_or_zeros(others, rows)
         mine = (rows >= 0).nonzero()[:, 0]
-        return features.index_add(0, mine, others[rows[mine]])
+        out = features.clone()
+        out[mine] = features[mine] + others[rows[mine]]
+        return out
 
     @staticmethod
     @once_differentiable
@@ -40,8 +42,9 @@ class _AddWherePresent(torch.autograd.Function):
 
 def _rows_or_zeros(features: Tensor, rows: Tensor) -> Tensor:
     """(M, C) the features of the (M,) rows, zeros where the row is -1."""
-    # -1 is the row of zeros at the end.
-    return torch.cat([features, features.new_zeros(1, features.shape[1])])[rows]
+    if not len(features):
+        return features.new_zeros(len(rows), features.shape[1])
+    return torch.where((rows >= 0)[:, None], features[rows.clamp(min=0)], features.new_zeros(()))
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,9 @@ class SparseTensor:
     """One feature row for each coordinate.
 
     Attributes:
-        features: (N, C) float32, rows in the order of `coords`; in inference float16 where the engine stores that.
+        features: (N, C) float32, rows in the order of `coords`; in inference float16 if the engine stores that.
         coords: the N coordinates.
-        engine: what computes the convolutions on this tensor.
+        engine: computes the convolutions on this tensor.
     """
 
     features: Tensor
@@ -77,6 +80,18 @@ class SparseTensor:
         The *partial addition* of DSPDet3D (section 3.3).
         """
         return self.with_features(_AddWherePresent.apply(self.features, other.features, self.coords, other.coords))
+
+    def interpolate_cells(self, cells: CoordinateSet) -> Tensor:
+        """`interpolate` at the lower corners of cells of half the stride; no gradients.
+
+        Returns:
+            (M, C) features.
+        """
+        axis = torch.tensor([0.5, 1.0, 0.5], device=self.features.device)
+        weight = (axis[:, None, None] * axis[:, None] * axis).reshape(27, 1, 1)
+        with torch.no_grad():
+            columns = [self.engine.convolve(c[:, None], weight, self.coords, cells) for c in self.features.unbind(1)]
+        return torch.cat(columns, 1)
 
     def interpolate(self, coords: Tensor) -> Tensor:
         """Trilinear look-up of the features at off-grid places; absent corners count as zero.

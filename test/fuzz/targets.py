@@ -7,6 +7,7 @@ from pathlib import Path
 import cloud_files
 import clouds
 import convolutions
+import labels
 import other_files
 import parameters
 import stored
@@ -33,7 +34,7 @@ class Target:
 def targets(folder: Path) -> dict[str, Target]:
     """All of them; files are written into a folder."""
     found = {
-        "PointCloud2": Target(clouds.MESSAGES, clouds.run, 0.22),
+        "PointCloud2": Target(clouds.MESSAGES, clouds.run, 0.18),
         "cloud files": Target(cloud_files.strategy(folder), cloud_files.run, 0.2),
         "other cloud files": Target(other_files.strategy(folder), other_files.run, 0.03),
         "parameters": Target(parameters.CASES, parameters.run, 0.15),
@@ -41,6 +42,8 @@ def targets(folder: Path) -> dict[str, Target]:
         "plain pickles": Target(stored.PICKLES, _in(folder, stored.plain_pickle), 0.09),
         "mmdet3d infos": Target(stored.INFOS, _in(folder, stored.infos), 0.06),
         "boxes.json": Target(stored.INDEXES, _in(folder, stored.index), 0.04),
+        "labels of tools": Target(labels.CASES, _in(folder, labels.run), 0.03),
+        "results": Target(labels.RESULTS, _in(folder, labels.results), 0.01),
         "ScanNet": Target(stored.SCANNET, _in(folder, stored.scannet), 0.04),
         "TO-SCENE": Target(stored.SCANS, _in(folder, stored.toscene), 0.04),
     }

@@ -21,6 +21,8 @@ CASES = {"PointCloud2": 150, "cloud files": 150, "other cloud files": 80, "plain
         "plain pickles",
         "mmdet3d infos",
         "boxes.json",
+        "labels of tools",
+        "results",
         "ScanNet",
         "TO-SCENE",
         "native convolutions",

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "dspdet3d_ros"
 ERRORS = {"InputError", "FrameError", "Remark"}
 #: Puts the field or the file in front of a message that says the rest: its source, or what fills the last place.
-WRAPPERS = re.compile(r"(model|checkpoint|parameter|the model's own|--node:)? ?(\{[^{}]*\}(: |:=)?)+$")
+WRAPPERS = re.compile(r"(model|checkpoint|parameter|the model's own|--node:)? ?(\{[^{}]*\}(: |:=)?(line )?)+$")
 
 
 def messages(path: Path) -> Iterator[tuple[int, str]]:

@@ -32,7 +32,7 @@ def everything_of(fine):
         convolution_map(fine, fine, 27),
         convolution_map(fine, fine, 1),
         convolution_map(fine, coarse, 27),
-        generative_map(coarse),
+        generative_map(coarse, coarse.expanded()),
     ]
     maps += [one.transposed() for one in maps]
     rows = [fine.rows_of(wide), wide.rows_of(fine), fine.coords]

@@ -195,6 +195,14 @@ def test_interpolation_is_exact_on_cells_and_linear_between():
     torch.testing.assert_close(x.interpolate(places)[:, 0], torch.tensor([1.0, 3.0, 1.5, 1.0, 0.0, 0.0]))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_interpolation_at_cells_of_half_the_stride_is_that_at_their_places(channels):
+    x = tensor()
+    x = x.with_features(torch.randn(len(x), channels))
+    cells = x.coords.subset(torch.arange(0, len(x), 2)).expanded()
+    torch.testing.assert_close(x.interpolate_cells(cells), x.interpolate(cells.coords.float()))
+
+
 def test_an_unknown_backend_is_named():
     with pytest.raises(InputError, match="'fast'"):
         make_engine("fast")

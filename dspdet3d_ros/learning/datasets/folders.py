@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dspdet3d_ros.clouds.files import read_cloud
+from dspdet3d_ros.clouds.files import SUFFIXES, read_cloud
 from dspdet3d_ros.errors import InputError, text_of
 from dspdet3d_ros.learning.datasets.generated_classes import SMALL, THIN
 from dspdet3d_ros.learning.datasets.infos import open_infos
@@ -41,7 +41,7 @@ def open_scenes(
 ) -> SceneSet:
     """The labelled scenes of a folder, which may hold, looked for in this order:
 
-    * `boxes.json` and clouds (.npz) in the same folder;
+    * `boxes.json` and clouds, of any kind that `read_cloud` reads, in the same folder;
     * info files (.pkl) of mmdet3d's indoor format: where there are several, the one of the split; or `path` is such a
       file itself;
     * .npz scenes that `dspdet3d generate` made.
@@ -105,25 +105,48 @@ def _read_indexed(path: Path, entry: dict[str, Any]) -> LabelledScene:
         name = str(entry["scene"])
         boxes = np.array([thing["box"] for thing in entry["objects"]], np.float32).reshape(-1, 6)
         names = tuple(str(thing.get("name", ANY_CLASS)) for thing in entry["objects"])
+        ignore = np.array([region["box"] for region in entry.get("ignore", ())], np.float32).reshape(-1, 6)
         table_z = None if entry.get("table_z") is None else float(entry["table_z"])
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(
-            f"{path}: each scene needs 'scene' and 'objects' with a 'box' of 6 numbers; one has not: {text_of(error)}"
+            f"{path}: each scene needs 'scene' and 'objects', and each object and each region of 'ignore' a 'box' of 6 "
+            f"numbers; one has not: {text_of(error)}"
         ) from error
-    if not np.isfinite(boxes).all() or (boxes[:, 3:] < 0).any():
+    every = np.concatenate([boxes, ignore])
+    if not np.isfinite(every).all() or (every[:, 3:] < 0).any():
         raise InputError(
             f"{path}: scene {name}: boxes hold values that are not finite or sizes below zero; label it again"
         )
     if Path(name).name != name:
         raise InputError(f"{path}: scene {name}: expected the name of a cloud in the same folder, not a path; move it")
-    cloud = path.parent / f"{name}.npz"
+    cloud = _cloud_of(path.parent, name)
     xyz = read_cloud(cloud).xyz
-    inst = _instances(cloud, [thing.get("inst") for thing in entry["objects"]], len(xyz))
-    return LabelledScene(name, str(entry.get("subset", "all")), xyz, boxes, names, inst, table_z)
+    inst = (
+        None
+        if cloud.suffix != ".npz"
+        else _instances(cloud, [thing.get("inst") for thing in entry["objects"]], len(xyz))
+    )
+    return LabelledScene(name, str(entry.get("subset", "all")), xyz, boxes, names, inst, table_z, ignore=ignore)
+
+
+def _cloud_of(folder: Path, name: str) -> Path:
+    """The cloud of a scene: a file of that name, or with that name and the suffix of a cloud file.
+
+    Raises:
+        InputError: there are several.
+    """
+    named = folder / name
+    if named.suffix.lower() in SUFFIXES and named.is_file():
+        return named
+    found = [path for suffix in SUFFIXES if (path := folder / f"{name}{suffix}").is_file()]
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise InputError(f"{folder / INDEX}: scene {name}: its cloud may be {names}; write the suffix with the name")
+    return found[0] if found else folder / f"{name}.npz"
 
 
 def _instances(cloud: Path, numbers: list[Any], points: int) -> np.ndarray | None:
-    """(points,) int32, k + 1 where the cloud's `inst` has the k-th of the numbers; None where either is missing.
+    """(points,) int32, k + 1 where the cloud's `inst` has the k-th of the numbers; None if either is missing.
 
     None also where there is not one number for each point that was read.
     """

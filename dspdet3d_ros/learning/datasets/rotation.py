@@ -35,7 +35,17 @@ def rotated(scene: LabelledScene, degrees: float) -> LabelledScene:
         boxes = fit_boxes(xyz, scene.inst, len(scene.boxes))
     seen, inst = labelled_objects(scene.inst, len(scene.boxes))
     names = tuple(name for name, kept in zip(scene.names, seen, strict=True) if kept)
-    return replace(scene, xyz=xyz, boxes=boxes[seen], names=names, inst=inst, extents=None)
+    return replace(
+        scene, xyz=xyz, boxes=boxes[seen], names=names, inst=inst, extents=None, ignore=_turned(scene.ignore, matrix)
+    )
+
+
+def _turned(regions: np.ndarray | None, matrix: np.ndarray) -> np.ndarray | None:
+    """The boxes around the turned regions, which may be larger than these."""
+    if regions is None:
+        return None
+    reach = regions[:, 3:] @ np.abs(matrix).T
+    return np.concatenate([regions[:, :3] @ matrix.T, reach], 1).astype(np.float32)
 
 
 def rotated_set(scenes: SceneSet, degrees: float) -> SceneSet:

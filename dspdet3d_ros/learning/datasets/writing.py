@@ -59,7 +59,7 @@ def write_dataset(folder: Path, prefix: str, splits: Mapping[str, Iterable[Datas
         InputError: the folder holds something already or cannot be written.
     """
     counts = {}
-    with _whole(folder) as part:
+    with whole_folder(folder) as part:
         for kind in (POINTS_FOLDER, "instance_mask", "semantic_mask"):
             (part / kind).mkdir()
         for split, scans in splits.items():
@@ -70,7 +70,7 @@ def write_dataset(folder: Path, prefix: str, splits: Mapping[str, Iterable[Datas
 
 
 @contextmanager
-def _whole(folder: Path) -> Iterator[Path]:
+def whole_folder(folder: Path) -> Iterator[Path]:
     """A temporary folder next to `folder`. It replaces `folder` on success and is removed on failure."""
     folder = Path(os.path.abspath(folder))
     if os.path.exists(folder) and not (folder.is_dir() and not any(folder.iterdir())):

@@ -11,7 +11,10 @@ from tqdm import tqdm
 
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.detector.result import DetectionSettings, LevelCells
+from dspdet3d_ros.geometry import corners
 from dspdet3d_ros.learning.datasets.labelled_scene import ANY_CLASS, LabelledScene, SceneSet
+from dspdet3d_ros.learning.evaluation.calibration import reliability
+from dspdet3d_ros.learning.evaluation.false_boxes import by_height, false_box_sources
 from dspdet3d_ros.learning.evaluation.metric import Precision, SceneResult, class_precisions, group_precision, precision
 
 #: Boxes below this score are ignored. The precision-recall curve needs low scores too.
@@ -44,9 +47,21 @@ class Predictions:
     class_scores: np.ndarray | None = None
 
     def with_truth(self, scene: LabelledScene) -> SceneResult:
-        """The predictions together with the ground truth of the scene."""
+        """The predictions together with the ground truth of the scene, without those in its `ignore` regions."""
+        rows = np.ones(len(self.boxes), bool)
+        if scene.ignore is not None and len(rows):
+            low, high = corners(scene.ignore)
+            centre = self.boxes[:, None, :3]
+            inside: np.ndarray = np.logical_and.reduce((centre >= low) & (centre <= high), axis=2)
+            rows = ~np.logical_or.reduce(inside, axis=1)
         return SceneResult(
-            self.boxes, self.scores, self.names, scene.boxes, scene.names, self.class_names, self.class_scores
+            self.boxes[rows],
+            self.scores[rows],
+            tuple(name for name, kept in zip(self.names, rows, strict=True) if kept),
+            scene.boxes,
+            scene.names,
+            self.class_names,
+            None if self.class_scores is None else self.class_scores[rows],
         )
 
 
@@ -127,8 +142,9 @@ def figures(
         `agnostic`: figures without regard to classes; `subsets`: the same by subset, if there are several; `objects`:
         the same for the objects of each group of classes and of all `other` classes (see `group_precision`); `classes`:
         figures by class; `means` over `all` classes in the scenes and over those of each group; `groups`: the classes
-        of each group; `unknown_classes`: classes that the predictor does not have; `median_ms`, `largest_ms`; by level
-        `median_cells`, and of these `median_kept`.
+        of each group; `heights`: objects by visible height; `false_boxes`: false boxes at the threshold by source (see
+        `false_boxes`); `calibration`: see `reliability`; `unknown_classes`: classes that the predictor does not have;
+        `median_ms`, `largest_ms`; by level `median_cells`, and of these `median_kept`.
     """
     results = [scene.result for scene in evaluations]
     by_class = {iou: _by_class(results, iou, known) for iou in IOUS}
@@ -143,6 +159,9 @@ def figures(
         "classes": {name: _class_figures([by_class[iou][name] for iou in IOUS]) for name in sorted(names)},
         "means": {part: _means(by_class, chosen) for part, chosen in ({"all": names} | parts).items() if chosen},
         "groups": {part: sorted(chosen) for part, chosen in parts.items() if part != "other"},
+        "heights": by_height(results, score_threshold),
+        "false_boxes": false_box_sources(results, score_threshold),
+        "calibration": reliability(results),
         "unknown_classes": sorted(names - set(known)),
         "median_ms": float(np.median(times)),
         "largest_ms": float(max(times)),
@@ -185,7 +204,13 @@ def _group_summary(results: Sequence[SceneResult], score_threshold: float, names
 
 def _at_threshold(precisions: Sequence[Precision], score_threshold: float) -> dict[str, Any]:
     hits, false = precisions[0].at_score(score_threshold)
-    return {**_class_figures(precisions), "found_at_threshold": hits, "false_at_threshold": false}
+    f1 = 2 * hits / max(hits + false + precisions[0].truth, 1)
+    return {
+        **_class_figures(precisions),
+        "found_at_threshold": hits,
+        "false_at_threshold": false,
+        "f1_at_threshold": f1,
+    }
 
 
 def _class_figures(precisions: Sequence[Precision]) -> dict[str, Any]:
@@ -225,7 +250,7 @@ def table(values: Mapping[str, Any]) -> str:
     names += [f"  {name} objects" for name in values["objects"]] + [f"  class {name}" for name in values["classes"]]
     width = max(24, *(len(name) for name in names)) if names else 24
     lines = [
-        f"{'':{width}}{'objects':>8}{'AP25':>8}{'AP50':>8}{'recall25':>10}{'recall50':>10}{'found':>8}{'false':>8}",
+        f"{'':{width}}{'objects':>8}{'AP25':>8}{'AP50':>8}{'recall25':>10}{'recall50':>10}{'found':>8}{'false':>8}{'F1':>8}",
         _row("all, class-agnostic", values["agnostic"], width),
     ]
     parts = [part for key in ("subsets", "objects", "classes") for part in values[key].values()]
@@ -239,6 +264,12 @@ def table(values: Mapping[str, Any]) -> str:
     for group, classes in values["groups"].items():
         if len(classes) < len(values["classes"]):
             lines.append(f"{group} classes: {', '.join(classes)}")
+    for name, part in values["heights"].items():
+        row = f"  {name + ' high':{width - 2}}{part['objects']:8d}{'':16}"
+        lines.append(f"{row}{part['recall25']:10.3f}{part['recall50']:10.3f}{part['found_at_threshold']:8d}")
+    if any(values["false_boxes"].values()):
+        lines.append(f"false boxes: {', '.join(f'{name} {count}' for name, count in values['false_boxes'].items())}")
+    lines.append(f"calibration error {values['calibration']['error']:.3f}")
     if values["unknown_classes"]:
         lines.append(f"classes that the model does not know: {', '.join(values['unknown_classes'])}")
     lines.append(
@@ -257,5 +288,5 @@ def _row(name: str, part: Mapping[str, Any], width: int) -> str:
     row = f"{name:{width}}{part['objects']:8d}{part['ap25']:8.3f}{part['ap50']:8.3f}"
     row += f"{part['recall25']:10.3f}{part['recall50']:10.3f}"
     if "found_at_threshold" in part:
-        row += f"{part['found_at_threshold']:8d}{part['false_at_threshold']:8d}"
+        row += f"{part['found_at_threshold']:8d}{part['false_at_threshold']:8d}{part['f1_at_threshold']:8.3f}"
     return row

@@ -13,8 +13,8 @@ from dspdet3d_ros.detector.head import LEVEL_OF_STRIDE, LevelOutput
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.detector.preprocess import voxelise
 from dspdet3d_ros.detector.pruning import Pruning, keep_probability
-from dspdet3d_ros.learning.training.losses import diou_loss, focal_loss
-from dspdet3d_ros.learning.training.targets import assign_boxes, box_levels, cell_size, keep_mask, positions
+from dspdet3d_ros.learning.training.losses import diou_loss, focal_loss, focal_sum
+from dspdet3d_ros.learning.training.targets import SceneBoxes, assign_boxes, box_levels, keep_mask
 from dspdet3d_ros.learning.training.training_config import TrainingConfig
 from dspdet3d_ros.sparse import Engine, SparseTensor
 
@@ -78,22 +78,17 @@ class TrainingPruning(Pruning):
 
     def __init__(self, batch: Sequence[TrainSample], config: TrainingConfig, voxel_size: float) -> None:
         self._batch, self._config, self._voxel_size = batch, config, voxel_size
+        self._boxes = boxes_of(batch, voxel_size)
 
     def keep(self, cells: SparseTensor, prune_logits: Tensor) -> Tensor:
         """See `Pruning.keep`."""
         probability = keep_probability(prune_logits.detach())
-        mask = torch.ones(len(cells), dtype=torch.bool, device=probability.device)
-        places, start = positions(cells.coords, self._voxel_size), 0
+        thresholds = torch.tensor([scene.tau if scene.tau > 0 else -1.0 for scene in self._batch])
+        counts = torch.tensor(cells.coords.batch_counts(len(self._batch)))
+        threshold = thresholds.repeat_interleave(counts).to(probability.device)
         level = LEVEL_OF_STRIDE[cells.coords.stride]
-        edge = self._config.prune_cube * cell_size(level, self._voxel_size)
-        for count, scene in zip(cells.coords.batch_counts(len(self._batch)), self._batch, strict=True):
-            if scene.tau > 0:
-                part = slice(start, start + count)
-                levels = box_levels(scene.boxes, self._voxel_size)
-                wanted = keep_mask(places[part], scene.boxes, levels, level, edge)
-                mask[part] = wanted | (probability[part] > scene.tau)
-            start += count
-        return mask
+        wanted = keep_mask(cells.coords, self._boxes, level, self._voxel_size, self._config.prune_cube)
+        return wanted | (probability > threshold)
 
     def limit(self, cells: SparseTensor, coarser: SparseTensor) -> SparseTensor:
         """Weak pruning: a scene with more than `prune_threshold` cells keeps those of the best interpolated score."""
@@ -102,7 +97,7 @@ class TrainingPruning(Pruning):
         if max(counts) <= most:
             return cells
         with torch.no_grad():
-            score = -coarser.interpolate(cells.coords.coords.float())[:, 0]
+            score = -coarser.interpolate_cells(cells.coords)[:, 0]
             mask = torch.zeros(len(cells), dtype=torch.bool, device=score.device)
             start = 0
             for count in counts:
@@ -112,41 +107,39 @@ class TrainingPruning(Pruning):
         return cells.select(mask)
 
 
+def boxes_of(batch: Sequence[TrainSample], voxel_size: float) -> SceneBoxes:
+    """The boxes of all scenes of a batch, in order."""
+    boxes = torch.cat([scene.boxes for scene in batch])
+    scenes = torch.arange(len(batch)).repeat_interleave(torch.tensor([len(scene.boxes) for scene in batch]))
+    return SceneBoxes(boxes, scenes.to(boxes.device), box_levels(boxes, voxel_size))
+
+
 def compare(
     outputs: Sequence[LevelOutput], batch: Sequence[TrainSample], config: TrainingConfig, voxel_size: float
 ) -> Losses:
     """The losses of the head's outputs, all levels and scenes."""
-    levels = [box_levels(scene.boxes, voxel_size) for scene in batch]
-    all_boxes, all_labels = (torch.cat(parts) for parts in zip(*((s.boxes, s.labels) for s in batch), strict=True))
+    boxes, all_labels = boxes_of(batch, voxel_size), torch.cat([scene.labels for scene in batch])
     zero = outputs[0].logits.sum() * 0
     cls_sum, bbox_sum, keep_sum, name_sum, positives = zero, zero, zero, zero, 0
     for output in outputs:
-        cells, start, first_box = positions(output.coords, voxel_size), 0, 0
-        edge = cell_size(output.level, voxel_size)
-        boxes_of_cells = []
-        for count, scene, level in zip(output.coords.batch_counts(len(batch)), batch, levels, strict=True):
-            part = cells[start : start + count]
-            box = assign_boxes(
-                part, scene.boxes, level == output.level, config.assignment_cube * edge, config.positives_per_box
-            )
-            boxes_of_cells.append(torch.where(box >= 0, box + first_box, -1))
-            if output.prune_logits is not None:
-                keep = keep_mask(part, scene.boxes, level, output.level, config.prune_cube * edge)
-                losses = focal_loss(output.prune_logits[start : start + count, 0], (~keep).float())
-                wanted = keep.sum()
-                keep_sum = keep_sum + losses.sum() / torch.where(wanted > 0, wanted, max(count, 1))
-            start, first_box = start + count, first_box + len(scene.boxes)
-        box = torch.cat(boxes_of_cells)
+        cells, level = output.coords, output.level
+        if output.prune_logits is not None:
+            keep = keep_mask(cells, boxes, level, voxel_size, config.prune_cube)
+            losses, start = focal_loss(output.prune_logits[:, 0], (~keep).float()), 0
+            for count in cells.batch_counts(len(batch)):
+                part = slice(start, start + count)
+                wanted = keep[part].sum()
+                keep_sum = keep_sum + losses[part].sum() / torch.where(wanted > 0, wanted, max(count, 1))
+                start += count
+        box = assign_boxes(cells, boxes, level, voxel_size, config.assignment_cube, config.positives_per_box)
         # Once a level: on a GPU the host waits here.
         row = (box >= 0).nonzero()[:, 0]
         box = box[row]
-        targets = torch.zeros_like(output.logits)
-        targets[row, all_labels[box]] = 1
-        cls_sum = cls_sum + focal_loss(output.logits, targets).sum()
+        cls_sum = cls_sum + focal_sum(output.logits, row, all_labels[box])
         positives += len(row)
         if config.class_weight:
             name_sum = name_sum + functional.cross_entropy(output.logits[row], all_labels[box], reduction="sum")
-        bbox_sum = bbox_sum + diou_loss(output.boxes(voxel_size, row), all_boxes[box]).sum()
+        bbox_sum = bbox_sum + diou_loss(output.boxes(voxel_size, row), boxes.boxes[box]).sum()
     return Losses(
         cls=cls_sum / max(positives, 1),
         bbox=bbox_sum / max(positives, 1),

@@ -28,6 +28,7 @@ from dspdet3d_ros.learning.training.scenes import TrainingScene
 from dspdet3d_ros.learning.training.training_config import TrainingConfig
 from dspdet3d_ros.output_files import make_folder
 from dspdet3d_ros.sparse import BatchNorm, Engine, training_engine
+from dspdet3d_ros.system import keep_freed_memory
 
 _SAVE_EVERY = 200
 _LOG_EVERY = 10
@@ -36,7 +37,7 @@ MOST_SKIPPED = 50
 
 
 def learning_rate_factor(iteration: int, config: TrainingConfig) -> float:
-    """What the base learning rate is multiplied by at an iteration."""
+    """Factor of the base learning rate at an iteration."""
     progress = iteration / config.iterations
     if config.schedule == "steps":
         return 0.1 ** ((progress >= 8 / 12) + (progress >= 11 / 12))
@@ -70,6 +71,7 @@ class Trainer:
     workers: int | None = None
 
     def __post_init__(self) -> None:
+        keep_freed_memory()
         torch.manual_seed(self.seed)
         self.network = DSPDet3D(self.model, self.config.initial_size).to(self.device)
         if self.config.train_tau_range[1] > 0:
@@ -97,7 +99,7 @@ class Trainer:
 
     @cached_property
     def engine(self) -> Engine:
-        """What computes the convolutions, in the run's precision."""
+        """The engine of the convolutions, in the run's precision."""
         return training_engine(self.device, PRODUCT_TYPES[self.precision.name])
 
     def resume(self) -> None:

@@ -1,4 +1,4 @@
-"""What accumulator.launch.py takes, and what that means for the node; does without `launch`."""
+"""The arguments of accumulator.launch.py, and the parameters and remappings that follow from them. Imports no `launch`."""
 
 import re
 from collections.abc import Mapping

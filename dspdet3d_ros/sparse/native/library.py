@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from ctypes import POINTER, c_int, c_int32, c_int64, c_void_p
+from ctypes import POINTER, c_float, c_int, c_int32, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from dspdet3d_ros.errors import InputError, text_of
 # Not resolved: in a workspace of symbolic links the library lies with the links.
 PATH = Path(__file__).absolute().parent / "libdspdet3d_native.so"
 #: As in native.h: a library of another version was compiled from other sources.
-VERSION = 1
+VERSION = 2
 ISA_VARIABLE = "DSPDET3D_NATIVE_ISA"
 #: Instruction sets by their numbers in native.h; the fastest first.
 ISAS = {"avx512": 2, "avx2": 1, "neon": 3, "scalar": 0}
@@ -44,12 +44,37 @@ class WeightGradient(ctypes.Structure):
     ]
 
 
+class Norm(ctypes.Structure):
+    """`struct native_norm`."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("features", "weight", "bias", "residual", "out", "mean", "variance")),
+        ("rows", c_int64),
+        *((name, c_int32) for name in ("channels", "relu")),
+        ("epsilon", c_float),
+    ]
+
+
+class NormGradient(ctypes.Structure):
+    """`struct native_norm_gradient`."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("features", "out", "gradient", "weight", "mean", "variance")),
+        *((name, c_void_p) for name in ("in_gradient", "residual_gradient", "weight_gradient", "bias_gradient")),
+        ("rows", c_int64),
+        ("channels", c_int32),
+        ("epsilon", c_float),
+    ]
+
+
 _ARRAY, _SIZE = c_void_p, c_int64
 _FUNCTIONS: dict[str, tuple[type, tuple]] = {
     "native_packed_size": (c_int64, (c_int, c_int, c_int, c_int)),
     "native_pack": (c_int, (c_int, _ARRAY, c_int, c_int, c_int, c_int, _ARRAY)),
     "native_convolve": (c_int, (c_int, POINTER(Convolution), c_int)),
     "native_weight_gradient": (c_int, (c_int, POINTER(WeightGradient), c_int)),
+    "native_norm": (c_int, (c_int, POINTER(Norm), c_int)),
+    "native_norm_gradient": (c_int, (c_int, POINTER(NormGradient), c_int)),
     "native_kernel_map": (c_int, (_ARRAY, _SIZE, _ARRAY, _SIZE, c_int64 * 3, _ARRAY, c_int)),
     "native_transpose_map": (c_int, (_ARRAY, c_int, _SIZE, _SIZE, _ARRAY, c_int)),
     "native_count_pairs": (c_int, (_ARRAY, c_int, _SIZE, _SIZE, _ARRAY)),
@@ -124,7 +149,7 @@ def pointer(tensor: Tensor | None, dtype: torch.dtype, *shape: int) -> int | Non
 
 
 def check(status: int) -> int:
-    """The status of a call where it is no error.
+    """The status of a call if it is no error.
 
     Raises:
         MemoryError: the library could not allocate its buffers.

@@ -7,20 +7,31 @@ import weakref
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse.convolution import Epilogue
 from dspdet3d_ros.sparse.coords import CoordinateSet
 from dspdet3d_ros.sparse.kernel_map import KernelMap, kernel_map
-from dspdet3d_ros.sparse.native.library import ISAS, Convolution, WeightGradient, check, choose_isa, load, pointer
+from dspdet3d_ros.sparse.native.library import (
+    ISAS,
+    Convolution,
+    Norm,
+    NormGradient,
+    WeightGradient,
+    check,
+    choose_isa,
+    load,
+    pointer,
+)
 from dspdet3d_ros.sparse.native.maps import NativeCoordinateSet, search
+from dspdet3d_ros.sparse.normalisation import count_statistics
 from dspdet3d_ros.sparse.parallel import worker_count
 
 _ALIGNMENT = 64
 _FLOAT, _ROW = torch.float32, torch.int32
-#: Of so many weights one is in the sample by which a change is noticed; a prime, so that it meets every channel.
+#: One of this number of weights is in the sample that detects changes; a prime, so that it meets every channel.
 _SAMPLED = 61
 
 
@@ -28,7 +39,7 @@ class NativeEngine:
     """The C library, on the CPU, in float32; on as many threads as torch has.
 
     Args:
-        device: where the tensors are: the CPU.
+        device: of the tensors: the CPU.
 
     Raises:
         InputError: the library was not built or cannot be loaded, or the device is not the CPU.
@@ -46,6 +57,11 @@ class NativeEngine:
         self._number = ISAS[self.isa]
         self._packed: dict[int, tuple[weakref.ref, tuple[int, float], Tensor]] = {}
 
+    @property
+    def kept(self) -> int:
+        """The number of weights whose packed copy is kept: those that still exist."""
+        return len(self._packed)
+
     def convolve(
         self,
         features: Tensor,
@@ -61,6 +77,68 @@ class NativeEngine:
                 raise NotImplementedError("an epilogue has no gradient")
             return _Convolution.apply(features.float(), weight.float(), pairs, self)
         return self.multiply(features.float(), self._packed_once(weight), weight.shape, pairs, epilogue)
+
+    def normalise(self, features: Tensor, norm: nn.BatchNorm1d, residual: Tensor | None, relu: bool) -> Tensor:
+        """See `Engine.normalise`."""
+        out, mean, variance = _Normalisation.apply(
+            features.float(), norm.weight, norm.bias, residual, relu, norm.eps, self
+        )
+        count_statistics(norm, mean, variance, len(features))
+        return out
+
+    def norm(
+        self, features: Tensor, weight: Tensor, bias: Tensor, residual: Tensor | None, relu: bool, epsilon: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Batch normalisation, `+ residual` and ReLU; no gradients.
+
+        Returns:
+            (N, C), and (C,) the mean and the variance of the features.
+        """
+        rows, channels = features.shape
+        features, out = features.contiguous(), torch.empty(rows, channels)
+        residual = None if residual is None else residual.float().contiguous()
+        mean, variance = torch.empty(channels), torch.empty(channels)
+        arguments = Norm(
+            pointer(features, _FLOAT, rows, channels),
+            pointer(weight, _FLOAT, channels),
+            pointer(bias, _FLOAT, channels),
+            pointer(residual, _FLOAT, rows, channels),
+            pointer(out, _FLOAT, rows, channels),
+            *(pointer(statistic, _FLOAT, channels) for statistic in (mean, variance)),
+            *(rows, channels, relu, epsilon),
+        )
+        check(self._library.native_norm(self._number, ctypes.byref(arguments), worker_count()))
+        return out, mean, variance
+
+    def norm_gradient(
+        self,
+        features: Tensor,
+        out: Tensor | None,
+        gradient: Tensor,
+        weight: Tensor,
+        statistics: tuple[Tensor, Tensor],
+        of_residual: bool,
+        epsilon: float,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """The gradients of `norm` by the features, the weight, the bias and, if asked for, the residual.
+
+        Args:
+            out: what came out, or None where no ReLU was applied.
+            statistics: mean and variance.
+        """
+        rows, channels = features.shape
+        features, gradient = features.contiguous(), gradient.contiguous()
+        in_gradient, of_weight, of_bias = torch.empty(rows, channels), torch.empty(channels), torch.empty(channels)
+        clipped = torch.empty(rows, channels) if of_residual and out is not None else None
+        arguments = NormGradient(
+            *(pointer(tensor, _FLOAT, rows, channels) for tensor in (features, out, gradient)),
+            *(pointer(tensor, _FLOAT, channels) for tensor in (weight, *statistics)),
+            *(pointer(tensor, _FLOAT, rows, channels) for tensor in (in_gradient, clipped)),
+            *(pointer(tensor, _FLOAT, channels) for tensor in (of_weight, of_bias)),
+            *(rows, channels, epsilon),
+        )
+        check(self._library.native_norm_gradient(self._number, ctypes.byref(arguments), worker_count()))
+        return in_gradient, of_weight, of_bias, gradient if of_residual and out is None else clipped
 
     def multiply(
         self,
@@ -169,3 +247,31 @@ class _Convolution(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             of_weight = engine.weight_gradient(features, gradient, pairs)
         return in_gradient, of_weight, None, None
+
+
+class _Normalisation(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        residual: Tensor | None,
+        relu: bool,
+        epsilon: float,
+        engine: NativeEngine,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        out, mean, variance = engine.norm(features, weight, bias, residual, relu, epsilon)
+        ctx.save_for_backward(features, out if relu else None, weight, mean, variance)
+        ctx.epsilon, ctx.engine = epsilon, engine
+        ctx.mark_non_differentiable(mean, variance)
+        return out, mean, variance
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        features, out, weight, mean, variance = ctx.saved_tensors
+        gradients = ctx.engine.norm_gradient(
+            features, out, gradient, weight, (mean, variance), ctx.needs_input_grad[3], ctx.epsilon
+        )
+        return (*gradients, None, None, None)

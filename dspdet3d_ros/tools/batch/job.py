@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from dspdet3d_ros.tools.viewer.summary import as_json
 
 @dataclass(frozen=True)
 class Job:
-    """What to do with each cloud file. It can be sent to another process.
+    """The work on each cloud file. It can be sent to another process.
 
     Attributes:
         model, checkpoint, device, backend, precision: see `Detector.load`.
@@ -74,7 +76,7 @@ class LoadedJob:
     settings: DetectionSettings
 
     def description(self) -> dict[str, Any]:
-        """What the boxes depend on, apart from the cloud, as JSON values."""
+        """All settings on which the boxes depend, as JSON values."""
         return {
             "model": self.detector.model_name,
             "checkpoint_sha256": self.detector.checkpoint_sha256,
@@ -110,4 +112,18 @@ class LoadedJob:
         plausibility = self.doubts(cloud)
         detections = self.detect(cloud)
         doubts = (*plausibility.of_cloud, *plausibility.of_boxes(detections), *self.why_none(detections))
-        return as_json(detections, doubts=doubts)
+        return self.to_json(path, detections, doubts)
+
+    def to_json(self, path: Path, detections: Detections, doubts: Sequence[Remark]) -> dict[str, Any]:
+        """A result as JSON values, with the file and how its coordinates were taken."""
+        frame = {"up": self.job.up, "unit": self.job.unit}
+        return {"source": source_of(path), "frame_of_file": frame, **as_json(detections, doubts=doubts)}
+
+
+def source_of(path: Path) -> dict[str, Any]:
+    """Path, size and date of a cloud file: a result counts as long as these stay."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return {"file": str(path), "bytes": 0, "modified_ns": 0}
+    return {"file": str(path), "bytes": status.st_size, "modified_ns": status.st_mtime_ns}

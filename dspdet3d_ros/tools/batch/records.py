@@ -8,24 +8,15 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from dspdet3d_ros.errors import InputError, unwritable
 from dspdet3d_ros.output_files import make_folder, writing_whole
+from dspdet3d_ros.tools.batch.job import source_of
 
 JOINED, SETTINGS, PARTS = "detections.jsonl", "settings.json", "parts"
-
-
-def source_of(path: Path) -> dict[str, Any]:
-    """Path, size and date of a cloud file: a result counts as long as these stay."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return {"file": str(path), "bytes": 0, "modified_ns": 0}
-    return {"file": str(path), "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
 
 
 class Records:
@@ -93,7 +84,7 @@ class Records:
         Raises:
             InputError: it cannot be written.
         """
-        line = json.dumps({"source": source_of(path), **record})
+        line = json.dumps({"source": source_of(path)} | record)
         try:
             self._stream.write(line.encode() + b"\n")
             self._stream.flush()

@@ -16,7 +16,7 @@ from dspdet3d_ros.tools.batch.workers import Workers
 
 
 @dataclass(frozen=True)
-class Share:
+class ProcessShare:
     """The share of this process, if torchrun started several.
 
     Attributes:
@@ -30,7 +30,7 @@ class Share:
     local_rank: int = 0
 
     @classmethod
-    def of_environment(cls) -> Share:
+    def of_environment(cls) -> ProcessShare:
         """The share that torchrun's environment variables describe.
 
         Raises:
@@ -49,8 +49,8 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a run came to.
+class BatchOutcome:
+    """Result of a run.
 
     Attributes:
         done: clouds of this process that have a result now, those of earlier runs included.
@@ -71,7 +71,9 @@ class Outcome:
     missing: int
 
 
-def run(job: Job, paths: Sequence[Path], folder: Path, workers: int, threads: int | None, share: Share) -> Outcome:
+def run(
+    job: Job, paths: Sequence[Path], folder: Path, workers: int, threads: int | None, share: ProcessShare
+) -> BatchOutcome:
     """Detects objects in files and writes the results into a folder; results of an earlier run are kept.
 
     Args:
@@ -102,7 +104,7 @@ def run(job: Job, paths: Sequence[Path], folder: Path, workers: int, threads: in
         records.close()
 
 
-def _on_own_gpu(job: Job, share: Share) -> Job:
+def _on_own_gpu(job: Job, share: ProcessShare) -> Job:
     """The job on the GPU of this process's number, if it may use any GPU and there are several processes."""
     if share.count == 1 or job.device not in ("auto", "cuda"):
         return job
@@ -112,13 +114,13 @@ def _on_own_gpu(job: Job, share: Share) -> Job:
     return replace(job, device=f"cuda:{share.local_rank % gpus}") if gpus else job
 
 
-def _outcome(records: Records, paths: Sequence[Path], own: Sequence[Path], skipped: int) -> Outcome:
+def _outcome(records: Records, paths: Sequence[Path], own: Sequence[Path], skipped: int) -> BatchOutcome:
     results = records.of(paths)
     missing = [path for path in paths if path not in results]
     joined = None if missing else records.join(paths, results)
     mine: list[dict[str, Any]] = [results[path] for path in own if path in results]
     good = [record for record in mine if "error" not in record]
-    return Outcome(
+    return BatchOutcome(
         done=len(good),
         skipped=skipped,
         boxes=sum(len(record["detections"]) for record in good),

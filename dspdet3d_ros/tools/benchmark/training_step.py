@@ -10,6 +10,7 @@ import torch
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.learning.training.objective import Losses, TrainSample, batch_losses
 from dspdet3d_ros.learning.training.training_config import load_training_config
+from dspdet3d_ros.system import keep_freed_memory
 from dspdet3d_ros.tools.benchmark.samples import milliseconds, summary
 from dspdet3d_ros.tools.benchmark.target import BenchmarkTarget
 
@@ -35,6 +36,7 @@ def measure_training(
     config = load_training_config(target.model)
     # The number of cells does not depend on the weights, because a training step does not prune by τ here.
     torch.manual_seed(_SEED)
+    keep_freed_memory()
     network = DSPDet3D(detector.config, config.initial_size).to(device).train()
 
     def forward() -> Losses:

@@ -17,7 +17,7 @@ def write_index(folder, **changes):
     (folder / "boxes.json").write_text(json.dumps([entry]))
 
 
-def test_clouds_beside_an_index(tmp_path):
+def test_clouds_next_to_an_index(tmp_path):
     write_index(tmp_path)
     (scene,) = open_scenes(tmp_path)
     assert (scene.name, scene.subset, scene.names, scene.table_z) == ("a", "boxes", ("object", "cup"), 0.25)
@@ -27,6 +27,10 @@ def test_clouds_beside_an_index(tmp_path):
     (scene,) = open_scenes(tmp_path)
     assert scene.table_z is None
     assert scene.boxes.shape == (0, 6)
+    assert scene.ignore.shape == (0, 6)
+    write_index(tmp_path, ignore=[{"what": "cables", "box": [1, 2, 3, 4, 5, 6]}])
+    (scene,) = open_scenes(tmp_path)
+    assert scene.ignore.tolist() == [[1, 2, 3, 4, 5, 6]]
 
 
 @pytest.mark.parametrize(
@@ -39,6 +43,9 @@ def test_clouds_beside_an_index(tmp_path):
         {"objects": [{"box": [0, 0, 0, 1, 1, -1]}]},
         {"objects": [{"box": [0, 0, float("nan"), 1, 1, 1]}]},
         {"table_z": "low"},
+        {"ignore": [{"what": "cables"}]},
+        {"ignore": [{"box": [0, 0, 0, 1, 1, -1]}]},
+        {"ignore": 3},
     ],
 )
 def test_faults_of_an_index_are_named(tmp_path, changes):

@@ -63,7 +63,7 @@ def test_scenes_that_do_not_say_whose_their_points_are_cannot_be_rotated(tmp_pat
         list(rotated_set(open_scenes(tmp_path), 0))
 
 
-def test_points_of_clouds_beside_an_index_belong_to_its_boxes_by_their_numbers(tmp_path):
+def test_points_of_clouds_next_to_an_index_belong_to_its_boxes_by_their_numbers(tmp_path):
     inst = np.where(scene().inst == 0, 0, scene().inst + 6)
     np.savez(tmp_path / "a.npz", xyz=scene().xyz, inst=inst.astype(np.uint8))
     things = [{"box": [1] * 6, "inst": 8}, {"box": [1] * 6, "inst": 7}]
@@ -82,3 +82,10 @@ def test_numbers_of_points_that_cannot_be_read_are_named(tmp_path):
 def test_crops_of_real_scenes_need_no_scene_generator():
     code = "import sys, dspdet3d_ros.learning.training.scenes; print([m for m in sys.modules if 'generation' in m])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_ignored_regions_are_turned_with_the_scene():
+    regions = np.float32([[1.5, 0.0, 0.2, 1.0, 0.2, 0.3]])
+    found = rotated(replace(scene(), ignore=regions), 90).ignore
+    np.testing.assert_allclose(found, [[0, 1.5, 0.2, 0.2, 1.0, 0.3]], atol=1e-6)
+    assert rotated(scene(), 90).ignore is None

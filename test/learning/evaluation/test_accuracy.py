@@ -1,5 +1,7 @@
 """Figures of a set of scenes, worked by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,7 +56,7 @@ def test_means_are_over_all_small_and_other_classes():
     assert values["groups"] == {"small": ["bowl", "cup"]}
 
 
-def test_groups_count_their_things_whatever_a_hit_is_called_and_their_own_false_boxes():
+def test_groups_count_their_objects_whatever_a_hit_is_called_and_their_own_false_boxes():
     objects = figures(SCENES, 0.65, {"small": {"cup", "bowl"}}, KNOWN)["objects"]
     # By score: false cup, cup; the hat is no small object's name. Three small objects are there.
     assert (objects["small"]["objects"], objects["small"]["recall25"]) == (3, pytest.approx(1 / 3))
@@ -92,7 +94,7 @@ def test_without_names_on_either_side_there_are_no_figures_by_class():
     assert only_cups["means"]["all"]["classes"] == 3
 
 
-def test_time_and_cells_stand_beside():
+def test_time_and_cells_are_given_too():
     levels = [(LevelCells(3, 10, 4), LevelCells(2, 100, 50)), (LevelCells(3, 20, 8), LevelCells(2, 300, 0))]
     scenes = [evaluation([], [(0, "cup")], ms=ms, levels=own) for ms, own in zip((5.0, 9.0), levels, strict=True)]
     values = figures(scenes, 0.5)
@@ -104,12 +106,14 @@ def test_time_and_cells_stand_beside():
 
 def test_the_table_has_every_figure_to_read():
     lines = table(figures(SCENES, 0.65, {"small": {"cup"}}, ("cup", "table"))).splitlines()
-    assert lines[1].split()[-6:] == ["0.333", "0.333", "0.500", "0.500", "2", "1"]
+    assert lines[1].split()[-7:] == ["0.333", "0.333", "0.500", "0.500", "2", "1", "0.571"]
     rows = {line.split("  ")[0].strip() or line.split("  ")[1].strip(): line for line in lines}
     assert rows["class cup"].split()[2:4] == ["2", "0.250"]
     assert "0.417" in rows["mean, 3 classes"]
     assert "mean, 1 small classes" in rows
     assert "small classes: cup" in lines
+    assert rows["above 10 cm high"].split()[4:] == ["4", "0.500", "0.500", "2"]
+    assert "false boxes: duplicate 0, several objects 0, part of an object 0, loose 0, background 1" in lines
     assert "classes that the model does not know: bowl" in lines
     assert lines[-1] == "2 scenes, median 20 ms, largest 30 ms"
 
@@ -130,3 +134,56 @@ def test_scenes_are_judged_in_order():
     results = evaluate_scenes(predict, SceneSet((lambda: scene("a"), lambda: scene("bb"))))
     assert [(one.subset, one.ms) for one in results] == [("a", 1), ("bb", 2)]
     assert figures(results, 0.1)["agnostic"]["ap50"] == 1
+
+
+def test_f1_counts_boxes_above_the_threshold_only():
+    # Two of four objects are found, by three boxes.
+    assert figures(SCENES, 0.65, None, KNOWN)["agnostic"]["f1_at_threshold"] == pytest.approx(2 * 2 / (3 + 4))
+    assert figures(SCENES, 0.95, None, KNOWN)["agnostic"]["f1_at_threshold"] == 0
+
+
+def test_predictions_in_ignore_regions_count_neither_way():
+    found = np.array([box(0), box(5), box(9)], np.float32)
+    scores = np.array([[0.9, 0], [0, 0.8], [0.1, 0.7]])
+    predictions = Predictions(found, np.array([0.9, 0.8, 0.7]), ("cup", "hat", "hat"), 1.0, (), {}, KNOWN[:2], scores)
+    scene = LabelledScene("a", "a", np.zeros((1, 3), np.float32), np.array([box(0)], np.float32), ("cup",))
+    assert figures([SceneEvaluation.of(predictions, scene)], 0.5)["agnostic"]["false_at_threshold"] == 2
+    region = np.array([[4.8, 0, 0, 1, 1, 1], [20, 0, 0, 1, 1, 1]], np.float32)
+    result = predictions.with_truth(replace(scene, ignore=region))
+    assert result.boxes[:, 0].tolist() == [0, 9]
+    assert (result.scores.tolist(), result.names) == ([0.9, 0.7], ("cup", "hat"))
+    assert result.class_scores.tolist() == [[0.9, 0], [0.1, 0.7]]
+    assert Predictions(np.empty((0, 6)), np.empty(0), (), 1.0).with_truth(replace(scene, ignore=region)).names == ()
+
+
+def test_false_boxes_are_counted_by_their_source():
+    sides = {"object": (0, 1), "next": (1.05, 2.05), "good": (0, 1.05), "second": (0.02, 1), "part": (0.1, 0.3)}
+    sides |= {"both": (-0.5, 9), "large": (9.5, 16.5), "third": (12, 13), "away": (30, 31), "shifted": (12.8, 13.8)}
+
+    def rows(*names):
+        ends = np.array([sides[name] for name in names], np.float32).reshape(-1, 2)
+        flat = np.tile(np.float32([0, 0, 1, 1]), (len(ends), 1))
+        return np.column_stack([ends.mean(1), flat[:, :2], np.ptp(ends, axis=1), flat[:, 2:]])
+
+    found = ("good", "second", "part", "both", "large", "away", "shifted")
+    scores = np.linspace(0.9, 0.3, len(found))
+    result = SceneResult(rows(*found), scores, ("cup",) * 7, rows("object", "next", "third"), ("cup",) * 3)
+    values = figures([SceneEvaluation(result, "a", 1.0, ())], 0.2)
+    expected = {"duplicate": 1, "several objects": 1, "part of an object": 1, "loose": 2, "background": 1}
+    assert values["false_boxes"] == expected
+    assert values["agnostic"]["false_at_threshold"] == sum(expected.values())
+    # Boxes below the threshold do not count.
+    assert sum(figures([SceneEvaluation(result, "a", 1.0, ())], 0.75)["false_boxes"].values()) == 1
+
+
+def test_objects_are_counted_by_visible_height():
+    truth = np.array([[0, 0, 0, 0.1, 0.1, height] for height in (0.005, 0.015, 0.2)], np.float32)
+    truth[:, 0] = 0, 1, 2
+    found = truth[[0, 2]].copy()
+    found[0, 5] *= 2.5
+    result = SceneResult(found, np.array([0.9, 0.4]), ("cup",) * 2, truth, ("cup",) * 3)
+    values = figures([SceneEvaluation(result, "a", 1.0, ())], 0.5)["heights"]
+    assert list(values) == ["below 1 cm", "1 to 2 cm", "above 10 cm"]
+    assert values["below 1 cm"] == {"objects": 1, "recall25": 1, "recall50": 0, "found_at_threshold": 1}
+    assert values["1 to 2 cm"]["recall25"] == 0
+    assert (values["above 10 cm"]["recall50"], values["above 10 cm"]["found_at_threshold"]) == (1, 0)

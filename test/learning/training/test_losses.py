@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from dspdet3d_ros.learning.training.losses import diou_loss, focal_loss
+from dspdet3d_ros.learning.training.losses import diou_loss, focal_loss, focal_sum
 
 
 @pytest.mark.parametrize(("logit", "target"), [(0.0, 1), (0.0, 0), (2.0, 1), (2.0, 0), (-3.0, 1)])
@@ -16,6 +16,28 @@ def test_focal_loss_is_its_formula(logit, target):
 def test_focal_loss_stays_finite_for_extreme_logits():
     logits = torch.tensor([-1e4, 1e4, -1e4, 1e4], requires_grad=True)
     loss = focal_loss(logits, torch.tensor([0.0, 1, 1, 0])).sum()
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_the_sum_and_its_gradient_are_those_of_all_elements():
+    for count in (0, 1, 50):
+        targets = torch.zeros(count, 7)
+        targets[::3, 2] = 1
+        rows, columns = targets.nonzero(as_tuple=True)
+        logits = (5 * torch.randn(count, 7)).requires_grad_()
+        wanted = focal_loss(logits, targets).sum()
+        (wanted_slopes,) = torch.autograd.grad(3 * wanted, logits)
+        found = focal_sum(logits, rows, columns)
+        (slopes,) = torch.autograd.grad(3 * found, logits)
+        torch.testing.assert_close(found, wanted)
+        torch.testing.assert_close(slopes, wanted_slopes, rtol=1e-4, atol=1e-6)
+
+
+def test_the_sum_stays_finite_for_extreme_logits():
+    logits = torch.tensor([[-1e4, 1e4], [-1e4, 1e4]], requires_grad=True)
+    loss = focal_sum(logits, torch.tensor([0, 1]), torch.tensor([0, 1]))
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(logits.grad).all()

@@ -158,13 +158,17 @@ static int32_t *random_table(int volume, int64_t n_in, int64_t n_out) {
   return table;
 }
 
-static void check_near(const float *found, const double *wanted, int64_t count) {
+static void check_near_by(const float *found, const double *wanted, int64_t count, double share) {
   double error = 0.0, norm = 0.0;
   for (int64_t i = 0; i < count; i++) {
     error += (found[i] - wanted[i]) * (found[i] - wanted[i]);
     norm += wanted[i] * wanted[i];
   }
-  CHECK(sqrt(error) <= 1e-5 * sqrt(norm));
+  CHECK(sqrt(error) <= share * sqrt(norm));
+}
+
+static void check_near(const float *found, const double *wanted, int64_t count) {
+  check_near_by(found, wanted, count, 1e-5);
 }
 
 static float *pack(int isa, const float *weight, int volume, int c_in, int c_out, int transposed) {
@@ -236,6 +240,82 @@ static void check_convolution(int isa, int volume, int64_t n_in, int64_t n_out, 
   free(slopes);
 }
 
+static void check_norm(int isa, int64_t rows, int channels, int relu, int added) {
+  int64_t count = rows * channels;
+  size_t bytes = (size_t)count * sizeof(float);
+  float *in = random_floats(count), *weight = random_floats(channels), *bias = random_floats(channels);
+  float *residual = random_floats(count), *gradient = random_floats(count), *out = block(bytes), *again = block(bytes);
+  float *made[2], *clipped = block(bytes), *statistics = random_floats(4 * channels);
+  made[0] = random_floats(4 * channels);
+  made[1] = random_floats(4 * channels);
+  /* Far from 0, where a sum of squares would lose the variance. */
+  for (int64_t i = 0; i < count; i++) in[i] += 30.0f;
+  const float epsilon = 1e-5f;
+  struct native_norm n = {in, weight, bias, added ? residual : NULL, out, made[0], made[0] + channels, rows, channels, relu, epsilon};
+  CHECK(native_norm(isa, &n, 1) == NATIVE_OK);
+  n.out = again;
+  n.mean = made[1];
+  n.variance = made[1] + channels;
+  CHECK(native_norm(isa, &n, 4) == NATIVE_OK);
+  CHECK(memcmp(out, again, bytes) == 0);
+  CHECK(memcmp(made[0], made[1], 2 * (size_t)channels * sizeof(float)) == 0);
+  struct native_norm_gradient g = {in, relu ? out : NULL, gradient, weight, made[0], made[0] + channels, again,
+                                   relu && added ? clipped : NULL, made[0] + 2 * channels, made[0] + 3 * channels,
+                                   rows, channels, epsilon};
+  CHECK(native_norm_gradient(isa, &g, 1) == NATIVE_OK);
+  double *wanted = block(3 * (size_t)count * sizeof(double));
+  for (int c = 0; c < channels; c++) {
+    double mean = 0.0, variance = 0.0, plain = 0.0, times = 0.0;
+    for (int64_t i = 0; i < rows; i++) mean += in[i * channels + c] / (double)rows;
+    for (int64_t i = 0; i < rows; i++)
+      variance += (in[i * channels + c] - mean) * (in[i * channels + c] - mean) / (double)rows;
+    CHECK(fabs(made[0][c] - mean) < 1e-4);
+    CHECK(fabs(made[0][channels + c] - variance) < 1e-4 * (variance + 1e-3));
+    double deviation = 1.0 / sqrt(variance + (double)epsilon);
+    for (int64_t i = 0; i < rows; i++) {
+      int64_t at = i * channels + c;
+      double even = (in[at] - mean) * deviation;
+      double value = even * weight[c] + bias[c] + (added ? (double)residual[at] : 0.0);
+      wanted[at] = relu && value < 0.0 ? 0.0 : value;
+      double slope = relu && out[at] <= 0.0f ? 0.0 : gradient[at];
+      if (relu && added) CHECK(clipped[at] == (float)slope);
+      wanted[count + at] = slope;
+      plain += slope;
+      times += slope * even;
+    }
+    for (int64_t i = 0; i < rows; i++) {
+      int64_t at = i * channels + c;
+      double even = (in[at] - mean) * deviation;
+      wanted[2 * count + at] =
+          weight[c] * deviation * (wanted[count + at] - plain / (double)rows - even * times / (double)rows);
+    }
+    CHECK(fabs(made[0][2 * channels + c] - times) < 1e-4 * (double)(rows + 1));
+    CHECK(fabs(made[0][3 * channels + c] - plain) < 1e-4 * (double)(rows + 1));
+  }
+  for (int64_t i = 0; i < count; i++) CHECK(fabs(out[i] - wanted[i]) < 1e-3);
+  if (rows > 8) check_near_by(again, wanted + 2 * count, count, 1e-3);
+  float *in_gradient = block(bytes);
+  g.in_gradient = in_gradient;
+  g.weight_gradient = statistics;
+  g.bias_gradient = statistics + channels;
+  CHECK(native_norm_gradient(isa, &g, 3) == NATIVE_OK);
+  CHECK(memcmp(in_gradient, again, bytes) == 0);
+  CHECK(memcmp(statistics, made[0] + 2 * channels, 2 * (size_t)channels * sizeof(float)) == 0);
+  free(in);
+  free(weight);
+  free(bias);
+  free(residual);
+  free(gradient);
+  free(out);
+  free(again);
+  free(made[0]);
+  free(made[1]);
+  free(clipped);
+  free(statistics);
+  free(wanted);
+  free(in_gradient);
+}
+
 static void check_refusals(int isa) {
   const int64_t steps[3] = {1, 1, 1};
   struct native_convolution c = {NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 27, 3, 3, 0};
@@ -247,6 +327,10 @@ static void check_refusals(int isa) {
   c.n_in = 0;
   c.c_out = 0;
   CHECK(native_convolve(isa, &c, 1) == NATIVE_BAD_ARGUMENT);
+  struct native_norm n = {NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 3, 0, 0.0f};
+  CHECK(native_norm(isa, &n, 1) == NATIVE_BAD_ARGUMENT);
+  struct native_norm_gradient g = {NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 5, 0, 0.0f};
+  CHECK(native_norm_gradient(isa, &g, 1) == NATIVE_BAD_ARGUMENT);
   CHECK(native_packed_size(isa, 28, 1, 1) == NATIVE_BAD_ARGUMENT);
   CHECK(native_packed_size(isa, 1, 0, 1) == NATIVE_BAD_ARGUMENT);
   CHECK(native_kernel_map(NULL, INT32_MAX, NULL, 0, steps, NULL, 1) == NATIVE_BAD_ARGUMENT);
@@ -274,6 +358,11 @@ int main(void) {
       check_convolution(isa, 27, 40, 71, channels[i][0], channels[i][1], 1);
     }
     check_convolution(isa, 2, 400, 40000, 5, 3, 1);
+    for (int kind = 0; kind < 4; kind++) {
+      check_norm(isa, 2, 3, kind & 1, kind & 2);
+      check_norm(isa, 129, 64, kind & 1, kind & 2);
+      check_norm(isa, 5000, 17, kind & 1, kind & 2);
+    }
     printf("%s ok\n", names[isa]);
   }
   return 0;

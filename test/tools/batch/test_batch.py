@@ -17,7 +17,7 @@ from dspdet3d_ros.cli import main
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.tools.batch.inputs import cloud_files
 from dspdet3d_ros.tools.batch.job import Job
-from dspdet3d_ros.tools.batch.run import Share, run
+from dspdet3d_ros.tools.batch.run import ProcessShare, run
 from dspdet3d_ros.tools.batch.workers import Workers
 
 
@@ -162,7 +162,7 @@ class Deadly(Job):
 
 def test_a_file_that_kills_its_process_is_an_error_and_the_others_are_done(scans, tiny_checkpoint, tmp_path):
     paths = cloud_files([str(scans)])
-    outcome = run(Deadly("small", tiny_checkpoint, "cpu"), paths, tmp_path / "out", 1, 1, Share())
+    outcome = run(Deadly("small", tiny_checkpoint, "cpu"), paths, tmp_path / "out", 1, 1, ProcessShare())
     assert outcome.done == 3
     (error,) = outcome.errors
     assert error.startswith(f"{scans / 'b.npz'}: the process that computes ended with SIGKILL")

@@ -60,3 +60,19 @@ int native_weight_gradient(int isa, const struct native_weight_gradient *g, int 
   if (!channels_fit(g->volume, g->c_in, g->c_out) || !rows_fit(g->n_in, g->n_out)) return NATIVE_BAD_ARGUMENT;
   return kernels->weight_gradient(g, threads);
 }
+
+static int norm_fits(int64_t rows, int channels) {
+  return rows >= 1 && rows < INT32_MAX && channels >= 1 && channels <= MOST_CHANNELS;
+}
+
+int native_norm(int isa, const struct native_norm *n, int threads) {
+  const struct kernels *kernels = kernels_of(isa);
+  if (kernels == NULL || threads < 1 || !norm_fits(n->rows, n->channels)) return NATIVE_BAD_ARGUMENT;
+  return kernels->norm(n, threads);
+}
+
+int native_norm_gradient(int isa, const struct native_norm_gradient *n, int threads) {
+  const struct kernels *kernels = kernels_of(isa);
+  if (kernels == NULL || threads < 1 || !norm_fits(n->rows, n->channels)) return NATIVE_BAD_ARGUMENT;
+  return kernels->norm_gradient(n, threads);
+}

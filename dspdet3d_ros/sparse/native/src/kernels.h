@@ -9,6 +9,8 @@ struct kernels {
   void (*pack)(const float *weight, int volume, int c_in, int c_out, int transposed, float *packed);
   int (*convolve)(const struct native_convolution *convolution, int threads);
   int (*weight_gradient)(const struct native_weight_gradient *gradient, int threads);
+  int (*norm)(const struct native_norm *norm, int threads);
+  int (*norm_gradient)(const struct native_norm_gradient *gradient, int threads);
 };
 
 extern const struct kernels kernels_scalar, kernels_avx2, kernels_avx512, kernels_neon;

@@ -6,6 +6,7 @@
 #endif
 #define KERNELS_AVX512
 #include "kernels.inc"
+#include "norm.inc"
 
 KERNELS(avx512);
 #if defined(__clang__)

@@ -1,3 +1,4 @@
 #include "kernels.inc"
+#include "norm.inc"
 
 KERNELS(scalar);

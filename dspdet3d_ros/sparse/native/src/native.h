@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define NATIVE_VERSION 1
+#define NATIVE_VERSION 2
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -39,6 +39,38 @@ struct native_weight_gradient {
   int32_t volume, c_in, c_out;
 };
 
+/* Batch normalisation of more than no rows:
+ * out = relu((in - mean) / sqrt(variance + epsilon) * weight + bias + residual), mean and variance those of the rows. */
+struct native_norm {
+  const float *in;       /* (rows, channels) */
+  const float *weight;   /* (channels) */
+  const float *bias;     /* (channels) */
+  const float *residual; /* (rows, channels) or NULL */
+  float *out;            /* (rows, channels) */
+  float *mean;           /* (channels) is written */
+  float *variance;       /* (channels) is written: the mean of the squared differences from the mean */
+  int64_t rows;
+  int32_t channels, relu;
+  float epsilon;
+};
+
+/* The gradients of native_norm. */
+struct native_norm_gradient {
+  const float *in;       /* (rows, channels) */
+  const float *out;      /* (rows, channels) what came of it, or NULL where no ReLU was applied */
+  const float *gradient; /* (rows, channels) of the output */
+  const float *weight;   /* (channels) */
+  const float *mean;     /* (channels) */
+  const float *variance; /* (channels) */
+  float *in_gradient;    /* (rows, channels) */
+  float *residual_gradient; /* (rows, channels) or NULL; without a ReLU it is the output's gradient and is not written */
+  float *weight_gradient;   /* (channels) */
+  float *bias_gradient;     /* (channels) */
+  int64_t rows;
+  int32_t channels;
+  float epsilon;
+};
+
 EXPORT int native_version(void);
 
 /* Whether this processor can run the kernels of an instruction set that this library has. */
@@ -54,6 +86,10 @@ EXPORT int native_pack(int isa, const float *weight, int volume, int c_in, int c
 EXPORT int native_convolve(int isa, const struct native_convolution *convolution, int threads);
 
 EXPORT int native_weight_gradient(int isa, const struct native_weight_gradient *gradient, int threads);
+
+EXPORT int native_norm(int isa, const struct native_norm *norm, int threads);
+
+EXPORT int native_norm_gradient(int isa, const struct native_norm_gradient *gradient, int threads);
 
 /* The kernel map of 27 offsets: the row of in_keys that holds out_keys[q] + offset k; n_in where there is none.
  * Keys ascend and are unique. steps: what one step along x, y and z adds to a key; all three may be negative.

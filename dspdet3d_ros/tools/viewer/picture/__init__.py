@@ -1,5 +1,5 @@
 """Pictures of clouds and their detections."""
 
-from dspdet3d_ros.tools.viewer.picture.drawing import draw_detections
+from dspdet3d_ros.tools.viewer.picture.drawing import Marked, draw_detections
 
-__all__ = ["draw_detections"]
+__all__ = ["Marked", "draw_detections"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -45,13 +45,21 @@ class ScoredBoxes(Protocol):
 
     @property
     def scores(self) -> np.ndarray:
-        """(K,) scores."""
+        """(K,) scores; NaN is not shown."""
         ...
 
     @property
     def names(self) -> Sequence[str]:
         """The class name of each box."""
         ...
+
+
+class Marked(NamedTuple):
+    """Boxes with texts, which are no detections; see `ScoredBoxes`."""
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    names: Sequence[str]
 
 
 def draw_detections(
@@ -61,6 +69,7 @@ def draw_detections(
     detections: ScoredBoxes,
     truth: LabelledBoxes | None = None,
     title: str = "",
+    key: tuple[str, str] = ("found (class and score)", "ground truth"),
 ) -> None:
     """Writes a picture, 1600 pixels wide: the cloud from above and in perspective, with boxes and ground truth.
 
@@ -73,6 +82,7 @@ def draw_detections(
         detections: boxes in the frame of the cloud, with names and scores.
         truth: ground truth in the same frame, or None.
         title: first line of the picture; the default is the number of boxes.
+        key: what the boxes and the ground truth are called in the picture.
 
     Raises:
         InputError: matplotlib is missing or the file cannot be written.
@@ -94,7 +104,7 @@ def draw_detections(
         axes.set_title(caption, fontsize=10, loc="left", pad=4)
     _draw_scale(figure.axes[0], plan)
     figure.text(MARGIN / width, 1 - 22 / height, title or _summary(detections, truth), fontsize=13)
-    _draw_key(figure, width, height, truth)
+    _draw_key(figure, width, height, key if truth is not None else key[:1])
     write_figure(path, figure)
 
 
@@ -184,7 +194,8 @@ def _draw_labels(axes: "Axes", view: PlanView | PerspectiveView, detections: Sco
     for i in order:
         corners = view.project(box_corners(np.asarray(detections.boxes[i])))[0]
         if np.isfinite(corners).all():
-            texts.append(f"{detections.names[i]} {detections.scores[i]:.2f}")
+            score = detections.scores[i]
+            texts.append(detections.names[i] if np.isnan(score) else f"{detections.names[i]} {score:.2f}")
             anchors.append((float(corners[:, 0].mean()), float(corners[:, 1].min())))
     labels = place_labels(texts, anchors, FONT_PX, PANEL, PANEL)
     for label in labels:
@@ -212,12 +223,11 @@ def _draw_scale(axes: "Axes", view: PlanView) -> None:
     axes.text(start, PANEL - 20, f"{metres:g} m", color="white", fontsize=9, va="bottom")
 
 
-def _draw_key(figure: "Figure", width: int, height: int, truth: LabelledBoxes | None) -> None:
+def _draw_key(figure: "Figure", width: int, height: int, key: Sequence[str]) -> None:
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], color=DETECTION_COLOUR, linewidth=2, label="found (class and score)")]
-    if truth is not None:
-        handles.append(Line2D([], [], color=TRUTH_COLOUR, linewidth=2, label="ground truth"))
+    colours = (DETECTION_COLOUR, TRUTH_COLOUR)
+    handles = [Line2D([], [], color=colours[k], linewidth=2, label=label) for k, label in enumerate(key)]
     figure.legend(
         handles=handles,
         loc="upper right",

@@ -1,0 +1,1 @@
+"""Label files of annotation tools, and files that these tools read."""
