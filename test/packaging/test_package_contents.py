@@ -21,11 +21,13 @@ ROS_MODULES = {
     "diagnostic_msgs",
     "geometry_msgs",
     "lifecycle_msgs",
+    "nav_msgs",
     "rcl_interfaces",
     "rclpy",
     "sensor_msgs",
     "sensor_msgs_py",
     "std_msgs",
+    "std_srvs",
     "tf2_ros",
     "vision_msgs",
     "visualization_msgs",
@@ -123,7 +125,18 @@ def test_a_layer_imports_nothing_from_above(folder: str, above: tuple[str, ...])
 
 
 #: The parts of `ros/`, lowest first: each imports only parts before it. `tools` and the nodes are above all of them.
-ROS_ORDER = ("signals", "faults", "placement", "results", "requests", "interface", "parameters", "pipeline", "health")
+ROS_ORDER = (
+    "signals",
+    "faults",
+    "placement",
+    "results",
+    "requests",
+    "interface",
+    "parameters",
+    "pipeline",
+    "accumulation",
+    "health",
+)
 
 
 @pytest.mark.parametrize("part", ROS_ORDER)

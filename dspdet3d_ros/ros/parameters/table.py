@@ -3,6 +3,7 @@
 This module needs no ROS, so that documents can be made anywhere.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -298,26 +299,26 @@ def default_text(spec: Spec) -> str:
     return f"`{_yaml(spec.default, _empty(spec))}`"
 
 
-def markdown_table() -> str:
+def markdown_table(parameters: Sequence[Spec] = PARAMETERS) -> str:
     """The parameters as a Markdown table."""
     rows = ["| Parameter | Type | Default | Allowed | When | Meaning |", "|---|---|---|---|---|---|"]
-    for spec in PARAMETERS:
+    for spec in parameters:
         when = "any time" if spec.live else "start-up"
         cells = (f"`{spec.name}`", spec.kind, default_text(spec), spec.allowed, when, spec.description)
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows) + "\n"
 
 
-def config_yaml() -> str:
-    """The text of config/detector.yaml: every parameter with its default; those of the model are commented out."""
+def config_yaml(parameters: Sequence[Spec] = PARAMETERS, node: str = "detector", module: str = "table") -> str:
+    """The text of a node's file in config/: every parameter with its default; those of the model are commented out."""
     lines = [
-        "# Parameters of the detector node; made from dspdet3d_ros/ros/parameters/table.py.",
+        f"# Parameters of the {node} node; made from dspdet3d_ros/ros/parameters/{module}.py.",
         "/**:",
         "  ros__parameters:",
     ]
     for live, title in ((False, "Start-up: read when the node is configured."), (True, "Live: changes at any time.")):
         lines.append(f"    # {title}")
-        for spec in (spec for spec in PARAMETERS if spec.live == live):
+        for spec in (spec for spec in parameters if spec.live == live):
             allowed = f" ({spec.allowed})" if spec.allowed else ""
             lines.append(f"    # {spec.description}{allowed}")
             if spec.from_model:
