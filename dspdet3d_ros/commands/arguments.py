@@ -2,10 +2,12 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from dspdet3d_ros import defaults
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.mapping.settings import DESCRIPTIONS, RANGES, MapSettings
 from dspdet3d_ros.validation import Range, mismatch
 
 
@@ -52,6 +54,29 @@ def add_frame_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--unit", choices=tuple(defaults.UNITS), default="m", help=f"{defaults.UNIT_HELP} (default: %(default)s)"
     )
+
+
+def add_map_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments for the map of depth images; see `map_settings`."""
+    group = parser.add_argument_group("map")
+    for field in fields(MapSettings):
+        option, text = f"--{field.name.replace('_', '-')}", f"{DESCRIPTIONS[field.name]} (default: {field.default})"
+        if isinstance(field.default, bool):
+            group.add_argument(option, action=argparse.BooleanOptionalAction, default=None, help=text)
+        else:
+            group.add_argument(option, type=type(field.default), metavar="N", help=text)
+
+
+def map_settings(args: argparse.Namespace) -> MapSettings:
+    """The settings of the arguments of `add_map_arguments`.
+
+    Raises:
+        InputError: a value is out of range; the text names the argument.
+    """
+    given = {field.name: value for field in fields(MapSettings) if (value := getattr(args, field.name)) is not None}
+    for name, value in given.items():
+        check_number(f"--{name.replace('_', '-')}", value, RANGES.get(name))
+    return MapSettings(**given)
 
 
 def with_joined_axis(argv: Sequence[str]) -> list[str]:

@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="turn the scenes about z; boxes that come from points are fitted again, at 0 too",
     )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--plot", type=Path, help="draw the share of right boxes over the score into this PNG file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.learning.datasets.labelled_scene import joined
     from dspdet3d_ros.learning.datasets.rotation import rotated_set
     from dspdet3d_ros.learning.evaluation.accuracy import evaluate_scenes, figures, predictor_of, table
+    from dspdet3d_ros.learning.evaluation.calibration import plot
     from dspdet3d_ros.output_files import write_json
 
     for folder in args.data:
@@ -92,6 +94,8 @@ def run(args: argparse.Namespace) -> int:
     values["calibration"]["score_map"] = [best.slope, best.offset]
     print(table(values))
     print(f"score_map of the model file that fits these scenes: [{best.slope:.3f}, {best.offset:.3f}]")
+    if args.plot:
+        plot(args.plot, values["calibration"], f"{detector.model_name}, {values['scenes']} scenes")
     if args.json:
         write_json(args.json, values)
     return 0

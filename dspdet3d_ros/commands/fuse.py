@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dspdet3d_ros.commands.arguments import add_threads_argument, check_number
+from dspdet3d_ros.commands.arguments import add_map_arguments, add_threads_argument, check_number, map_settings
 from dspdet3d_ros.defaults import UPS
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.mapping.settings import DESCRIPTIONS, RANGES, MapSettings
 from dspdet3d_ros.validation import AT_LEAST_ONE, NOT_NEGATIVE
 
 HELP = "fuse RGB-D frames with poses into one cloud"
@@ -41,22 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, help="write the report to this file")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
     add_threads_argument(parser)
-    group = parser.add_argument_group("map")
-    for field in fields(MapSettings):
-        option, text = f"--{field.name.replace('_', '-')}", f"{DESCRIPTIONS[field.name]} (default: {field.default})"
-        if isinstance(field.default, bool):
-            group.add_argument(option, action=argparse.BooleanOptionalAction, default=None, help=text)
-        else:
-            group.add_argument(option, type=type(field.default), metavar="N", help=text)
+    add_map_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Writes the cloud, and prints or writes the report if asked. Refused frames are counted, not fatal."""
     check_number("--first", args.first, NOT_NEGATIVE)
     check_number("--count", args.count, AT_LEAST_ONE)
-    given = {field.name: value for field in fields(MapSettings) if (value := getattr(args, field.name)) is not None}
-    for name, value in given.items():
-        check_number(f"--{name.replace('_', '-')}", value, RANGES.get(name))
+    settings = map_settings(args)
     up = None if args.up is None else _direction(args.up)
 
     from tqdm import tqdm
@@ -69,7 +60,6 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.output_files import write_json
 
     check_suffix(args.out)
-    settings = MapSettings(**given)
     folder = open_frames(args.frames, None if args.intrinsics is None else tuple(args.intrinsics))
     end = None if args.count is None else args.first + args.count
     folder = replace(folder, frames=folder.frames[args.first : end])

@@ -18,9 +18,9 @@ def why_no_boxes(
     """The reason in one line, with what to change; None if the thresholds let boxes pass.
 
     Args:
-        stats: how the result without boxes came about.
+        stats: figures of the run without boxes.
         settings: the thresholds that applied.
-        score, tau: what the score and the pruning threshold are called where the user sets them.
+        score, tau: names of the score and the pruning threshold for the user.
 
     Returns:
         A remark of the kind "empty" (no points), "region" (none in the region of interest), "infinite" (no finite

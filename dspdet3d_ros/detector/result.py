@@ -1,4 +1,4 @@
-"""What one detection run takes and gives."""
+"""Settings and results of one detection run."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class DetectionSettings:
         score_threshold: boxes with a lower class score are dropped, 0..1.
         nms_iou_threshold: of two boxes that overlap more than this the one with the lower score is dropped, 0..1.
         max_detections: the number of best boxes kept at the most.
-        max_cells_per_level: the most cells that a level is refined to; where τ would keep more, the cells of the best
-            keep scores stay. It bounds time and memory whatever τ is.
+        max_cells_per_level: the most cells that a level is refined to; if τ would keep more, the cells of the best keep
+            scores stay. It bounds time and memory for every τ.
         class_filter: class names to report; empty means all of them. It leaves boxes out and renames none.
         roi_min, roi_max: corners of the region of interest, metres, each of three numbers or empty; points outside are
             as if they were not there (see `clouds.region`).
@@ -57,12 +57,12 @@ class LevelCells:
 
 @dataclass(frozen=True)
 class Shortlist:
-    """What the thresholds make of the predictions with the best scores, before suppression.
+    """The effect of the thresholds on the predictions with the best scores, before suppression.
 
     Attributes:
         predictions: how many there are: at most the `nms_pre` of the model.
-        best_score: the largest score of any class, 0..1; 0 where there are no predictions.
-        best_class: the name of its class; empty where there are no predictions.
+        best_score: the largest score of any class, 0..1; 0 if there are no predictions.
+        best_class: the name of its class; empty if there are no predictions.
         over_threshold: predictions that exceed the score threshold for any class.
         of_wanted_classes: predictions that exceed it for a class that they are named and the class filter has.
     """
@@ -76,7 +76,7 @@ class Shortlist:
 
 @dataclass(frozen=True)
 class DetectionStats:
-    """How a result came about.
+    """Figures of one run.
 
     Attributes:
         pruning_threshold: the τ that was used.
@@ -92,8 +92,7 @@ class DetectionStats:
         points_outside_roi: finite points left out because they are outside the region of interest.
         not_finite: predictions left out because they were not finite, or their boxes without volume or too large for
             float32, of all the cells of all levels. More than 0 means that weights or features have overflowed.
-        shortlist: what became of the predictions. Messages do not carry it: the node explains with it why no box is
-            found.
+        shortlist: effect of the thresholds. It is not in messages: the node uses it to explain why no box is found.
     """
 
     pruning_threshold: float
@@ -120,9 +119,10 @@ class Detections:
         scores: (K,) float32 in 0..1.
         labels: (K,) int64, index into `class_names`.
         class_names: the names of all classes that the model knows.
-        stats: how the result came about.
-        class_scores: (K, n_classes) float32, what each box scores as each class, 0 below the score threshold; None
-            where each box stands for one class only (`nms_across_classes` off).
+        stats: figures of the run.
+        class_scores: (K, n_classes) float32, what each box scores as each class, 0 below the score threshold; None if
+            each box stands for one class only (`nms_across_classes` off).
+        ids: (K,) int64, numbers of the objects that the boxes belong to; None if objects are not tracked.
         turned: (K, 7) float64 centre, size and yaw (radians about z, -π/4 to π/4) of the boxes that turn with their
             objects; None if they were not fitted. `boxes` stay as the network found them.
     """
@@ -133,6 +133,7 @@ class Detections:
     class_names: tuple[str, ...]
     stats: DetectionStats = field(repr=False)
     class_scores: np.ndarray | None = field(default=None, repr=False)
+    ids: np.ndarray | None = None
     turned: np.ndarray | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
@@ -144,7 +145,7 @@ class Detections:
         return tuple(self.class_names[label] for label in self.labels)
 
     def hypotheses(self, i: int) -> list[tuple[str, float]]:
-        """What box i may be: class names and scores, best first."""
+        """Class names and scores of box i, best first."""
         if self.class_scores is None:
             return [(self.class_names[self.labels[i]], float(self.scores[i]))]
         row = self.class_scores[i]
@@ -165,5 +166,6 @@ class Detections:
             scores=self.scores[rows],
             labels=self.labels[rows],
             class_scores=None if self.class_scores is None else self.class_scores[rows],
+            ids=None if self.ids is None else self.ids[rows],
             turned=None if self.turned is None else self.turned[rows],
         )

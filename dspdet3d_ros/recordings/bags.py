@@ -26,7 +26,7 @@ class Topic:
     Attributes:
         name: such as "/camera/depth/image_raw".
         kind: full name of its type, such as "sensor_msgs/msg/Image".
-        count: number of messages; 0 where the bag does not say.
+        count: number of messages; 0 if the bag does not say.
     """
 
     name: str
@@ -209,11 +209,19 @@ class BagWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
-            with suppress(Exception):
-                self._writer.close()
-            shutil.rmtree(self._part, ignore_errors=True)
-            return
+        if error is None:
+            self.close()
+        else:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Leaves nothing behind."""
+        with suppress(Exception):
+            self._writer.close()
+        shutil.rmtree(self._part, ignore_errors=True)
+
+    def close(self) -> None:
+        """Gives the complete bag its name."""
         self._writer.close()
         # Players look for the names in metadata.yaml.
         name = self._part.name

@@ -13,22 +13,23 @@ SPLAT_M = 0.022
 #: Points so far behind the nearest one of a pixel are on the same surface.
 SURFACE_M = 0.05
 LEAST_DEPTH_M, MOST_DEPTH_M = 0.4, 4.0
-#: The camera turns twice: near the middle of the room, looking outward, and near the walls, looking inward. The numbers
-#: are the distance from the middle, as a share of the half room, and the angle by which it looks down, degrees.
+#: Distance of the camera from the middle, as a share of the half room, and angle by which it looks down, degrees.
 OUTWARD, INWARD = (0.15, 30.0), (0.85, 35.0)
 CAMERA_HEIGHT_M = 1.45
+#: Share of the time that each turn takes.
+TURN = 0.44
 #: Noise of depth, as a share of the squared depth in metres: that of a structured-light camera.
 NOISE = 0.0012
 
 
 @dataclass(frozen=True)
 class View:
-    """What the camera sees at one time.
+    """The view of the camera at one time.
 
     Attributes:
         time_s: since the start.
         pose: (4, 4) from the camera's optical frame (x right, y down, z forward) to the room, metres.
-        depth_mm: (HEIGHT, WIDTH) uint16, 0 where there is nothing.
+        depth_mm: (HEIGHT, WIDTH) uint16, 0 if there is nothing.
         colour: (HEIGHT, WIDTH, 3) uint8.
     """
 
@@ -44,7 +45,7 @@ def camera_matrix() -> np.ndarray:
 
 
 def views(xyz: np.ndarray, rgb: np.ndarray, count: int, rate_hz: float, seed: int = 0) -> Iterator[View]:
-    """The camera turns twice around the room; its path is smooth but for the change between the turns.
+    """The camera turns twice: near the middle looking outward, then along the walls looking inward.
 
     Args:
         xyz: (N, 3) points of the room, metres, z up.
@@ -57,19 +58,22 @@ def views(xyz: np.ndarray, rgb: np.ndarray, count: int, rate_hz: float, seed: in
     low, high = xyz.min(axis=0), xyz.max(axis=0)
     middle, half = (low + high) / 2, (high - low) / 2
     for number in range(count):
-        angle = 4 * np.pi * number / count
-        inward = 2 * number >= count
-        share, pitch = INWARD if inward else OUTWARD
-        place = middle + share * half * [np.cos(angle), np.sin(angle), 0]
+        progress = number / count
+        # Between the turns the camera moves backwards to the opposite wall.
+        turned = np.interp(progress, (0, TURN, 1 - TURN, 1), (0, 1, 1, 2))
+        change = np.interp(progress, (TURN, 1 - TURN), (0, 1))
+        share, pitch = (1 - change) * OUTWARD[0] - change * INWARD[0], (1 - change) * OUTWARD[1] + change * INWARD[1]
+        yaw = 2 * np.pi * turned
+        place = middle + share * half * [np.cos(yaw), np.sin(yaw), 0]
         place[2] = low[2] + CAMERA_HEIGHT_M
-        pose = _look(place, angle + np.pi * inward, np.deg2rad(pitch))
+        pose = _look(place, yaw, np.deg2rad(pitch))
         depth, colour = draw(xyz, rgb, pose)
         depth += (depth > 0) * rng.normal(0, 1, depth.shape) * NOISE * depth**2
         yield View(number / rate_hz, pose, np.round(depth * 1000).astype(np.uint16), colour)
 
 
 def draw(xyz: np.ndarray, rgb: np.ndarray, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(HEIGHT, WIDTH) depth in metres, 0 where no point is, and (HEIGHT, WIDTH, 3) colours. Near points cover far ones.
+    """(HEIGHT, WIDTH) depth in metres, 0 if no point is, and (HEIGHT, WIDTH, 3) colours. Near points cover far ones.
 
     Args:
         xyz: (N, 3) metres.

@@ -59,8 +59,22 @@ class Transforms:
         while link.times[-1] - link.times[0] > self._memory_ns:
             del link.poses[link.times.pop(0)]
 
-    def find(self, target: str, source: str, time_ns: int) -> np.ndarray:
+    def knows(self, frame: str) -> bool:
+        """Whether the frame has a parent."""
+        return frame.lstrip("/") in self._links
+
+    def root_of(self, frame: str) -> str:
+        """The frame at the top of a frame's chain of parents."""
+        return self._chain(frame.lstrip("/"))[-1]
+
+    def find(self, target: str, source: str, time_ns: int, tolerance_ns: int = 0) -> np.ndarray:
         """(4, 4) matrix from the coordinates of `source` to those of `target`, interpolated between two times.
+
+        Args:
+            target: frame of the result.
+            source: frame of the coordinates.
+            time_ns: when.
+            tolerance_ns: before the first and after the last known pose, that pose holds for so long.
 
         Raises:
             TransformError: a frame is not known, the two are not connected, or the time is outside of the known ones.
@@ -73,8 +87,8 @@ class Transforms:
             raise TransformError(
                 f"no transform from '{source}' to '{target}': the frames are not connected; known frames: {known}"
             )
-        first = self._product(up[: up.index(common)], time_ns)
-        second = self._product(down[: down.index(common)], time_ns)
+        first = self._product(up[: up.index(common)], time_ns, tolerance_ns)
+        second = self._product(down[: down.index(common)], time_ns, tolerance_ns)
         return np.linalg.inv(second) @ first
 
     def _chain(self, frame: str) -> list[str]:
@@ -83,13 +97,13 @@ class Transforms:
             chain.append(link.parent)
         return chain
 
-    def _product(self, frames: Sequence[str], time_ns: int) -> np.ndarray:
+    def _product(self, frames: Sequence[str], time_ns: int, tolerance_ns: int) -> np.ndarray:
         pose = np.eye(4)
         for frame in frames:
-            pose = self._at(frame, time_ns) @ pose
+            pose = self._at(frame, time_ns, tolerance_ns) @ pose
         return pose
 
-    def _at(self, frame: str, time_ns: int) -> np.ndarray:
+    def _at(self, frame: str, time_ns: int, tolerance_ns: int) -> np.ndarray:
         link = self._links[frame]
         if link.fixed is not None:
             return link.fixed
@@ -98,6 +112,8 @@ class Transforms:
             return link.poses[time_ns]
         if right in (0, len(link.times)):
             nearest = link.times[0] if right == 0 else link.times[-1]
+            if abs(nearest - time_ns) <= tolerance_ns:
+                return link.poses[nearest]
             raise TransformError(
                 f"no transform from '{frame}' to '{link.parent}' at {time_ns / 1e9:.3f} s: "
                 f"{'the first' if right == 0 else 'the last'} is of {nearest / 1e9:.3f} s"

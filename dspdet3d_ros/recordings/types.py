@@ -47,30 +47,37 @@ class MessageTypes:
         return lambda **fields: make(self._names[short], **fields)
 
 
-def make(name: str, **fields: Any) -> Any:
+def make(name: str, /, **fields: Any) -> Any:
     """A message with default values for the fields that are not given.
 
     Args:
         name: full name of its type, such as "std_msgs/msg/Header".
         fields: values by name.
     """
-    kind = typestore().types[name]
-    values = {
-        field: _default(definition) for field, definition in typestore().fielddefs[name][1] if field not in fields
-    }
-    known = {field for field, _ in typestore().fielddefs[name][1]}
-    if unknown := set(fields) - known:
+    fields = {**_DEFAULTS.get(name, {}), **fields}
+    definitions = dict(typestore().fielddefs[name][1])
+    if unknown := set(fields) - set(definitions):
         raise TypeError(f"{name} has no field {', '.join(sorted(unknown))}")
-    return kind(**values, **{field: _plain(value) for field, value in fields.items()})
+    values = {
+        field: _in_type(fields[field], definition) if field in fields else _default(definition)
+        for field, definition in definitions.items()
+    }
+    return typestore().types[name](**values)
 
 
-def _plain(value: Any) -> Any:
-    """Values as rosbags writes them: sequences of numbers are arrays."""
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return np.frombuffer(value, np.uint8)
-    if isinstance(value, list) and value and isinstance(value[0], (int, float)) and not isinstance(value[0], bool):
-        return np.array(value)
-    return value
+def _in_type(value: Any, definition: Any) -> Any:
+    """The value as rosbags writes it: sequences of numbers are arrays of the right type."""
+    from rosbags.interfaces import Nodetype
+
+    node, detail = definition
+    if node not in (Nodetype.ARRAY, Nodetype.SEQUENCE):
+        return value
+    inner, inner_detail = detail[0]
+    if inner != Nodetype.BASE or inner_detail[0] in ("string", "wstring"):
+        return value
+    kind = _NUMBERS[inner_detail[0]]
+    is_bytes = isinstance(value, (bytes, bytearray, memoryview))
+    return np.frombuffer(value, kind) if is_bytes else np.asarray(value, kind)
 
 
 def _default(definition: Any) -> Any:
@@ -88,6 +95,8 @@ def _default(definition: Any) -> Any:
     return [_default((inner, inner_detail)) for _ in range(size)] if node == Nodetype.ARRAY else []
 
 
+#: Defaults of ROS that are not zero, which rosbags does not know.
+_DEFAULTS = {"geometry_msgs/msg/Quaternion": {"w": 1.0}}
 _NUMBERS: dict[str, Any] = {
     "bool": np.bool_,
     "byte": np.uint8,

@@ -7,6 +7,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -41,8 +42,8 @@ ERROR = TransitionCallbackReturn.ERROR
 class DetectorNode(LifecycleNode):
     """Runs the detector on the latest cloud of ~/input/points and publishes what it finds.
 
-    The model is loaded by `configure`, during which all else waits, and freed by `cleanup`; clouds are only taken
-    while the node is active. Work on clouds is done in a thread of its own: parameters and services answer meanwhile.
+    `configure` loads the model, and all callbacks wait meanwhile; `cleanup` frees it. The node takes clouds only while
+    it is active. A thread of its own processes them, so that parameters and services answer at any time.
     """
 
     def __init__(self, **node_arguments: Any) -> None:
@@ -56,7 +57,7 @@ class DetectorNode(LifecycleNode):
         self._node_parameters = NodeParameters(self, lambda: self._detector is None, self._publish_labels)
         self._diagnostics = Diagnostics(self, self._health)
         self._service = DetectService(self, lambda: self._processing if self._subscription else None, self._why_not)
-        # These go on while the robot's time stands still, as when a bag is paused.
+        # Steady time: these timers run even if ROS time stands still, as in a paused bag.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(PERIOD_S, self._diagnostics.publish, clock=steady)
         self.create_timer(WATCH_S, self._watch, clock=steady)
@@ -68,7 +69,7 @@ class DetectorNode(LifecycleNode):
 
     @property
     def lost(self) -> Fault | None:
-        """Why nothing can be computed in this process any more, if so."""
+        """The fault after which this process cannot compute any more; None if there is none."""
         return self._processing.lost if self._processing else None
 
     @property
@@ -76,13 +77,18 @@ class DetectorNode(LifecycleNode):
         """The number of subscribers of each output that the node knows of; empty unless it is configured."""
         return self._processing.outputs.subscribers if self._processing else {}
 
+    @property
+    def status(self) -> DiagnosticStatus:
+        """The present health, as on /diagnostics."""
+        return self._diagnostics.status()
+
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Loads the model; fails with a reason in the log, after which the node can be configured again."""
+        """Loads the model. The log has the reason of a failure; the node can then be configured again."""
         self._faults.restart()
         try:
             self._load()
         except Exception as error:
-            # Drivers and libraries fail in many ways; the node outlives them all.
+            # Drivers and libraries raise errors of many types. None of them may end the node.
             self._release()
             return self._refused("configuration", error)
         return super().on_configure(state)
@@ -94,14 +100,14 @@ class DetectorNode(LifecycleNode):
         try:
             self._take_clouds()
         except Exception as error:
-            # rclpy would keep the reason to itself.
+            # rclpy would not log the reason.
             self._stop_taking_clouds()
             super().on_deactivate(state)
             return self._refused("activation", error)
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stops taking clouds; what was found in earlier ones is not published any more."""
+        """Stops taking clouds; results of earlier clouds are not published any more."""
         self._stop_taking_clouds()
         return ERROR if self._failed else super().on_deactivate(state)
 
@@ -124,10 +130,10 @@ class DetectorNode(LifecycleNode):
         return SUCCESS
 
     def close(self, timeout_s: float) -> bool:
-        """Stops working on clouds.
+        """Stops the work on clouds.
 
         Returns:
-            False where a cloud is still being worked on after `timeout_s`.
+            False if a cloud is still being processed after `timeout_s`.
         """
         self._stop_taking_clouds()
         return self._processing is None or self._processing.worker.stop(timeout_s)
@@ -168,7 +174,7 @@ class DetectorNode(LifecycleNode):
         )
 
     def _loaded(self, threads: int | None) -> "Detector":
-        # torch takes seconds to import; until here the node has already been answering.
+        # The import of torch takes seconds; before it the node already answers services.
         from dspdet3d_ros.detector.predictor import Detector
 
         parameters = self._node_parameters
@@ -187,7 +193,7 @@ class DetectorNode(LifecycleNode):
         return detector
 
     def _refused(self, kind: str, error: Exception) -> TransitionCallbackReturn:
-        """Reports why a transition fails, unless ROS has ended: then nothing can succeed."""
+        """Reports why a transition fails; after the end of ROS every transition fails, so nothing is reported."""
         if not self.context.ok():
             return FAILURE
         if isinstance(error, ModuleNotFoundError) and error.name:
@@ -225,16 +231,16 @@ class DetectorNode(LifecycleNode):
                 self._faults.restart()
 
     def _release(self, wait_s: float = LAST_CLOUD_S) -> None:
-        """Frees the model; one that is still at work after `wait_s` is freed when its cloud is done."""
+        """Frees the model; if it is still busy after `wait_s`, it is freed after its present cloud."""
         self._stop_taking_clouds()
         if self._processing is not None and not self._processing.close(wait_s):
-            self.get_logger().warning("a cloud is still being worked on; its result will not be published")
+            self.get_logger().warning("a cloud is still being processed; its result will not be published")
         self._processing = self._detector = None
         free_gpu_memory()
         self._node_parameters.forget_model()
 
     def _watch(self) -> None:
-        """Looks for new consumers, and for a worker that has died or hangs (error path) or a lost GPU (end of ROS)."""
+        """Checks for new subscribers, a dead or hanging worker (error processing) and a lost GPU (end of ROS)."""
         if self._processing is None:
             return
         if self.lost:
@@ -245,7 +251,7 @@ class DetectorNode(LifecycleNode):
         if self._subscription is not None:
             self._processing.look_for_consumers()
         else:
-            # Those who are there before the node is active get each answer once.
+            # Subscribers from before the activation get each answer once.
             self._processing.outputs.newcomers()
         text = self._processing.failure(self._node_parameters["watchdog_timeout_s"])
         if text:
@@ -253,7 +259,7 @@ class DetectorNode(LifecycleNode):
             fault = Fault("worker", text)
             self._faults.report(fault)
             self._diagnostics.publish()
-            # Either answers with an error, which leads to on_error and from there to the state unconfigured.
+            # Both transitions return ERROR, so rclpy calls on_error and the node becomes unconfigured.
             if self._state_label() == "active":
                 self.trigger_deactivate()
             else:
@@ -264,7 +270,7 @@ class DetectorNode(LifecycleNode):
         return no_output.how_to_activate(self.get_fully_qualified_name(), self._state_label())
 
     def _diagnose_no_output(self) -> None:
-        """Lets the log and the diagnostics say why nothing is published, where that is so."""
+        """Updates the reason, for the log and the diagnostics, why nothing is published."""
         snapshot = node_snapshot(
             self,
             self._state_label(),
@@ -287,7 +293,7 @@ class DetectorNode(LifecycleNode):
         )
 
     def _state_label(self) -> str:
-        # rclpy has no public way to ask a node in Python for its state.
+        # rclpy has no public access to the state of a Python node.
         return self._state_machine.current_state[1]
 
     def _publish_labels(self) -> None:
@@ -296,7 +302,7 @@ class DetectorNode(LifecycleNode):
 
 
 def _reason(asked: str, detector: "Detector") -> str:
-    """Why the backend is what it is, where the node was to choose."""
+    """Why the backend was chosen, in parentheses; empty if a parameter fixes it."""
     if asked != "auto":
         return ""
     from dspdet3d_ros.sparse import choose_backend

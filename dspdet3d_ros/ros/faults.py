@@ -39,7 +39,7 @@ class Kind:
 
 
 _DOUBTFUL = Kind(Level.WARN, "doubtful cloud")
-# The clouds' faults come first: those that their publisher causes, then those of working on them.
+# Faults of clouds come first: those that the publisher causes, then those of their processing.
 KINDS = {
     "fields": Kind(Level.WARN, "cloud refused"),
     "sizes": Kind(Level.WARN, "cloud refused"),
@@ -47,7 +47,7 @@ KINDS = {
     "order": Kind(Level.WARN, "cloud refused"),
     "frame": Kind(Level.WARN, "cloud refused"),
     "contents": Kind(Level.WARN, "cloud refused"),
-    # Remarks: the cloud is used all the same.
+    # Remarks: the cloud is used nevertheless.
     "no_points": _DOUBTFUL,
     "row_step": _DOUBTFUL,
     "count": _DOUBTFUL,
@@ -65,7 +65,7 @@ KINDS = {
     "worker": Kind(Level.ERROR, "stopped"),
     "configuration": Kind(Level.ERROR, "cannot be configured"),
     "activation": Kind(Level.ERROR, "cannot be activated"),
-    # Why nothing is published or found: see health/no_output.py. OK is what somebody may have meant so.
+    # Reasons for no output, see health/no_output.py. OK: the state may be intended.
     "unconfigured": Kind(Level.OK, "nothing is published"),
     "inactive": Kind(Level.OK, "nothing is published"),
     "publisher": Kind(Level.WARN, "nothing is published"),
@@ -81,8 +81,8 @@ KINDS = {
     "score": Kind(Level.OK, "no boxes"),
     "nothing": Kind(Level.OK, "no boxes"),
 }
-# What CUDA says of errors after which no call on the device works any more until the process is gone (CUDA runtime
-# API, enumeration cudaError_t).
+# Texts of CUDA errors after which no call on the device works until the process has ended (CUDA runtime API,
+# enumeration cudaError_t).
 LOST_DEVICE = (
     "an illegal memory access was encountered",
     "an illegal instruction was encountered",
@@ -131,7 +131,7 @@ def log_at(logger: Any, level: Level, text: str) -> None:
 
 
 def fault_of(error: Exception) -> Fault:
-    """What an exception in the work on a cloud means."""
+    """The fault that an exception in the work on a cloud stands for."""
     if isinstance(error, InputError):
         return Fault(getattr(error, "kind", "contents"), str(error))
     text = one_line(error)
@@ -148,7 +148,7 @@ def fault_of(error: Exception) -> Fault:
 
 
 def release_frames(error: BaseException | None) -> None:
-    """Lets go of what the frames of an exception's traceback hold: tensors of a whole network, gigabytes."""
+    """Releases the objects in the frames of an exception's traceback: tensors of a whole network, gigabytes."""
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__
@@ -159,7 +159,7 @@ class FaultLog:
 
     Args:
         logger: the node's.
-        clock: seconds that only grow.
+        clock: monotonic time, seconds.
     """
 
     def __init__(self, logger: Any, clock: Callable[[], float] = time.monotonic) -> None:
@@ -229,7 +229,7 @@ class FaultLog:
             self._log(fault, number)
 
     def good(self) -> None:
-        """A cloud could be used: what comes after it is news again."""
+        """Notes a usable cloud: after it every kind of fault is new again."""
         with self._lock:
             faults, self._since_good, self._present = self._since_good, 0, None
             self._logged_s.clear()
@@ -237,7 +237,7 @@ class FaultLog:
             self._logger.info(f"clouds are usable again, after {faults} that were refused or spoiled")
 
     def keep(self, fault: Fault) -> None:
-        """Takes a fault that was logged elsewhere; it is shown until `restart`."""
+        """Shows a fault, which was logged elsewhere, until `restart`."""
         with self._lock:
             self._present = fault
 

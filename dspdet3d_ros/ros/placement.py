@@ -1,4 +1,4 @@
-"""The way of a cloud to the frame of its boxes. Imports no ROS."""
+"""The transform of a cloud to the frame of its boxes. Imports no ROS."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def moved(xyz: np.ndarray, translation: Sequence[float], quaternion: Sequence[fl
 
 @dataclass(frozen=True)
 class Placement:
-    """How a cloud comes to the frame of its boxes.
+    """The transform of a cloud to the frame of its boxes.
 
     Attributes:
         header: stamp of the cloud, and the frame of the boxes.

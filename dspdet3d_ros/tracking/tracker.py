@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dspdet3d_ros.detector.result import Detections
 from dspdet3d_ros.geometry import corners
 from dspdet3d_ros.tracking.settings import TrackingSettings
 from dspdet3d_ros.tracking.visibility import PlacePoints, is_filled, is_seen
@@ -188,6 +189,29 @@ class Tracker:
             class_scores=evidence.astype(np.float32),
             detected=np.array([track.missed == 0 for track in shown], bool),
         )
+
+
+def track(tracker: Tracker, detections: Detections, xyz: np.ndarray) -> Detections:
+    """The objects of a cloud in place of its detections, with their numbers.
+
+    Args:
+        tracker: has seen the clouds before.
+        detections: in this cloud.
+        xyz: (N, 3) points of the cloud, metres, finite, in the frame of the boxes.
+    """
+    class_scores = detections.class_scores
+    if class_scores is None:
+        class_scores = np.zeros((len(detections), len(detections.class_names)))
+        class_scores[np.arange(len(detections)), detections.labels] = detections.scores
+    found = tracker.update(detections.boxes, class_scores, xyz)
+    return replace(
+        detections,
+        boxes=found.boxes,
+        scores=found.scores,
+        labels=found.labels,
+        class_scores=found.class_scores.reshape(len(found), len(detections.class_names)),
+        ids=found.ids,
+    )
 
 
 def _place(places: PlacePoints, number: int) -> tuple[float, float]:

@@ -92,14 +92,14 @@ def test_a_step_that_was_interrupted_is_repeated(finished: Path):
     assert pending(finished) == ["messages"]
 
 
-def test_an_environment_whose_python_is_gone_is_made_anew(finished: Path):
+def test_an_environment_whose_python_is_gone_is_made_again(finished: Path):
     python = finished / ".venv" / "bin" / "python"
     python.unlink()
     python.symlink_to("/nowhere/python3")
     assert pending(finished) == ALL_STEPS
 
 
-def test_a_moved_checkout_is_set_up_anew(finished: Path):
+def test_a_moved_checkout_is_set_up_again(finished: Path):
     moved = finished.rename(finished.with_name("moved"))
     assert pending(moved) == ALL_STEPS
 
@@ -112,7 +112,7 @@ def test_missing_build_tools_are_named_before_anything_is_done(checkout: Path):
     assert not (checkout / ".venv").exists()
 
 
-def test_a_python_without_venv_is_told_which_package_to_install(checkout: Path):
+def test_a_python_without_venv_is_reported_with_the_package_to_install(checkout: Path):
     code = (
         "import runpy, sys; sys.modules['ensurepip'] = None; runpy.run_path('scripts/environment', run_name='__main__')"
     )

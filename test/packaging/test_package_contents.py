@@ -1,4 +1,4 @@
-"""What an installation contains, and what the modules need to be imported."""
+"""Content of an installation, and imports of the modules."""
 
 import ast
 import os
@@ -88,7 +88,7 @@ def test_only_the_ros_folder_imports_ros():
         ("clouds", ("commands", "detector", "learning", "mapping", "ros", "sparse", "tools", "tracking")),
         ("mapping", ("commands", "detector", "learning", "recordings", "ros", "sparse", "tools", "tracking")),
         ("detector", ("commands", "learning", "mapping", "ros", "tools", "tracking")),
-        ("tracking", ("clouds", "commands", "detector", "learning", "mapping", "ros", "sparse", "tools")),
+        ("tracking", ("clouds", "commands", "learning", "mapping", "recordings", "mapping", "ros", "sparse", "tools")),
         ("recordings", ("commands", "learning", "ros", "tools")),
         ("learning", ("commands", "mapping", "ros", "tools")),
         ("learning/datasets", ("learning.evaluation", "learning.generation", "learning.training")),

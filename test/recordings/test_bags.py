@@ -8,11 +8,13 @@ import pytest
 
 pytest.importorskip("rosbags")
 
+from rosbags.rosbag2 import StoragePlugin, Writer
+
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.recordings.bags import STORAGES, BagReader, BagWriter
 from dspdet3d_ros.recordings.definitions import DEFINITIONS
 from dspdet3d_ros.recordings.record_demo import COLOUR, DEPTH, ODOMETRY, TF_STATIC, record_demo
-from dspdet3d_ros.recordings.types import MessageTypes, make
+from dspdet3d_ros.recordings.types import MessageTypes, make, typestore
 
 ROOT = Path(__file__).resolve().parents[2]
 TOPIC = "/numbers"
@@ -69,10 +71,13 @@ def test_of_a_truncated_bag_the_beginning_is_read_and_the_loss_is_said(bag):
 
 
 def test_messages_that_do_not_fit_their_type_are_counted(tmp_path):
-    with BagWriter(tmp_path / "bag") as bag:
-        bag.write(TOPIC, number(1), 1)
-        bag._writer.write(bag._connections[TOPIC], 2, b"\0\1\0\0\xff\xff\xff\xff")
-        bag.write(TOPIC, number(3), 3)
+    kind, good = number(1).__msgtype__, {1: number(1), 3: number(3)}
+    with Writer(tmp_path / "bag", version=8, storage_plugin=StoragePlugin.MCAP) as bag:
+        connection = bag.add_connection(TOPIC, kind, typestore=typestore())
+        for time_ns in (1, 2, 3):
+            message = good.get(time_ns)
+            data = typestore().serialize_cdr(message, kind) if message else b"\0\1\0\0\xff\xff\xff\xff"
+            bag.write(connection, time_ns, data)
     found, losses = values(tmp_path / "bag")
     assert found == [1, 3]
     assert len(losses) == 1

@@ -60,7 +60,7 @@ class Process:
             stderr=subprocess.PIPE,
             text=True,
             cwd=cwd,
-            # Threads that spin while they wait make nodes beside each other several times slower.
+            # Threads that spin while they wait make nodes on one machine several times slower.
             env={
                 "OMP_WAIT_POLICY": "PASSIVE",
                 **base,

@@ -14,7 +14,7 @@ import torch
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse import choose_backend, make_engine
-from dspdet3d_ros.sparse.triton import engine
+from dspdet3d_ros.sparse.triton import triton_engine
 
 PARTS = Path(__file__).parent / "triton_parts"
 needs_triton = pytest.mark.skipif(
@@ -49,27 +49,27 @@ def test_without_cuda_one_line_says_why(monkeypatch):
 
 
 def test_auto_on_cuda_is_triton_where_it_can_run(monkeypatch):
-    monkeypatch.setattr(engine, "_no_launcher", lambda: None)
+    monkeypatch.setattr(triton_engine, "no_launcher", lambda: None)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 6))
-    monkeypatch.setattr(engine, "_installed_version", lambda: "3.1.0")
+    monkeypatch.setattr(triton_engine, "installed_version", lambda: "3.1.0")
     assert choose_backend("cuda:0") == ("triton", "CUDA with Triton")
-    monkeypatch.setattr(engine, "_installed_version", lambda: "2.3.1")
+    monkeypatch.setattr(triton_engine, "installed_version", lambda: "2.3.1")
     assert choose_backend("cuda:0") == ("torch", "no Triton kernels: Triton 2.3.1 is older than 3.0")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "T4")
-    monkeypatch.setattr(engine, "_installed_version", lambda: "3.1.0")
+    monkeypatch.setattr(triton_engine, "installed_version", lambda: "3.1.0")
     assert choose_backend("cuda:0")[1] == "no Triton kernels: T4 is older than compute capability 8.0"
 
 
 def test_auto_on_cuda_is_torch_where_triton_cannot_compile(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 6))
-    monkeypatch.setattr(engine, "_installed_version", lambda: "3.1.0")
+    monkeypatch.setattr(triton_engine, "installed_version", lambda: "3.1.0")
     monkeypatch.setenv("CC", "no-such-compiler")
     reason = "no Triton kernels: Triton needs a C compiler, and there is no no-such-compiler (apt install gcc)"
     assert choose_backend("cuda:0") == ("torch", reason)
     monkeypatch.delenv("CC")
-    monkeypatch.setattr(engine.shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(engine.sysconfig, "get_path", lambda _: str(tmp_path))
+    monkeypatch.setattr(triton_engine.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(triton_engine.sysconfig, "get_path", lambda _: str(tmp_path))
     assert "Python's headers" in choose_backend("cuda:0")[1]
     (tmp_path / "Python.h").touch()
     assert choose_backend("cuda:0")[0] == "triton"

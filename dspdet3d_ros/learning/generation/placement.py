@@ -219,7 +219,7 @@ def _unit(angle: float) -> np.ndarray:
 
 
 def _foothold(contact: np.ndarray, columns: Columns) -> float:
-    """Distance in metres from the middle of the plan to the rim of the touching cells, 0 where it would tip over.
+    """Distance in metres from the middle of the plan to the rim of the touching cells, 0 if it would tip over.
 
     It would where the middle is not within the touching cells' hull by a quarter of the plan's reach on every side.
     """

@@ -129,7 +129,7 @@ def _frame(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
     """One frame: measured points, their faces, true places of labelled objects, and the points these belong to.
 
-    `faces` are normal, gloss and instance number of each face. None where the view is blocked.
+    `faces` are normal, gloss and instance number of each face. None if the view is blocked.
     """
     normals, gloss, face_number = faces
     directions = sensor.rays @ pose.axes.T.astype(np.float32)

@@ -1,4 +1,4 @@
-"""What is put together before it is scanned: triangles, whose they are, and where to look."""
+"""A scene before it is scanned: triangles, the objects they belong to, and where the camera looks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What other sensors and maps do to a cloud: other densities, voxel centres, gaps, shards, noise, doubled surfaces."""
+"""Degradations of a cloud as other sensors and maps cause them: density, gaps, shards, noise, doubled surfaces."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ class TrainingScene:
 
     Attributes:
         xyz: (N, 3) float32 metres.
-        inst: (N,) int32, k + 1 for the points of box k, 0 elsewhere; None where the source does not say.
+        inst: (N,) int32, k + 1 for the points of box k, 0 elsewhere; None if the source does not say.
         boxes: (K, 6) float32.
         labels: (K,) int64 class indices.
         exact: see `LabelledScene`.

@@ -1,4 +1,4 @@
-"""What every cell is to learn (DSPDet3D, sections 3.2 and 3.4)."""
+"""Training targets of the cells (DSPDet3D, sections 3.2 and 3.4)."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ MOST_SKIPPED = 50
 
 
 def learning_rate_factor(iteration: int, config: TrainingConfig) -> float:
-    """What the base learning rate is multiplied by at an iteration."""
+    """Factor of the base learning rate at an iteration."""
     progress = iteration / config.iterations
     if config.schedule == "steps":
         return 0.1 ** ((progress >= 8 / 12) + (progress >= 11 / 12))
@@ -99,7 +99,7 @@ class Trainer:
 
     @cached_property
     def engine(self) -> Engine:
-        """What computes the convolutions, in the run's precision."""
+        """The engine of the convolutions, in the run's precision."""
         return training_engine(self.device, PRODUCT_TYPES[self.precision.name])
 
     def resume(self) -> None:

@@ -19,7 +19,7 @@ from dspdet3d_ros.system import memory_bytes, process_status
 if TYPE_CHECKING:
     from dspdet3d_ros.detector.predictor import Detector
 
-# The one topic whose name does not follow the node's: that is where every tool looks for it.
+# A global name, unlike those of the other topics: every diagnostic tool expects this one.
 TOPIC = "/diagnostics"
 PERIOD_S = 1.0
 # Fast DDS asks for acknowledgements every 3 seconds.
@@ -28,7 +28,7 @@ LAST_WORDS_S = 4
 
 @dataclass(frozen=True)
 class Health:
-    """What the diagnostics are made of.
+    """The data of the diagnostics.
 
     Attributes:
         state: the node's lifecycle state.
@@ -36,7 +36,7 @@ class Health:
         no_output: why nothing is published.
         pruning_threshold: τ for the next cloud.
         detector: the loaded model, if any.
-        processing: what works on clouds, if the node is configured.
+        processing: takes and processes clouds, if the node is configured.
         input_qos: policies of the subscription of clouds; empty if there is none.
     """
 
@@ -61,23 +61,26 @@ class Diagnostics:
         self._node, self._health = node, health
         self._publisher = node.create_publisher(DiagnosticArray, TOPIC, 10)
 
+    def status(self) -> DiagnosticStatus:
+        """The present health."""
+        return status_message(self._node.get_fully_qualified_name(), self._health())
+
     def publish(self) -> None:
         """Publishes the present health."""
-        name = self._node.get_fully_qualified_name()
-        array = DiagnosticArray(status=[status_message(name, self._health())])
+        array = DiagnosticArray(status=[self.status()])
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
 
     def publish_last(self) -> None:
-        """Publishes the present health and waits until it has arrived, as the process is about to end."""
+        """Publishes the present health and waits for its delivery, before the process ends."""
         self.publish()
         self._publisher.wait_for_all_acked(Duration(seconds=LAST_WORDS_S))
 
 
 def status_message(name: str, health: Health) -> DiagnosticStatus:
-    """One status: all figures as text; as level and message the latest fault, why nothing is published, or a remark.
+    """One status with all figures as text.
 
-    The most severe of these is taken, the first one of several.
+    Level and message are those of the most severe of the latest fault, the no-output reason and the remarks.
     """
     present = [health.faults.present, health.no_output.present, *health.faults.remarks]
     fault = max((fault for fault in present if fault), key=lambda fault: fault.level, default=None)
@@ -98,7 +101,7 @@ def status_message(name: str, health: Health) -> DiagnosticStatus:
 
 
 def resident_bytes() -> int:
-    """Main memory that this process occupies; 0 where the system does not say."""
+    """Main memory that this process occupies; 0 if the system does not say."""
     try:
         return memory_bytes(process_status(), "VmRSS")
     except (OSError, KeyError):

@@ -28,7 +28,7 @@ def node_snapshot(
         node: the node.
         state: its lifecycle state.
         faulty: whether there is a fault, which is reported elsewhere.
-        processing: what works on clouds, if the node is configured.
+        processing: takes and processes clouds, if the node is configured.
         subscription: of the clouds, if the node is active.
         device: where the network runs.
     """
@@ -36,7 +36,7 @@ def node_snapshot(
     if processing is None or subscription is None:
         return NodeSnapshot(name, state, faulty)
     waited_s = processing.traffic.waited_s(time.monotonic())
-    # Discovery is asked only where the answer matters.
+    # Discovery is queried only if the result matters.
     ask = waited_s >= PATIENCE_S
     return NodeSnapshot(
         node=name,
@@ -86,6 +86,6 @@ def _other_clouds(node: Node, topic: str) -> list[str]:
 
 
 def _published_by_others(node: Node, topic: str) -> bool:
-    """Whether it has a publisher that is not the node's own, wherever its topics are remapped to."""
+    """Whether the topic has a publisher of another node."""
     own = (node.get_namespace(), node.get_name())
     return any((info.node_namespace, info.node_name) != own for info in node.get_publishers_info_by_topic(topic))

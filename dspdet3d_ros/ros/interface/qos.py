@@ -1,4 +1,4 @@
-"""Quality of service of the node's topics, and what to say when that of somebody else does not fit."""
+"""Quality of service of the node's topics, and reports on peers with incompatible policies."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -27,7 +27,7 @@ Made = TypeVar("Made")
 
 AUTO = "auto"
 NAMED_S = 1.0
-# What rmw gives as a node's name until discovery has learned it.
+# The node name that rmw gives until discovery knows it.
 UNKNOWN_NODE = "_NODE_NAME_UNKNOWN_"
 OUTPUT = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(
@@ -73,7 +73,7 @@ def node_name(info: TopicEndpointInfo) -> str:
 
 
 def publishers(node: Node, topic: str, own: QoSProfile) -> tuple[list[str], list[str]]:
-    """Whom a subscription hears, and what keeps it from hearing the others.
+    """The publishers that a subscription receives from, and why it cannot receive from the others.
 
     Args:
         node: the subscribing node.
@@ -81,7 +81,7 @@ def publishers(node: Node, topic: str, own: QoSProfile) -> tuple[list[str], list
         own: the subscription's profile.
 
     Returns:
-        The full names of the publishing nodes that it hears; what the others offer and which parameters to change.
+        The full names of the nodes that it receives from; what the others offer and which parameters to change.
     """
     compatible, faults = [], []
     for publisher in node.get_publishers_info_by_topic(topic):
@@ -98,7 +98,7 @@ def publishers(node: Node, topic: str, own: QoSProfile) -> tuple[list[str], list
 
 
 def incompatible_publishers(node: Node, topic: str, own: QoSProfile) -> str:
-    """What keeps a subscription from hearing the publishers of its topic, in one line with both policies.
+    """The reason why a subscription does not receive from publishers of its topic, in one line with both policies.
 
     Args:
         node: the subscribing node.
@@ -110,7 +110,7 @@ def incompatible_publishers(node: Node, topic: str, own: QoSProfile) -> str:
 
 
 def with_events(make: Callable[..., Made], events: Any) -> Made:
-    """A publisher or subscription with callbacks for its events; with rclpy's own where the middleware lacks some.
+    """A publisher or subscription with callbacks for its events; with rclpy's own if the middleware lacks some.
 
     Args:
         make: makes it, given `event_callbacks` or nothing.
@@ -123,7 +123,7 @@ def with_events(make: Callable[..., Made], events: Any) -> Made:
 
 
 def after_discovery(node: Node, call: Callable[[], None]) -> None:
-    """Calls a little later: which node the other side belongs to becomes known after what it offers or asks for."""
+    """Calls a function a little later: discovery knows the policies of a peer before the name of its node."""
 
     def once() -> None:
         node.destroy_timer(timer)
@@ -133,7 +133,7 @@ def after_discovery(node: Node, call: Callable[[], None]) -> None:
 
 
 def incompatible_subscribers(node: Node, topic: str, own: QoSProfile) -> str:
-    """Which subscribers of an output ask for more than the node offers, in one line with both policies."""
+    """The subscribers of an output that ask for more than the node offers, in one line with both policies."""
     asked = [
         f"{node_name(info)} asks for {described(info.qos_profile)}"
         for info in node.get_subscriptions_info_by_topic(topic)

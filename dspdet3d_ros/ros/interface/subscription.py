@@ -16,11 +16,11 @@ from sensor_msgs.msg import PointCloud2
 from dspdet3d_ros.ros.interface import qos
 
 LOOK_S = 0.25
-# A replaced subscription still receives for so many looks: publishers must learn of its successor first.
+# The number of checks for which a replaced subscription still receives: publishers must discover its successor first.
 OVERLAP_LOOKS = 8
-# What tells a cloud from the others of its publisher.
+# Distinguishes a cloud from the others of its publisher.
 Mark = tuple[int | str, ...]
-# So many publishers are listed in a line of the log.
+# The most publishers that a line of the log lists.
 LISTED = 5
 
 
@@ -62,7 +62,7 @@ class CloudSubscription:
         self.topic = node.resolve_topic_name(topic)
         self._last: PointCloud2 | None = None
         self._deliveries: _Deliveries | None = None
-        # Replaced subscriptions, by the number of looks for which they still receive.
+        # Replaced subscriptions, by the number of checks for which they still receive.
         self._replaced: dict[Subscription, int] = {}
         self._candidate: QoSProfile | None = None
         self._timer = None
@@ -80,7 +80,7 @@ class CloudSubscription:
         self._last = None
 
     def _fitting(self) -> tuple[QoSProfile, list[TopicEndpointInfo]]:
-        """The profile that fits the present publishers, and these."""
+        """The profile that fits the present publishers, and the publishers."""
         publishers = self._node.get_publishers_info_by_topic(self.topic) if self._follows else []
         return qos.input_qos(*self._policies, [info.qos_profile for info in publishers]), publishers
 
@@ -93,7 +93,7 @@ class CloudSubscription:
         def report_publishers() -> None:
             if self._subscription is not subscription or not self._is_open(subscription):
                 return
-            # A subscription that follows fits by now, in most cases.
+            # In most cases a subscription with "auto" is compatible by now.
             if not self._follows or qos.publishers(self._node, self.topic, profile)[1]:
                 self._report(qos.incompatible_publishers(self._node, self.topic, profile))
 
@@ -141,7 +141,7 @@ class CloudSubscription:
         elif profile == self._candidate or not _asks_for_more(profile, self.profile):
             self._replace(profile, publishers)
         else:
-            # Several nodes may be starting: to ask for more, the profile must fit at two looks.
+            # Several nodes may be starting: a stricter profile must fit at two checks.
             self._candidate = profile
 
     def _replace(self, profile: QoSProfile, publishers: list[TopicEndpointInfo]) -> None:
@@ -157,7 +157,7 @@ class CloudSubscription:
 
 
 class _Deliveries:
-    """Counts the clouds that each subscription delivers, to take those once that several deliver.
+    """Counts the clouds of each subscription, so that a cloud that several deliver is taken once.
 
     Args:
         first: the only subscription so far.
@@ -171,7 +171,7 @@ class _Deliveries:
             self.is_new(first, last)
 
     def add(self, subscription: Subscription, latched: Mark | None) -> None:
-        """Adds a subscription, which will deliver of all earlier clouds only the latched one, if any."""
+        """Adds a subscription; of the earlier clouds it delivers only the latched one, if any."""
         self._delivered[subscription] = self._taken.copy()
         if latched is not None:
             self._delivered[subscription][latched] -= 1
@@ -192,13 +192,13 @@ class _Deliveries:
 
 def _identity(message: PointCloud2) -> Mark:
     stamp = message.header.stamp
-    # A stamp of zero means that there is none: then the points do.
+    # A stamp of zero means that there is none: the points identify the cloud then.
     content = 0 if stamp.sec or stamp.nanosec else zlib.crc32(message.data)
     return stamp.sec, stamp.nanosec, message.header.frame_id, message.width, message.height, len(message.data), content
 
 
 def _asks_for_more(new: QoSProfile, old: QoSProfile) -> bool:
-    """Whether a profile has a policy that fewer publishers are compatible with than that of another profile."""
+    """Whether a profile has a policy that is stricter than that of another profile."""
     reliable, latched = ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL
     more_reliable = (new.reliability == reliable) > (old.reliability == reliable)
     return more_reliable or (new.durability == latched) > (old.durability == latched)

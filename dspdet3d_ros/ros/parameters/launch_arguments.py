@@ -1,4 +1,4 @@
-"""What the launch files take, and what that means for the node; does without `launch`.
+"""Arguments of the launch files, and the settings of the node that follow from them; does not import `launch`.
 
 launch/*.launch.py only turn this into actions.
 """
@@ -32,7 +32,7 @@ class Argument:
 
     Attributes:
         name: as in `ros2 launch … name:=value`.
-        default: its value where nobody gives one.
+        default: its value if none is given.
         description: one sentence, for `ros2 launch … --show-args`.
         choices: the only values allowed; empty: any.
     """
@@ -56,7 +56,7 @@ def _short(topic: str) -> str:
     return topic.rpartition("/")[2]
 
 
-#: Who the node is and where its topics are.
+#: Names of the node and of its topics.
 NAMES = (
     Argument("namespace", "", "namespace of the node"),
     Argument("name", NODE_NAME, "name of the node"),
@@ -119,7 +119,7 @@ def player_parameters(values: Mapping[str, str]) -> dict[str, Any]:
 
 
 def sim_time(values: Mapping[str, str]) -> dict[str, bool]:
-    """The parameter `use_sim_time` where it was given; else a parameter file or the launch file above decides.
+    """The parameter `use_sim_time` if it was given; else a parameter file or the including launch file decides.
 
     Raises:
         InputError: it is neither true nor false.
@@ -128,10 +128,10 @@ def sim_time(values: Mapping[str, str]) -> dict[str, bool]:
 
 
 def remappings(values: Mapping[str, str]) -> list[tuple[str, str]]:
-    """The node's own names of its topics, and those that they are to have.
+    """Remapping rules: the node's own names of its topics, and the wanted names.
 
     Raises:
-        InputError: name, namespace, input or output is no name that ROS takes.
+        InputError: name, namespace, input or output is not a valid ROS name.
     """
     _check_names(values)
     rules = [(f"~/{INPUT}", values["input"])] if values["input"] else []
@@ -152,7 +152,7 @@ def viewer_remappings(values: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def viewer_obstacle() -> str:
-    """Why RViz cannot be shown here, in one line that says what to do; empty where it can."""
+    """Why RViz cannot be shown here, in one line with the remedy; empty if it can."""
     from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 
     try:
@@ -231,7 +231,7 @@ def _topics(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def _check_names(values: Mapping[str, str]) -> None:
-    """Raises InputError where ROS would not take a name: the processes that have it could not start."""
+    """Raises InputError for a name that ROS refuses: a process with that name could not start."""
     topic, allowed = rf"(~?/)?{_WORD}(/{_WORD})*", "letters, digits and _, no digit first"
     rules = (
         ("name", values["name"], _WORD, f"a node name of {allowed}"),
@@ -265,5 +265,5 @@ def _typed(spec: Spec, text: str) -> Any:
     complaint = fault(spec, value)
     if complaint:
         raise InputError(complaint)
-    # An empty list has no type that ROS could tell.
+    # ROS cannot infer the type of an empty list.
     return value if value != [] else [""]

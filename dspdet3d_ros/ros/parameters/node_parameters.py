@@ -43,7 +43,7 @@ class NodeParameters:
         self._refusal: str | None = None
         self._class_names: tuple[str, ...] = ()
         self._following_model = False
-        # Without a callback before the type check (Humble) only an untyped parameter takes 1 for 1.0.
+        # Humble has no callback before the type check: there only an untyped parameter takes 1 for 1.0.
         self._can_coerce = hasattr(node, "add_pre_set_parameters_callback")
         for spec in PARAMETERS:
             self._declare(spec)
@@ -60,11 +60,11 @@ class NodeParameters:
         return coerce(BY_NAME[name], self._node.get_parameter(name).value)
 
     def chosen(self, name: str) -> Any:
-        """The value of a `from_model` parameter where somebody set it, or None."""
+        """The value of a `from_model` parameter if it was set, else None."""
         return self[name] if name in self._chosen else None
 
     def check(self) -> None:
-        """Refuses values that came with the start of the node and cannot be used.
+        """Checks the values that were given at the start of the node.
 
         Raises:
             InputError: names the parameter.
@@ -74,7 +74,7 @@ class NodeParameters:
                 raise InputError(f"parameter {text}")
 
     def apply_model_defaults(self, values: dict[str, Any], class_names: Sequence[str]) -> None:
-        """Takes a loaded model's values for all `from_model` parameters that nobody set, and its class names.
+        """Takes the class names of a loaded model, and its values for all `from_model` parameters that were not set.
 
         Raises:
             InputError: the class filter has a name that the model does not know.
@@ -93,11 +93,11 @@ class NodeParameters:
             raise InputError(f"the model's own {result.reason}")
 
     def forget_model(self) -> None:
-        """No model is loaded any more: any class filter may be set."""
+        """Forgets the class names of the model: any class filter may be set."""
         self._class_names = ()
 
     def _declare(self, spec: Spec) -> None:
-        """Declares a parameter with the value that a file or command line has for it, if that can be used."""
+        """Declares a parameter, with the value of a parameter file or command line if that can be used."""
         node = self._node
         given = node.declare_parameter(spec.name, None, ParameterDescriptor(dynamic_typing=True)).value
         node.undeclare_parameter(spec.name)

@@ -30,14 +30,14 @@ class Spec:
     Attributes:
         name: as in `ros2 param get`.
         kind: one of `KINDS`.
-        default: its value where nobody sets it; for one that is `from_model`, until a model is loaded.
+        default: its value if it is not set; for one that is `from_model`, until a model is loaded.
         description: one sentence.
         live: may change at any time; otherwise only while the node is unconfigured.
         low: least value of a number.
         high: greatest value of a number.
         choices: the only strings allowed; empty: any.
         lengths: the lengths of a list that are allowed; empty: any.
-        from_model: where nobody sets it, it follows the model that is loaded.
+        from_model: it takes the value of the loaded model if it is not set.
     """
 
     name: str
@@ -74,7 +74,7 @@ PARAMETERS = (
         "name of a model that comes with the package, or path of a model file (yaml)",
     ),
     Spec("checkpoint", "string", "", "path of the weights; empty: those that belong to the model"),
-    Spec("device", "string", "auto", "where the network runs: auto (CUDA where there is one), cpu, cuda or cuda:N"),
+    Spec("device", "string", "auto", "device of the network: auto (CUDA if there is one), cpu, cuda or cuda:N"),
     Spec(
         "backend",
         "string",
@@ -94,7 +94,7 @@ PARAMETERS = (
         "threads",
         "integer",
         0,
-        "number of CPU threads that the network uses; 0: torch's choice, which is usually one for each core",
+        "number of CPU threads of the network; 0: torch's choice, usually one for each core",
         low=0,
         high=1024,
     ),
@@ -118,7 +118,7 @@ PARAMETERS = (
         "recenter",
         "bool",
         True,
-        "give the network heights above the ground and places near the middle of the cloud, as in training",
+        "give the network heights above the ground, and positions relative to the middle of the cloud, as in training",
         from_model=True,
     ),
     Spec("autostart", "bool", True, "the node configures and activates itself when it starts"),
@@ -155,7 +155,7 @@ PARAMETERS = (
         "watchdog_timeout_s",
         "double",
         300.0,
-        "the node stops itself with an error where one cloud takes longer than this; 0: never",
+        "the node stops with an error if one cloud takes longer than this; 0: never",
         low=0,
         high=86_400,
     ),
@@ -172,7 +172,7 @@ PARAMETERS = (
     Spec(
         "score_threshold",
         "double",
-        0.25,
+        0.4,
         "boxes with a lower class score are dropped",
         live=True,
         low=0,
@@ -202,7 +202,7 @@ PARAMETERS = (
         "max_cells_per_level",
         "integer",
         defaults.MAX_CELLS_PER_LEVEL,
-        "the most cells that a level is refined to, whatever tau is; the best stay, stats say how many went",
+        "limit of the cells of a level, for every tau; the best cells stay, and ~/output/stats counts the others",
         live=True,
         low=1,
         high=2**31 - 1,
@@ -245,11 +245,11 @@ BY_NAME = {spec.name: spec for spec in PARAMETERS}
 
 
 def coerce(spec: Spec, value: Any) -> Any:
-    """The value in the type of the parameter where it means the same: 1 for 1.0, "cup" for ["cup"], [""] for [].
+    """The value in the type of the parameter if it means the same: 1 for 1.0, "cup" for ["cup"], [""] for [].
 
-    `ros2 param set` and yaml files send what looks like an integer as one, and have no way to write an empty list of
-    strings: they send an empty list of something else, or a list of one empty string. A plain `y` reaches a node as
-    true.
+    `ros2 param set` and yaml files send a number without a fraction as an integer, and have no way to write an empty
+    list of strings: they send an empty list of another type, or a list of one empty string. A plain `y` reaches a node
+    as true.
     """
     if spec.kind == "string" and value is True and "y" in spec.choices:
         return "y"

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Arrival:
-    """A cloud and when it came.
+    """A cloud and the time of its arrival.
 
     Attributes:
         message: the cloud.
         layout: where its points are, as `check_message` found.
-        time_s: `time.monotonic()` at its arrival; tells clouds apart.
-        wanted: whether anybody listened to an output then; if not, the cloud waits for somebody who does.
+        time_s: `time.monotonic()` at its arrival; identifies the cloud.
+        wanted: whether an output had a subscriber then; if not, the cloud waits for one.
     """
 
     message: PointCloud2
@@ -46,7 +46,7 @@ class Arrival:
 
 
 def check_message(message: PointCloud2) -> CloudLayout:
-    """Says where a cloud has its points, or refuses one that cannot be used; takes microseconds.
+    """The layout of the points of a cloud; refuses a cloud that cannot be used. Takes microseconds.
 
     Raises:
         CloudLayoutError: names the field.
@@ -60,14 +60,14 @@ def check_message(message: PointCloud2) -> CloudLayout:
 
 
 def free_gpu_memory() -> None:
-    """Gives back to the driver what freed tensors leave in torch's cache."""
+    """Returns the memory of freed tensors from torch's cache to the driver."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
 
 
 def gpu_memory_bytes() -> int:
-    """What torch's tensors hold of the GPUs' memory; 0 where no GPU is used."""
+    """GPU memory of torch's tensors; 0 if no GPU is used."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return 0
@@ -94,7 +94,7 @@ class Pipeline:
         detector: the model.
         settings: gives the present settings as one object; asked once for each cloud.
         target: the frame to which clouds are brought; None leaves them in their own.
-        wants_objects: whether anybody listens to the points in the boxes; asked once for each cloud.
+        wants_objects: whether the points in the boxes have a subscriber; asked once for each cloud.
         remark: takes the remarks on each "message" that was decoded and on its "cloud", before the detector works on
             it, and then those on its "boxes".
         threads: number of CPU threads for the detector; None: torch's own choice.
@@ -195,7 +195,7 @@ def _in_region(cloud: PointCloud, settings: DetectionSettings) -> PointCloud:
 
 
 def _header_remarks(header: Header) -> list[Remark]:
-    """On the header that the boxes get."""
+    """Remarks on the header of the boxes."""
     if header.frame_id:
         return []
     return [
@@ -208,7 +208,7 @@ def _header_remarks(header: Header) -> list[Remark]:
 
 
 def _range_remarks(stats: DetectionStats) -> list[Remark]:
-    """On points that were left out because voxels do not reach them."""
+    """Remarks on points beyond the range of voxels."""
     if not stats.points_out_of_range:
         return []
     return [

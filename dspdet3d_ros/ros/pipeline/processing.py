@@ -1,4 +1,4 @@
-"""Clouds in, results out: what happens between a message's arrival and its answer."""
+"""The processing of a cloud, from the arrival of its message to the answer."""
 
 import threading
 import time
@@ -31,7 +31,7 @@ LATENCIES_KEPT = 200
 
 
 class Traffic:
-    """When clouds came and how long their answers took."""
+    """Arrival times and latencies of clouds."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -42,7 +42,7 @@ class Traffic:
         self.lost = self.lost_since_arrival = 0
 
     def arrived(self, time_s: float) -> None:
-        """A cloud came at this `time.monotonic()`."""
+        """Notes that a cloud arrived at this `time.monotonic()`."""
         with self._lock:
             self.last_arrival_s = time_s
             self.lost_since_arrival = 0
@@ -50,22 +50,22 @@ class Traffic:
             self._forget_before(time_s - RATE_WINDOW_S)
 
     def lost_more(self, number: int) -> None:
-        """DDS says that so many clouds were lost on their way."""
+        """Notes a number of clouds that DDS reports as lost."""
         with self._lock:
             self.lost += number
             self.lost_since_arrival += number
 
     def waited_s(self, now_s: float) -> float:
-        """Since the latest cloud; before the first one, since the beginning."""
+        """Seconds since the latest cloud; before the first one, since the start."""
         return now_s - (self.started_s if self.last_arrival_s is None else self.last_arrival_s)
 
     def answered(self, latency_ms: float) -> None:
-        """A cloud was answered, so long after its arrival."""
+        """Notes the latency of an answer."""
         with self._lock:
             self._latencies_ms.append(latency_ms)
 
     def rate_hz(self, now_s: float) -> float:
-        """Clouds that came per second, over the last ten."""
+        """Arrivals per second over the last ten seconds."""
         with self._lock:
             self._forget_before(now_s - RATE_WINDOW_S)
             return len(self._arrivals) / RATE_WINDOW_S
@@ -96,7 +96,7 @@ class Repetition:
 
 
 class Processing:
-    """Takes clouds, has them worked on in a thread, and publishes the detections.
+    """Takes clouds, processes them in a thread, and publishes the detections.
 
     While nobody subscribes to an output, the latest cloud waits. A consumer that comes after an answer gets it again:
     a map may be published only once.
@@ -118,7 +118,7 @@ class Processing:
         logger: Any,
     ) -> None:
         self.outputs, self.traffic = outputs, Traffic()
-        # The device is lost: nothing can be computed in this process any more.
+        # Set if the device is lost: this process cannot compute any more.
         self.lost: Fault | None = None
         self.last_result: LastResult | None = None
         self._pipeline, self._faults, self._target, self._logger = pipeline, faults, target, logger
@@ -179,7 +179,7 @@ class Processing:
         self.worker.wake()
         names, last = self._newcomers
         if names and last is not None and last is self._published:
-            # One look later than they were seen: by now they have seen the publisher too.
+            # One check after their discovery: by now they have discovered the publisher too.
             latest = self._latest
             known = latest is not None and latest.time_s == last.found.arrival_s
             self.worker.submit_again(Repetition(last, names, latest.message if latest and known else None))
@@ -193,33 +193,33 @@ class Processing:
         self.traffic, self.last_result = Traffic(), None
 
     def time_set_back(self) -> None:
-        """Forgets what belongs to a time that has not come yet: clouds, their order, answers, transforms."""
+        """Forgets clouds, their order, answers and transforms: their stamps are now in the future."""
         self.worker.drop()
         self._refuse_requests("time was set back before the cloud was done; ask again")
         self._forget()
         if self._target is not None:
             self._target.forget()
-        self._logger.warning("time was set back: clouds and transforms of before are forgotten")
+        self._logger.warning("time was set back: earlier clouds and transforms are forgotten")
 
     def failure(self, watchdog_timeout_s: float) -> str | None:
-        """Why nothing will come of the worker any more, in one line, or None.
+        """Why the worker cannot continue, in one line, or None.
 
         Args:
-            watchdog_timeout_s: one cloud may take so long; 0 for ever.
+            watchdog_timeout_s: the time that one cloud may take; 0: any.
         """
         if not self.worker.alive:
             death = self.worker.death
             reason = one_line(death) if death else "no reason is known"
-            return f"the thread that works on clouds has ended ({reason}); configure the node again"
+            return f"the thread that processes clouds has ended ({reason}); configure the node again"
         if 0 < watchdog_timeout_s < self.worker.busy_s:
             return (
-                f"a cloud has been worked on for more than watchdog_timeout_s = {watchdog_timeout_s:g} s; "
+                f"a cloud has been processed for more than watchdog_timeout_s = {watchdog_timeout_s:g} s; "
                 "configure the node again"
             )
         return None
 
     def close(self, timeout_s: float) -> bool:
-        """Stops; False where a cloud is still being worked on after `timeout_s`."""
+        """Stops; False if a cloud is still being processed after `timeout_s`."""
         finished = self.worker.stop(timeout_s)
         self._refuse_requests("the node was cleaned up before the cloud was done; configure it, and ask again")
         self.outputs.destroy()
@@ -300,7 +300,7 @@ class Processing:
             self._answer(job, Answer(str(fault)))
         if fault.kind in ("processing", "device"):
             self._logger.error("".join(traceback.format_exception(error)), once=True)
-        # The traceback's frames hold the tensors of the network: without this nothing could be given back.
+        # The traceback's frames refer to the tensors of the network, so no memory could be freed.
         release_frames(error)
         if fault.kind == "device":
             self.lost = fault

@@ -23,7 +23,7 @@ from dspdet3d_ros.tools.viewer.summary import as_json
 
 @dataclass(frozen=True)
 class Job:
-    """What to do with each cloud file. It can be sent to another process.
+    """The work on each cloud file. It can be sent to another process.
 
     Attributes:
         model, checkpoint, device, backend, precision: see `Detector.load`.
@@ -85,7 +85,7 @@ class LoadedJob:
     settings: DetectionSettings
 
     def description(self) -> dict[str, Any]:
-        """What the boxes depend on, apart from the cloud, as JSON values."""
+        """All settings on which the boxes depend, as JSON values."""
         return {
             "model": self.detector.model_name,
             "checkpoint_sha256": self.detector.checkpoint_sha256,
@@ -105,7 +105,10 @@ class LoadedJob:
 
     def detect(self, cloud: PointCloud) -> Detections:
         """The boxes of a cloud."""
-        found = self.detector(cloud, self.settings)
+        return self.oriented(cloud, self.detector(cloud, self.settings))
+
+    def oriented(self, cloud: PointCloud, found: Detections) -> Detections:
+        """The boxes of a cloud, turned with their objects if the job wants that."""
         return fit_orientations(cloud, found) if self.job.box_orientation == "fitted" else found
 
     def why_none(self, detections: Detections) -> tuple[Remark, ...]:

@@ -1,4 +1,4 @@
-"""What a trainer makes of a data set in mmdet3d's format."""
+"""Training on a data set in mmdet3d's format."""
 
 import numpy as np
 import pytest

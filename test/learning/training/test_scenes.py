@@ -30,7 +30,7 @@ def test_a_pass_takes_every_scene_once_over_all_processes():
     assert sorted(seen) == list(range(6))
 
 
-def test_scenes_with_more_things_are_drawn_more_often():
+def test_scenes_with_more_objects_are_drawn_more_often():
     few, many = table(0), table(1)
     few = dataclasses.replace(few, boxes=few.boxes[:1], labels=np.array([0]), inst=None)
     many = dataclasses.replace(many, labels=np.array([1, 1, 1]), inst=None)
@@ -50,7 +50,7 @@ def test_sampling_by_classes_draws_rare_ones_as_often_and_crops_about_them():
     assert 0.4 < np.mean([1 in labels for labels in drawn]) < 0.6
 
 
-def test_without_labelled_things_there_is_nothing_to_train():
+def test_without_labelled_objects_there_is_nothing_to_train():
     empty = dataclasses.replace(table(), boxes=np.empty((0, 6)), labels=np.empty(0, int), inst=None)
     with pytest.raises(InputError, match="labelled object"):
         CropDataset([empty], CONFIG, 0, recenter=True)
@@ -169,7 +169,7 @@ def test_crops_too_small_for_anything_are_refused_by_the_key_that_says_their_siz
     assert len(CropDataset([long_table()], TrainingConfig(iterations=1, crop_size=14), 0, recenter=True)[0]) == 4
 
 
-def test_scenes_whose_things_have_too_few_points_are_refused():
+def test_scenes_whose_objects_have_too_few_points_are_refused():
     scene = table()
     few = dataclasses.replace(scene, xyz=scene.xyz[::100], inst=scene.inst[::100])
     with pytest.raises(InputError, match=r"training scenes: .* at least 12 points; label"):
@@ -177,7 +177,7 @@ def test_scenes_whose_things_have_too_few_points_are_refused():
 
 
 def test_a_crop_without_points_is_replaced_by_another():
-    # The box's middle is in every crop, what was seen of the thing in few.
+    # The box's middle is in every crop, the visible part of the object in few.
     seen = long_table(inst=False)
     seen = dataclasses.replace(seen, xyz=seen.xyz[np.abs(seen.xyz[:, 0]) > 0.7])
     config = TrainingConfig(iterations=10, batch_size=4, crop_size=1.2)

@@ -13,6 +13,7 @@ from std_msgs.msg import Header
 
 from dspdet3d_ros.clouds.pointcloud2 import decode
 from dspdet3d_ros.detector.result import Detections, DetectionStats, LevelCells
+from dspdet3d_ros.message_contents import Timing, class_colour, to_detections
 from dspdet3d_ros.ros.interface import messages
 from dspdet3d_ros.ros.results import Counts
 
@@ -36,8 +37,8 @@ FOUND = Detections(BOXES, np.float32([0.75, 0.5]), np.int64([1, 0]), ("cup", "bo
 
 def test_detections_come_back_from_their_messages():
     array = messages.detection_array(HEADER, FOUND)
-    stats = messages.stats_message(HEADER, FOUND, "small", messages.Timing(5.0, 6.0), Counts(9, 5, 3, 1))
-    back = messages.to_detections(array, stats)
+    stats = messages.stats_message(HEADER, FOUND, "small", Timing(5.0, 6.0), Counts(9, 5, 3, 1))
+    back = to_detections(array, stats)
     np.testing.assert_array_equal(back.boxes, FOUND.boxes)
     np.testing.assert_array_equal(back.scores, FOUND.scores)
     assert back.names == FOUND.names == ("book", "cup")
@@ -61,7 +62,7 @@ def test_markers_lie_on_their_boxes_in_the_colour_of_their_class():
     assert (box.scale.x, box.scale.y, box.scale.z) == (0.5, 0.25, 0.125)
     assert text.pose.position.z > 3.0625
     assert text.text == "book 0.75"
-    assert (box.color.r, box.color.g, box.color.b) == pytest.approx(messages.class_colour(1))
+    assert (box.color.r, box.color.g, box.color.b) == pytest.approx(class_colour(1))
     assert box.color != other.color
     assert 0 < box.color.a < 1
 

@@ -126,7 +126,7 @@ def test_plans_die_with_their_coordinates():
         gc.enable()
 
 
-def test_a_plan_that_failed_for_lack_of_memory_is_made_anew(monkeypatch):
+def test_a_plan_that_failed_for_lack_of_memory_is_made_again(monkeypatch):
     inputs, outputs = cells_of(50, reach=4), cells_of(50, reach=4).downsampled()
     sort = torch.sort
 

@@ -39,7 +39,7 @@ class FileFrame:
 
 @dataclass(frozen=True)
 class Imported:
-    """What was written.
+    """Report of an import.
 
     Attributes:
         clouds: number of clouds.

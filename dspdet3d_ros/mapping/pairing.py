@@ -1,0 +1,139 @@
+"""Depth images with the colour image and the calibration that belong to them. Imports no ROS."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from dspdet3d_ros.mapping.frame import FrameRefused
+
+# A depth image waits so long for what belongs to it, and so many wait at once.
+PATIENCE_S = 1.0
+_WAITING = 16
+_COLOURS = 16
+_S_TO_NS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Messages that make one frame.
+
+    Attributes:
+        depth: the depth image.
+        info: calibration of its camera.
+        colour: the colour image, if any.
+        colour_info: calibration of its camera, if it is published.
+        arrival_s: `time.monotonic()` when the depth image came.
+    """
+
+    depth: Any
+    info: Any
+    colour: Any
+    colour_info: Any
+    arrival_s: float
+
+
+def stamp_ns(message: Any) -> int:
+    """The stamp of a message with a header."""
+    return message.header.stamp.sec * _S_TO_NS + message.header.stamp.nanosec
+
+
+class Pairing:
+    """Completes depth images, in the order of their arrival.
+
+    Args:
+        deliver: takes complete sets.
+        refuse: takes the reason why a depth image cannot be completed.
+        tolerance_s: gives the largest difference between the stamps of depth and colour.
+        wants_colour: whether a depth image waits for a colour image.
+        clock: seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        deliver: Callable[[ImageSet], None],
+        refuse: Callable[[FrameRefused], None],
+        tolerance_s: Callable[[], float],
+        wants_colour: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._deliver, self._refuse, self._clock = deliver, refuse, clock
+        self._tolerance_s, self._wants_colour = tolerance_s, wants_colour
+        self._waiting: deque[tuple[Any, float]] = deque()
+        self._colours: OrderedDict[int, Any] = OrderedDict()
+        self._last_depth_ns: int | None = None
+        self.info: Any = None
+        self.colour_info: Any = None
+
+    def take_depth(self, message: Any) -> None:
+        """A depth image came; one that was just delivered on another topic is left out."""
+        if stamp_ns(message) == self._last_depth_ns:
+            return
+        self._last_depth_ns = stamp_ns(message)
+        self._waiting.append((message, self._clock()))
+        while len(self._waiting) > _WAITING:
+            self._refuse(self._missing(self._waiting.popleft()[0]))
+        self.look()
+
+    def take_colour(self, message: Any) -> None:
+        """A colour image came."""
+        self._colours[stamp_ns(message)] = message
+        while len(self._colours) > _COLOURS:
+            self._colours.popitem(last=False)
+        self.look()
+
+    def take_info(self, message: Any) -> None:
+        """A calibration of the depth camera came."""
+        self.info = message
+        self.look()
+
+    def take_colour_info(self, message: Any) -> None:
+        """A calibration of the colour camera came."""
+        self.colour_info = message
+
+    def forget(self) -> None:
+        """Forgets all images; calibrations stay."""
+        self._waiting.clear()
+        self._colours.clear()
+        self._last_depth_ns = None
+
+    def look(self) -> None:
+        """Delivers what is complete and refuses what has waited too long."""
+        while self._waiting:
+            message, arrival_s = self._waiting[0]
+            colour = self._colour_for(stamp_ns(message)) if self._wants_colour() else None
+            complete = self.info is not None and (colour is not None or not self._wants_colour())
+            if not complete and self._clock() - arrival_s < PATIENCE_S and not self._hopeless(message):
+                return
+            self._waiting.popleft()
+            if complete:
+                self._deliver(ImageSet(message, self.info, colour, self.colour_info, arrival_s))
+            else:
+                self._refuse(self._missing(message))
+
+    def _colour_for(self, depth_ns: int) -> Any:
+        near = min(self._colours, key=lambda ns: abs(ns - depth_ns), default=None)
+        if near is None or abs(near - depth_ns) > self._tolerance_s() * _S_TO_NS:
+            return None
+        return self._colours[near]
+
+    def _hopeless(self, message: Any) -> bool:
+        """Whether colour images have gone on so far that none can fit any more."""
+        latest = max(self._colours, default=0)
+        return self.info is not None and latest > stamp_ns(message) + 2 * self._tolerance_s() * _S_TO_NS
+
+    def _missing(self, message: Any) -> FrameRefused:
+        if self.info is None:
+            return FrameRefused(
+                "camera", "camera_info: none has come; remap ~/input/camera_info to the one of the depth image"
+            )
+        gaps = [abs(ns - stamp_ns(message)) / _S_TO_NS for ns in self._colours]
+        nearest = f"the nearest one is {min(gaps):.3g} s away" if gaps else "none has come"
+        return FrameRefused(
+            "sync",
+            f"colour image: {nearest}, expected within sync_tolerance_s = {self._tolerance_s():g} s of the depth image"
+            "; raise it, synchronise the images in the driver, or set use_colour to false",
+        )
