@@ -69,10 +69,10 @@ class MessageContents:
         self._types = types
 
     def detection_array(self, header: Any, detections: Detections) -> Any:
-        """Detection3DArray: the boxes, best first, with class names as `class_id`; fitted boxes are turned about z.
+        """Detection3DArray: the boxes, best first, with class names as `class_id`.
 
-        The first of a detection's `results` is its best class; others that reach the score threshold follow. `id` is
-        the number of the tracked object, or empty.
+        Fitted boxes are rotated about z; others are parallel to the axes. The first of a detection's `results` is its
+        best class; others that reach the score threshold follow. `id` is the number of the tracked object, or empty.
         """
         types, made = self._types, []
         for number, box in enumerate(detections.shown):
@@ -104,7 +104,7 @@ class MessageContents:
                 identity = int(detections.ids[number])
                 text = f"{text} #{identity}"
             red, green, blue = class_colour(int(label))
-            above = box + np.array([0, 0, box[5] / 2 + LABEL_HEIGHT_M, 0, 0, 0, 0])
+            above = np.array([*box[:2], box[2] + box[5] / 2 + LABEL_HEIGHT_M, *box[3:6], 0.0])
             markers.append(
                 types.Marker(
                     header=header,

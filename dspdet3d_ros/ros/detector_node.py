@@ -172,6 +172,8 @@ class DetectorNode(LifecycleNode):
             f"weights {detector.checkpoint_sha256[:12]}, on {detector.device}, backend {detector.backend}"
             f"{_reason(parameters['backend'], detector)}, {_cpu_threads(threads)}"
         )
+        if parameters["backend"] == "auto" and detector.device.startswith("cuda") and detector.backend == "torch":
+            self.get_logger().warning(f"plain torch computes, which is slower{_reason('auto', detector)}")
 
     def _loaded(self, threads: int | None) -> "Detector":
         # The import of torch takes seconds; before it the node already answers services.
