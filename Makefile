@@ -14,10 +14,10 @@ TEST_DOMAIN := $(shell echo $$(( $$$$ % 100 + 1 )))
 TEST_ENVIRONMENT = ROS_DOMAIN_ID=$(TEST_DOMAIN) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST OMP_WAIT_POLICY=PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz load soak lint coverage clean
+.PHONY: help setup demo demo-rgbd test fuzz load soak lint coverage clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 	@echo "  Options:      CLOUD=file      a cloud of your own for the demo (kinds: docs/bringup.md)"
 	@echo "                BIN_COLUMNS=n   values a point of a .bin (default: 6, x y z r g b)"
 	@echo "                UP=y  UNIT=mm   axis that points up and unit (m cm mm ft) of that cloud (default: z, m)"
@@ -31,6 +31,9 @@ setup: ## make or update .venv: torch, ROS 2, the messages, this package
 
 demo: setup ## detect objects in the demo cloud, or in CLOUD=file; results in build/demo
 	@scripts/run python -m dspdet3d_ros.ros.tools.demo --out build/demo $(if $(CLOUD),'$(CLOUD)') $(if $(BIN_COLUMNS),--columns $(BIN_COLUMNS)) $(if $(UP),--up='$(UP)') $(if $(UNIT),--unit '$(UNIT)')
+
+demo-rgbd: setup ## play the demo room as a depth camera to accumulator and detector; pictures in build/demo_rgbd
+	@scripts/run python -m dspdet3d_ros.ros.tools.demo_rgbd --out build/demo_rgbd
 
 test: setup ## run all tests
 	@$(TEST_ENVIRONMENT) scripts/run python -m pytest $(PYTEST)

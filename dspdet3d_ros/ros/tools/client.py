@@ -62,22 +62,33 @@ def isolate() -> None:
 
 
 class NodeProcess:
-    """The detector node in a process of its own.
+    """A node in a process of its own.
 
     Args:
         namespace: its namespace.
         parameters: "name:=value" as on a ROS command line.
         log: file that takes what it writes.
+        node: module of the node in `dspdet3d_ros.ros`.
+        remappings: "from:=to" as on a ROS command line.
     """
 
-    def __init__(self, namespace: str, parameters: Sequence[str], log: Path) -> None:
+    def __init__(
+        self,
+        namespace: str,
+        parameters: Sequence[str],
+        log: Path,
+        node: str = "detector_node",
+        remappings: Sequence[str] = (),
+    ) -> None:
         arguments = ["--ros-args", "-r", f"__ns:={namespace}"]
+        for remapping in remappings:
+            arguments += ["-r", remapping]
         for parameter in parameters:
             arguments += ["-p", parameter]
-        self._log = log
+        self._log, self._name = log, node.replace("_", " ")
         with log.open("w") as file:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "dspdet3d_ros.ros.detector_node", *arguments],
+                [sys.executable, "-m", f"dspdet3d_ros.ros.{node}", *arguments],
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )
@@ -96,11 +107,11 @@ class NodeProcess:
         lines = self._log.read_text(errors="replace").splitlines()
         failure = next((line.split(FAILED, 1)[1] for line in lines if FAILED in line), None)
         if failure is not None:
-            raise ClientError(f"the detector node cannot be configured: {failure}")
+            raise ClientError(f"the {self._name} cannot be configured: {failure}")
         status = self._process.poll()
         if status is not None:
             last = lines[-1] if lines else "nothing was logged"
-            raise ClientError(f"the detector node ended with status {status}: {last}")
+            raise ClientError(f"the {self._name} ended with status {status}: {last}")
 
     def remarks(self) -> list[Remark]:
         """The remarks on clouds that the node has logged."""

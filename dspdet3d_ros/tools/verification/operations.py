@@ -17,6 +17,8 @@ from dspdet3d_ros.tools.verification.comparison import (
     read_reference,
 )
 
+_ROWS, _CHANNELS = 5000, 64
+
 
 def verify_operations(path: Path, engine: Engine, device: torch.device) -> Iterator[Comparison]:
     """Compares every operation of an `ops*.npz`."""
@@ -25,6 +27,24 @@ def verify_operations(path: Path, engine: Engine, device: torch.device) -> Itera
         part = {name.split("/", 1)[1]: array for name, array in arrays.items() if name.startswith(f"{group}/")}
         verify = _verify_interpolation if group == "features_at" else _verify_convolution
         yield from verify(f"{path.stem} {group}", part, engine, device)
+    yield from _verify_normalisation(f"{path.stem} batch_norm", engine, device)
+
+
+def _verify_normalisation(name: str, engine: Engine, device: torch.device) -> Iterator[Comparison]:
+    """Compares batch normalisation in training with torch in double precision."""
+    generator = torch.Generator().manual_seed(0)
+    values, residual, out_grad = (torch.randn(_ROWS, _CHANNELS, generator=generator) for _ in range(3))
+    results = []
+    for double in (False, True):
+        kind = torch.float64 if double else torch.float32
+        norm = torch.nn.BatchNorm1d(_CHANNELS, device=device, dtype=kind)
+        x, more = (part.to(device, kind).requires_grad_() for part in (values + 0.5, residual))
+        out = norm(x) + more if double else engine.normalise(x, norm, more, False)
+        gradients = torch.autograd.grad(out, (x, more, norm.weight, norm.bias), out_grad.to(device, kind))
+        results.append([part.detach().cpu().numpy() for part in (out, *gradients)])
+    parts = ("output", "input gradient", "residual gradient", "weight gradient", "bias gradient")
+    for part, value, wanted in zip(parts, *results, strict=True):
+        yield close(f"{name} {part}", value, wanted, FORWARD_TOLERANCE)
 
 
 def _tensor(
