@@ -65,6 +65,7 @@ class PointCloud:
         truth: ground-truth boxes; None if the source has none.
         dropped: number of points of the source that were left out because a coordinate is not finite or beyond float32.
         remarks: faults of a source that could be read nevertheless.
+        outside: number of points that were left out because they are outside the region of interest.
     """
 
     xyz: np.ndarray
@@ -72,6 +73,7 @@ class PointCloud:
     truth: LabelledBoxes | None = None
     dropped: int = 0
     remarks: tuple[Remark, ...] = ()
+    outside: int = 0
 
     @classmethod
     def of(cls, xyz: np.ndarray, rgb: np.ndarray | None = None, truth: LabelledBoxes | None = None) -> PointCloud:
@@ -97,4 +99,4 @@ class PointCloud:
     @property
     def points_in(self) -> int:
         """Number of points of the source, usable or not."""
-        return len(self.xyz) + self.dropped
+        return len(self.xyz) + self.dropped + self.outside

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse import Engine, folded, make_engine
 
 WARM_UP_POINTS = 200_000
+WARM_UP_CELLS = 40_000
 
 
 class Detector:
@@ -123,7 +125,9 @@ class Detector:
         It does nothing on the CPU.
         """
         if self._device.type == "cuda":
-            self(synthetic_room(WARM_UP_POINTS))
+            # Without pruning, so that the finer levels run whatever the weights are.
+            everything = replace(self.default_settings(), pruning_threshold=0.0, max_cells_per_level=WARM_UP_CELLS)
+            self(synthetic_room(WARM_UP_POINTS), everything)
 
     def default_settings(self) -> DetectionSettings:
         """The thresholds of the model."""
@@ -168,6 +172,7 @@ class Detector:
             points_in=cloud.points_in,
             points_used=len(points.xyz),
             points_out_of_range=points.out_of_range,
+            points_outside_roi=cloud.outside,
             voxels=voxels,
             levels=_level_cells(outputs),
             stage_ms=watch.laps_ms,

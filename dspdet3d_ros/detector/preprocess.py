@@ -115,7 +115,9 @@ def voxelise(
     Raises:
         InputError: a point is too far from the origin.
     """
-    cells = torch.floor(points / voxel_size).clamp(-(2.0**40), 2.0**40).long()
+    # A tensor on the device: by a number, CUDA multiplies with its reciprocal, and points between voxels change sides.
+    size = torch.full((), voxel_size, dtype=points.dtype, device=points.device)
+    cells = torch.floor(points / size).clamp(-(2.0**40), 2.0**40).long()
     index = cells.new_zeros(len(cells)) if batch is None else batch
     coords, rows = engine.coordinate_set.from_coordinates(torch.cat([index[:, None], cells], 1))
     features = points[rows]

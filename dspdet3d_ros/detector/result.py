@@ -22,6 +22,9 @@ class DetectionSettings:
         max_cells_per_level: the most cells that a level is refined to; if τ would keep more, the cells of the best keep
             scores stay. It bounds time and memory for every τ.
         class_filter: class names to report; empty means all of them. It leaves boxes out and renames none.
+        roi_min, roi_max: corners of the region of interest, metres, each of three numbers or empty; points outside are
+            as if they were not there (see `clouds.region`).
+        box_orientation: one of `defaults.ORIENTATIONS`: "fitted" boxes turn about the vertical with their objects.
     """
 
     pruning_threshold: float
@@ -30,6 +33,9 @@ class DetectionSettings:
     max_detections: int = defaults.MAX_DETECTIONS
     max_cells_per_level: int = defaults.MAX_CELLS_PER_LEVEL
     class_filter: tuple[str, ...] = ()
+    roi_min: tuple[float, ...] = ()
+    roi_max: tuple[float, ...] = ()
+    box_orientation: str = "axes"
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,7 @@ class DetectionStats:
         device: "cpu" or "cuda:0".
         backend: name of the sparse engine.
         points_out_of_range: finite points left out because they are too far from most others (`usable_points`).
+        points_outside_roi: finite points left out because they are outside the region of interest.
         not_finite: predictions left out because they were not finite, or their boxes without volume or too large for
             float32, of all the cells of all levels. More than 0 means that weights or features have overflowed.
         shortlist: effect of the thresholds. It is not in messages: the node uses it to explain why no box is found.
@@ -98,6 +105,7 @@ class DetectionStats:
     device: str
     backend: str
     points_out_of_range: int = 0
+    points_outside_roi: int = 0
     not_finite: int = 0
     shortlist: Shortlist = Shortlist()
 
@@ -115,6 +123,8 @@ class Detections:
         class_scores: (K, n_classes) float32, what each box scores as each class, 0 below the score threshold; None if
             each box stands for one class only (`nms_across_classes` off).
         ids: (K,) int64, numbers of the objects that the boxes belong to; None if objects are not tracked.
+        turned: (K, 7) float64 centre, size and yaw (radians about z, -π/4 to π/4) of the boxes that turn with their
+            objects; None if they were not fitted. `boxes` stay as the network found them.
     """
 
     boxes: np.ndarray
@@ -124,6 +134,7 @@ class Detections:
     stats: DetectionStats = field(repr=False)
     class_scores: np.ndarray | None = field(default=None, repr=False)
     ids: np.ndarray | None = None
+    turned: np.ndarray | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -140,6 +151,13 @@ class Detections:
         row = self.class_scores[i]
         return [(self.class_names[k], float(row[k])) for k in np.argsort(-row, kind="stable") if row[k] > 0]
 
+    @property
+    def shown(self) -> np.ndarray:
+        """(K, 7) centre, size and yaw of the boxes as they are reported: turned ones if there are some."""
+        if self.turned is not None:
+            return self.turned
+        return np.concatenate([self.boxes, np.zeros((len(self.boxes), 1))], axis=1)
+
     def select(self, rows: np.ndarray) -> Detections:
         """Some of the boxes: an index array or a mask."""
         return replace(
@@ -149,4 +167,5 @@ class Detections:
             labels=self.labels[rows],
             class_scores=None if self.class_scores is None else self.class_scores[rows],
             ids=None if self.ids is None else self.ids[rows],
+            turned=None if self.turned is None else self.turned[rows],
         )

@@ -22,6 +22,7 @@ from dspdet3d_ros.ros.interface.topics import INPUT, OBJECT_POINTS
 from dspdet3d_ros.ros.managed_node import ManagedNode
 from dspdet3d_ros.ros.parameters.node_parameters import DetectorParameters
 from dspdet3d_ros.ros.parameters.table import NODE_NAME
+from dspdet3d_ros.ros.pipeline.detect_service import DetectService
 from dspdet3d_ros.ros.pipeline.frames import TargetFrame
 from dspdet3d_ros.ros.pipeline.pipeline import Pipeline, free_gpu_memory
 from dspdet3d_ros.ros.pipeline.processing import Processing
@@ -45,6 +46,7 @@ class DetectorNode(ManagedNode):
         self._processing: Processing | None = None
         self._subscription: InputSubscription | None = None
         self._node_parameters = DetectorParameters(self, lambda: self._detector is None, self._publish_labels)
+        self._service = DetectService(self, lambda: self._processing if self._subscription else None, self._why_not)
         self.begin(self._node_parameters["autostart"])
 
     @property
@@ -94,6 +96,8 @@ class DetectorNode(ManagedNode):
             f"weights {detector.checkpoint_sha256[:12]}, on {detector.device}, backend {detector.backend}"
             f"{_reason(parameters['backend'], detector)}, {_cpu_threads(threads)}"
         )
+        if parameters["backend"] == "auto" and detector.device.startswith("cuda") and detector.backend == "torch":
+            self.get_logger().warning(f"plain torch computes, which is slower{_reason('auto', detector)}")
 
     def _loaded(self, threads: int | None) -> "Detector":
         # The import of torch takes seconds; before it the node already answers services.
@@ -168,6 +172,9 @@ class DetectorNode(ManagedNode):
         text = self._processing.failure(self._node_parameters["watchdog_timeout_s"])
         if text:
             self.fail(text)
+
+    def _why_not(self) -> str:
+        return no_output.how_to_activate(self.get_fully_qualified_name(), self.state_label)
 
     def explain(self) -> Fault | None:
         """Why nothing is published or found, where that is so."""

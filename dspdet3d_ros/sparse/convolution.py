@@ -138,6 +138,8 @@ def weight_gradient(features: Tensor, out_gradient: Tensor, kernel_map: KernelMa
     """(K, C_in, C_out) float32: `Σ_q in[map(q, k)] · out_gradient[q]ᵀ`."""
     volume, c_in, c_out = kernel_map.kernel_volume, features.shape[1], out_gradient.shape[1]
     sums = torch.zeros(volume, c_in, c_out, dtype=torch.float32, device=features.device)
+    if synchronises(features):
+        return _weight_gradient_of_rows(features, out_gradient, kernel_map, sums)
     lists = kernel_map.pair_lists
 
     def work(offsets: range) -> None:
@@ -148,6 +150,18 @@ def weight_gradient(features: Tensor, out_gradient: Tensor, kernel_map: KernelMa
                 sums[k].add_(torch.mm(inputs.t(), gradients))
 
     for_chunks(volume, 1, work, features.device.type == "cpu")
+    return sums
+
+
+def _weight_gradient_of_rows(features: Tensor, out_gradient: Tensor, kernel_map: KernelMap, sums: Tensor) -> Tensor:
+    """Adds the products of all neighbours side by side and the gradients: few operations, none of which waits."""
+    volume, c_in, c_out = sums.shape
+    padded = torch.cat([features, features.new_zeros(1, c_in)])
+    rows = _chunk_rows(volume * c_in, features)
+    for start in range(0, kernel_map.n_out, rows):
+        table = kernel_map.table[start : start + rows]
+        neighbours = padded.index_select(0, table.view(-1)).view(len(table), volume * c_in)
+        sums.view(volume * c_in, c_out).add_(torch.mm(neighbours.t(), out_gradient[start : start + rows]))
     return sums
 
 

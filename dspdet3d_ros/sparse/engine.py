@@ -128,7 +128,11 @@ _ENGINES = {
 
 
 def choose_backend(device: torch.device | str) -> tuple[str, str]:
-    """The backend that `auto` means on a device, and why, in a few words."""
+    """The backend that `auto` means on a device, and why, in a few words.
+
+    On CUDA the Triton kernels are compared with plain torch on a small cloud, once per process; they are chosen only
+    where they agree.
+    """
     if torch.device(device).type != "cuda":
         from dspdet3d_ros.sparse.native.library import choose_isa, why_not
 
@@ -141,7 +145,16 @@ def choose_backend(device: torch.device | str) -> tuple[str, str]:
     from dspdet3d_ros.sparse.triton.triton_engine import why_not as why_no_triton
 
     reason = why_no_triton(device)
-    return ("triton", "CUDA with Triton") if reason is None else ("torch", f"no Triton kernels: {reason}")
+    if reason is None:
+        # Only here: it imports the kernels, and these Triton.
+        from dspdet3d_ros.sparse.triton.self_check import DisagreementError, largest_error
+
+        try:
+            error = largest_error(device)
+            return "triton", f"CUDA with Triton, which differs by {error:.1e} from plain torch"
+        except DisagreementError as disagreement:
+            reason = str(disagreement)
+    return "torch", f"no Triton kernels: {reason}"
 
 
 def training_engine(device: torch.device | str, dtype: torch.dtype = torch.float32) -> Engine:

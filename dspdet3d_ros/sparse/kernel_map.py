@@ -65,11 +65,13 @@ class KernelMap:
         return self._transposed
 
     def _transpose(self) -> KernelMap:
-        by_offset = self.by_offset.new_full((self.kernel_volume, self.n_in), self.n_out)
-        for rows, (sources, targets) in zip(by_offset, self.pair_lists, strict=True):
-            rows[sources.long()] = targets
-        transposed = KernelMap(by_offset, self.n_out)
-        transposed._pairs = [(targets, sources) for sources, targets in self.pair_lists]
+        # One more column takes what offsets without an input row bring.
+        by_offset = self.by_offset.new_full((self.kernel_volume, self.n_in + 1), self.n_out)
+        targets = torch.arange(self.n_out, dtype=torch.int32, device=by_offset.device)
+        by_offset.scatter_(1, self.by_offset.long(), targets.expand(self.kernel_volume, -1))
+        transposed = KernelMap(by_offset[:, :-1].contiguous(), self.n_out)
+        if self._pairs is not None:
+            transposed._pairs = [(targets, sources) for sources, targets in self._pairs]
         return transposed
 
 

@@ -64,7 +64,7 @@ class Builder:
         torch = _digest([base, self.torch])
         ros = _digest([base, WHEELS])
         packages = _digest([ros, *(path for name in PACKAGES for path in _files(ROOT / "interfaces" / name))])
-        messages = _digest([ros, *_files(ROOT / "msg"), ROOT / "CMakeLists.txt"])
+        messages = _digest([packages, *_files(ROOT / "msg"), *_files(ROOT / "srv"), ROOT / "CMakeLists.txt"])
         native = _digest([base, *_files(NATIVE / "src"), NATIVE / "build.py", str(shutil.which("cc"))])
         package = _digest([torch, ros, ROOT / "setup.py", ROOT / "dspdet3d_ros" / "__init__.py"])
         steps = [
@@ -161,6 +161,7 @@ class Builder:
         for leftover in (VENV / INTERFACES).glob("*.egg-info"):
             shutil.rmtree(leftover)
         self._check(_type_support("dspdet3d_ros", "PruningStats"), "the messages of dspdet3d_ros cannot be used")
+        self._check(_type_support("dspdet3d_ros", "Detect", "srv"), "the service of dspdet3d_ros cannot be used")
 
     def _build_native(self, progress: Progress) -> None:
         # Not needed: without it plain torch computes.

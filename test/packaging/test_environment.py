@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-INPUTS = ("scripts", "msg", "interfaces", "CMakeLists.txt", "package.xml", "setup.py")
+INPUTS = ("scripts", "msg", "srv", "interfaces", "CMakeLists.txt", "package.xml", "setup.py")
 INPUTS += ("dspdet3d_ros/__init__.py", "dspdet3d_ros/sparse/native")
 ALL_STEPS = ["venv", "torch", "ros", "interfaces", "messages", "native", "package"]
 # Stamps every step as if it had been done, with a Python that works.
@@ -68,7 +68,9 @@ def test_a_finished_set_up_needs_nothing(finished: Path):
     ("changed", "expected"),
     [
         ("msg/PruningStats.msg", ["messages"]),
-        ("interfaces/vision_msgs/msg/LabelInfo.msg", ["interfaces"]),
+        ("srv/Detect.srv", ["messages"]),
+        ("interfaces/vision_msgs/msg/LabelInfo.msg", ["interfaces", "messages"]),
+        ("interfaces/std_srvs/srv/Trigger.srv", ["interfaces", "messages"]),
         ("setup.py", ["package"]),
         ("dspdet3d_ros/__init__.py", ["package"]),
         ("scripts/environment/ros-wheels.txt", ["ros", "interfaces", "messages", "package"]),

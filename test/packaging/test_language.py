@@ -36,6 +36,7 @@ TEXTS = sorted(
         *(ROOT / "docs").glob("*.md"),
         *(ROOT / "config").rglob("*.yaml"),
         *(ROOT / "msg").glob("*.msg"),
+        *(ROOT / "srv").glob("*.srv"),
         *(ROOT / "dspdet3d_ros").rglob("*.md"),
         *(ROOT / "dspdet3d_ros").rglob("*.yaml"),
     ]

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-STATS_LINES = (ROOT / "msg" / "PruningStats.msg").read_text(encoding="utf-8").splitlines()
+FILES = [ROOT / "msg" / "PruningStats.msg", ROOT / "srv" / "Detect.srv"]
 
 
-def test_every_field_of_pruning_stats_is_explained():
-    fields = [line for line in STATS_LINES if line and not line.startswith("#")]
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_field_is_explained(path: Path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    fields = [line for line in lines if line and not line.startswith(("#", "---"))]
     assert fields
     assert [line for line in fields if len(line.partition("#")[2].strip()) < 10] == []
 

@@ -14,7 +14,7 @@ import torch
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse import choose_backend, make_engine
-from dspdet3d_ros.sparse.triton import triton_engine
+from dspdet3d_ros.sparse.triton import self_check, triton_engine
 
 PARTS = Path(__file__).parent / "triton_parts"
 needs_triton = pytest.mark.skipif(
@@ -48,11 +48,16 @@ def test_without_cuda_one_line_says_why(monkeypatch):
         make_engine("triton", torch.device("cpu"))
 
 
-def test_auto_on_cuda_is_triton_where_it_can_run(monkeypatch):
+@pytest.fixture
+def agrees(monkeypatch):
+    monkeypatch.setattr(self_check, "largest_error", lambda _: 3.2e-4)
+
+
+def test_auto_on_cuda_is_triton_where_it_can_run(monkeypatch, agrees):
     monkeypatch.setattr(triton_engine, "no_launcher", lambda: None)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 6))
     monkeypatch.setattr(triton_engine, "installed_version", lambda: "3.1.0")
-    assert choose_backend("cuda:0") == ("triton", "CUDA with Triton")
+    assert choose_backend("cuda:0") == ("triton", "CUDA with Triton, which differs by 3.2e-04 from plain torch")
     monkeypatch.setattr(triton_engine, "installed_version", lambda: "2.3.1")
     assert choose_backend("cuda:0") == ("torch", "no Triton kernels: Triton 2.3.1 is older than 3.0")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
@@ -61,7 +66,28 @@ def test_auto_on_cuda_is_triton_where_it_can_run(monkeypatch):
     assert choose_backend("cuda:0")[1] == "no Triton kernels: T4 is older than compute capability 8.0"
 
 
-def test_auto_on_cuda_is_torch_where_triton_cannot_compile(monkeypatch, tmp_path):
+def test_auto_on_cuda_is_torch_where_the_kernels_cannot_be_relied_on(monkeypatch):
+    monkeypatch.setattr(triton_engine, "why_not", lambda _: None)
+    self_check.forget()
+    monkeypatch.setattr(self_check, "errors_of", lambda _: {"stride-1": 1e-4, "transposed": float("nan")})
+    backend, reason = choose_backend("cuda:0")
+    assert backend == "torch"
+    assert reason == (
+        "no Triton kernels: the result of a transposed convolution differs by nan from that of plain torch, "
+        "expected at most 2e-03"
+    )
+
+    def fail(_):
+        raise PermissionError(13, "Permission denied", "/root/.triton")
+
+    self_check.forget()
+    monkeypatch.setattr(self_check, "errors_of", fail)
+    assert choose_backend("cuda:0")[0] == "torch"
+    assert "PermissionError: [Errno 13] Permission denied: '/root/.triton'" in choose_backend("cuda:0")[1]
+    self_check.forget()
+
+
+def test_auto_on_cuda_is_torch_where_triton_cannot_compile(monkeypatch, tmp_path, agrees):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 6))
     monkeypatch.setattr(triton_engine, "installed_version", lambda: "3.1.0")
     monkeypatch.setenv("CC", "no-such-compiler")

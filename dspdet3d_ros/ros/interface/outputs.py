@@ -101,17 +101,21 @@ class Outputs:
         found = answer.found
         header, detections = found.placement.header, found.detections
         # All are made before the first is sent, so that an error cannot leave a partial answer.
-        made = {
-            DETECTIONS: messages.detection_array(header, detections),
-            STATS: messages.stats_message(header, detections, self._model, answer.timing, answer.counts),
-        }
+        boxes, stats = self.answer_messages(answer)
+        made: dict[str, Any] = {DETECTIONS: boxes, STATS: stats}
         if self.wants(MARKERS):
-            made[MARKERS] = messages.marker_array(header, detections)
+            made[MARKERS] = messages.marker_array(header, detections, found.settings)
         if found.objects is not None:
             made[OBJECT_POINTS] = messages.object_points(header, found.objects)
         for name, message in made.items():
             if name in names:
                 self.publishers[name].publish(message)
+
+    def answer_messages(self, answer: Publication) -> tuple[Detection3DArray, PruningStats]:
+        """The boxes and the statistics of an answer."""
+        header, detections = answer.found.placement.header, answer.found.detections
+        stats = messages.stats_message(header, detections, self._model, answer.timing, answer.counts)
+        return messages.detection_array(header, detections), stats
 
     def publish_labels(self, score_threshold: float) -> None:
         """Publishes the class names and the threshold, latched."""

@@ -250,7 +250,8 @@ def argument_of(spec: Spec) -> Argument:
     """The argument that sets a parameter."""
     choices = BOOLEANS if spec.kind == "bool" else spec.choices
     allowed = f" ({spec.allowed})" if spec.low is not None else ""
-    form = "; a list such as '[cup, book]'" if spec.kind == "string[]" else ""
+    forms = {"string[]": "; a list such as '[cup, book]'", "double[]": "; a list such as '[-1.0, -1.0, 0.5]'"}
+    form = forms.get(spec.kind, "")
     description = f"{spec.description}{allowed}{form} {_LEFT_OUT}"
     return Argument(spec.name, "", description, ("", *choices) if choices else ())
 

@@ -8,6 +8,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 
+from dspdet3d_ros.clouds import region
 from dspdet3d_ros.detector.result import DetectionSettings
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.ros.parameters.table import KINDS, PARAMETERS, Spec, coerce, fault, unknown_classes
@@ -208,8 +209,15 @@ class DetectorParameters(NodeParameters):
         super().__init__(node, PARAMETERS, may_change_startup, on_live_change)
 
     def settings_of(self, live: dict[str, Any]) -> DetectionSettings:
-        """The thresholds and limits."""
-        return DetectionSettings(**{**live, "class_filter": tuple(live["class_filter"])})
+        """The thresholds and limits.
+
+        Raises:
+            InputError: the corners of the region, together, bound none.
+        """
+        if text := region.fault(live["roi_min"], live["roi_max"]):
+            raise InputError(text)
+        values: dict[str, Any] = {n: tuple(v) if isinstance(v, (list, array)) else v for n, v in live.items()}
+        return DetectionSettings(**values)
 
     def conflict(self, name: str, value: Any) -> str | None:
         """Why a class filter does not fit the loaded model."""
@@ -243,7 +251,7 @@ class DetectorParameters(NodeParameters):
 
 def _parameter(spec: Spec, value: Any) -> Parameter:
     kind = Parameter.Type(KINDS[spec.kind])
-    return Parameter(spec.name, kind, list(value) if spec.kind == "string[]" else value)
+    return Parameter(spec.name, kind, list(value) if spec.kind.endswith("[]") else value)
 
 
 def _descriptor(spec: Spec, dynamic: bool = False) -> ParameterDescriptor:

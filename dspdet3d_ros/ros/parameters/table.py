@@ -12,8 +12,15 @@ from dspdet3d_ros.validation import Range, mismatch
 
 NODE_NAME = "dspdet3d"
 # kind -> code in rcl_interfaces/msg/ParameterType
-KINDS = {"bool": 1, "integer": 2, "double": 3, "string": 4, "string[]": 9}
-TYPES = {"bool": bool, "integer": int, "double": float, "string": str, "string[]": tuple[str, ...]}
+KINDS = {"bool": 1, "integer": 2, "double": 3, "string": 4, "double[]": 8, "string[]": 9}
+TYPES = {
+    "bool": bool,
+    "integer": int,
+    "double": float,
+    "string": str,
+    "double[]": tuple[float, ...],
+    "string[]": tuple[str, ...],
+}
 UNSAFE_PLAIN = ("", "true", "false", "yes", "no", "on", "off", "null", "~")
 
 
@@ -30,6 +37,7 @@ class Spec:
         low: least value of a number.
         high: greatest value of a number.
         choices: the only strings allowed; empty: any.
+        lengths: the lengths of a list that are allowed; empty: any.
         from_model: it takes the value of the loaded model if it is not set.
     """
 
@@ -41,6 +49,7 @@ class Spec:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    lengths: tuple[int, ...] = ()
     from_model: bool = False
 
     @property
@@ -53,6 +62,8 @@ class Spec:
         """The allowed values as text; empty if every value of the kind is allowed."""
         if self.choices:
             return ", ".join(self.choices)
+        if self.lengths:
+            return f"{' or '.join(map(str, self.lengths))} numbers"
         return self.range.interval if self.range else ""
 
 
@@ -204,6 +215,32 @@ PARAMETERS = (
         "classes to publish, by the best name of each box; empty: all of the model",
         live=True,
     ),
+    Spec(
+        "roi_min",
+        "double[]",
+        (),
+        "least x, y and z of the region of interest in the frame of the boxes, metres: points outside are as if they "
+        "were not there; empty: no bound",
+        live=True,
+        lengths=(0, 3),
+    ),
+    Spec(
+        "roi_max",
+        "double[]",
+        (),
+        "greatest x, y and z of the region of interest in the frame of the boxes, metres; empty: no bound",
+        live=True,
+        lengths=(0, 3),
+    ),
+    Spec(
+        "box_orientation",
+        "string",
+        "axes",
+        "axes: boxes parallel to the axes of their frame; fitted: turned about the vertical as the points of their "
+        "objects are",
+        live=True,
+        choices=defaults.ORIENTATIONS,
+    ),
 )
 BY_NAME = {spec.name: spec for spec in PARAMETERS}
 
@@ -217,8 +254,13 @@ def coerce(spec: Spec, value: Any) -> Any:
     """
     if spec.kind == "string" and value is True and "y" in spec.choices:
         return "y"
-    if spec.kind == "double" and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if spec.kind == "double":
+        return coerce_number(value)
+    if spec.kind == "double[]" and not isinstance(value, (str, bytes)) and hasattr(value, "__len__"):
+        # An empty list comes as one of any type.
+        if len(value) == 0 or list(value) == [""]:
+            return []
+        return [coerce_number(number) for number in value]
     if spec.kind == "string[]":
         if isinstance(value, str):
             value = [value]
@@ -227,10 +269,17 @@ def coerce(spec: Spec, value: Any) -> Any:
     return value
 
 
+def coerce_number(value: Any) -> Any:
+    """An integer as a float; anything else as it is."""
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def fault(spec: Spec, value: Any) -> str | None:
     """One line that says why a coerced value is not accepted, or None."""
     plain = tuple(value) if isinstance(value, list) else value
     text = mismatch(plain, TYPES[spec.kind], spec.range, spec.choices)
+    if not text and spec.lengths and len(plain) not in spec.lengths:
+        text = f"expected {spec.allowed}, got {len(plain)}"
     return f"{spec.name}: {text}" if text else None
 
 
@@ -247,7 +296,7 @@ def default_text(spec: Spec) -> str:
     """The default as the documents show it."""
     if spec.from_model:
         return "the model's"
-    return f"`{_yaml(spec.default)}`"
+    return f"`{_yaml(spec.default, _empty(spec))}`"
 
 
 def markdown_table(parameters: Sequence[Spec] = PARAMETERS) -> str:
@@ -275,17 +324,22 @@ def config_yaml(parameters: Sequence[Spec] = PARAMETERS, node: str = "detector",
             if spec.from_model:
                 lines.append(f"    # {spec.name}: {_yaml(spec.default)}    # left out: as the model has it")
             else:
-                lines.append(f"    {spec.name}: {_yaml(spec.default)}")
+                lines.append(f"    {spec.name}: {_yaml(spec.default, _empty(spec))}")
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _yaml(value: Any) -> str:
+def _empty(spec: Spec) -> str:
+    """An empty list of the kind of a parameter."""
+    return "[]" if spec.kind == "double[]" else '[""]'
+
+
+def _yaml(value: Any, empty: str = '[""]') -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
         # ROS reads `[]` as no value at all, which the node takes as empty too; this form is clear to both.
-        return '[""]' if not value else "[" + ", ".join(value) + "]"
+        return empty if not value else "[" + ", ".join(value) + "]"
     if isinstance(value, str):
         return f'"{value}"' if value in UNSAFE_PLAIN else value
     return str(value)

@@ -10,9 +10,12 @@ from rclpy.constants import S_TO_NS
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
+from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.clouds.pointcloud2 import CloudLayout, CloudLayoutError, check, decode
+from dspdet3d_ros.clouds.region import Region
 from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.object_points import ObjectPoints, points_of_objects
+from dspdet3d_ros.detector.orientation import fit_orientations
 from dspdet3d_ros.detector.plausibility import Plausibility
 from dspdet3d_ros.detector.result import DetectionSettings, DetectionStats
 from dspdet3d_ros.ros.pipeline.frames import TargetFrame
@@ -71,6 +74,19 @@ def gpu_memory_bytes() -> int:
     return sum(torch.cuda.memory_allocated(number) for number in range(torch.cuda.device_count()))
 
 
+@dataclass(frozen=True)
+class Found:
+    """The result of a cloud that is not one of the stream.
+
+    Attributes:
+        result: the detections.
+        remarks: on the cloud and the boxes.
+    """
+
+    result: CloudResult
+    remarks: tuple[Remark, ...]
+
+
 class Pipeline:
     """Decodes a cloud and runs the detector with the settings of that moment.
 
@@ -103,21 +119,38 @@ class Pipeline:
             InputError: the cloud cannot be used.
         """
         with torch_threads(self._threads):
-            return self._find(arrival)
+            return self._find(arrival, self._settings(), self._wants_objects(), self._remark)
+
+    def once(self, arrival: Arrival, change: Callable[[DetectionSettings], DetectionSettings]) -> Found:
+        """Finds boxes in a cloud that is not one of the stream, with changed settings; its remarks go to nobody else.
+
+        Raises:
+            InputError: the cloud cannot be used.
+        """
+        remarks: list[Remark] = []
+        with torch_threads(self._threads):
+            settings = change(self._settings())
+            found = self._find(arrival, settings, False, lambda more, on: remarks.extend(more))
+        return Found(found, tuple(remarks))
 
     def object_points(self, message: PointCloud2, found: CloudResult) -> ObjectPoints:
         """The points in the boxes that were found earlier in the same cloud."""
         cloud = decode(message, with_rgb=True)
         # Colours were not decoded before.
         self._remark((*cloud.remarks, *_header_remarks(found.placement.header)), "message")
-        xyz = found.placement.apply(cloud.xyz)
-        return points_of_objects(xyz, cloud.rgb, found.detections.boxes, found.detections.labels)
+        cloud = _in_region(replace(cloud, xyz=found.placement.apply(cloud.xyz)), found.settings)
+        return points_of_objects(cloud.xyz, cloud.rgb, found.detections.boxes, found.detections.labels)
 
-    def _find(self, arrival: Arrival) -> CloudResult:
+    def _find(
+        self,
+        arrival: Arrival,
+        settings: DetectionSettings,
+        wants_objects: bool,
+        remark: Callable[[Sequence[Remark], str], None],
+    ) -> CloudResult:
         message = arrival.message
         start_s = arrival.time_s if arrival.wanted else time.monotonic()
         start = time.perf_counter()
-        wants_objects = self._wants_objects()
         cloud = decode(message, wants_objects, arrival.layout)
         decode_ms = (time.perf_counter() - start) * 1e3
         placement, stage_ms = Placement(message.header), {"decode": decode_ms}
@@ -126,16 +159,23 @@ class Pipeline:
             placement = self._target.find(message.header)
             cloud = replace(cloud, xyz=placement.apply(cloud.xyz))
             stage_ms["transform"] = (time.perf_counter() - start) * 1e3
-        settings = self._settings()
+        start = time.perf_counter()
+        cloud = _in_region(cloud, settings)
+        if cloud.outside:
+            stage_ms["region"] = (time.perf_counter() - start) * 1e3
         start = time.perf_counter()
         plausibility = Plausibility(cloud.xyz, self._detector.config)
         stage_ms["plausibility"] = (time.perf_counter() - start) * 1e3
         # Before the network, which may take long for a cloud in a wrong unit, or refuse it.
-        self._remark((*cloud.remarks, *_header_remarks(placement.header)), "message")
-        self._remark(plausibility.of_cloud, "cloud")
+        remark((*cloud.remarks, *_header_remarks(placement.header)), "message")
+        remark(plausibility.of_cloud, "cloud")
         found = self._detector(cloud, settings)
-        self._remark((*plausibility.of_boxes(found), *_range_remarks(found.stats)), "boxes")
+        remark((*plausibility.of_boxes(found), *_range_remarks(found.stats)), "boxes")
         objects, after_ms = None, {}
+        if settings.box_orientation == "fitted":
+            start = time.perf_counter()
+            found = fit_orientations(cloud, found)
+            after_ms["orientation"] = (time.perf_counter() - start) * 1e3
         if wants_objects:
             start = time.perf_counter()
             objects = points_of_objects(cloud.xyz, cloud.rgb, found.boxes, found.labels)
@@ -146,6 +186,12 @@ class Pipeline:
             total_ms=sum(stage_ms.values()) + found.stats.total_ms + sum(after_ms.values()),
         )
         return CloudResult(arrival.time_s, start_s, placement, replace(found, stats=stats), settings, objects)
+
+
+def _in_region(cloud: PointCloud, settings: DetectionSettings) -> PointCloud:
+    """The points of a cloud, in the frame of the boxes, that are in the region of interest."""
+    region = Region.of(settings.roi_min, settings.roi_max)
+    return cloud if region is None else region.crop(cloud)
 
 
 def _header_remarks(header: Header) -> list[Remark]:

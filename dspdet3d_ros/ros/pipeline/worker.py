@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Generic, TypeVar
@@ -36,6 +37,7 @@ class LatestWorker(Generic[Item, Result]):
         self._delivery = threading.Lock()
         self._waiting: list[Item] = []
         self._again: list[Item] = []
+        self._requests: deque[Item] = deque()
         self._counts = Counts()
         self._epoch = 0
         self._stopping = False
@@ -87,6 +89,12 @@ class LatestWorker(Generic[Item, Result]):
         """Works once more on an item that was counted before, unless a newer result comes first; it is not counted."""
         with self._changed:
             self._again = [item]
+            self._changed.notify()
+
+    def submit_request(self, item: Item) -> None:
+        """Works on an item next, before those that wait; it replaces none and is not counted."""
+        with self._changed:
+            self._requests.append(item)
             self._changed.notify()
 
     def wake(self) -> None:
@@ -144,6 +152,7 @@ class LatestWorker(Generic[Item, Result]):
     def _forget(self) -> None:
         self._waiting.clear()
         self._again.clear()
+        self._requests.clear()
         self._epoch += 1
 
     def _next(self) -> tuple[Item, int, bool] | None:
@@ -151,6 +160,9 @@ class LatestWorker(Generic[Item, Result]):
         with self._changed:
             while not self._stopping:
                 # An item that waits comes first: its result is newer.
+                if self._requests:
+                    self._busy_since, self._working = time.monotonic(), None
+                    return self._requests.popleft(), self._epoch, False
                 counted = bool(self._waiting) and self._wanted()
                 if counted or self._again:
                     self._busy_since = time.monotonic()

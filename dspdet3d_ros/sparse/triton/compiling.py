@@ -48,9 +48,8 @@ def compile_gemm(
     x, y = (f"*{'fp16' if dtype == torch.float16 else 'fp32'}" for dtype in (features, out))
     signature = dict.fromkeys(("table", "rows", "offsets", "counts"), "*i32")
     signature |= {"features": x, "weight": x, "bias": "*fp32", "residual": y, "out": y}
-    signature |= dict.fromkeys(("n_in", "n_out", "n_table"), "i32")
+    signature |= dict.fromkeys(("n_in", "n_out", "n_table", "has_bias", "has_residual", "relu"), "i32")
     constants = {"C_IN": c_in, "C_OUT": c_out, "LIST": LIST_LENGTH, "WIDE": False, **blocks(configuration, c_in, c_out)}
-    constants |= {"HAS_BIAS": True, "HAS_RESIDUAL": True, "RELU": True}
     return _compile(masked_gemm, signature, constants, capability, configuration.warps, configuration.stages)
 
 
@@ -92,17 +91,17 @@ def _compile(
 
 
 def _ask_ptxas(ptx: str) -> tuple[int | None, int | None]:
-    import triton
+    from triton.backends.nvidia import compiler
 
-    folder = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
     architecture = re.findall(r"^\.target (sm_\w+)", ptx, re.M)[0]
-    program = folder / ("ptxas-blackwell" if architecture.startswith("sm_12") else "ptxas")
-    if not program.is_file():
+    # Triton brings several, of which it takes one that knows the version of its assembly.
+    if not hasattr(compiler, "get_ptxas"):
         return None, None
+    program = compiler.get_ptxas(int(re.findall(r"\d+", architecture)[0])).path
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch, "kernel.ptx")
         path.write_text(ptx)
-        command = [str(program), "-v", f"-arch={architecture}", str(path), "-o", str(path.with_suffix(".cubin"))]
+        command = [program, "-v", f"-arch={architecture}", str(path), "-o", str(path.with_suffix(".cubin"))]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     spilled = sum(int(number) for number in re.findall(r"(\d+) bytes spill stores", said))
     return int(re.findall(r"Used (\d+) registers", said)[0]), spilled

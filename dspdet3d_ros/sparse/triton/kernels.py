@@ -95,7 +95,7 @@ def list_offsets(masks, offsets, counts, TILE: tl.constexpr, LIST: tl.constexpr)
     tl.store(counts + tile, tl.sum(active, 0))
 
 
-@triton.jit(do_not_specialize=["n_in", "n_out", "n_table"])
+@triton.jit(do_not_specialize=["n_in", "n_out", "n_table", "has_bias", "has_residual", "relu"])
 def masked_gemm(
     features,
     weight,
@@ -109,12 +109,12 @@ def masked_gemm(
     n_in,
     n_out,
     n_table,
+    has_bias,
+    has_residual,
+    relu,
     C_IN: tl.constexpr,
     C_OUT: tl.constexpr,
     LIST: tl.constexpr,
-    HAS_BIAS: tl.constexpr,
-    HAS_RESIDUAL: tl.constexpr,
-    RELU: tl.constexpr,
     WIDE: tl.constexpr,
     TILE: tl.constexpr,
     BLOCK_OUT: tl.constexpr,
@@ -130,7 +130,8 @@ def masked_gemm(
         table: (K, n_table) int32, columns in the order of `rows`; `n_in` where there is no input row.
         rows: (n_table,) int32: the output row of each column; `n_out` in those that fill the last tile.
         offsets, counts: of the tiles, see `list_offsets`.
-        bias: (C_OUT,) float32; residual: (n_out, C_OUT); read if HAS_BIAS and HAS_RESIDUAL are set.
+        bias: (C_OUT,) float32; residual: (n_out, C_OUT); read where has_bias and has_residual are not 0.
+        has_bias, has_residual, relu: 0 or 1, at run time: a choice of tiles is compiled once for all of them.
         out: (n_out, C_OUT), written, every row once.
         WIDE: places in `features` and `out` do not fit an int32.
     """
@@ -162,10 +163,10 @@ def masked_gemm(
     if WIDE:
         row = row.to(tl.int64)
     place = row[:, None] * C_OUT + c_out[None, :]
-    if HAS_BIAS:
+    if has_bias != 0:
         sums += tl.load(bias + c_out, mask=c_out < C_OUT, other=0.0)[None, :]
-    if HAS_RESIDUAL:
+    if has_residual != 0:
         sums += tl.load(residual + place, mask=kept, other=0.0).to(tl.float32)
-    if RELU:
+    if relu != 0:
         sums = tl.maximum(sums, 0.0)
     tl.store(out + place, sums.to(out.dtype.element_ty), mask=kept)

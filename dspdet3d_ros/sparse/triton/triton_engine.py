@@ -78,6 +78,7 @@ class TritonEngine(TorchNormalisation):
         device: the CUDA device, or the CPU under Triton's interpreter.
         storage: type of the features that come out, float16 or float32. Features that go in keep their own type, and
             weights take it, so that the first convolution still sees coordinates in float32.
+        tune: time the tile sizes of each kind of convolution once; otherwise the first ones are used.
 
     Raises:
         InputError: the device or the installation is not sufficient.
@@ -86,7 +87,7 @@ class TritonEngine(TorchNormalisation):
     name = "triton"
     coordinate_set = CoordinateSet
 
-    def __init__(self, device: torch.device | str, storage: torch.dtype = torch.float16) -> None:
+    def __init__(self, device: torch.device | str, storage: torch.dtype = torch.float16, tune: bool = True) -> None:
         reason = why_not(device)
         if reason is not None:
             raise InputError(f"backend triton: {reason}; use backend torch or auto")
@@ -98,7 +99,7 @@ class TritonEngine(TorchNormalisation):
         self.storage = storage
         measure: Callable[[Callable[[], None]], float] | None = None
         unfit: tuple[type[Exception], ...] = ()
-        if not interpreted():
+        if tune and not interpreted():
             from triton.runtime.errors import OutOfResources
 
             measure, unfit = partial(measure_on_cuda, torch.device(device)), (OutOfResources,)
@@ -155,12 +156,12 @@ class TritonEngine(TorchNormalisation):
                     plan.n_in,
                     plan.n_out,
                     plan.table.shape[1],
+                    int(bias is not None),
+                    int(residual is not None),
+                    int(epilogue.relu),
                     C_IN=c_in,
                     C_OUT=c_out,
                     LIST=offsets.shape[1],
-                    HAS_BIAS=bias is not None,
-                    HAS_RESIDUAL=residual is not None,
-                    RELU=epilogue.relu,
                     WIDE=max(len(features) * c_in, out.numel()) >= 1 << 31,
                     **blocks(configuration, c_in, c_out),
                     num_warps=configuration.warps,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -122,17 +123,26 @@ class Tuner:
         return min(times, key=times.__getitem__)
 
 
-def measure_on_cuda(device: torch.device, call: Callable[[], None], repeats: int = 5) -> float:
+#: Calls in a row that are timed together, and the clock cycles for which the device is busy before: longer than the
+#: host takes to launch them. Otherwise a short kernel would wait for its launch, and the launch would be timed.
+_CALLS = 10
+_BUSY_CYCLES = 2_000_000
+
+
+def measure_on_cuda(device: torch.device, call: Callable[[], Any], repeats: int = 5) -> float:
     """Milliseconds of a call on a CUDA device: the least of a few, after one that compiles."""
-    least = float("inf")
     # Events belong to the current device.
     with torch.cuda.device(device):
         call()
-        for _ in range(repeats):
-            start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-            start.record()
-            call()
-            end.record()
-            end.synchronize()
-            least = min(least, start.elapsed_time(end))
-    return least
+        return min(_milliseconds(call) for _ in range(repeats))
+
+
+def _milliseconds(call: Callable[[], Any]) -> float:
+    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    torch.cuda._sleep(_BUSY_CYCLES)
+    start.record()
+    for _ in range(_CALLS):
+        call()
+    end.record()
+    end.synchronize()
+    return start.elapsed_time(end) / _CALLS

@@ -103,8 +103,7 @@ def _as_stored(engine: Engine, features: Tensor, weight: Tensor, one: RecordedCo
     """The features in the type that the engine stores. The first convolution receives coordinates as they are."""
     if one.c_in == _COORDINATES:
         return features
-    few = CoordinateSet(one.inputs.keys[:1], one.inputs.stride)
-    return features.to(engine.convolve(features[:1], weight, few, few).dtype)
+    return features.to(engine.storage)
 
 
 def _twice(

@@ -89,6 +89,8 @@ def _chunks(rows: int, inner: int, columns: int, dtype: torch.dtype) -> GemmTimi
 
 def _gflops(work: Callable[[int], None], operations: float) -> float:
     """The best rate of `work(count)`, which does `operations` floating point operations `count` times."""
+    # The first product of a shape loads libraries and kernels.
+    work(1)
     count = max(1, round(MEASURED_SECONDS / _seconds(work, 1)))
     return operations * count / min(_seconds(work, count) for _ in range(_REPEATS)) / 1e9
 

@@ -16,13 +16,12 @@ from dspdet3d_ros.detector.predictor import synthetic_room
 from dspdet3d_ros.errors import InputError, text_of
 from dspdet3d_ros.sparse import CoordinateSet, make_engine
 from dspdet3d_ros.sparse.kernel_map import kernel_map
+from dspdet3d_ros.sparse.triton.tuning import measure_on_cuda
 
 POINTS = 100_000
 VOXEL_SIZE = 0.02
 CHANNELS = ((64, 64), (64, 128), (128, 128))
 _REPEATS = 20
-#: Repeats that compile and tune; they do not count.
-_WARMUP = 3
 #: Largest relative error between two half-precision kernels: norm of the difference over the norm.
 _TOLERANCE = 2e-3
 
@@ -78,7 +77,7 @@ def _measure(
             )
     # A new set for each call, because a set caches its map.
     calls["map"] = lambda: engine.plan(CoordinateSet(inputs.keys, inputs.stride), outputs, 27)
-    times = _interleaved(calls)
+    times = _interleaved(x.device, calls)
     count = pairs.pairs()
     values = {"kind": kind, "c_in": c_in, "c_out": c_out, "rows": len(outputs), "pairs": count, "ms": times}
     values["tflops"] = 2 * count * c_in * c_out / times["triton"] / 1e9
@@ -106,18 +105,12 @@ def _with_tables(conv_forward: Callable, x: Tensor, w: Tensor, table: Tensor, n_
     return lambda: conv_forward(x, filters, by_offset, len(table), pair_mask=masks, mask_argsort=order)
 
 
-def _interleaved(calls: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """Median milliseconds of each call, after the warm-up."""
+def _interleaved(device: torch.device, calls: dict[str, Callable[[], Any]]) -> dict[str, float]:
+    """Median milliseconds that the device takes for each call; the calls take turns."""
     times: dict[str, list[float]] = {name: [] for name in calls}
-    for number in range(_REPEATS + _WARMUP):
+    for _ in range(_REPEATS):
         for name, call in calls.items():
-            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            start.record()
-            call()
-            end.record()
-            end.synchronize()
-            if number >= _WARMUP:
-                times[name].append(start.elapsed_time(end))
+            times[name].append(measure_on_cuda(device, call, repeats=1))
     return {name: statistics.median(values) for name, values in times.items()}
 
 

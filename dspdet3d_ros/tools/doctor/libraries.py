@@ -177,7 +177,7 @@ def _engine(device: str) -> Finding:
 
     backend, reason = choose_backend(device)
     if backend == "triton":
-        return ok("triton", f"backend triton runs on {device}")
+        return ok("triton", f"backend triton runs on {device}: {reason}")
     return warning(
         "triton", f"backend {backend} on {device}: {reason}", "pip install the version of triton that torch requires"
     )

@@ -10,7 +10,8 @@ from dspdet3d_ros.detector.head import LEVELS
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.detector.preprocess import voxelise
 from dspdet3d_ros.detector.pruning import ThresholdPruning
-from dspdet3d_ros.learning.training.objective import TrainSample, compare
+from dspdet3d_ros.learning.training.objective import compare
+from dspdet3d_ros.learning.training.train_sample import TrainSample
 from dspdet3d_ros.learning.training.training_config import TrainingConfig
 from dspdet3d_ros.sparse import TorchEngine
 

@@ -15,6 +15,7 @@ from dspdet3d_ros.sparse import TorchEngine, folded
 from dspdet3d_ros.sparse.convolution import Epilogue
 from dspdet3d_ros.sparse.kernel_map import kernel_map
 from dspdet3d_ros.sparse.triton.plan import plan_of
+from dspdet3d_ros.sparse.triton.self_check import DisagreementError, forget, largest_error
 from dspdet3d_ros.sparse.triton.triton_engine import TritonEngine
 
 CPU = torch.device("cpu")
@@ -138,3 +139,17 @@ def test_a_plan_that_failed_for_lack_of_memory_is_made_again(monkeypatch):
         plan_of(inputs, outputs, 27)
     monkeypatch.setattr(torch, "sort", sort)
     assert plan_of(inputs, outputs, 27).n_out == len(outputs)
+
+
+def test_the_self_check_measures_an_agreement():
+    forget()
+    assert 0 < largest_error("cpu") < 1e-3
+
+
+def test_the_self_check_finds_kernels_that_compute_something_else(monkeypatch):
+    forget()
+    convolve = TritonEngine.convolve
+    monkeypatch.setattr(TritonEngine, "convolve", lambda *args: convolve(*args) * 1.01)
+    with pytest.raises(DisagreementError, match=r"stride-1 convolution differs by 1\.0e-02 from that of plain torch"):
+        largest_error("cpu")
+    forget()
