@@ -206,14 +206,14 @@ class MessageContents:
         )
 
     def _outline(self, header: Any, low: Sequence[float], high: Sequence[float]) -> Any:
-        """The edges of a box between two corners."""
+        """Marker: the edges of a box between two corners."""
         types, points = self._types, []
         for k in range(8):
-            corner = [(high if k >> axis & 1 else low)[axis] for axis in range(3)]
+            corner = [float((high if k >> axis & 1 else low)[axis]) for axis in range(3)]
             for axis in range(3):
                 # Each edge once, from its lower end.
                 if not k >> axis & 1:
-                    other = [high[axis] if a == axis else value for a, value in enumerate(corner)]
+                    other = [float(high[axis]) if a == axis else value for a, value in enumerate(corner)]
                     points += [types.Point(x=x, y=y, z=z) for x, y, z in (corner, other)]
         return types.Marker(
             header=header,
@@ -221,13 +221,14 @@ class MessageContents:
             id=0,
             type=_LINE_LIST,
             action=_ADD,
+            pose=self._pose(np.zeros(7)),
             scale=types.Vector3(x=REGION_LINE_M, y=0.0, z=0.0),
             color=types.ColorRGBA(r=1.0, g=1.0, b=0.0, a=0.8),
             points=points,
         )
 
     def _pose(self, box: np.ndarray) -> Any:
-        """Of (7,) centre, size and yaw."""
+        """Pose of a (7,) box: centre, size and yaw."""
         x, y, z = (float(value) for value in box[:3])
         half = float(box[6]) / 2
         return self._types.Pose(

@@ -137,6 +137,7 @@ def _one(args: argparse.Namespace, job: Job) -> int:
         # The run above was the warm-up, so the times of these runs are comparable.
         detector, settings = loaded.detector, loaded.settings
         runs = runs_at(args.taus or SHOWN_TAUS, detector, cloud, settings)
+        runs = tuple(loaded.oriented(cloud, run) for run in runs)
         tau, score, voxel = settings.pruning_threshold, settings.score_threshold, detector.config.voxel_size
         contents = PageContents(path.name, cloud, runs, tau, score, detector.model_name, voxel, doubts)
         write_page(args.html, contents)

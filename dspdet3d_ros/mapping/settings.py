@@ -54,7 +54,7 @@ DESCRIPTIONS = {
 
 @dataclass(frozen=True)
 class MapSettings:
-    """How frames are fused. `DESCRIPTIONS` explains the fields, `RANGES` has their limits."""
+    """Settings of the fusion of frames. `DESCRIPTIONS` explains the fields, `RANGES` has their limits."""
 
     voxel_size: float = defaults.MAP_VOXEL_SIZE
     window_frames: int = 0

@@ -16,10 +16,10 @@ from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.mapping.pairing import Pairing
 from dspdet3d_ros.ros import signals
 from dspdet3d_ros.ros.accumulation.accumulation import Accumulation, MapCloud
 from dspdet3d_ros.ros.accumulation.inputs import Inputs
-from dspdet3d_ros.ros.accumulation.pairing import Pairing
 from dspdet3d_ros.ros.accumulation.poses import CameraPoses, Frames, mount_of
 from dspdet3d_ros.ros.faults import Fault
 from dspdet3d_ros.ros.health import no_map

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import PointCloud2
+from std_srvs.srv import Trigger
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.ros import signals
@@ -18,7 +19,7 @@ from dspdet3d_ros.ros.health.graph import node_snapshot
 from dspdet3d_ros.ros.interface import qos
 from dspdet3d_ros.ros.interface.outputs import Outputs
 from dspdet3d_ros.ros.interface.subscription import InputSubscription
-from dspdet3d_ros.ros.interface.topics import INPUT, OBJECT_POINTS
+from dspdet3d_ros.ros.interface.topics import INPUT, OBJECT_POINTS, RESET_TRACKING
 from dspdet3d_ros.ros.managed_node import ManagedNode
 from dspdet3d_ros.ros.parameters.node_parameters import DetectorParameters
 from dspdet3d_ros.ros.parameters.table import NODE_NAME
@@ -47,6 +48,7 @@ class DetectorNode(ManagedNode):
         self._subscription: InputSubscription | None = None
         self._node_parameters = DetectorParameters(self, lambda: self._detector is None, self._publish_labels)
         self._service = DetectService(self, lambda: self._processing if self._subscription else None, self._why_not)
+        self._reset = self.create_service(Trigger, f"~/{RESET_TRACKING}", self._reset_tracking)
         self.begin(self._node_parameters["autostart"])
 
     @property
@@ -89,6 +91,7 @@ class DetectorNode(ManagedNode):
             wants_objects=lambda: outputs.wants(OBJECT_POINTS),
             remark=self.faults.remark,
             threads=threads,
+            tracking=lambda: parameters.tracking,
         )
         self._processing = Processing(pipeline, outputs, self.faults, target, self.get_logger())
         self.get_logger().info(
@@ -172,6 +175,14 @@ class DetectorNode(ManagedNode):
         text = self._processing.failure(self._node_parameters["watchdog_timeout_s"])
         if text:
             self.fail(text)
+
+    def _reset_tracking(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if self._processing is None:
+            response.message = self._why_not()
+            return response
+        self._processing.forget_objects()
+        response.success, response.message = True, "objects get new numbers from the next cloud on"
+        return response
 
     def _why_not(self) -> str:
         return no_output.how_to_activate(self.get_fully_qualified_name(), self.state_label)

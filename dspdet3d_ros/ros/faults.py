@@ -19,7 +19,7 @@ REMARK_FORGOTTEN_S = 300.0
 
 
 class Level(IntEnum):
-    """How bad it is; the numbers are those of diagnostic_msgs/DiagnosticStatus."""
+    """Severity; the numbers are those of diagnostic_msgs/DiagnosticStatus."""
 
     OK = 0
     WARN = 1
@@ -118,7 +118,7 @@ class Fault:
 
     @property
     def level(self) -> Level:
-        """How bad it is."""
+        """Severity of its kind."""
         return KINDS[self.kind].level
 
     def __str__(self) -> str:

@@ -53,7 +53,7 @@ def _set_up(torch: str, dry_run: bool) -> None:
         return
     if not pending:
         return
-    if any(step.name in ("interfaces", "messages") for step in pending):
+    if any(step.name in ("vision_msgs", "messages") for step in pending):
         host.check_build_tools()
     print(f"Setting up {VENV}, {len(pending)} steps" + (f", on ROS 2 {ros}" if ros else ""), flush=True)
     started = time.monotonic()

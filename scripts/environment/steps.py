@@ -22,8 +22,6 @@ NATIVE = ROOT / "dspdet3d_ros" / "sparse" / "native"
 WHEELS = Path(__file__).resolve().with_name("ros-wheels.txt")
 # Outside site-packages, so that the generated, empty dspdet3d_ros/__init__.py does not hide the real one.
 INTERFACES = "lib/ros_interfaces"
-# Packages of messages and services that have no wheel, with one of their types each.
-PACKAGES = {"vision_msgs": ("msg", "Detection3DArray"), "nav_msgs": ("msg", "Odometry"), "std_srvs": ("srv", "Trigger")}
 DEFAULT_TORCH = "torch==2.13.0"
 EXTRAS = "all"
 # Increase it when the steps change so much that existing environments must be rebuilt.
@@ -63,15 +61,15 @@ class Builder:
         base = _digest([SETUP_VERSION, sys.executable, sys.version, str(VENV), str(self.ros)])
         torch = _digest([base, self.torch])
         ros = _digest([base, WHEELS])
-        packages = _digest([ros, *(path for name in PACKAGES for path in _files(ROOT / "interfaces" / name))])
-        messages = _digest([packages, *_files(ROOT / "msg"), *_files(ROOT / "srv"), ROOT / "CMakeLists.txt"])
+        vision = _digest([ros, *_files(ROOT / "interfaces" / "vision_msgs")])
+        messages = _digest([vision, *_files(ROOT / "msg"), *_files(ROOT / "srv"), ROOT / "CMakeLists.txt"])
         native = _digest([base, *_files(NATIVE / "src"), NATIVE / "build.py", str(shutil.which("cc"))])
         package = _digest([torch, ros, ROOT / "setup.py", ROOT / "dspdet3d_ros" / "__init__.py"])
         steps = [
             Step("venv", "Python environment in .venv", base, self._make_venv),
             Step("torch", f"PyTorch ({self.torch})", torch, self._install_torch),
             Step("ros", "ROS 2 wheels", ros, self._install_ros),
-            Step("interfaces", f"{', '.join(PACKAGES)}, built with rosidl", packages, self._build_interfaces),
+            Step("vision_msgs", "vision_msgs, built with rosidl", vision, self._build_vision_msgs),
             Step("messages", "messages of dspdet3d_ros, built with rosidl", messages, self._build_messages),
             Step("native", "library of backend native", native, self._build_native),
             Step("package", "dspdet3d_ros and the packages for its tests", package, self._install_package),
@@ -147,13 +145,12 @@ class Builder:
                 if after != before:
                     path.write_text(after, encoding="utf-8")
 
-    def _build_interfaces(self, progress: Progress) -> None:
-        for name, (module, kind) in PACKAGES.items():
-            if self.ros and self._succeeds(f"import {name}.{module}"):
-                progress.say(f"using the {name} of ROS 2 {self.ros}")
-                continue
-            self._cmake(progress, name, ROOT / "interfaces" / name)
-            self._check(_type_support(name, kind, module), f"{name} cannot be used")
+    def _build_vision_msgs(self, progress: Progress) -> None:
+        if self.ros and self._succeeds("import vision_msgs.msg"):
+            progress.say(f"using the vision_msgs of ROS 2 {self.ros}")
+            return
+        self._cmake(progress, "vision_msgs", ROOT / "interfaces" / "vision_msgs")
+        self._check(_type_support("vision_msgs", "Detection3DArray"), "vision_msgs cannot be used")
 
     def _build_messages(self, progress: Progress) -> None:
         self._cmake(progress, "messages", ROOT, "-DINSTALL_PYTHON=OFF")

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 INPUTS = ("scripts", "msg", "srv", "interfaces", "CMakeLists.txt", "package.xml", "setup.py")
 INPUTS += ("dspdet3d_ros/__init__.py", "dspdet3d_ros/sparse/native")
-ALL_STEPS = ["venv", "torch", "ros", "interfaces", "messages", "native", "package"]
+ALL_STEPS = ["venv", "torch", "ros", "vision_msgs", "messages", "native", "package"]
 # Stamps every step as if it had been done, with a Python that works.
 STAMP_ALL = """
 import sys
@@ -69,11 +69,10 @@ def test_a_finished_set_up_needs_nothing(finished: Path):
     [
         ("msg/PruningStats.msg", ["messages"]),
         ("srv/Detect.srv", ["messages"]),
-        ("interfaces/vision_msgs/msg/LabelInfo.msg", ["interfaces", "messages"]),
-        ("interfaces/std_srvs/srv/Trigger.srv", ["interfaces", "messages"]),
+        ("interfaces/vision_msgs/msg/LabelInfo.msg", ["vision_msgs", "messages"]),
         ("setup.py", ["package"]),
         ("dspdet3d_ros/__init__.py", ["package"]),
-        ("scripts/environment/ros-wheels.txt", ["ros", "interfaces", "messages", "package"]),
+        ("scripts/environment/ros-wheels.txt", ["ros", "vision_msgs", "messages", "package"]),
         ("dspdet3d_ros/sparse/native/src/native.h", ["native"]),
         ("scripts/environment/console.py", []),
     ],

@@ -58,7 +58,7 @@ class LabelledScene:
 
     @property
     def scan(self) -> str:
-        """How it was scanned, "accumulated" or "single_view"; empty if the source does not say."""
+        """The kind of scan, "accumulated" or "single_view"; empty if the source does not say."""
         return next((tag for tag in self.tags if tag in SCANS), "")
 
     def with_objects(self, kept: np.ndarray) -> LabelledScene:

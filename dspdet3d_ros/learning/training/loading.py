@@ -21,7 +21,7 @@ _AHEAD = 4
 
 
 def default_workers(device: torch.device, processes: int) -> int:
-    """How many processes prepare batches: one if the CPU trains, on a GPU as many as the cores allow.
+    """The number of processes that prepare batches: one if the CPU trains, on a GPU as many as the cores allow.
 
     Args:
         device: that trains.

@@ -13,10 +13,10 @@ import numpy as np
 
 from dspdet3d_ros.errors import InputError, one_line
 from dspdet3d_ros.mapping.frame import FrameRefused, RGBDFrame
-from dspdet3d_ros.ros.accumulation.pairing import ImageSet, stamp_ns
+from dspdet3d_ros.mapping.image_messages import camera_of, colour_of, depth_of
+from dspdet3d_ros.mapping.pairing import ImageSet, stamp_ns
 from dspdet3d_ros.ros.accumulation.poses import CameraPoses, Frames
 from dspdet3d_ros.ros.faults import Fault, FaultLog, fault_of, release_frames
-from dspdet3d_ros.ros.interface.images import camera_of, colour_of, depth_of
 from dspdet3d_ros.ros.parameters.accumulator_table import AccumulatorSettings
 from dspdet3d_ros.ros.pipeline.processing import Traffic
 from dspdet3d_ros.ros.pipeline.worker import LatestWorker

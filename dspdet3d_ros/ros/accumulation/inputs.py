@@ -9,7 +9,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from dspdet3d_ros.ros.accumulation.pairing import Pairing
+from dspdet3d_ros.mapping.pairing import Pairing
 from dspdet3d_ros.ros.interface import topics
 from dspdet3d_ros.ros.interface.subscription import InputSubscription
 

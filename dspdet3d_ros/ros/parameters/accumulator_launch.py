@@ -1,4 +1,4 @@
-"""The arguments of accumulator.launch.py, with the parameters and remappings that follow. Imports no `launch`."""
+"""The arguments of accumulator.launch.py, and the parameters and remappings that follow. Imports no `launch`."""
 
 import re
 from collections.abc import Mapping

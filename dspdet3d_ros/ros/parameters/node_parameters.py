@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -12,6 +13,7 @@ from dspdet3d_ros.clouds import region
 from dspdet3d_ros.detector.result import DetectionSettings
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.ros.parameters.table import KINDS, PARAMETERS, Spec, coerce, fault, unknown_classes
+from dspdet3d_ros.tracking.settings import TrackingSettings
 
 # rclpy declares it.
 SIM_TIME = Spec("use_sim_time", "bool", False, "take the time from /clock")
@@ -212,12 +214,23 @@ class DetectorParameters(NodeParameters):
         """The thresholds and limits.
 
         Raises:
-            InputError: the corners of the region, together, bound none.
+            InputError: the corners of the region of interest bound no region.
         """
-        if text := region.fault(live["roi_min"], live["roi_max"]):
+        text = region.fault(live["roi_min"], live["roi_max"])
+        if text:
             raise InputError(text)
-        values: dict[str, Any] = {n: tuple(v) if isinstance(v, (list, array)) else v for n, v in live.items()}
+        names = {field.name for field in fields(DetectionSettings)}
+        values: dict[str, Any] = {
+            n: tuple(v) if isinstance(v, (list, array)) else v for n, v in live.items() if n in names
+        }
         return DetectionSettings(**values)
+
+    @property
+    def tracking(self) -> TrackingSettings | None:
+        """The settings of tracking; None while it is off."""
+        if not self["tracking"]:
+            return None
+        return TrackingSettings(births=self["tracking_births"], patience=self["tracking_patience"])
 
     def conflict(self, name: str, value: Any) -> str | None:
         """Why a class filter does not fit the loaded model."""

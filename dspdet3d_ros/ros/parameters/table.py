@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dspdet3d_ros import defaults
+from dspdet3d_ros.tracking.settings import TrackingSettings
 from dspdet3d_ros.validation import Range, mismatch
 
 NODE_NAME = "dspdet3d"
@@ -240,6 +241,31 @@ PARAMETERS = (
         "objects are",
         live=True,
         choices=defaults.ORIENTATIONS,
+    ),
+    Spec(
+        "tracking",
+        "bool",
+        False,
+        "objects keep their number and name over successive clouds of one fixed frame (docs/tracking.md)",
+        live=True,
+    ),
+    Spec(
+        "tracking_births",
+        "integer",
+        TrackingSettings.births,
+        "tracking: an object is published once it was detected in so many clouds",
+        live=True,
+        low=1,
+        high=1000,
+    ),
+    Spec(
+        "tracking_patience",
+        "integer",
+        TrackingSettings.patience,
+        "tracking: an object is forgotten once it was not detected in so many clouds in a row that show its place",
+        live=True,
+        low=1,
+        high=100_000,
     ),
 )
 BY_NAME = {spec.name: spec for spec in PARAMETERS}

@@ -22,6 +22,8 @@ from dspdet3d_ros.ros.pipeline.frames import TargetFrame
 from dspdet3d_ros.ros.placement import Placement
 from dspdet3d_ros.ros.results import CloudResult
 from dspdet3d_ros.system import torch_threads
+from dspdet3d_ros.tracking.settings import TrackingSettings
+from dspdet3d_ros.tracking.tracked_frame import TrackedFrame
 
 if TYPE_CHECKING:
     # Only for its name: it imports torch, which takes seconds.
@@ -98,6 +100,7 @@ class Pipeline:
         remark: takes the remarks on each "message" that was decoded and on its "cloud", before the detector works on
             it, and then those on its "boxes".
         threads: number of CPU threads for the detector; None: torch's own choice.
+        tracking: gives the present settings of tracking; None leaves objects without identity.
     """
 
     def __init__(
@@ -108,7 +111,9 @@ class Pipeline:
         wants_objects: Callable[[], bool] = lambda: False,
         remark: Callable[[Sequence[Remark], str], None] = lambda remarks, on: None,
         threads: int | None = None,
+        tracking: Callable[[], TrackingSettings | None] = lambda: None,
     ) -> None:
+        self._objects = TrackedFrame(tracking)
         self._detector, self._settings, self._target = detector, settings, target
         self._wants_objects, self._remark, self._threads = wants_objects, remark, threads
 
@@ -119,7 +124,11 @@ class Pipeline:
             InputError: the cloud cannot be used.
         """
         with torch_threads(self._threads):
-            return self._find(arrival, self._settings(), self._wants_objects(), self._remark)
+            return self._find(arrival, self._settings(), self._wants_objects(), self._remark, self._objects)
+
+    def forget_objects(self) -> None:
+        """Forgets all tracked objects, before the next cloud."""
+        self._objects.forget()
 
     def once(self, arrival: Arrival, change: Callable[[DetectionSettings], DetectionSettings]) -> Found:
         """Finds boxes in a cloud that is not one of the stream, with changed settings; its remarks go to nobody else.
@@ -147,6 +156,7 @@ class Pipeline:
         settings: DetectionSettings,
         wants_objects: bool,
         remark: Callable[[Sequence[Remark], str], None],
+        tracked: TrackedFrame | None = None,
     ) -> CloudResult:
         message = arrival.message
         start_s = arrival.time_s if arrival.wanted else time.monotonic()
@@ -172,6 +182,10 @@ class Pipeline:
         found = self._detector(cloud, settings)
         remark((*plausibility.of_boxes(found), *_range_remarks(found.stats)), "boxes")
         objects, after_ms = None, {}
+        start = time.perf_counter()
+        if tracked is not None and tracked.follow(placement.header.frame_id):
+            found = tracked.update(found, cloud.xyz)
+            after_ms["tracking"] = (time.perf_counter() - start) * 1e3
         if settings.box_orientation == "fitted":
             start = time.perf_counter()
             found = fit_orientations(cloud, found)

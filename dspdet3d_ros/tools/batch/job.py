@@ -105,7 +105,10 @@ class LoadedJob:
 
     def detect(self, cloud: PointCloud) -> Detections:
         """The boxes of a cloud."""
-        found = self.detector(cloud, self.settings)
+        return self.oriented(cloud, self.detector(cloud, self.settings))
+
+    def oriented(self, cloud: PointCloud, found: Detections) -> Detections:
+        """The boxes of a cloud, turned with their objects if the job wants that."""
         return fit_orientations(cloud, found) if self.job.box_orientation == "fitted" else found
 
     def why_none(self, detections: Detections) -> tuple[Remark, ...]:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from dspdet3d_ros.ros.accumulation.pairing import PATIENCE_S, Pairing
+from dspdet3d_ros.mapping.pairing import PATIENCE_S, Pairing
 
 
 def at(stamp_s, name="image"):

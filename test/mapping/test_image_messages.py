@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as Picture
 
 from dspdet3d_ros.mapping.frame import FrameRefused
-from dspdet3d_ros.ros.interface.images import camera_of, colour_of, depth_of
+from dspdet3d_ros.mapping.image_messages import camera_of, colour_of, depth_of
 
 DEPTH = np.array([[0.5, 1.25, 0.0], [2.0, 3.001, 65.0]], np.float32)
 MILLIMETRES = np.round(DEPTH * 1000).astype(np.uint16)
