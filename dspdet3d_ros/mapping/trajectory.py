@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import bisect
-import math
 
 import numpy as np
 
+from dspdet3d_ros.geometry import interpolate
 from dspdet3d_ros.mapping.frame import FrameRefused
 
 
@@ -73,20 +73,5 @@ class Trajectory:
         if len(around) == 2 and self._stamps[around[1]] - self._stamps[around[0]] <= 2 * tolerance_s:
             before, after = around
             share = (stamp_s - self._stamps[before]) / (self._stamps[after] - self._stamps[before])
-            return between(self._poses[before], self._poses[after], share)
+            return interpolate(self._poses[before], self._poses[after], share)
         return self._poses[min(near, key=lambda k: abs(self._stamps[k] - stamp_s))]
-
-
-def between(one: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
-    """The (4, 4) pose at a share of 0..1 of the way: straight, with a constant turn."""
-    turn = one[:3, :3].T @ other[:3, :3]
-    cosine = max(-1.0, min(1.0, (float(np.trace(turn)) - 1) / 2))
-    angle = math.acos(cosine)
-    pose = one.copy()
-    pose[:3, 3] = (1 - share) * one[:3, 3] + share * other[:3, 3]
-    if angle < 1e-9 or math.pi - angle < 1e-6:
-        return pose if share < 0.5 or angle < 1e-9 else np.block([[other[:3, :3], pose[:3, 3:]], [pose[3:]]])
-    skew = (turn - turn.T) * (0.5 / math.sin(angle))
-    part = share * angle
-    pose[:3, :3] = one[:3, :3] @ (np.eye(3) + math.sin(part) * skew + (1 - math.cos(part)) * skew @ skew)
-    return pose

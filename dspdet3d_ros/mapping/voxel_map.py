@@ -16,7 +16,7 @@ _X, _Y = 1 << (2 * _BITS), 1 << _BITS
 # The mean follows the latest measurements: earlier ones count like so many frames from a distance of one metre.
 _MOST_WEIGHT = 1000.0
 # Rows that one frame looks through. A larger map is looked through by several frames in turn.
-LOOK_ROWS = 1 << 17
+LOOK_ROWS = 1 << 16
 # A voxel is seen through if the frame measured a surface farther away than it, by this length and this fraction.
 _BEHIND_M, _BEHIND = 0.02, 0.015
 # If voxels are dropped, so many more are, so that this is rare.

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from dspdet3d_ros.geometry import quaternion_of
 from dspdet3d_ros.recordings.bags import BagWriter
 from dspdet3d_ros.recordings.demo_camera import HEIGHT, WIDTH, View, camera_matrix, views
-from dspdet3d_ros.recordings.transforms import quaternion_of
 from dspdet3d_ros.recordings.types import make
 
 WORLD, CAMERA, OPTICAL = "odom", "camera_link", "camera_color_optical_frame"

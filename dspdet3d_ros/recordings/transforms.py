@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.geometry import quaternion_rotation
+from dspdet3d_ros.geometry import interpolate, quaternion_rotation
 
 
 class TransformError(InputError):
@@ -135,32 +135,3 @@ def pose_matrix(translation: Sequence[float] | np.ndarray, quaternion: Sequence[
     pose = np.eye(4)
     pose[:3, :3], pose[:3, 3] = quaternion_rotation(q), t
     return pose
-
-
-def quaternion_of(rotation: np.ndarray) -> np.ndarray:
-    """(4,) unit quaternion x y z w of a (3, 3) rotation: the eigenvector of Bar-Itzhack's matrix (2000)."""
-    r = rotation
-    k = np.array(
-        [
-            [r[0, 0] - r[1, 1] - r[2, 2], 0, 0, 0],
-            [r[1, 0] + r[0, 1], r[1, 1] - r[0, 0] - r[2, 2], 0, 0],
-            [r[2, 0] + r[0, 2], r[2, 1] + r[1, 2], r[2, 2] - r[0, 0] - r[1, 1], 0],
-            [r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1], r[0, 0] + r[1, 1] + r[2, 2]],
-        ]
-    )
-    q = np.linalg.eigh(k, UPLO="L")[1][:, -1]
-    return q if q[3] >= 0 else -q
-
-
-def interpolate(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
-    """(4, 4) pose between two: linear in position, at constant angular speed in rotation (slerp)."""
-    a, b = quaternion_of(first[:3, :3]), quaternion_of(second[:3, :3])
-    cosine = float(a @ b)
-    if cosine < 0:
-        b, cosine = -b, -cosine
-    angle = np.arccos(min(cosine, 1.0))
-    if angle < 1e-6:
-        mixed = (1 - share) * a + share * b
-    else:
-        mixed = (np.sin((1 - share) * angle) * a + np.sin(share * angle) * b) / np.sin(angle)
-    return pose_matrix((1 - share) * first[:3, 3] + share * second[:3, 3], mixed)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from box_scene import orbit
 
+from dspdet3d_ros.geometry import interpolate
 from dspdet3d_ros.mapping.frame import FrameRefused
-from dspdet3d_ros.mapping.trajectory import Trajectory, between
+from dspdet3d_ros.mapping.trajectory import Trajectory
 
 
 def turned(degrees, x=0.0):
@@ -17,11 +18,11 @@ def turned(degrees, x=0.0):
 
 
 def test_between_two_poses_the_way_is_straight_and_the_turn_constant():
-    np.testing.assert_allclose(between(turned(10, 1), turned(50, 3), 0.25), turned(20, 1.5), atol=1e-9)
-    np.testing.assert_allclose(between(turned(0), turned(0), 0.3), np.eye(4), atol=1e-12)
+    np.testing.assert_allclose(interpolate(turned(10, 1), turned(50, 3), 0.25), turned(20, 1.5), atol=1e-9)
+    np.testing.assert_allclose(interpolate(turned(0), turned(0), 0.3), np.eye(4), atol=1e-12)
     one, other = orbit(2)
-    np.testing.assert_allclose(between(one, other, 0.0), one, atol=1e-9)
-    np.testing.assert_allclose(between(one, other, 1.0), other, atol=1e-9)
+    np.testing.assert_allclose(interpolate(one, other, 0.0), one, atol=1e-9)
+    np.testing.assert_allclose(interpolate(one, other, 1.0), other, atol=1e-9)
 
 
 def test_stamps_may_come_in_any_order():

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from dspdet3d_ros.geometry import rotate
-from dspdet3d_ros.recordings.transforms import TransformError, Transforms, interpolate, pose_matrix, quaternion_of
+from dspdet3d_ros.geometry import interpolate, quaternion_of, rotate
+from dspdet3d_ros.recordings.transforms import TransformError, Transforms, pose_matrix
 
 SECOND = 10**9
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
-pytest.importorskip("nav_msgs", reason="needs nav_msgs and std_srvs; `make setup` builds them")
+pytest.importorskip("nav_msgs", reason="nav_msgs and std_srvs are not installed")
 
 from box_scene import BOX, orbit, surface_distance
 from camera_topics import CameraTopics, header_of, info, millimetres, raw

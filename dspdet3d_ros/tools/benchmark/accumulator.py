@@ -81,19 +81,22 @@ def measure_accumulator(device: str, frames: int) -> dict[str, Any]:
     }
     for name, refine in (("refined", True), ("as_given", False)):
         accumulator = Accumulator(MapSettings(refine=refine, window_frames=WINDOW_FRAMES), device)
-        times_ms, memory = [], []
+        times_ms, cpu_ms, memory = [], [], []
         for number, frame in enumerate(drawn):
-            started = time.perf_counter()
+            started, started_cpu = time.perf_counter(), time.process_time()
             accumulator.insert(frame)
             if device.startswith("cuda"):
                 torch.cuda.synchronize(device)
             if number >= warmup:
                 times_ms.append((time.perf_counter() - started) * 1000)
+                # Not prolonged by other programs.
+                cpu_ms.append((time.process_time() - started_cpu) * 1000)
             memory.append(accumulator.memory_bytes / 1e6)
         started = time.perf_counter()
         points = len(accumulator.cloud().xyz)
         values[name] = {
             "frame_ms": summary(times_ms),
+            "cpu_ms": summary(cpu_ms),
             "frames_per_s": 1000 * len(times_ms) / sum(times_ms),
             "cloud_ms": (time.perf_counter() - started) * 1000,
             "voxels": len(accumulator),
@@ -108,7 +111,8 @@ def table(values: dict[str, Any]) -> str:
     size = f"{values['width']} x {values['height']}"
     lines = [
         f"accumulator, {size}, poses {name.replace('_', ' ')}: {part['frames_per_s']:.1f} frames/s "
-        f"({part['frame_ms']['median']:.1f} ms), {part['voxels']} voxels, {part['memory_mb']['most']:.0f} MB, "
+        f"({part['frame_ms']['median']:.1f} ms, {part['cpu_ms']['median']:.1f} ms of CPU time), "
+        f"{part['voxels']} voxels, {part['memory_mb']['most']:.0f} MB, "
         f"cloud of {part['points']} points in {part['cloud_ms']:.0f} ms"
         for name, part in values.items()
         if isinstance(part, dict)
