@@ -21,7 +21,7 @@ from dspdet3d_ros.ros.health.graph import node_snapshot
 from dspdet3d_ros.ros.interface import qos
 from dspdet3d_ros.ros.interface.outputs import Outputs
 from dspdet3d_ros.ros.interface.subscription import CloudSubscription
-from dspdet3d_ros.ros.interface.topics import INPUT, OBJECT_POINTS
+from dspdet3d_ros.ros.interface.topics import COLLISION_OBJECTS, INPUT, OBJECT_POINTS
 from dspdet3d_ros.ros.parameters.node_parameters import NodeParameters
 from dspdet3d_ros.ros.parameters.table import NODE_NAME
 from dspdet3d_ros.ros.pipeline.detect_service import DetectService
@@ -165,6 +165,7 @@ class DetectorNode(LifecycleNode):
             wants_objects=lambda: outputs.wants(OBJECT_POINTS),
             remark=self._faults.remark,
             threads=threads,
+            wants_scene=lambda: outputs.wants(COLLISION_OBJECTS),
         )
         self._processing = Processing(pipeline, outputs, self._faults, target, self.get_logger())
         self.get_logger().info(

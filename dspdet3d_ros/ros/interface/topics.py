@@ -6,4 +6,5 @@ MARKERS = "output/markers"
 OBJECT_POINTS = "output/object_points"
 STATS = "output/stats"
 LABEL_INFO = "output/label_info"
-OUTPUTS = (DETECTIONS, MARKERS, OBJECT_POINTS, STATS, LABEL_INFO)
+COLLISION_OBJECTS = "output/collision_objects"
+OUTPUTS = (DETECTIONS, MARKERS, OBJECT_POINTS, STATS, LABEL_INFO, COLLISION_OBJECTS)

@@ -12,16 +12,18 @@ from std_msgs.msg import Header
 
 from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.clouds.pointcloud2 import CloudLayout, CloudLayoutError, check, decode
-from dspdet3d_ros.clouds.region import Region
+from dspdet3d_ros.clouds.region import RegionOfInterest
 from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.object_points import ObjectPoints, points_of_objects
 from dspdet3d_ros.detector.orientation import fit_orientations
 from dspdet3d_ros.detector.plausibility import Plausibility
-from dspdet3d_ros.detector.result import DetectionSettings, DetectionStats
+from dspdet3d_ros.detector.result import Detections, DetectionSettings, DetectionStats
 from dspdet3d_ros.ros.pipeline.frames import TargetFrame
 from dspdet3d_ros.ros.placement import Placement
-from dspdet3d_ros.ros.results import CloudResult
+from dspdet3d_ros.ros.results import CloudResult, TrackedScene
 from dspdet3d_ros.system import torch_threads
+from dspdet3d_ros.tracking.settings import TrackingSettings
+from dspdet3d_ros.tracking.tracker import Tracker, track
 
 if TYPE_CHECKING:
     # Only for its name: it imports torch, which takes seconds.
@@ -98,6 +100,7 @@ class Pipeline:
         remark: takes the remarks on each "message" that was decoded and on its "cloud", before the detector works on
             it, and then those on its "boxes".
         threads: number of CPU threads for the detector; None: torch's own choice.
+        wants_scene: whether the objects for a planner have a subscriber; asked once for each cloud.
     """
 
     def __init__(
@@ -108,7 +111,10 @@ class Pipeline:
         wants_objects: Callable[[], bool] = lambda: False,
         remark: Callable[[Sequence[Remark], str], None] = lambda remarks, on: None,
         threads: int | None = None,
+        wants_scene: Callable[[], bool] = lambda: False,
     ) -> None:
+        # A planner needs an object from the first cloud on.
+        self._wants_scene, self._tracker = wants_scene, Tracker(TrackingSettings(births=1))
         self._detector, self._settings, self._target = detector, settings, target
         self._wants_objects, self._remark, self._threads = wants_objects, remark, threads
 
@@ -119,7 +125,7 @@ class Pipeline:
             InputError: the cloud cannot be used.
         """
         with torch_threads(self._threads):
-            return self._find(arrival, self._settings(), self._wants_objects(), self._remark)
+            return self._find(arrival, self._settings(), self._wants_objects(), self._remark, self._wants_scene())
 
     def once(self, arrival: Arrival, change: Callable[[DetectionSettings], DetectionSettings]) -> Found:
         """Finds boxes in a cloud that is not one of the stream, with changed settings; its remarks go to nobody else.
@@ -147,6 +153,7 @@ class Pipeline:
         settings: DetectionSettings,
         wants_objects: bool,
         remark: Callable[[Sequence[Remark], str], None],
+        wants_scene: bool = False,
     ) -> CloudResult:
         message = arrival.message
         start_s = arrival.time_s if arrival.wanted else time.monotonic()
@@ -171,7 +178,11 @@ class Pipeline:
         remark(plausibility.of_cloud, "cloud")
         found = self._detector(cloud, settings)
         remark((*plausibility.of_boxes(found), *_range_remarks(found.stats)), "boxes")
-        objects, after_ms = None, {}
+        objects, scene, after_ms = None, None, {}
+        if wants_scene:
+            start = time.perf_counter()
+            scene = self._tracked(cloud, found, settings)
+            after_ms["tracking"] = (time.perf_counter() - start) * 1e3
         if settings.box_orientation == "fitted":
             start = time.perf_counter()
             found = fit_orientations(cloud, found)
@@ -185,12 +196,19 @@ class Pipeline:
             stage_ms={**stage_ms, **found.stats.stage_ms, **after_ms},
             total_ms=sum(stage_ms.values()) + found.stats.total_ms + sum(after_ms.values()),
         )
-        return CloudResult(arrival.time_s, start_s, placement, replace(found, stats=stats), settings, objects)
+        return CloudResult(arrival.time_s, start_s, placement, replace(found, stats=stats), settings, objects, scene)
+
+    def _tracked(self, cloud: PointCloud, found: Detections, settings: DetectionSettings) -> TrackedScene:
+        """The objects of the clouds so far."""
+        objects = track(self._tracker, found, cloud.xyz)
+        if settings.box_orientation == "fitted":
+            objects = fit_orientations(cloud, objects)
+        return TrackedScene(objects, self._tracker.known)
 
 
 def _in_region(cloud: PointCloud, settings: DetectionSettings) -> PointCloud:
     """The points of a cloud, in the frame of the boxes, that are in the region of interest."""
-    region = Region.of(settings.roi_min, settings.roi_max)
+    region = RegionOfInterest.of(settings.roi_min, settings.roi_max)
     return cloud if region is None else region.crop(cloud)
 
 
