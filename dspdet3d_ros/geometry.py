@@ -1,4 +1,4 @@
-"""Axis-aligned boxes, extents of points, assignment of points to boxes, and rotations about an axis."""
+"""Axis-aligned boxes, extents of points, assignment of points to boxes, and rotations."""
 
 from __future__ import annotations
 
@@ -46,6 +46,21 @@ def rotate(axis: str, angle: float) -> np.ndarray:
         "z": [[c, -s, 0], [s, c, 0], [0, 0, 1]],
     }
     return np.array(rows[axis])
+
+
+def quaternion_rotation(quaternion: np.ndarray) -> np.ndarray:
+    """(3, 3) float64 rotation matrix of a quaternion x y z w, which need not be of length one.
+
+    The result is not a rotation if the quaternion is zero or not finite; callers check that.
+    """
+    x, y, z, w = quaternion / np.linalg.norm(quaternion)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
 
 
 # Limits of the coarse grid that discards points far from all boxes: cells per axis and cells in total.

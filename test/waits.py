@@ -1,5 +1,7 @@
 """Counts what makes the host wait for a GPU, on the CPU: sizes that depend on the data, and numbers for the host."""
 
+from collections import Counter
+
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -21,6 +23,30 @@ class Operations(TorchDispatchMode):
         )
         if name in SIZES or masks:
             self.seen[f"{name} of a mask" if masks else name] += 1
+        return func(*args, **(kwargs or {}))
+
+
+#: Operations that only make another view of a tensor, or memory without values.
+VIEWS = {
+    *("_unsafe_view", "alias", "as_strided", "detach", "empty", "empty_like", "empty_strided", "expand", "new_empty"),
+    *("permute", "select", "slice", "split", "split_with_sizes", "squeeze", "t", "transpose", "unbind", "unsqueeze"),
+    *("view", "_local_scalar_dense"),
+}
+
+
+class Launches(TorchDispatchMode):
+    """Counts the operations that launch something on a GPU."""
+
+    def __init__(self):
+        super().__init__()
+        self.number = 0
+        self.names = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        if name not in VIEWS:
+            self.number += 1
+            self.names[name] += 1
         return func(*args, **(kwargs or {}))
 
 

@@ -174,7 +174,7 @@ def _unpacked_fields(
 
 
 def _points(header: PcdHeader, available: int, has: str) -> int:
-    """How many points to read: of the numbers that the header names the first that there are, else all.
+    """The number of points to read: the first number of the header for which there is enough data, else all.
 
     Raises:
         InputError: the header promises more.

@@ -58,7 +58,7 @@ class CloudLayoutError(InputError):
 
 @dataclass(frozen=True)
 class CloudLayout:
-    """Where the values of a checked message lie.
+    """The layout of the values of a checked message.
 
     Attributes:
         height, width: number of rows, and of points in each; both 0 for a cloud of no points.

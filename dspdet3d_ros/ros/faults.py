@@ -11,6 +11,7 @@ from typing import Any
 
 from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.errors import InputError, one_line
+from dspdet3d_ros.mapping.frame import REFUSALS, FrameRefused
 
 REPEAT_S = 5.0
 # A remark is logged again only after clouds have come without it for so long.
@@ -18,7 +19,7 @@ REMARK_FORGOTTEN_S = 300.0
 
 
 class Level(IntEnum):
-    """How bad it is; the numbers are those of diagnostic_msgs/DiagnosticStatus."""
+    """Severity; the numbers are those of diagnostic_msgs/DiagnosticStatus."""
 
     OK = 0
     WARN = 1
@@ -47,6 +48,10 @@ KINDS = {
     "order": Kind(Level.WARN, "cloud refused"),
     "frame": Kind(Level.WARN, "cloud refused"),
     "contents": Kind(Level.WARN, "cloud refused"),
+    # Those of the accumulator: frames that must not enter the map.
+    **dict.fromkeys(
+        (f"frame_{kind}" for kind in (*REFUSALS, "encoding", "sync", "transform")), Kind(Level.WARN, "frame refused")
+    ),
     # Remarks: the cloud is used nevertheless.
     "no_points": _DOUBTFUL,
     "row_step": _DOUBTFUL,
@@ -113,7 +118,7 @@ class Fault:
 
     @property
     def level(self) -> Level:
-        """How bad it is."""
+        """Severity of its kind."""
         return KINDS[self.kind].level
 
     def __str__(self) -> str:
@@ -131,7 +136,9 @@ def log_at(logger: Any, level: Level, text: str) -> None:
 
 
 def fault_of(error: Exception) -> Fault:
-    """The fault that an exception in the work on a cloud stands for."""
+    """The fault that an exception in the work on a cloud or frame stands for."""
+    if isinstance(error, FrameRefused):
+        return Fault(f"frame_{error.kind}", str(error))
     if isinstance(error, InputError):
         return Fault(getattr(error, "kind", "contents"), str(error))
     text = one_line(error)
@@ -160,10 +167,11 @@ class FaultLog:
     Args:
         logger: the node's.
         clock: monotonic time, seconds.
+        of: name of the inputs, in the plural.
     """
 
-    def __init__(self, logger: Any, clock: Callable[[], float] = time.monotonic) -> None:
-        self._logger, self._clock = logger, clock
+    def __init__(self, logger: Any, clock: Callable[[], float] = time.monotonic, of: str = "clouds") -> None:
+        self._logger, self._clock, self._of = logger, clock, of
         # Faults are found in the executor's thread and in the worker's.
         self._lock = threading.Lock()
         self._logged_s: dict[str, float] = {}
@@ -234,7 +242,7 @@ class FaultLog:
             faults, self._since_good, self._present = self._since_good, 0, None
             self._logged_s.clear()
         if faults:
-            self._logger.info(f"clouds are usable again, after {faults} that were refused or spoiled")
+            self._logger.info(f"{self._of} are usable again, after {faults} that were refused or spoiled")
 
     def keep(self, fault: Fault) -> None:
         """Shows a fault, which was logged elsewhere, until `restart`."""

@@ -99,7 +99,7 @@ def _without_log_file(args: list[str]) -> list[str]:
 
 
 def _log_folder() -> Path:
-    """Where ROS writes log files (rcl_logging_interface, rcl_logging_get_logging_directory)."""
+    """The folder of the log files of ROS (rcl_logging_interface, rcl_logging_get_logging_directory)."""
     if os.environ.get("ROS_LOG_DIR"):
         return Path(os.environ["ROS_LOG_DIR"])
     return Path(os.environ.get("ROS_HOME") or Path(os.environ["HOME"]) / ".ros") / "log"

@@ -137,9 +137,9 @@ def _tile_bounds(kernel_map: KernelMap, rows: int) -> list[list[int]]:
 def weight_gradient(features: Tensor, out_gradient: Tensor, kernel_map: KernelMap) -> Tensor:
     """(K, C_in, C_out) float32: `Σ_q in[map(q, k)] · out_gradient[q]ᵀ`."""
     volume, c_in, c_out = kernel_map.kernel_volume, features.shape[1], out_gradient.shape[1]
-    sums = torch.zeros(volume, c_in, c_out, dtype=torch.float32, device=features.device)
     if synchronises(features):
-        return _weight_gradient_of_rows(features, out_gradient, kernel_map, sums)
+        return _weight_gradient_of_rows(features, out_gradient, kernel_map)
+    sums = torch.zeros(volume, c_in, c_out, dtype=torch.float32, device=features.device)
     lists = kernel_map.pair_lists
 
     def work(offsets: range) -> None:
@@ -153,16 +153,19 @@ def weight_gradient(features: Tensor, out_gradient: Tensor, kernel_map: KernelMa
     return sums
 
 
-def _weight_gradient_of_rows(features: Tensor, out_gradient: Tensor, kernel_map: KernelMap, sums: Tensor) -> Tensor:
-    """Adds the products of all neighbours side by side and the gradients: few operations, none of which waits."""
-    volume, c_in, c_out = sums.shape
+def _weight_gradient_of_rows(features: Tensor, out_gradient: Tensor, kernel_map: KernelMap) -> Tensor:
+    """Products of all neighbours side by side and the gradients: few operations, none of which waits."""
+    volume, c_in, c_out = kernel_map.kernel_volume, features.shape[1], out_gradient.shape[1]
     padded = torch.cat([features, features.new_zeros(1, c_in)])
-    rows = _chunk_rows(volume * c_in, features)
-    for start in range(0, kernel_map.n_out, rows):
+    rows = min(_chunk_rows(volume * c_in, features), max(kernel_map.n_out, 1))
+    sums: Tensor | None = None
+    for start in range(0, max(kernel_map.n_out, 1), rows):
         table = kernel_map.table[start : start + rows]
         neighbours = padded.index_select(0, table.view(-1)).view(len(table), volume * c_in)
-        sums.view(volume * c_in, c_out).add_(torch.mm(neighbours.t(), out_gradient[start : start + rows]))
-    return sums
+        part = torch.mm(neighbours.t(), out_gradient[start : start + rows]).float()
+        sums = part if sums is None else sums.add_(part)
+    assert sums is not None
+    return sums.view(volume, c_in, c_out)
 
 
 def _chunk_rows(row_elements: int, like: Tensor) -> int:

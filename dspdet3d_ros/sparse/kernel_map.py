@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from dspdet3d_ros.sparse.coords import NO_KEY, CoordinateSet, kernel_offsets, kernel_size, key_offset, synchronises
+from dspdet3d_ros.sparse.coords import NO_KEY, CoordinateSet, kernel_offsets, kernel_size, key_offset
 
 
 class KernelMap:
@@ -86,18 +86,21 @@ def search(inputs: CoordinateSet, out_keys: Tensor, volume: int, step: int) -> K
     if size == 1:
         rows = inputs.find(out_keys)
         return KernelMap(torch.where(rows < 0, n_in, rows).int()[None], n_in)
-    found = torch.empty(volume, len(out_keys), dtype=torch.int32, device=out_keys.device)
-    # Of a map from a set onto itself half the offsets mirror the others; if reading the pairs must wait for the device,
-    # searching for all is cheaper.
-    mirror = out_keys is inputs.keys and not synchronises(out_keys)
-    padded = torch.cat([inputs.keys, inputs.keys.new_full((3,), NO_KEY)])
-    for k, (dx, dy, dz) in enumerate(kernel_offsets(size)):
-        if dz == -1 and not (mirror and (dy, dx) > (0, 0)):
-            _search_column(found, k, padded, out_keys, step, (dx, dy))
-    result = KernelMap(found, n_in)
-    if mirror:
-        _mirror(result)
-    return result
+    found = torch.empty(3, 9, len(out_keys), dtype=torch.int32, device=out_keys.device)
+    keys = torch.cat([inputs.keys, inputs.keys.new_full((3,), NO_KEY)])
+    # z is the lowest digit of the key and rows are sorted: from the place of the lowest of three z-neighbours the other
+    # two can only be the next rows, so 9 searches answer 27 questions.
+    columns = [key_offset(step * dx, step * dy, -abs(step)) for dx, dy, dz in kernel_offsets(3) if dz == 0]
+    wanted = out_keys + torch.tensor(columns, device=out_keys.device)[:, None]
+    row, none = torch.searchsorted(inputs.keys, wanted), torch.full_like(wanted[:1, :1], n_in)
+    for z in range(3):
+        hit = keys[row] == wanted
+        # A negative step runs through the z-neighbours in the opposite order.
+        found[z if step > 0 else 2 - z] = torch.where(hit, row, none)
+        if z < 2:
+            row += hit
+            wanted += abs(step)
+    return KernelMap(found.view(volume, -1), n_in)
 
 
 #: Makes the map of some sets: (inputs, output keys, kernel volume, step) -> map; see `search`.
@@ -135,37 +138,3 @@ def generative_map(inputs: CoordinateSet, outputs: CoordinateSet, search: Search
     """
     name = ("transposed", weakref.ref(inputs))
     return outputs.cached(name, lambda: search(inputs, outputs.keys, 27, -outputs.stride))
-
-
-def _search_column(
-    found: Tensor, first: int, padded: Tensor, out_keys: Tensor, step: int, column: tuple[int, int]
-) -> None:
-    """Fills the three offsets of a column (dx, dy) along z, of which `first` is the number of the lowest.
-
-    z is the lowest digit of the key and rows are sorted: from the place of the lowest of three z-neighbours the other
-    two can only be the next rows, so 9 searches answer 27 questions.
-    """
-    size, n_in = abs(step), len(padded) - 3
-    key = out_keys + key_offset(step * column[0], step * column[1], -size)
-    row = torch.searchsorted(padded[:n_in], key)
-    for z in range(3):
-        hit = padded[row] == key
-        # A negative step runs through the z-neighbours in the opposite order.
-        found[first + 9 * (z if step > 0 else 2 - z)] = torch.where(hit, row, n_in)
-        row = row + hit
-        key = key + size
-
-
-def _mirror(kernel_map: KernelMap) -> None:
-    """Fills the columns beyond the middle one of a map from a set onto itself: offset K-1-k undoes offset k."""
-    found, last = kernel_map.by_offset, kernel_map.kernel_volume - 1
-    lists: list = [None] * (last + 1)
-    for k, (dx, dy, _) in enumerate(kernel_offsets(3)):
-        if (dy, dx) > (0, 0):
-            continue
-        lists[k] = sources, targets = _pairs(found[k], kernel_map.n_in)
-        if (dy, dx) < (0, 0):
-            found[last - k] = kernel_map.n_in
-            found[last - k, sources.long()] = targets
-            lists[last - k] = targets, sources
-    kernel_map._pairs = lists

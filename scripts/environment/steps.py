@@ -158,7 +158,7 @@ class Builder:
         for leftover in (VENV / INTERFACES).glob("*.egg-info"):
             shutil.rmtree(leftover)
         self._check(_type_support("dspdet3d_ros", "PruningStats"), "the messages of dspdet3d_ros cannot be used")
-        self._check(_SERVICE_SUPPORT, "the service of dspdet3d_ros cannot be used")
+        self._check(_type_support("dspdet3d_ros", "Detect", "srv"), "the service of dspdet3d_ros cannot be used")
 
     def _build_native(self, progress: Progress) -> None:
         # Not needed: without it plain torch computes.
@@ -249,13 +249,10 @@ _VERSION_OF = (
 )
 
 
-_SERVICE_SUPPORT = (
-    "from dspdet3d_ros.srv import Detect as s; from rclpy.type_support import check_for_type_support as c; c(s)"
-)
-
-
-def _type_support(package: str, message: str) -> str:
-    return f"from {package}.msg import {message} as m; from rclpy.type_support import check_for_type_support as c; c(m)"
+def _type_support(package: str, kind: str, module: str = "msg") -> str:
+    return (
+        f"from {package}.{module} import {kind} as m; from rclpy.type_support import check_for_type_support as c; c(m)"
+    )
 
 
 def _files(folder: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from dspdet3d_ros.detector.postprocess import best_cells, select_boxes
 from dspdet3d_ros.detector.preprocess import voxelise
 from dspdet3d_ros.detector.pruning import Pruning
 from dspdet3d_ros.detector.result import DetectionSettings
-from dspdet3d_ros.sparse import TorchEngine, convolution, coords, kernel_map, tensor
+from dspdet3d_ros.sparse import TorchEngine, convolution, coords, tensor
 
 BUDGET = 2
 MODEL = ModelConfig(classes=("a", "b", "c"), voxel_size=0.02, widths=(8,) * 4, blocks=(1,) * 4, head_width=8)
@@ -25,7 +25,7 @@ MODEL = ModelConfig(classes=("a", "b", "c"), voxel_size=0.02, widths=(8,) * 4, b
 
 @pytest.fixture
 def as_on_a_gpu(monkeypatch):
-    for module in (convolution, coords, kernel_map, tensor):
+    for module in (convolution, coords, tensor):
         monkeypatch.setattr(module, "synchronises", lambda _: True)
 
 
@@ -90,7 +90,7 @@ def test_the_counters_see_what_waits():
 def test_the_paths_of_a_gpu_find_the_same(monkeypatch):
     found = []
     for gpu in (False, True):
-        for module in (convolution, coords, kernel_map, tensor):
+        for module in (convolution, coords, tensor):
             monkeypatch.setattr(module, "synchronises", lambda _, gpu=gpu: gpu)
         outputs, best, _ = stages(Counter())
         selected = select_boxes(*best, DetectionSettings(0.3, 0.0, 0.5), MODEL)

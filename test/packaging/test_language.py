@@ -22,8 +22,8 @@ WORDS = {
     r"thereof|therein|wherein": "of it, in it",
 }
 WORD = re.compile(r"\b(" + "|".join(WORDS) + r")\b", re.I)
-#: A docstring says what an object is or does; it does not begin with a question word.
-QUESTION = re.compile(r'^[rf]*"""What ')
+#: A docstring says what an object is or does; it does not begin with one of these question words.
+QUESTION = re.compile(r'^[rf]*"""(What|How|Where|Which|Who|Whose|When) ')
 SOURCES = sorted(
     path
     for folder in ("dspdet3d_ros", "launch", "scripts", "test")

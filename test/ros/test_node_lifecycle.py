@@ -120,7 +120,7 @@ def test_an_activation_that_fails_is_explained_and_can_be_repeated(bench, tiny, 
         raise RuntimeError("no room for a subscription")
 
     with monkeypatch.context() as patched:
-        patched.setattr(detector_node, "CloudSubscription", failing)
+        patched.setattr(detector_node, "InputSubscription", failing)
         assert not bench.change("activate")
     assert bench.state() == "inactive"
     assert "cannot be activated: RuntimeError: no room for a subscription" in capfd.readouterr().err

@@ -1,4 +1,4 @@
-"""Which of the known formats a data folder has: the one place that tells them apart."""
+"""Detection of the format of a data folder."""
 
 from __future__ import annotations
 

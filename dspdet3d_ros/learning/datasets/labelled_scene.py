@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -58,8 +58,18 @@ class LabelledScene:
 
     @property
     def scan(self) -> str:
-        """How it was scanned, "accumulated" or "single_view"; empty if the source does not say."""
+        """The kind of scan, "accumulated" or "single_view"; empty if the source does not say."""
         return next((tag for tag in self.tags if tag in SCANS), "")
+
+    def with_objects(self, kept: np.ndarray) -> LabelledScene:
+        """The scene with the boxes of a (K,) mask only; points and `inst` stay as they are."""
+        return replace(
+            self,
+            boxes=self.boxes[kept],
+            names=tuple(name for name, stays in zip(self.names, kept, strict=True) if stays),
+            extents=None if self.extents is None else self.extents[kept],
+            full_boxes=None if self.full_boxes is None else self.full_boxes[kept],
+        )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How well scores agree with the share of boxes that are right, and the map of scores that fits best."""
+"""Agreement of scores with the share of boxes that are right, and the map of scores that fits best."""
 
 from __future__ import annotations
 

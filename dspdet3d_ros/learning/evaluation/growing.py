@@ -23,7 +23,7 @@ _NEW_SHARE, _REACH_M, _NOISE_M = 0.5, 1.3, 0.001
 
 @dataclass
 class IdentityFigures:
-    """How identities held; all counts are over all scenes.
+    """Stability of identities; all counts are over all scenes.
 
     Attributes:
         scenes: number of scenes.

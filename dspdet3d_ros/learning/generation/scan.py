@@ -24,7 +24,7 @@ _LEFT_OUT = 0.5
 
 @dataclass(frozen=True)
 class Surface:
-    """Where the visible surface of an object is; the true one, without noise.
+    """The extent of the visible surface of an object; the true surface, without noise.
 
     Args:
         low, high: (3,) lowest and highest corner.

@@ -26,7 +26,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Focus:
-    """Where a camera looks: a point (3,), the radius in metres of what is worth seeing there, and how many objects."""
+    """A target of a camera: a point (3,), the radius in metres of the interesting region, and its number of objects."""
 
     point: np.ndarray
     radius: float

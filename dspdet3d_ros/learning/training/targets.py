@@ -50,7 +50,7 @@ def cell_size(level: int, voxel_size: float) -> float:
 def assign_boxes(
     cells: CoordinateSet, boxes: SceneBoxes, level: int, voxel_size: float, cube: float, count: int
 ) -> Tensor:
-    """Which box each cell of a level learns.
+    """The box that each cell of a level learns.
 
     Args:
         cells: the N cells of all scenes.

@@ -40,13 +40,14 @@ LATCHED = QoSProfile(
 )
 
 
-def input_qos(reliability: str, durability: str, offered: Sequence[QoSProfile] = ()) -> QoSProfile:
-    """The profile of the subscription: only the latest cloud.
+def input_qos(reliability: str, durability: str, offered: Sequence[QoSProfile] = (), depth: int = 1) -> QoSProfile:
+    """The profile of a subscription: only the latest message, or the latest ones.
 
     Args:
         reliability: "best_effort", "reliable" or "auto": reliable if all publishers are.
         durability: "volatile", "transient_local" or "auto": transient_local if all publishers are.
         offered: the profiles of the publishers. Without any, "auto" takes what every publisher is compatible with.
+        depth: number of messages that wait.
     """
     if reliability == AUTO:
         reliable = offered and all(profile.reliability == ReliabilityPolicy.RELIABLE for profile in offered)
@@ -55,7 +56,7 @@ def input_qos(reliability: str, durability: str, offered: Sequence[QoSProfile] =
         latched = offered and all(profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for profile in offered)
         durability = "transient_local" if latched else "volatile"
     return QoSProfile(
-        depth=1,
+        depth=depth,
         history=HistoryPolicy.KEEP_LAST,
         reliability=ReliabilityPolicy[reliability.upper()],
         durability=DurabilityPolicy[durability.upper()],
@@ -99,16 +100,17 @@ def publishers(node: Node, topic: str, own: QoSProfile) -> tuple[list[str], list
     return compatible, faults
 
 
-def incompatible_publishers(node: Node, topic: str, own: QoSProfile) -> str:
+def incompatible_publishers(node: Node, topic: str, own: QoSProfile, of: str = "clouds") -> str:
     """The reason why a subscription does not receive from publishers of its topic, in one line with both policies.
 
     Args:
         node: the subscribing node.
         topic: the topic's full name.
         own: the subscription's profile.
+        of: name of the messages, in the plural.
     """
     listed = " | ".join(publishers(node, topic, own)[1]) or "its publisher has already gone"
-    return f"no clouds can be received on {topic}: this node asks for {described(own)}, but {listed}"
+    return f"no {of} can be received on {topic}: this node asks for {described(own)}, but {listed}"
 
 
 def with_events(make: Callable[..., Made], events: Any) -> Made:

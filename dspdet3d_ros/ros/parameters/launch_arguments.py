@@ -17,6 +17,7 @@ from dspdet3d_ros.ros.interface.topics import INPUT, OUTPUTS
 from dspdet3d_ros.ros.parameters import player
 from dspdet3d_ros.ros.parameters.table import NODE_NAME, PARAMETERS, Spec, coerce, fault
 
+LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 BOOLEANS = ("true", "false", "True", "False")
 # Of X11 and of Wayland.
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
@@ -63,7 +64,7 @@ NAMES = (
     Argument("input", "", f"topic of the clouds (sensor_msgs/PointCloud2); ~ is the node; empty: ~/{INPUT}"),
     Argument("output", "", f"prefix of the published topics ({', '.join(map(_short, OUTPUTS))}); empty: ~/output"),
     Argument("use_sim_time", "", f"take the time from /clock, as when a bag is played {_LEFT_OUT}", ("", *BOOLEANS)),
-    Argument("log_level", "info", "least severity of what is logged", ("debug", "info", "warn", "error", "fatal")),
+    Argument("log_level", "info", "least severity of what is logged", LOG_LEVELS),
 )
 
 
@@ -81,7 +82,7 @@ def detector_arguments(share: Path) -> tuple[Argument, ...]:
         ),
         Argument("respawn_delay", "2.0", "seconds until the process is started again"),
     )
-    return (*NAMES, *own, *(_of_parameter(spec) for spec in PARAMETERS))
+    return (*NAMES, *own, *(argument_of(spec) for spec in PARAMETERS))
 
 
 def demo_arguments(share: Path) -> tuple[Argument, ...]:
@@ -102,7 +103,7 @@ def parameters(values: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         InputError: names the argument, and what was expected.
     """
-    given = {spec.name: _typed(spec, values[spec.name]) for spec in PARAMETERS if values[spec.name]}
+    given = {spec.name: typed_value(spec, values[spec.name]) for spec in PARAMETERS if values[spec.name]}
     return {**sim_time(values), **given}
 
 
@@ -112,7 +113,7 @@ def player_parameters(values: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         InputError: names the argument, and what was expected.
     """
-    typed = {spec.name: _typed(spec, values[spec.name]) for spec in player.PARAMETERS}
+    typed = {spec.name: typed_value(spec, values[spec.name]) for spec in player.PARAMETERS}
     if typed["cloud"]:
         typed["cloud"] = file(values, "cloud")
     return {**typed, **sim_time(values)}
@@ -245,7 +246,8 @@ def _check_names(values: Mapping[str, str]) -> None:
             raise InputError(f"{name}:={values[name]}: expected {expected}; correct the argument")
 
 
-def _of_parameter(spec: Spec) -> Argument:
+def argument_of(spec: Spec) -> Argument:
+    """The argument that sets a parameter."""
     choices = BOOLEANS if spec.kind == "bool" else spec.choices
     allowed = f" ({spec.allowed})" if spec.low is not None else ""
     forms = {"string[]": "; a list such as '[cup, book]'", "double[]": "; a list such as '[-1.0, -1.0, 0.5]'"}
@@ -254,7 +256,12 @@ def _of_parameter(spec: Spec) -> Argument:
     return Argument(spec.name, "", description, ("", *choices) if choices else ())
 
 
-def _typed(spec: Spec, text: str) -> Any:
+def typed_value(spec: Spec, text: str) -> Any:
+    """The value of a parameter that is given as text.
+
+    Raises:
+        InputError: the parameter does not allow it.
+    """
     if spec.kind == "string":
         value = os.path.expanduser(text) if spec.name in PATHS else text
     else:

@@ -3,10 +3,12 @@
 This module needs no ROS, so that documents can be made anywhere.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dspdet3d_ros import defaults
+from dspdet3d_ros.tracking.settings import TrackingSettings
 from dspdet3d_ros.validation import Range, mismatch
 
 NODE_NAME = "dspdet3d"
@@ -240,6 +242,31 @@ PARAMETERS = (
         live=True,
         choices=defaults.ORIENTATIONS,
     ),
+    Spec(
+        "tracking",
+        "bool",
+        False,
+        "objects keep their number and name over successive clouds of one fixed frame (docs/tracking.md)",
+        live=True,
+    ),
+    Spec(
+        "tracking_births",
+        "integer",
+        TrackingSettings.births,
+        "tracking: an object is published once it was detected in so many clouds",
+        live=True,
+        low=1,
+        high=1000,
+    ),
+    Spec(
+        "tracking_patience",
+        "integer",
+        TrackingSettings.patience,
+        "tracking: an object is forgotten once it was not detected in so many clouds in a row that show its place",
+        live=True,
+        low=1,
+        high=100_000,
+    ),
 )
 BY_NAME = {spec.name: spec for spec in PARAMETERS}
 
@@ -298,26 +325,26 @@ def default_text(spec: Spec) -> str:
     return f"`{_yaml(spec.default, _empty(spec))}`"
 
 
-def markdown_table() -> str:
+def markdown_table(parameters: Sequence[Spec] = PARAMETERS) -> str:
     """The parameters as a Markdown table."""
     rows = ["| Parameter | Type | Default | Allowed | When | Meaning |", "|---|---|---|---|---|---|"]
-    for spec in PARAMETERS:
+    for spec in parameters:
         when = "any time" if spec.live else "start-up"
         cells = (f"`{spec.name}`", spec.kind, default_text(spec), spec.allowed, when, spec.description)
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows) + "\n"
 
 
-def config_yaml() -> str:
-    """The text of config/detector.yaml: every parameter with its default; those of the model are commented out."""
+def config_yaml(parameters: Sequence[Spec] = PARAMETERS, node: str = "detector", module: str = "table") -> str:
+    """The text of a node's file in config/: every parameter with its default; those of the model are commented out."""
     lines = [
-        "# Parameters of the detector node; made from dspdet3d_ros/ros/parameters/table.py.",
+        f"# Parameters of the {node} node; made from dspdet3d_ros/ros/parameters/{module}.py.",
         "/**:",
         "  ros__parameters:",
     ]
     for live, title in ((False, "Start-up: read when the node is configured."), (True, "Live: changes at any time.")):
         lines.append(f"    # {title}")
-        for spec in (spec for spec in PARAMETERS if spec.live == live):
+        for spec in (spec for spec in parameters if spec.live == live):
             allowed = f" ({spec.allowed})" if spec.allowed else ""
             lines.append(f"    # {spec.description}{allowed}")
             if spec.from_model:

@@ -20,8 +20,7 @@ POLL_S = 0.01
 # The least time between two log lines on transforms that jump back.
 JUMP_LOG_S = 5.0
 NO_TF2 = (
-    "tf2_ros cannot be imported by this Python; install it (apt install ros-$ROS_DISTRO-tf2-ros-py) and source ROS, "
-    "or leave target_frame empty"
+    "tf2_ros cannot be imported by this Python; install it (apt install ros-$ROS_DISTRO-tf2-ros-py) and source ROS, or "
 )
 
 
@@ -32,18 +31,19 @@ class TargetFrame:
         node: the node that listens to the transforms.
         frame: name of the target frame.
         timeout_s: how long to wait for a transform; `find` is to be called outside the executor's thread.
+        without: what to do without tf2.
 
     Attributes:
         buffer: the transforms that are known; only where tf2 is installed.
     """
 
-    def __init__(self, node: Node, frame: str, timeout_s: float) -> None:
-        self._frame, self._timeout_s = frame, timeout_s
+    def __init__(self, node: Node, frame: str, timeout_s: float, without: str = "leave target_frame empty") -> None:
+        self._frame, self._timeout_s, self._without = frame, timeout_s, without
         self._tf2: Any = None
         try:
             import tf2_ros
         except ImportError:
-            node.get_logger().error(f"clouds in another frame than '{frame}' will be refused: {NO_TF2}")
+            node.get_logger().error(f"messages in another frame than '{frame}' will be refused: {NO_TF2}{without}")
             return
         self._tf2 = tf2_ros
         self.buffer = _buffer_class(tf2_ros)(node.get_logger())
@@ -63,7 +63,7 @@ class TargetFrame:
                 f"header.frame_id is empty: a frame is needed to reach target_frame '{self._frame}'; fill it in"
             )
         if self._tf2 is None:
-            raise FrameError(f"no transform from '{source}' to '{self._frame}'; {NO_TF2}")
+            raise FrameError(f"no transform from '{source}' to '{self._frame}'; {NO_TF2}{self._without}")
         if not (header.stamp.sec or header.stamp.nanosec):
             # For tf2 a time of zero means the latest transform, which is not that of the cloud.
             raise FrameError(

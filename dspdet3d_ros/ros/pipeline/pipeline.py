@@ -23,7 +23,7 @@ from dspdet3d_ros.ros.placement import Placement
 from dspdet3d_ros.ros.results import CloudResult, TrackedScene
 from dspdet3d_ros.system import torch_threads
 from dspdet3d_ros.tracking.settings import TrackingSettings
-from dspdet3d_ros.tracking.tracker import Tracker, track
+from dspdet3d_ros.tracking.tracked_frame import TrackedFrame
 
 if TYPE_CHECKING:
     # Only for its name: it imports torch, which takes seconds.
@@ -100,6 +100,7 @@ class Pipeline:
         remark: takes the remarks on each "message" that was decoded and on its "cloud", before the detector works on
             it, and then those on its "boxes".
         threads: number of CPU threads for the detector; None: torch's own choice.
+        tracking: gives the present settings of tracking; None leaves objects without identity.
         wants_scene: whether the objects for a planner have a subscriber; asked once for each cloud.
     """
 
@@ -111,10 +112,12 @@ class Pipeline:
         wants_objects: Callable[[], bool] = lambda: False,
         remark: Callable[[Sequence[Remark], str], None] = lambda remarks, on: None,
         threads: int | None = None,
+        tracking: Callable[[], TrackingSettings | None] = lambda: None,
         wants_scene: Callable[[], bool] = lambda: False,
     ) -> None:
-        # A planner needs an object from the first cloud on.
-        self._wants_scene, self._tracker = wants_scene, Tracker(TrackingSettings(births=1))
+        self._objects = TrackedFrame(tracking)
+        # For a planner, while objects are not tracked for all outputs. It needs an object from the first cloud on.
+        self._wants_scene, self._scene = wants_scene, TrackedFrame(lambda: TrackingSettings(births=1))
         self._detector, self._settings, self._target = detector, settings, target
         self._wants_objects, self._remark, self._threads = wants_objects, remark, threads
 
@@ -125,7 +128,13 @@ class Pipeline:
             InputError: the cloud cannot be used.
         """
         with torch_threads(self._threads):
-            return self._find(arrival, self._settings(), self._wants_objects(), self._remark, self._wants_scene())
+            everything = (self._settings(), self._wants_objects(), self._remark)
+            return self._find(arrival, *everything, self._objects, self._wants_scene())
+
+    def forget_objects(self) -> None:
+        """Forgets all tracked objects, before the next cloud."""
+        self._objects.forget()
+        self._scene.forget()
 
     def once(self, arrival: Arrival, change: Callable[[DetectionSettings], DetectionSettings]) -> Found:
         """Finds boxes in a cloud that is not one of the stream, with changed settings; its remarks go to nobody else.
@@ -153,6 +162,7 @@ class Pipeline:
         settings: DetectionSettings,
         wants_objects: bool,
         remark: Callable[[Sequence[Remark], str], None],
+        tracked: TrackedFrame | None = None,
         wants_scene: bool = False,
     ) -> CloudResult:
         message = arrival.message
@@ -179,13 +189,14 @@ class Pipeline:
         found = self._detector(cloud, settings)
         remark((*plausibility.of_boxes(found), *_range_remarks(found.stats)), "boxes")
         objects, scene, after_ms = None, None, {}
-        if wants_scene:
-            start = time.perf_counter()
-            scene = self._tracked(cloud, found, settings)
+        start = time.perf_counter()
+        if tracked is not None and tracked.follow(placement.header.frame_id):
+            found = tracked.update(found, cloud.xyz)
             after_ms["tracking"] = (time.perf_counter() - start) * 1e3
+        planned = self._planned(found, cloud, placement.header.frame_id) if wants_scene and found.ids is None else found
         if settings.box_orientation == "fitted":
             start = time.perf_counter()
-            found = fit_orientations(cloud, found)
+            found, planned = (fit_orientations(cloud, part) for part in (found, planned))
             after_ms["orientation"] = (time.perf_counter() - start) * 1e3
         if wants_objects:
             start = time.perf_counter()
@@ -196,14 +207,15 @@ class Pipeline:
             stage_ms={**stage_ms, **found.stats.stage_ms, **after_ms},
             total_ms=sum(stage_ms.values()) + found.stats.total_ms + sum(after_ms.values()),
         )
+        if wants_scene:
+            own = tracked if tracked is not None and found.ids is not None else self._scene
+            scene = TrackedScene(planned, own.known)
         return CloudResult(arrival.time_s, start_s, placement, replace(found, stats=stats), settings, objects, scene)
 
-    def _tracked(self, cloud: PointCloud, found: Detections, settings: DetectionSettings) -> TrackedScene:
-        """The objects of the clouds so far."""
-        objects = track(self._tracker, found, cloud.xyz)
-        if settings.box_orientation == "fitted":
-            objects = fit_orientations(cloud, objects)
-        return TrackedScene(objects, self._tracker.known)
+    def _planned(self, found: Detections, cloud: PointCloud, frame: str) -> Detections:
+        """The objects for a planner, with numbers."""
+        self._scene.follow(frame)
+        return self._scene.update(found, cloud.xyz)
 
 
 def _in_region(cloud: PointCloud, settings: DetectionSettings) -> PointCloud:

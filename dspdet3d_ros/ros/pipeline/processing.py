@@ -174,6 +174,10 @@ class Processing:
             self._requests.append(request)
         self.worker.submit_request(request)
 
+    def forget_objects(self) -> None:
+        """Forgets the tracked objects; the next ones get new numbers."""
+        self._pipeline.forget_objects()
+
     def look_for_consumers(self) -> None:
         """Works on the cloud that waits, or publishes the last answer again, if somebody has subscribed since."""
         self.worker.wake()
@@ -290,6 +294,7 @@ class Processing:
             self._faults.good()
 
     def _forget(self) -> None:
+        self._pipeline.forget_objects()
         self._order.forget()
         self._latest = self._published = None
         self._newcomers = frozenset(), None

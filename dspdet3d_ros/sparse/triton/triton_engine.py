@@ -123,13 +123,13 @@ class TritonEngine(TorchNormalisation):
         out = features.new_empty(len(outputs), c_out, dtype=self.storage)
         if not len(outputs):
             return out
-        launch = self._launcher(features, weight, self.plan(inputs, outputs, volume), epilogue or Epilogue(), out)
+        launch = self.launcher(features, weight, self.plan(inputs, outputs, volume), epilogue or Epilogue(), out)
         fitting = candidates(c_in, c_out, features.dtype)
         key = tuning_key(c_in, c_out, volume, len(outputs), features.dtype)
         launch(self._tuner.choose(key, fitting, launch))
         return out
 
-    def _launcher(
+    def launcher(
         self, features: Tensor, weight: Tensor, plan: Plan, epilogue: Epilogue, out: Tensor
     ) -> Callable[[Configuration], None]:
         """A function that computes `out` with the kernel in one configuration, at each call."""

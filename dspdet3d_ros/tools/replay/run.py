@@ -34,7 +34,7 @@ _LISTED = 3
 
 @dataclass(frozen=True)
 class ReplaySettings:
-    """How a bag is replayed.
+    """Settings of a replay.
 
     Attributes:
         detection: thresholds.

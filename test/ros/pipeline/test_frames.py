@@ -139,7 +139,7 @@ def transform_at(seconds, x, child="camera"):
 
 
 def x_at(target, seconds, frame="camera"):
-    """Where the origin of a frame is at a time."""
+    """The x coordinate of the origin of a frame at a time."""
     stamp = Time(sec=int(seconds), nanosec=round(seconds % 1 * 1e9))
     return target.find(Header(stamp=stamp, frame_id=frame)).apply(np.zeros((1, 3)))[0, 0]
 

@@ -25,7 +25,7 @@ from dspdet3d_ros.learning.datasets.writing import whole_folder
 
 @dataclass(frozen=True)
 class FileFrame:
-    """How cloud files are to be read.
+    """Settings for reading cloud files.
 
     Attributes:
         columns: see `read_cloud`.
