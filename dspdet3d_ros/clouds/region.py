@@ -12,7 +12,7 @@ from dspdet3d_ros.errors import InputError
 
 
 @dataclass(frozen=True)
-class Region:
+class RegionOfInterest:
     """A box parallel to the axes; a side may be open.
 
     Attributes:
@@ -24,7 +24,7 @@ class Region:
     high: np.ndarray
 
     @classmethod
-    def of(cls, low: Sequence[float], high: Sequence[float]) -> Region | None:
+    def of(cls, low: Sequence[float], high: Sequence[float]) -> RegionOfInterest | None:
         """The region between two corners, of which either may be empty; None if both are.
 
         Raises:

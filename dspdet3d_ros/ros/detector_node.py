@@ -19,7 +19,7 @@ from dspdet3d_ros.ros.health.graph import node_snapshot
 from dspdet3d_ros.ros.interface import qos
 from dspdet3d_ros.ros.interface.outputs import Outputs
 from dspdet3d_ros.ros.interface.subscription import InputSubscription
-from dspdet3d_ros.ros.interface.topics import INPUT, OBJECT_POINTS, RESET_TRACKING
+from dspdet3d_ros.ros.interface.topics import COLLISION_OBJECTS, INPUT, OBJECT_POINTS, RESET_TRACKING
 from dspdet3d_ros.ros.managed_node import ManagedNode
 from dspdet3d_ros.ros.parameters.node_parameters import DetectorParameters
 from dspdet3d_ros.ros.parameters.table import NODE_NAME
@@ -92,6 +92,7 @@ class DetectorNode(ManagedNode):
             remark=self.faults.remark,
             threads=threads,
             tracking=lambda: parameters.tracking,
+            wants_scene=lambda: outputs.wants(COLLISION_OBJECTS),
         )
         self._processing = Processing(pipeline, outputs, self.faults, target, self.get_logger())
         self.get_logger().info(

@@ -32,6 +32,19 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class TrackedScene:
+    """Objects with numbers that stay the same from cloud to cloud.
+
+    Attributes:
+        objects: those in view, with `ids`.
+        known: numbers of all objects that are not gone, with those out of view.
+    """
+
+    objects: Detections
+    known: frozenset[int]
+
+
+@dataclass(frozen=True)
 class CloudResult:
     """The detections of a cloud.
 
@@ -43,6 +56,7 @@ class CloudResult:
         placement: the transform of the cloud to the frame of the boxes; its header is that of the result's messages.
         detections: boxes that can be published.
         settings: the thresholds that applied.
+        scene: the objects for a planner; None if they have no subscriber.
         objects: the cloud's points in the boxes; None if they had no subscriber.
     """
 
@@ -52,6 +66,7 @@ class CloudResult:
     detections: Detections
     settings: DetectionSettings
     objects: ObjectPoints | None = None
+    scene: TrackedScene | None = None
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,11 @@ class TrackedFrame:
         self._frame: str | None = None
         self._forget = False
 
+    @property
+    def known(self) -> frozenset[int]:
+        """See `Tracker.known`."""
+        return self._tracker.known
+
     def forget(self) -> None:
         """Forgets all objects before the next cloud; may be called from any thread."""
         self._forget = True

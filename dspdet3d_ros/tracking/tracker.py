@@ -72,6 +72,11 @@ class Tracker:
         """The number of objects, with those that are not reported yet and those out of view."""
         return len(self._tracks)
 
+    @property
+    def known(self) -> frozenset[int]:
+        """The numbers of all objects that are not gone, with those out of view."""
+        return frozenset(track.number for track in self._tracks)
+
     def reset(self) -> None:
         """Forgets all objects. Their numbers are not used again."""
         self._tracks = []
@@ -211,6 +216,8 @@ def track(tracker: Tracker, detections: Detections, xyz: np.ndarray) -> Detectio
         labels=found.labels,
         class_scores=found.class_scores.reshape(len(found), len(detections.class_names)),
         ids=found.ids,
+        # They belong to the boxes of this cloud alone.
+        turned=None,
     )
 
 

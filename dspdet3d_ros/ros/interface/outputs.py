@@ -16,11 +16,16 @@ from visualization_msgs.msg import MarkerArray
 from dspdet3d_ros.message_contents import Timing
 from dspdet3d_ros.msg import PruningStats
 from dspdet3d_ros.ros.interface import messages, qos
-from dspdet3d_ros.ros.interface.topics import DETECTIONS, LABEL_INFO, MARKERS, OBJECT_POINTS, STATS
+from dspdet3d_ros.ros.interface.collision_objects import CollisionObjects, collision_type
+from dspdet3d_ros.ros.interface.topics import COLLISION_OBJECTS, DETECTIONS, LABEL_INFO, MARKERS, OBJECT_POINTS, STATS
 from dspdet3d_ros.ros.results import CloudResult, Counts
 
 # The messages of an answer. Without a subscriber of any of these nothing is computed.
 RESULTS = {DETECTIONS: Detection3DArray, MARKERS: MarkerArray, STATS: PruningStats, OBJECT_POINTS: PointCloud2}
+if collision_type() is not None:
+    RESULTS[COLLISION_OBJECTS] = collision_type()
+# One message per object.
+_PROFILES = {COLLISION_OBJECTS: qos.BURST}
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,10 @@ class Outputs:
 
     def __init__(self, node: LifecycleNode, model: str, class_names: tuple[str, ...]) -> None:
         self._node, self._model, self._class_names = node, model, class_names
-        self.publishers = {name: self._publisher(name, kind, qos.OUTPUT) for name, kind in RESULTS.items()}
+        self._collision_objects = CollisionObjects()
+        self.publishers = {
+            name: self._publisher(name, kind, _PROFILES.get(name, qos.OUTPUT)) for name, kind in RESULTS.items()
+        }
         self.publishers[LABEL_INFO] = self._publisher(LABEL_INFO, LabelInfo, qos.LATCHED)
         self._subscribers: dict[str, set[tuple[int, ...]]] = {name: set() for name in RESULTS}
 
@@ -107,9 +115,13 @@ class Outputs:
             made[MARKERS] = messages.marker_array(header, detections, found.settings)
         if found.objects is not None:
             made[OBJECT_POINTS] = messages.object_points(header, found.objects)
+        several = [] if found.scene is None else self._collision_objects.messages(header, found.scene)
         for name, message in made.items():
             if name in names:
                 self.publishers[name].publish(message)
+        if COLLISION_OBJECTS in names and COLLISION_OBJECTS in self.publishers:
+            for message in several:
+                self.publishers[COLLISION_OBJECTS].publish(message)
 
     def answer_messages(self, answer: Publication) -> tuple[Detection3DArray, PruningStats]:
         """The boxes and the statistics of an answer."""

@@ -30,6 +30,8 @@ NAMED_S = 1.0
 # The node name that rmw gives until discovery knows it.
 UNKNOWN_NODE = "_NODE_NAME_UNKNOWN_"
 OUTPUT = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
+#: For outputs with several messages per cloud.
+BURST = QoSProfile(depth=1000, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(
     depth=1,
     history=HistoryPolicy.KEEP_LAST,
@@ -147,6 +149,7 @@ def incompatible_subscribers(node: Node, topic: str, own: QoSProfile) -> str:
 
 __all__ = [
     "AUTO",
+    "BURST",
     "LATCHED",
     "OUTPUT",
     "PublisherEventCallbacks",

@@ -6,7 +6,8 @@ MARKERS = "output/markers"
 OBJECT_POINTS = "output/object_points"
 STATS = "output/stats"
 LABEL_INFO = "output/label_info"
-OUTPUTS = (DETECTIONS, MARKERS, OBJECT_POINTS, STATS, LABEL_INFO)
+COLLISION_OBJECTS = "output/collision_objects"
+OUTPUTS = (DETECTIONS, MARKERS, OBJECT_POINTS, STATS, LABEL_INFO, COLLISION_OBJECTS)
 
 #: Of the accumulator.
 DEPTH = "input/depth"

@@ -12,15 +12,15 @@ from std_msgs.msg import Header
 
 from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.clouds.pointcloud2 import CloudLayout, CloudLayoutError, check, decode
-from dspdet3d_ros.clouds.region import Region
+from dspdet3d_ros.clouds.region import RegionOfInterest
 from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.object_points import ObjectPoints, points_of_objects
 from dspdet3d_ros.detector.orientation import fit_orientations
 from dspdet3d_ros.detector.plausibility import Plausibility
-from dspdet3d_ros.detector.result import DetectionSettings, DetectionStats
+from dspdet3d_ros.detector.result import Detections, DetectionSettings, DetectionStats
 from dspdet3d_ros.ros.pipeline.frames import TargetFrame
 from dspdet3d_ros.ros.placement import Placement
-from dspdet3d_ros.ros.results import CloudResult
+from dspdet3d_ros.ros.results import CloudResult, TrackedScene
 from dspdet3d_ros.system import torch_threads
 from dspdet3d_ros.tracking.settings import TrackingSettings
 from dspdet3d_ros.tracking.tracked_frame import TrackedFrame
@@ -101,6 +101,7 @@ class Pipeline:
             it, and then those on its "boxes".
         threads: number of CPU threads for the detector; None: torch's own choice.
         tracking: gives the present settings of tracking; None leaves objects without identity.
+        wants_scene: whether the objects for a planner have a subscriber; asked once for each cloud.
     """
 
     def __init__(
@@ -112,8 +113,11 @@ class Pipeline:
         remark: Callable[[Sequence[Remark], str], None] = lambda remarks, on: None,
         threads: int | None = None,
         tracking: Callable[[], TrackingSettings | None] = lambda: None,
+        wants_scene: Callable[[], bool] = lambda: False,
     ) -> None:
         self._objects = TrackedFrame(tracking)
+        # For a planner, while objects are not tracked for all outputs. It needs an object from the first cloud on.
+        self._wants_scene, self._scene = wants_scene, TrackedFrame(lambda: TrackingSettings(births=1))
         self._detector, self._settings, self._target = detector, settings, target
         self._wants_objects, self._remark, self._threads = wants_objects, remark, threads
 
@@ -124,11 +128,13 @@ class Pipeline:
             InputError: the cloud cannot be used.
         """
         with torch_threads(self._threads):
-            return self._find(arrival, self._settings(), self._wants_objects(), self._remark, self._objects)
+            everything = (self._settings(), self._wants_objects(), self._remark)
+            return self._find(arrival, *everything, self._objects, self._wants_scene())
 
     def forget_objects(self) -> None:
         """Forgets all tracked objects, before the next cloud."""
         self._objects.forget()
+        self._scene.forget()
 
     def once(self, arrival: Arrival, change: Callable[[DetectionSettings], DetectionSettings]) -> Found:
         """Finds boxes in a cloud that is not one of the stream, with changed settings; its remarks go to nobody else.
@@ -157,6 +163,7 @@ class Pipeline:
         wants_objects: bool,
         remark: Callable[[Sequence[Remark], str], None],
         tracked: TrackedFrame | None = None,
+        wants_scene: bool = False,
     ) -> CloudResult:
         message = arrival.message
         start_s = arrival.time_s if arrival.wanted else time.monotonic()
@@ -181,14 +188,15 @@ class Pipeline:
         remark(plausibility.of_cloud, "cloud")
         found = self._detector(cloud, settings)
         remark((*plausibility.of_boxes(found), *_range_remarks(found.stats)), "boxes")
-        objects, after_ms = None, {}
+        objects, scene, after_ms = None, None, {}
         start = time.perf_counter()
         if tracked is not None and tracked.follow(placement.header.frame_id):
             found = tracked.update(found, cloud.xyz)
             after_ms["tracking"] = (time.perf_counter() - start) * 1e3
+        planned = self._planned(found, cloud, placement.header.frame_id) if wants_scene and found.ids is None else found
         if settings.box_orientation == "fitted":
             start = time.perf_counter()
-            found = fit_orientations(cloud, found)
+            found, planned = (fit_orientations(cloud, part) for part in (found, planned))
             after_ms["orientation"] = (time.perf_counter() - start) * 1e3
         if wants_objects:
             start = time.perf_counter()
@@ -199,12 +207,20 @@ class Pipeline:
             stage_ms={**stage_ms, **found.stats.stage_ms, **after_ms},
             total_ms=sum(stage_ms.values()) + found.stats.total_ms + sum(after_ms.values()),
         )
-        return CloudResult(arrival.time_s, start_s, placement, replace(found, stats=stats), settings, objects)
+        if wants_scene:
+            own = tracked if tracked is not None and found.ids is not None else self._scene
+            scene = TrackedScene(planned, own.known)
+        return CloudResult(arrival.time_s, start_s, placement, replace(found, stats=stats), settings, objects, scene)
+
+    def _planned(self, found: Detections, cloud: PointCloud, frame: str) -> Detections:
+        """The objects for a planner, with numbers."""
+        self._scene.follow(frame)
+        return self._scene.update(found, cloud.xyz)
 
 
 def _in_region(cloud: PointCloud, settings: DetectionSettings) -> PointCloud:
     """The points of a cloud, in the frame of the boxes, that are in the region of interest."""
-    region = Region.of(settings.roi_min, settings.roi_max)
+    region = RegionOfInterest.of(settings.roi_min, settings.roi_max)
     return cloud if region is None else region.crop(cloud)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.clouds.files import read_cloud
-from dspdet3d_ros.clouds.region import Region
+from dspdet3d_ros.clouds.region import RegionOfInterest
 from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.clouds.upright import upright
 from dspdet3d_ros.detector.no_boxes import why_no_boxes
@@ -30,7 +30,7 @@ class Job:
         tau, score: thresholds; None for those of the model.
         columns: see `read_cloud`.
         up, unit: see `upright`.
-        roi_min, roi_max: see `Region.of`; in metres with z up.
+        roi_min, roi_max: see `RegionOfInterest.of`; in metres with z up.
         box_orientation: see `DetectionSettings`.
     """
 
@@ -55,7 +55,7 @@ class Job:
             InputError: the file cannot be read.
         """
         cloud = upright(read_cloud(path, self.columns), self.up, self.unit)
-        region = Region.of(self.roi_min, self.roi_max)
+        region = RegionOfInterest.of(self.roi_min, self.roi_max)
         return cloud if region is None else region.crop(cloud)
 
     def load(self) -> LoadedJob:

@@ -234,7 +234,7 @@ def test_the_real_node_has_the_topics_and_parameters_that_the_arguments_say(benc
     pytest.importorskip("rclpy", reason="ROS 2 is not installed")
     from dspdet3d_ros.ros.interface.outputs import RESULTS
 
-    assert set(topics.OUTPUTS) == {*RESULTS, topics.LABEL_INFO}
+    assert set(topics.OUTPUTS) == {*RESULTS, topics.LABEL_INFO, topics.COLLISION_OBJECTS}
     arguments = values(autostart="false", class_filter="[cup]", max_detections="7", device="cpu", **given)
     # As launch_ros does it: a file of parameters, remappings, namespace and name.
     file = tmp_path / "parameters.yaml"

@@ -92,6 +92,13 @@ def test_the_page_contains_every_box_and_the_cost_of_every_run():
     assert contents["truth"]["names"] == ["cup"]
 
 
+def test_turned_boxes_have_their_yaw_on_the_page():
+    made = report()
+    turned = [replace(run, turned=np.column_stack([run.boxes, np.full(len(run), 0.25)])) for run in made.runs]
+    contents = Page(page_text(replace(made, runs=tuple(turned)))).contents
+    assert contents["runs"][1]["boxes"] == [[2.2, 2, 0.8, 0.1, 0.08, 0.1, 0.25], [2.32, 2, 0.8, 0.1, 0.08, 0.1, 0.25]]
+
+
 def test_the_page_contains_the_next_best_classes_of_a_box():
     one = report(scores=(0.9, 0.6))
     scores = np.float32([[0.9, 0.4, 0.2, 0.3], [0.6, 0, 0, 0]])

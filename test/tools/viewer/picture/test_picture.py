@@ -149,3 +149,12 @@ def test_labels_do_not_cover_each_other_and_stay_inside():
         assert a[0] >= 0
         assert a[2] <= 200
         assert not any(a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3] for b in areas[:i])
+
+
+def test_corners_of_a_turned_box_are_turned_about_its_centre():
+    box = np.array([1.0, 2, 3, 2, 1, 0.5])
+    straight = box_corners(box)
+    np.testing.assert_allclose(box_corners(np.append(box, 0.0)), straight)
+    quarter = box_corners(np.append(box, np.pi / 2))
+    offset = straight - box[:3]
+    np.testing.assert_allclose(quarter - box[:3], np.stack([-offset[:, 1], offset[:, 0], offset[:, 2]], 1), atol=1e-12)
