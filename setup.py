@@ -70,6 +70,7 @@ setup(
     extras_require={**EXTRAS, "all": sorted({requirement for extra in EXTRAS.values() for requirement in extra})},
     entry_points={
         "console_scripts": [
+            "accumulator = dspdet3d_ros.ros.accumulator_node:main",
             "cloud_player = dspdet3d_ros.ros.tools.cloud_player:main",
             "dspdet3d = dspdet3d_ros.cli:main",
             "detector = dspdet3d_ros.ros.detector_node:main",

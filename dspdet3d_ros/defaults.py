@@ -26,6 +26,9 @@ UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "ft": 0.3048}
 UP_HELP = "axis of the file that points up; cloud and boxes are rotated so that z points up"
 UNIT_HELP = "unit of the file's coordinates; boxes are in metres"
 
+#: How boxes are oriented: parallel to the axes of the cloud, or about the vertical as their objects are.
+ORIENTATIONS = ("axes", "fitted")
+
 MODEL = "small"
 BACKENDS = ("auto", "native", "torch", "triton", "minkowski")
 PRECISIONS = ("auto", "fp16", "fp32")

@@ -1,4 +1,4 @@
-"""Axis-aligned boxes, extents of points, assignment of points to boxes, and rotations about an axis."""
+"""Axis-aligned boxes, extents of points, assignment of points to boxes, and rotations."""
 
 from __future__ import annotations
 
@@ -30,6 +30,13 @@ def corners(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return boxes[..., :3] - half, boxes[..., :3] + half
 
 
+def hulls(turned: np.ndarray) -> np.ndarray:
+    """(K, 6) boxes parallel to the axes around (K, 7) boxes of centre, size and yaw (radians about z)."""
+    c, s = np.abs(np.cos(turned[:, 6])), np.abs(np.sin(turned[:, 6]))
+    x, y = turned[:, 3] * c + turned[:, 4] * s, turned[:, 3] * s + turned[:, 4] * c
+    return np.column_stack([turned[:, :3], x, y, turned[:, 5]])
+
+
 def rotate(axis: str, angle: float) -> np.ndarray:
     """(3, 3) rotation matrix by `angle` radians about the axis "x", "y" or "z"."""
     c, s = np.cos(angle), np.sin(angle)
@@ -39,6 +46,21 @@ def rotate(axis: str, angle: float) -> np.ndarray:
         "z": [[c, -s, 0], [s, c, 0], [0, 0, 1]],
     }
     return np.array(rows[axis])
+
+
+def quaternion_rotation(quaternion: np.ndarray) -> np.ndarray:
+    """(3, 3) float64 rotation matrix of a quaternion x y z w, which need not be of length one.
+
+    The result is not a rotation if the quaternion is zero or not finite; callers check that.
+    """
+    x, y, z, w = quaternion / np.linalg.norm(quaternion)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
 
 
 # Limits of the coarse grid that discards points far from all boxes: cells per axis and cells in total.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 
 from dspdet3d_ros.clouds.pointcloud2 import encode
 from dspdet3d_ros.detector.object_points import ObjectPoints
-from dspdet3d_ros.detector.result import Detections, DetectionStats, LevelCells
+from dspdet3d_ros.detector.result import Detections, DetectionSettings, DetectionStats, LevelCells
+from dspdet3d_ros.geometry import hulls
 
 #: Full names of the types that `MessageContents` makes.
 TYPES = (
@@ -35,19 +37,20 @@ TYPES = (
     "visualization_msgs/msg/MarkerArray",
 )
 LABEL_HEIGHT_M = 0.05
+REGION_LINE_M = 0.01
 # Neighbouring class numbers get hues this far apart, which never repeat.
 GOLDEN_RATIO = 0.61803398875
 # Constants of visualization_msgs/msg/Marker.
-_ADD, _DELETEALL, _CUBE, _TEXT = 0, 3, 1, 9
+_ADD, _DELETEALL, _CUBE, _LINE_LIST, _TEXT = 0, 3, 1, 5, 9
 
 
 @dataclass(frozen=True)
 class Timing:
-    """When a cloud was worked on, in milliseconds.
+    """Latency and age of an answer, milliseconds.
 
     Attributes:
         latency_ms: from its arrival to its publication, without the time that it waited for a first subscriber.
-        age_ms: from its stamp to its publication; NaN where the stamp is zero.
+        age_ms: from its stamp to its publication; NaN if the stamp is zero.
     """
 
     latency_ms: float
@@ -66,13 +69,13 @@ class MessageContents:
         self._types = types
 
     def detection_array(self, header: Any, detections: Detections) -> Any:
-        """Detection3DArray: the boxes, best first, with class names as `class_id` and identity orientation.
+        """Detection3DArray: the boxes, best first, with class names as `class_id`.
 
-        The first of a detection's `results` is its best class; others that reach the score threshold follow. `id` is
-        the number of the tracked object, or empty.
+        Fitted boxes are rotated about z; others are parallel to the axes. The first of a detection's `results` is its
+        best class; others that reach the score threshold follow. `id` is the number of the tracked object, or empty.
         """
         types, made = self._types, []
-        for number, box in enumerate(detections.boxes):
+        for number, box in enumerate(detections.shown):
             results = [
                 types.ObjectHypothesisWithPose(
                     hypothesis=types.ObjectHypothesis(class_id=name, score=score),
@@ -85,21 +88,23 @@ class MessageContents:
             made.append(types.Detection3D(header=header, results=results, bbox=bbox, id=identity))
         return types.Detection3DArray(header=header, detections=made)
 
-    def marker_array(self, header: Any, detections: Detections) -> Any:
+    def marker_array(self, header: Any, detections: Detections, settings: DetectionSettings | None = None) -> Any:
         """MarkerArray: deletes all earlier markers, then one box and one text per detection, coloured by class.
 
-        The text of a tracked object ends with its number.
+        The text of a tracked object ends with its number. A region of interest that is closed is shown by its edges.
         """
         types = self._types
         markers = [types.Marker(header=header, action=_DELETEALL)]
-        for number, (box, label) in enumerate(zip(detections.boxes, detections.labels, strict=True)):
+        if settings is not None and settings.roi_min and settings.roi_max:
+            markers.append(self._outline(header, settings.roi_min, settings.roi_max))
+        for number, (box, label) in enumerate(zip(detections.shown, detections.labels, strict=True)):
             text = f"{detections.class_names[label]} {detections.scores[number]:.2f}"
             identity = number
             if detections.ids is not None:
                 identity = int(detections.ids[number])
                 text = f"{text} #{identity}"
             red, green, blue = class_colour(int(label))
-            above = box + np.array([0, 0, box[5] / 2 + LABEL_HEIGHT_M, 0, 0, 0])
+            above = np.array([*box[:2], box[2] + box[5] / 2 + LABEL_HEIGHT_M, *box[3:6], 0.0])
             markers.append(
                 types.Marker(
                     header=header,
@@ -155,6 +160,7 @@ class MessageContents:
             points_in=stats.points_in,
             points_used=stats.points_used,
             points_out_of_range=stats.points_out_of_range,
+            points_outside_roi=stats.points_outside_roi,
             voxels=stats.voxels,
             detections=len(detections),
             not_finite=stats.not_finite,
@@ -199,11 +205,35 @@ class MessageContents:
             data=packed.data,
         )
 
+    def _outline(self, header: Any, low: Sequence[float], high: Sequence[float]) -> Any:
+        """Marker: the edges of a box between two corners."""
+        types, points = self._types, []
+        for k in range(8):
+            corner = [float((high if k >> axis & 1 else low)[axis]) for axis in range(3)]
+            for axis in range(3):
+                # Each edge once, from its lower end.
+                if not k >> axis & 1:
+                    other = [float(high[axis]) if a == axis else value for a, value in enumerate(corner)]
+                    points += [types.Point(x=x, y=y, z=z) for x, y, z in (corner, other)]
+        return types.Marker(
+            header=header,
+            ns="region",
+            id=0,
+            type=_LINE_LIST,
+            action=_ADD,
+            pose=self._pose(np.zeros(7)),
+            scale=types.Vector3(x=REGION_LINE_M, y=0.0, z=0.0),
+            color=types.ColorRGBA(r=1.0, g=1.0, b=0.0, a=0.8),
+            points=points,
+        )
+
     def _pose(self, box: np.ndarray) -> Any:
+        """Pose of a (7,) box: centre, size and yaw."""
         x, y, z = (float(value) for value in box[:3])
+        half = float(box[6]) / 2
         return self._types.Pose(
             position=self._types.Point(x=x, y=y, z=z),
-            orientation=self._types.Quaternion(x=0.0, y=0.0, z=0.0, w=1.0),
+            orientation=self._types.Quaternion(x=0.0, y=0.0, z=math.sin(half), w=math.cos(half)),
         )
 
     def _size(self, box: np.ndarray) -> Any:
@@ -221,16 +251,13 @@ def to_detections(array: Any, stats: Any) -> Detections:
 
     Class names are those that occur, in order of occurrence.
     """
-    boxes = [
-        (d.bbox.center.position.x, d.bbox.center.position.y, d.bbox.center.position.z)
-        + (d.bbox.size.x, d.bbox.size.y, d.bbox.size.z)
-        for d in array.detections
-    ]
+    shown = np.array([_box(detection.bbox) for detection in array.detections], np.float64).reshape(-1, 7)
     best = [detection.results[0].hypothesis for detection in array.detections]
     class_names = tuple(dict.fromkeys(hypothesis.class_id for hypothesis in best))
     levels = zip(stats.level, stats.cells_before, stats.cells_kept, stats.cells_dropped, strict=True)
     return Detections(
-        boxes=np.array(boxes, np.float64).reshape(-1, 6),
+        boxes=hulls(shown),
+        turned=shown if shown[:, 6].any() else None,
         scores=np.array([hypothesis.score for hypothesis in best], np.float32),
         labels=np.array([class_names.index(hypothesis.class_id) for hypothesis in best], np.int64),
         class_names=class_names,
@@ -239,6 +266,7 @@ def to_detections(array: Any, stats: Any) -> Detections:
             points_in=stats.points_in,
             points_used=stats.points_used,
             points_out_of_range=stats.points_out_of_range,
+            points_outside_roi=stats.points_outside_roi,
             voxels=stats.voxels,
             levels=tuple(LevelCells(*cells) for cells in levels),
             stage_ms=dict(zip(stats.stage_names, stats.stage_ms, strict=True)),
@@ -248,3 +276,9 @@ def to_detections(array: Any, stats: Any) -> Detections:
             not_finite=stats.not_finite,
         ),
     )
+
+
+def _box(bbox: Any) -> tuple[float, ...]:
+    """Centre, size and yaw."""
+    place, size, turn = bbox.center.position, bbox.size, bbox.center.orientation
+    return (place.x, place.y, place.z, size.x, size.y, size.z, 2 * math.atan2(turn.z, turn.w))

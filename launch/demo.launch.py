@@ -20,7 +20,7 @@ from dspdet3d_ros.ros.parameters import launch_arguments
 PACKAGE = "dspdet3d_ros"
 SHARE = Path(get_package_share_directory(PACKAGE))
 ARGUMENTS = (*launch_arguments.demo_arguments(SHARE), *launch_arguments.NAMES)
-# The player's cloud is latched: the detector gets it whichever of them starts first.
+# The player's cloud is latched: the detector gets it even if it starts later.
 DETECTOR = {"input_reliability": "reliable", "input_durability": "transient_local"}
 
 
@@ -60,7 +60,7 @@ def _player_and_viewer(context: LaunchContext) -> list[Node]:
     player = Node(
         package=PACKAGE,
         executable="cloud_player",
-        # A text stays a text, also where it looks like a number.
+        # A text stays a text, also if it looks like a number.
         parameters=[{name: ParameterValue(value, value_type=type(value)) for name, value in parameters.items()}],
         remappings=[("~/output/points", launch_arguments.input_topic(values))],
         on_exit=Shutdown(reason="the cloud is not published any more"),

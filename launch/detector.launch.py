@@ -46,5 +46,5 @@ def _detector(context: LaunchContext) -> list[Node]:
 
 
 def _parameter(value: Any) -> Any:
-    """A text stays a text, also where it looks like a number."""
+    """A text stays a text, also if it looks like a number."""
     return ParameterValue(value, value_type=str) if isinstance(value, str) else value

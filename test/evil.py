@@ -1,4 +1,4 @@
-"""What a pickle may hold that must never run."""
+"""Code in a pickle that must never run."""
 
 
 class Evil:

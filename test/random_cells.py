@@ -14,5 +14,5 @@ def cells_of(count, stride=1, reach=6, seed=0):
 
 
 def outputs_of(inputs, kind):
-    """Where a convolution leads to: "same", "down" or "up"."""
+    """The output cells of a convolution: "same", "down" or "up"."""
     return {"same": lambda: inputs, "down": inputs.downsampled, "up": inputs.expanded}[kind]()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dspdet3d_ros.geometry import box_around, box_between, corners
+from dspdet3d_ros.geometry import box_around, box_between, corners, quaternion_rotation, rotate
 
 
 def test_a_box_is_its_centre_and_size_and_has_its_corners_again():
@@ -22,3 +22,11 @@ def test_the_box_around_points_spans_all_or_leaves_some_out_at_each_face(dtype):
     np.testing.assert_array_equal(whole, [50, 100, 7, 100, 200, 0])
     np.testing.assert_allclose(most, [50, 100, 7, 80, 160, 0])
     assert whole.dtype == dtype
+
+
+@pytest.mark.parametrize(("axis", "column"), [("x", 0), ("y", 1), ("z", 2)])
+def test_a_quaternion_of_any_length_is_the_rotation_about_its_axis(axis, column):
+    for angle in (-2.0, 0.3, 3.0):
+        quaternion = np.array([0.0, 0, 0, np.cos(angle / 2)])
+        quaternion[column] = np.sin(angle / 2)
+        np.testing.assert_allclose(quaternion_rotation(quaternion * 7), rotate(axis, angle), atol=1e-12)

@@ -1,4 +1,4 @@
-"""Numpy's .npy and .npz files, read without believing what their headers say."""
+"""Numpy's .npy and .npz files; their headers are checked before memory is allocated."""
 
 import io
 import os
@@ -33,7 +33,7 @@ def read_npy(path: Path) -> np.ndarray:
 
     Raises:
         InputError: it holds Python objects, or less than its header promises; the text does not name the file.
-        Exception: whatever numpy raises for a damaged file.
+        Exception: any error of numpy for a damaged file.
     """
     with open(path, "rb") as stream:
         header = check_size(stream, os.fstat(stream.fileno()).st_size)
@@ -52,7 +52,7 @@ def read_arrays(
     Args:
         path: the file.
         layouts: what is expected of each array, by its name; an empty array may be of any kind.
-        what: the file should be, for messages.
+        what: expected content of the file, for messages.
         optional: what is expected of arrays that the file may also have.
 
     Raises:
@@ -73,7 +73,7 @@ def read_arrays(
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except Exception as error:
-        # A damaged file makes the parsers raise anything: zip, tokens of the header, memory errors.
+        # For a damaged file the parsers raise errors of many types: zip, header tokens, memory.
         raise InputError(f"{path}: expected {what}, cannot read it: {text_of(error)}; copy or make it again") from error
     return arrays
 
@@ -93,7 +93,7 @@ def check_archive(path: Path) -> dict[str, Header]:
 
     Raises:
         InputError: names the array, not the file.
-        Exception: whatever zipfile and numpy raise for a damaged file.
+        Exception: any error of zipfile and numpy for a damaged file.
     """
     headers = {}
     with zipfile.ZipFile(path) as archive:
@@ -112,7 +112,7 @@ def check_archive(path: Path) -> dict[str, Header]:
 
 
 def check_size(stream: IO[bytes], size: int, name: str = "") -> Header | None:
-    """Compares the header of an array with the bytes there are; puts the stream back to its start where it can.
+    """Compares the header of an array with the available bytes; restores the position of the stream if possible.
 
     Args:
         stream: at the start of an .npy.
@@ -127,7 +127,7 @@ def check_size(stream: IO[bytes], size: int, name: str = "") -> Header | None:
     """
     start = stream.read(8)
     if start[:6] != b"\x93NUMPY":
-        # Not an array: numpy says so.
+        # Not an array: numpy raises the error.
         stream.seek(0)
         return None
     stream.seek(0)

@@ -1,4 +1,4 @@
-"""Whether coordinates are numbers of the other byte order than the one they are said to have."""
+"""Detection of coordinates whose byte order differs from the declared one."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 
 # Metres. Georeferenced coordinates reach 1e7; most numbers whose bytes are swapped lie outside.
 LEAST, MOST = 1e-6, 1e8
-# Fewer different numbers prove nothing.
+# Fewer different numbers are no evidence.
 FEWEST = 8
 MAJORITY = 9
 
@@ -18,7 +18,7 @@ def looks_swapped(columns: Sequence[np.ndarray]) -> bool:
     in metres has hardly any that are plausible with swapped bytes only, wherever its origin is.
 
     Args:
-        columns: samples of x, y and z, (K,) each, of the type they are said to have.
+        columns: samples of x, y and z, (K,) each, of the declared type.
     """
     # A signalling NaN is implausible as the others are.
     with np.errstate(invalid="ignore"):

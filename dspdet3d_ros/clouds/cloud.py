@@ -13,7 +13,7 @@ from dspdet3d_ros.errors import InputError
 ANY_CLASS = "object"
 
 
-# The network computes in float32: no coordinate beyond it is a place.
+# The network computes in float32: coordinates beyond its range cannot be used.
 FARTHEST = float(np.finfo(np.float32).max)
 
 
@@ -57,14 +57,15 @@ class LabelledBoxes:
 
 @dataclass(frozen=True)
 class PointCloud:
-    """Points that can be used: finite, and within the range of float32. Whoever gets one need not check them again.
+    """Points that can be used: finite, and within the range of float32. No later stage checks them again.
 
     Attributes:
         xyz: (N, 3) float32, or float64 where the source's numbers need it (see `point_type`); metres, z up, contiguous.
-        rgb: (N, 3) uint8; None if the source has no colours, or nobody asked for them.
+        rgb: (N, 3) uint8; None if the source has no colours, or they were not requested.
         truth: ground-truth boxes; None if the source has none.
         dropped: number of points of the source that were left out because a coordinate is not finite or beyond float32.
-        remarks: faults of a source that could be read all the same.
+        remarks: faults of a source that could be read nevertheless.
+        outside: number of points that were left out because they are outside the region of interest.
     """
 
     xyz: np.ndarray
@@ -72,6 +73,7 @@ class PointCloud:
     truth: LabelledBoxes | None = None
     dropped: int = 0
     remarks: tuple[Remark, ...] = ()
+    outside: int = 0
 
     @classmethod
     def of(cls, xyz: np.ndarray, rgb: np.ndarray | None = None, truth: LabelledBoxes | None = None) -> PointCloud:
@@ -97,4 +99,4 @@ class PointCloud:
     @property
     def points_in(self) -> int:
         """Number of points of the source, usable or not."""
-        return len(self.xyz) + self.dropped
+        return len(self.xyz) + self.dropped + self.outside

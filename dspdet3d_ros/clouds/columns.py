@@ -1,4 +1,4 @@
-"""Points as file readers return them, and the many ways in which files name and store points and colours."""
+"""Points as file readers return them, and the names and types of points and colours in files."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ COLOUR_NAMES = (
     *("point_colors", "point_color", "points_colors", "points_color", "points_rgb", "point_rgb", "xyz_color"),
     *("vertex_colors", "vertex_color", "vert_colors", "pcd_colors", "pcd_color", "cloud_colors", "cloud_rgb"),
 )
-# How far below black, and above white as a part of it, rounding and interpolation carry colours.
+# Tolerances for colours below black, and above white as a fraction of it, from rounding and interpolation.
 _MARGIN = 0.01
 
 
@@ -125,7 +125,7 @@ def unpacked(values: np.ndarray) -> np.ndarray | None:
         values: (N,) or (N, 1) numbers; NaN, a missing colour, is black unless its bits are a colour.
 
     Returns:
-        None where the values cannot be packed colours.
+        None if the values cannot be packed colours.
     """
     if values.shape[1:] not in ((), (1,)) or values.dtype.kind not in "fiu" or values.dtype.itemsize < 4:
         return None
@@ -150,10 +150,10 @@ def unpack_words(words: np.ndarray) -> np.ndarray:
 
 
 def to_rgb8(values: np.ndarray) -> np.ndarray | None:
-    """(N, 3) colours as uint8; None where the values cannot be colours.
+    """(N, 3) colours as uint8; None if the values cannot be colours.
 
     Floats that all lie within 0..1 are fractions, other numbers are 0..255, or 0..65535 if whole numbers exceed 255.
-    Rounding may carry floats a little beyond. NaN, a missing colour, is black.
+    Floats may lie a little outside because of rounding. NaN, a missing colour, is black.
 
     Args:
         values: (N, 3 or more) numbers; the first three columns count.
@@ -178,7 +178,7 @@ def to_rgb8(values: np.ndarray) -> np.ndarray | None:
 
 
 def _full_scale(values: np.ndarray) -> int | None:
-    """What is white: 1, 255 or 65535; None where the values cannot be colours."""
+    """The value of white: 1, 255 or 65535; None if the values cannot be colours."""
     if values.size == 0:
         return 255
     low, high = values.min(), values.max()

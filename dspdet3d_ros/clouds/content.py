@@ -1,4 +1,4 @@
-"""Recognises files that are not what their suffix says: pointers, web pages, archives, other formats."""
+"""Recognises files whose content does not match their suffix: pointers, web pages, archives, other formats."""
 
 import re
 from pathlib import Path
@@ -31,7 +31,7 @@ _WEB_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype|html|head|\?xml|error)", 
 
 
 def check_content(path: Path) -> None:
-    """Refuses a file whose first bytes show that it does not hold what its suffix says.
+    """Refuses a file whose first bytes show that its content does not match its suffix.
 
     Raises:
         InputError: says what the file is and what to do; the text does not name the file.
@@ -43,9 +43,9 @@ def check_content(path: Path) -> None:
     if not head:
         raise InputError("is empty (0 bytes); write or copy it again")
     if head.startswith((b"version https://git-lfs", b"version https://hawser")):
-        raise InputError("is a Git LFS pointer, not the file itself; run `git lfs pull` where it was cloned")
+        raise InputError("is a Git LFS pointer, not the file itself; run `git lfs pull` in its repository")
     if b"/annex/objects/" in head[:200]:
-        raise InputError("is a git-annex pointer, not the file itself; run `git annex get` where it was cloned")
+        raise InputError("is a git-annex pointer, not the file itself; run `git annex get` in its repository")
     if _WEB_PAGE.match(head):
         raise InputError("is a web page or a server's error message, not a cloud; download the file itself")
     if suffix != ".ply" and _PLY.match(head):

@@ -29,20 +29,20 @@ def read_cloud(path: str | Path, columns: int | None = None) -> PointCloud:
         metres) with `names` (K strings), or else from `inst` (N; object number of each point, 0 is background) as the
         extent of each object's points that are kept. Without a usual name, the only array that must be points.
     .npy: (N, 3 or more): x y z, then r g b if there are six columns; organised as (H, W, 3 or 6); or structured.
-    .ply: the element `vertex` with x y z and colours, text or binary; other elements are not looked at.
+    .ply: the element `vertex` with x y z and colours, text or binary; other elements are ignored.
     .pcd: x y z and rgb; ascii, binary or binary_compressed.
     .bin: float32, little-endian, `columns` a point.
     .xyz, .txt, .pts, .csv: one point per line; see `rows.read_rows`.
     .las, .laz, .e57: all points, with the packages laspy (and lazrs) or pye57.
-    .obj, .stl, .glb, .gltf: points on the faces, or the vertices where there are none; with the package trimesh.
+    .obj, .stl, .glb, .gltf: points on the faces, or the vertices if there are none; with the package trimesh.
 
     Coordinates of more digits than float32 holds (float64, integers of 32 bits and more) are read as float64. Colours
     may be 0..255, 0..65535 or, if all are floats within 0..1, fractions. Points with a coordinate that is not finite,
-    or beyond float32, are dropped. Nothing is ever unpickled, and no size in a header is believed.
+    or beyond float32, are dropped. Nothing is ever unpickled, and sizes in headers are checked against the file.
 
     Args:
         path: the file.
-        columns: values a point of a .bin, at least 3: x y z, then r g b if there are 6 or more and they can be that.
+        columns: values a point of a .bin, at least 3: x y z, then r g b if there are 6 or more and they can be colours.
             Without it there are 6, and files whose columns 4 to 6 are no colours are refused.
 
     Raises:
@@ -52,7 +52,7 @@ def read_cloud(path: str | Path, columns: int | None = None) -> PointCloud:
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"{path}: unknown kind of cloud file '{path.suffix}'; convert it to {', '.join(SUFFIXES)}")
-    # Unlike Path.is_file it answers for any name, one that is too long for a file as well.
+    # Unlike Path.is_file it also works for names that are too long for a file.
     if not os.path.isfile(path):
         raise no_such_file(path)
     try:
@@ -62,7 +62,7 @@ def read_cloud(path: str | Path, columns: int | None = None) -> PointCloud:
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except Exception as error:
-        # A damaged file makes the parsers raise anything: zip, struct, decoding, memory errors.
+        # For a damaged file the parsers raise errors of many types: zip, struct, decoding, memory.
         detail = text_of(error)
         raise InputError(
             f"{path}: cannot be read as {path.suffix.lower()}: {detail}; write or copy it again"

@@ -1,7 +1,7 @@
 """Readers of compiled libraries, run in a process of their own.
 
-Damaged files make the decoders of LAZ and E57 end their process: they abort at a false size, or access memory that is
-not theirs. In a process of its own that is an error like any other.
+Damaged files make the decoders of LAZ and E57 end their process: they abort at a wrong size, or access invalid memory.
+In a process of its own this becomes an ordinary error.
 """
 
 import json

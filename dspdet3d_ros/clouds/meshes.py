@@ -97,7 +97,7 @@ def _on_faces(
 
 
 def _vertex_colours(geometry: Any) -> np.ndarray | None:
-    """(V, 3) uint8, or None where the mesh has no colours, or its texture cannot be read."""
+    """(V, 3) uint8, or None if the mesh has no colours, or its texture cannot be read."""
     visual = getattr(geometry, "visual", None)
     try:
         if visual is None:

@@ -16,7 +16,7 @@ Column = Callable[[int, np.dtype], np.ndarray]
 
 
 def read_colours(message: Any, column: Column) -> tuple[np.ndarray | None, Remark | None]:
-    """The colours of a message, if they can be read; colours that cannot be read are never an error.
+    """The colours of a message; colours that cannot be read cause a remark, not an error.
 
     Taken are, in this order: one field `rgb` or `rgba` of four bytes, 0xAARRGGBB in the byte order of the message;
     three fields r, g, b or red, green, blue of one type (see `to_rgb8`). Names may be in capitals.

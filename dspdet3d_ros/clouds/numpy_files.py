@@ -1,6 +1,6 @@
-"""Clouds from numpy's .npz and .npy: which of the arrays are the points, and which the colours.
+"""Clouds from numpy's .npz and .npy: selection of the arrays of points and colours.
 
-An array counts as points by its name, or if it is the only one that cannot be anything else. Every other file is
+An array counts as points by its name, or if it is the only one that can only be points. Every other file is
 refused with a list of its arrays: camera matrices, poses, faces, images and tables are never taken for points.
 """
 
@@ -28,7 +28,7 @@ _COLOURS_IN_NAMES = ("rgb", "color", "colour")
 _MATRICES = ((3, 3), (3, 4), (4, 4))
 _ORGANISED_COLUMNS = (3, 4, 6)
 _MOST_COLUMNS = 16
-# A shorter array without a telling name is a table.
+# A shorter array without a known name is a table.
 _FEWEST_ROWS = 16
 _LISTED = 12
 _SAVE = "save the points as 'xyz', (N, 3) metres, and their colours as 'rgb', (N, 3)"
@@ -39,7 +39,7 @@ def read_npz_cloud(path: Path) -> RawPoints:
 
     Raises:
         InputError: no array is clearly the points, or arrays do not fit each other; the text does not name the file.
-        Exception: whatever numpy raises for a damaged file.
+        Exception: any error of numpy for a damaged file.
     """
     headers = check_archive(path)
     key = _points_key(headers)
@@ -55,8 +55,8 @@ def read_npy_cloud(path: Path) -> RawPoints:
     """Reads the points of an .npy; see `files.read_cloud`.
 
     Raises:
-        InputError: the array cannot be points, or may be something else; the text does not name the file.
-        Exception: whatever numpy raises for a damaged file.
+        InputError: the array cannot be points, or may be of another kind; the text does not name the file.
+        Exception: any error of numpy for a damaged file.
     """
     array = read_npy(path)
     header = Header(array.shape, array.dtype)
@@ -114,7 +114,7 @@ def _points_key(headers: Mapping[str, Header]) -> str:
 
 
 def _can_only_be_points(header: Header) -> bool:
-    """Whether an array without a telling name is taken for points."""
+    """Whether an array without a known name is taken for points."""
     shape, dtype = header
     if not can_be_points(header):
         return False
@@ -135,7 +135,7 @@ def _may_be_something_else(array: np.ndarray, columns: RawPoints) -> bool:
 
 
 def _columns(array: np.ndarray) -> RawPoints:
-    """Points and, where columns 4 to 6 can be that, colours."""
+    """Points, and colours if columns 4 to 6 can be colours."""
     if array.dtype.names:
         return RawPoints.from_table(array)
     rows = _rows(array)
@@ -143,7 +143,7 @@ def _columns(array: np.ndarray) -> RawPoints:
 
 
 def _transposed(shape: tuple[int, ...]) -> bool:
-    """Whether the first axis is the columns: nobody saves a handful of points with more than six values each."""
+    """Whether the first axis is the columns: clouds of a few points with more than six values each are not expected."""
     return 3 <= shape[0] <= 6 < shape[-1]
 
 

@@ -16,7 +16,7 @@ from dspdet3d_ros.clouds.columns import RawPoints, as_declared, wanted
 from dspdet3d_ros.clouds.text import as_bytes, header_lines, number_lines, read_numbers
 from dspdet3d_ros.errors import InputError
 
-# What versions before 0.6, which know neither, stand for.
+# Defaults for versions before 0.6, which have neither.
 _DEFAULTS = {"SIZE": "4", "TYPE": "F", "COUNT": "1"}
 _OLD_NAMES = {"COLUMNS": "FIELDS"}
 _PADDING = "_"
@@ -35,8 +35,8 @@ class PcdHeader:
 
     Attributes:
         names: of the fields, in file order.
-        types: of the fields, little-endian; of several values where COUNT says so.
-        points: the numbers of points that it names, the most certain first; none where it names none.
+        types: of the fields, little-endian; arrays if COUNT is above 1.
+        points: the numbers of points in the header, the most certain first; empty if there are none.
         encoding: "ascii", "binary" or "binary_compressed".
     """
 
@@ -96,7 +96,7 @@ def _fields(entries: dict[str, list[str]]) -> tuple[tuple[str, ...], tuple[np.dt
         size += int(width[:9]) * int(count[:9])
         if size > _MAX_POINT_BYTES:
             raise InputError(f"has PCD fields of more than {_MAX_POINT_BYTES} bytes a point; {_AGAIN}")
-        # A type that nobody knows does no harm in a field that nobody needs.
+        # An unknown type does no harm in a field that is not needed.
         code = f"{_KINDS.get(kind[:1].upper(), '?')}{int(width)}"
         values = np.dtype(f"<{code}" if code in _CODES else f"V{int(width)}")
         types.append(values if int(count) == 1 else np.dtype((values, (int(count),))))
@@ -174,7 +174,7 @@ def _unpacked_fields(
 
 
 def _points(header: PcdHeader, available: int, has: str) -> int:
-    """How many points to read: of the numbers that the header names the first that there are, else all.
+    """The number of points to read: the first number of the header for which there is enough data, else all.
 
     Raises:
         InputError: the header promises more.
@@ -191,7 +191,7 @@ def _promised(header: PcdHeader) -> str:
 
 
 def _decompressed(source: memoryview, size: int) -> bytes | bytearray | memoryview:
-    """What was compressed to `size` bytes, or the bytes as they are where compressing them saved nothing."""
+    """The decompressed content of `size` bytes; the bytes themselves if the writer did not compress them."""
     try:
         return _lzf_decompress(source, size)
     except InputError:
@@ -231,7 +231,7 @@ def _lzf_decompress(source: memoryview, size: int) -> bytearray:
 
 
 def _copy(out: bytearray, start: int, length: int) -> None:
-    """Appends out[start : start + length]; where that reaches past the end, the piece repeats itself."""
+    """Appends out[start : start + length]; if that reaches past the end, the piece repeats itself."""
     if start < 0:
         raise IndexError
     piece = out[start : start + length]

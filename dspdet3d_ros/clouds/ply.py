@@ -1,4 +1,4 @@
-"""The points of a PLY file: text, little-endian or big-endian, whatever else the file holds.
+"""The points of a PLY file: text, little-endian or big-endian.
 
 Only the element `vertex` is read. Other elements, and the properties that are not needed, may be damaged or of unknown
 types as long as the file shows where the points are.
@@ -35,7 +35,7 @@ _TYPES = {
     **dict.fromkeys(("half", "float16"), "f2"),
     **dict.fromkeys(("float", "float32", "single"), "f4"),
     **dict.fromkeys(("double", "float64"), "f8"),
-    # Takes its bytes, but is no number that anybody needs.
+    # Occupies its bytes; the value is not needed.
     "float128": "V16",
 }
 _NUMPY_TYPE = re.compile(r"[iu][1248]|f[248]")
@@ -46,8 +46,8 @@ class Property:
     """One property of an element.
 
     Attributes:
-        name: as the header has it; names with spaces are joined by one space.
-        kind: type as the header has it.
+        name: as in the header; names with spaces are joined by one space.
+        kind: type as in the header.
         length_kind: type of the length of a list; None for a single value.
     """
 
@@ -179,7 +179,7 @@ class _Ends:
 
 
 def _without_lists(line: str, properties: list[Property]) -> str:
-    """A row of a text without the values of its lists."""
+    """A row of text without the values of its lists."""
     words, kept = iter(line.split()), []
     for p in properties:
         word = next(words, "")
@@ -210,7 +210,7 @@ def _binary_rows(data: bytes, start: int, element: Element, byte_order: str) -> 
 
 
 def _layout(p: Property, element: Element, byte_order: str) -> tuple[np.dtype, np.dtype | None]:
-    """The types of a property's values and, if it is a list, of its length."""
+    """The types of a property's values and, for a list, of its length."""
     code, length = _code(p.kind), _code(p.length_kind or "uchar")
     if code is None or length is None or length[0] not in "iu":
         raise InputError(

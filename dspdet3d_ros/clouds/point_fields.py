@@ -1,4 +1,4 @@
-"""The fields of a sensor_msgs/PointCloud2: types, how one is found by name, what is wrong with some. Imports no ROS."""
+"""The fields of a sensor_msgs/PointCloud2: types, look-up by name, remarks on faulty ones. Imports no ROS."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -23,7 +23,7 @@ DATATYPES: dict[int, tuple[str, np.dtype]] = {
 
 
 def named(fields: Iterable[Any], name: str) -> list[Any]:
-    """The fields of a lower-case name; where there are none, those whose name differs in capitals only."""
+    """The fields of a lower-case name; if there are none, those whose name differs in capitals only."""
     fields = list(fields)
     return [f for f in fields if f.name == name] or [f for f in fields if f.name.lower() == name]
 
@@ -50,7 +50,7 @@ def count_remark(fields: Sequence[Any]) -> Remark | None:
 
 
 def overlap_remark(fields: Sequence[Any]) -> Remark | None:
-    """On fields that share bytes of their point, which hides one of them."""
+    """Remarks on fields that share bytes of their point."""
     for first, second in pairwise(sorted(fields, key=lambda field: int(field.offset))):
         if end_of(first) > int(second.offset):
             return Remark(

@@ -2,7 +2,7 @@
 
 The layout rules are those of sensor_msgs/msg/PointCloud2 and PointField: point (row, column) starts at byte
 `row * row_step + column * point_step` of `data`, and each field lies `offset` bytes behind the start of its point.
-Drivers often fill in the description carelessly, and other readers do not look at all of it. A message is refused only
+Drivers often fill in the description carelessly, and other readers ignore parts of it. A message is refused only
 if bytes or coordinates are missing; a fault that leaves one way to read the points is a remark.
 """
 
@@ -31,9 +31,9 @@ from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.errors import InputError
 
 AXES = ("x", "y", "z")
-# Points that the byte order is judged by.
+# Number of points from which the byte order is judged.
 SAMPLE = 256
-#: What to do about each kind of fault of a message.
+#: The remedy for each kind of fault of a message.
 REMEDIES = {
     "fields": "publish x, y and z in metres, as one FLOAT32 each",
     "sizes": "correct the message where it is filled, in the publisher",
@@ -46,8 +46,9 @@ class CloudLayoutError(InputError):
     """A PointCloud2 that cannot be read.
 
     Attributes:
-        kind: "fields" (x, y or z cannot be read), "sizes" (bytes are missing), "stamp", "order" (of stamps) or another
-            of a subclass, whose texts say themselves what to do.
+        kind: "fields" (x, y or z cannot be read), "sizes" (bytes are missing), "stamp", "order" (of stamps) or a kind
+            of a subclass, whose texts
+            contain the remedy.
     """
 
     def __init__(self, kind: str, text: str):
@@ -57,7 +58,7 @@ class CloudLayoutError(InputError):
 
 @dataclass(frozen=True)
 class CloudLayout:
-    """Where the values of a checked message lie.
+    """The layout of the values of a checked message.
 
     Attributes:
         height, width: number of rows, and of points in each; both 0 for a cloud of no points.
@@ -65,7 +66,7 @@ class CloudLayout:
         big_endian: byte order of all values.
         offsets: byte offset of x, y, z in a point.
         dtypes: types of x, y, z, without a byte order.
-        remarks: what is wrong with the description.
+        remarks: faults of the description.
     """
 
     height: int = 0
@@ -90,7 +91,7 @@ class CloudLayout:
 
 @dataclass(frozen=True)
 class PackedCloud:
-    """The values a PointCloud2 is filled with: little-endian, dense, height 1.
+    """The values to fill a PointCloud2 with: little-endian, dense, height 1.
 
     Attributes:
         fields: name, offset, datatype and count of each PointField.
@@ -106,9 +107,9 @@ class PackedCloud:
 
 
 def check(message: Any) -> CloudLayout:
-    """Says where a message keeps its points; looks at sizes only, so that it costs microseconds for any cloud.
+    """The layout of the points of a message; it checks sizes only, which takes microseconds for any cloud.
 
-    A cloud of no points is valid whatever its fields say: drivers send it with and without them. Fields other than x,
+    A cloud of no points is valid with any fields: drivers send it with and without them. Fields other than x,
     y and z may be anything. A row_step that does not fit the data is replaced: rows then follow without gaps.
 
     Args:
@@ -145,7 +146,7 @@ def decode(message: Any, with_rgb: bool = False, layout: CloudLayout | None = No
     Args:
         message: anything with the attributes of sensor_msgs/msg/PointCloud2.
         with_rgb: also read colours (see `read_colours`).
-        layout: what `check` found in this message; it is checked here if not given.
+        layout: the result of `check` for this message; it is checked here if not given.
 
     Returns:
         The cloud in the message's frame and unit (metres by REP 103), with remarks on the message.
@@ -253,7 +254,7 @@ def _row_step(message: Any, width: int, height: int) -> tuple[int, Remark | None
 
 
 def _no_points_remarks(message: Any) -> tuple[Remark, ...]:
-    """A height of 0 is what a message has from the start, so that publishers forget to set it."""
+    """A height of 0 is the default of a message, which publishers forget to change."""
     size = memoryview(message.data).nbytes
     if size == 0:
         return ()

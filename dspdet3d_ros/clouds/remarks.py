@@ -1,4 +1,4 @@
-"""Remarks: what is said about a cloud that is used all the same."""
+"""Remarks on clouds that are faulty or doubtful, but used."""
 
 from dataclasses import dataclass
 

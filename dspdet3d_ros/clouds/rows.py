@@ -44,7 +44,7 @@ def read_rows(path: Path) -> RawPoints:
 
 
 def _head(data: bytes) -> tuple[list[str], int | None, int, bytes]:
-    """Names of columns, number of points where the file says it, offset of the first row, and the first row."""
+    """Names of columns, number of points if the file has it, offset of the first row, and the first row."""
     names: list[str] = []
     count, at = None, 0
     while at < min(len(data), _HEAD_BYTES):

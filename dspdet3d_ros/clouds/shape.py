@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: Points that are looked at. A larger cloud is represented by a random sample, the same one each time.
+#: Maximum number of points that are examined; of a larger cloud a random sample, the same one each time.
 SAMPLE = 32_768
 EXTENT_POINTS = 8192
 LATTICE_POINTS = 256
 #: Edge of the smallest patches, metres. Larger ones are taken until a quarter of them hold `PATCH_POINTS` at least.
 PATCH = 0.1
 PATCH_POINTS = 30
-#: Planes are fitted to at most so many patches, of at least so many points.
+#: The most patches to which planes are fitted, and the fewest points of a patch.
 PATCHES = 512
 PLANE_POINTS = 8
 # Many patches hold more than one layer of points, so that counts alone would give distances that are too small. This
@@ -58,7 +58,7 @@ class CloudShape:
 
 
 def shape_of(xyz: np.ndarray) -> CloudShape | None:
-    """Measures a cloud within milliseconds, whatever its size.
+    """Measures a cloud of any size within milliseconds.
 
     Args:
         xyz: (N, 3) float32 or float64, finite.

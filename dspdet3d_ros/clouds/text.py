@@ -10,7 +10,7 @@ import numpy as np
 
 from dspdet3d_ros.errors import InputError, text_of
 
-#: No header is longer, comments included.
+#: Maximum length of a header, with comments.
 MAX_HEADER_BYTES = 1 << 20
 
 # Text that was transferred in the wrong mode has several carriage returns before each line feed.
@@ -41,7 +41,7 @@ def header_lines(data: bytes) -> Iterator[tuple[list[str], int]]:
         found = _LINE_END.search(data, start, MAX_HEADER_BYTES)
         stop, after = found.span() if found else (len(data), len(data))
         line = data[start:stop].decode("latin-1")
-        # Where all lines end in a carriage return, a line feed behind the last one is the first byte of the data.
+        # If all lines end in a carriage return, a line feed behind the last one is the first byte of the data.
         start = stop + 1 if ends == {b"\r"} else after
         ends.add(data[stop:after])
         words = line.split()

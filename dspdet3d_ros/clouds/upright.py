@@ -1,4 +1,4 @@
-"""Clouds of files whose coordinates are not metres, or whose z axis does not point up: converted in this one place."""
+"""Conversion of clouds whose coordinates are not metres or whose z axis does not point up."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dspdet3d_ros.clouds.cloud import LabelledBoxes, PointCloud
 from dspdet3d_ros.defaults import UNITS, UPS
 from dspdet3d_ros.errors import InputError
 
-# Rows: where the new x, y and z come from. All are rotations, by 90 or 180 degrees about one axis.
+# Rows: the sources of the new x, y and z. All are rotations, by 90 or 180 degrees about one axis.
 _ROTATIONS = {
     "x": ((0, 0, -1), (0, 1, 0), (1, 0, 0)),
     "y": ((1, 0, 0), (0, 0, -1), (0, 1, 0)),

@@ -53,6 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     other.add_argument(
         "--kernels", action="store_true", help="the GPU kernels alone; compared with spconv-triton if it is installed"
     )
+    other.add_argument("--accumulator", action="store_true", help="RGB-D frames of 640 x 480 pixels into a map")
+    other.add_argument(
+        "--frames", type=int, default=120, help="number of frames of --accumulator (default: %(default)s)"
+    )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
 
 
@@ -61,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
     check_number("--tau", args.tau, SHARE)
     check_number("--repeats", args.repeats, AT_LEAST_ONE)
     check_number("--warmup", args.warmup, NOT_NEGATIVE)
+    check_number("--frames", args.frames, AT_LEAST_ONE)
 
     from dspdet3d_ros.detector.loaded_model import choose_device
     from dspdet3d_ros.output_files import write_json
@@ -157,4 +162,19 @@ def _node(args: argparse.Namespace, target: BenchmarkTarget) -> tuple[dict[str, 
     return {"node": values}, node_benchmark.table(values)
 
 
-_OTHERS = {"scaling": _scaling, "train": _train, "cloud_side": _cloud_side, "node": _node, "kernels": _kernels}
+def _accumulator(args: argparse.Namespace, target: BenchmarkTarget) -> tuple[dict[str, Any], str]:
+    from dspdet3d_ros.detector.loaded_model import choose_device
+    from dspdet3d_ros.tools.benchmark import accumulator
+
+    values = accumulator.measure_accumulator(str(choose_device(args.device)), args.frames)
+    return {"accumulator": values}, accumulator.table(values)
+
+
+_OTHERS = {
+    "scaling": _scaling,
+    "train": _train,
+    "cloud_side": _cloud_side,
+    "node": _node,
+    "kernels": _kernels,
+    "accumulator": _accumulator,
+}

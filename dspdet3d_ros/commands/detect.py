@@ -15,6 +15,7 @@ from dspdet3d_ros.commands.arguments import (
     add_frame_arguments,
     check_number,
 )
+from dspdet3d_ros.defaults import ORIENTATIONS
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.validation import AT_LEAST_ONE, SHARE
 
@@ -35,6 +36,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_frame_arguments(parser)
     parser.add_argument("--tau", type=float, help="pruning threshold, 0..1 (default: that of the model)")
     parser.add_argument("--score", type=float, help="drop boxes with a lower score, 0..1 (default: that of the model)")
+    parser.add_argument(
+        "--roi",
+        type=float,
+        nargs=6,
+        metavar=("X0", "Y0", "Z0", "X1", "Y1", "Z1"),
+        help="use only points between these corners, metres, z up (default: all points)",
+    )
+    parser.add_argument(
+        "--box-orientation",
+        choices=ORIENTATIONS,
+        default="axes",
+        help="axes: boxes parallel to the axes of the cloud; fitted: turned about the vertical as their objects are "
+        "(default: %(default)s)",
+    )
     add_detector_arguments(parser)
     one = parser.add_argument_group("output for one cloud")
     one.add_argument("--json", type=Path, help="write the boxes to this file")
@@ -63,11 +78,27 @@ def run(args: argparse.Namespace) -> int:
     if args.taus and not args.html:
         raise InputError("--taus: applies to the page of --html only; add --html FILE")
 
+    low, high = _region(args.roi)
+
     from dspdet3d_ros.tools.batch.job import Job
 
     names = ("model", "checkpoint", "device", "backend", "precision", "tau", "score", "columns", "up", "unit")
-    job = Job(**{name: getattr(args, name) for name in names})
+    given = {name: getattr(args, name) for name in (*names, "box_orientation")}
+    job = Job(**given, roi_min=low, roi_max=high)
     return _many(args, job) if args.out else _one(args, job)
+
+
+def _region(numbers: list[float] | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The corners of --roi; empty ones without it."""
+    from dspdet3d_ros.clouds.region import fault
+
+    for number in numbers or ():
+        check_number("--roi", number)
+    low, high = tuple(numbers or ())[:3], tuple(numbers or ())[3:]
+    text = fault(low, high, ("--roi X0 Y0 Z0", "X1 Y1 Z1"))
+    if text:
+        raise InputError(text)
+    return low, high
 
 
 def _one(args: argparse.Namespace, job: Job) -> int:
@@ -106,6 +137,7 @@ def _one(args: argparse.Namespace, job: Job) -> int:
         # The run above was the warm-up, so the times of these runs are comparable.
         detector, settings = loaded.detector, loaded.settings
         runs = runs_at(args.taus or SHOWN_TAUS, detector, cloud, settings)
+        runs = tuple(loaded.oriented(cloud, run) for run in runs)
         tau, score, voxel = settings.pruning_threshold, settings.score_threshold, detector.config.voxel_size
         contents = PageContents(path.name, cloud, runs, tau, score, detector.model_name, voxel, doubts)
         write_page(args.html, contents)

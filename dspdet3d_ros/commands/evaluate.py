@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dspdet3d_ros.commands.arguments import add_detector_arguments, check_number
 from dspdet3d_ros.validation import AT_LEAST_ONE, SHARE
+
+if TYPE_CHECKING:
+    from dspdet3d_ros.detector.predictor import Detector
+    from dspdet3d_ros.detector.result import DetectionSettings
+    from dspdet3d_ros.learning.datasets.labelled_scene import SceneSet
 
 HELP = "measure the accuracy of a model on labelled scenes"
 
@@ -41,7 +47,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DEGREES",
         help="turn the scenes about z; boxes that come from points are fitted again, at 0 too",
     )
+    parser.add_argument(
+        "--growing",
+        type=int,
+        metavar="STATES",
+        help="show each scene as a map that grows in so many states, and measure whether tracked objects keep their "
+        "number and name",
+    )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--plot", type=Path, help="draw the share of right boxes over the score into this PNG file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     check_number("--score", args.score, SHARE)
     check_number("--yaw", args.yaw)
     check_number("--limit", args.limit, AT_LEAST_ONE)
+    check_number("--growing", args.growing, AT_LEAST_ONE)
 
     from dataclasses import replace
 
@@ -59,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.learning.datasets.labelled_scene import joined
     from dspdet3d_ros.learning.datasets.rotation import rotated_set
     from dspdet3d_ros.learning.evaluation.accuracy import evaluate_scenes, figures, predictor_of, table
+    from dspdet3d_ros.learning.evaluation.calibration import plot
     from dspdet3d_ros.output_files import write_json
 
     for folder in args.data:
@@ -73,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
     if args.tau is not None:
         settings = replace(settings, pruning_threshold=args.tau)
     score = settings.score_threshold if args.score is None else args.score
+    if args.growing is not None:
+        return _growing(args, detector, replace(settings, score_threshold=score), scenes)
     evaluations = evaluate_scenes(predictor_of(detector, settings), scenes)
     values = {
         "data": [folder.name for folder in args.data],
@@ -92,6 +110,19 @@ def run(args: argparse.Namespace) -> int:
     values["calibration"]["score_map"] = [best.slope, best.offset]
     print(table(values))
     print(f"score_map of the model file that fits these scenes: [{best.slope:.3f}, {best.offset:.3f}]")
+    if args.plot:
+        plot(args.plot, values["calibration"], f"{detector.model_name}, {values['scenes']} scenes")
     if args.json:
         write_json(args.json, values)
+    return 0
+
+
+def _growing(args: argparse.Namespace, detector: Detector, settings: DetectionSettings, scenes: SceneSet) -> int:
+    from dspdet3d_ros.learning.evaluation.growing import evaluate_identity
+    from dspdet3d_ros.output_files import write_json
+
+    found = evaluate_identity(detector, settings, list(scenes), args.growing)
+    print(found.as_text())
+    if args.json:
+        write_json(args.json, found.as_json())
     return 0

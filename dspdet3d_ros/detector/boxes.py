@@ -23,7 +23,7 @@ def iou_matrix(a: Tensor, b: Tensor, overlap: str = "3d") -> Tensor:
     (low_a, high_a), (low_b, high_b) = corners(a, axes), corners(b, axes)
     volume_a, volume_b = (boxes[:, 3 : 3 + axes].prod(1) for boxes in (a, b))
     iou = a.new_empty(len(a), len(b), dtype=torch.promote_types(a.dtype, b.dtype))
-    # In parts: what is computed on the way is several times as large as the result.
+    # In parts: the intermediate results are several times as large as the result.
     rows = max(1, _PAIRS_AT_ONCE // max(len(b), 1))
     for start in range(0, len(a), rows):
         part = slice(start, start + rows)

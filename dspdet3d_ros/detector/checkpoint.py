@@ -1,4 +1,4 @@
-"""Weight files: read without ever running code that they hold."""
+"""Weight files, read without running code in them."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise InputError(f"checkpoint {path}: no such file; name a weight file, or none for the model's own")
     try:
         with warnings.catch_warnings():
-            # That a pickle is of an unusual protocol is said in the error, if it is one at all.
+            # Not as a warning: the error below says if the pickle has an unusual protocol.
             warnings.simplefilter("ignore")
-            # From memory, where a false length in a damaged file cannot ask for more than there is.
+            # From memory: a wrong length in a damaged file cannot request more than the file has.
             contents = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many types; whatever it is, the file cannot be used
+    except Exception as error:  # torch raises errors of many types; each means that the file cannot be used
         reason = text_of(error)[:200]
         raise InputError(
             f"checkpoint {path}: expected a torch file of plain tensors and values; "
@@ -58,7 +58,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def trained_model(contents: dict[str, Any], source: str) -> ModelConfig | None:
-    """The model that a checkpoint was trained as, where it says so; original ones do not.
+    """The model that a checkpoint was trained as, or None; original checkpoints do not contain it.
 
     Raises:
         InputError: what it says cannot be used.
@@ -73,7 +73,7 @@ def trained_model(contents: dict[str, Any], source: str) -> ModelConfig | None:
 
 
 def load_weights(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
-    """Loads a state into a network; every name must be there, every shape fit, every value be finite in its type there.
+    """Loads a state into a network. All names and shapes must match, and all values be finite in the network's type.
 
     Raises:
         InputError: lists what is missing, unexpected, misshapen or not finite.
@@ -103,7 +103,7 @@ def load_weights(network: nn.Module, state: dict[str, Tensor], source: str) -> N
 
 
 def save_checkpoint(path: Path, contents: dict[str, Any]) -> None:
-    """Writes a checkpoint in one step: there is never a half-written file of that name.
+    """Writes a checkpoint in one step: a file of that name is always complete.
 
     Raises:
         InputError: the file cannot be written.
@@ -111,5 +111,5 @@ def save_checkpoint(path: Path, contents: dict[str, Any]) -> None:
     try:
         with writing_whole(path) as part, open(part, "wb") as file:
             torch.save(contents, file)
-    except RuntimeError as error:  # so torch reports what its writer could not write
+    except RuntimeError as error:  # torch reports errors of its writer in this way
         raise unwritable(path, error) from error

@@ -1,4 +1,4 @@
-"""What a model file says: the network, its classes, its thresholds."""
+"""The content of a model file: the network, its classes, its thresholds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dspdet3d_ros.validation import AT_LEAST_ONE, POSITIVE, SHARE, Range, check_
 
 MODEL_DIR = Path(__file__).parent.parent / "models"
 
-#: The overlap of each of so many boxes with each other takes 100 MB.
+#: The overlaps of this number of boxes with each other take 100 MB.
 MAX_NMS_PRE = 5000
 
 _RANGES = {
@@ -39,22 +39,22 @@ class ModelConfig:
         score_threshold: default least class score.
         nms_iou_threshold: default overlap above which the lower-scored box is dropped.
         nms_overlap: "3d" measures the overlap of boxes in space, "plan_view" as the original does in the x-y plane,
-            where of two equal objects one above the other one is lost.
+            where one of two equal objects above each other is lost.
         postprocessing: "published" keeps the best candidate of each object; "fused" takes the weighted median of the
             candidates that agree (`fusion`), for models with `nms_across_classes` and 3d overlap.
         score_map: slope (above 0) and offset of the logistic map from the network's scores to the reported ones; see
             `ScoreMap`. None reports the network's scores.
-        nms_across_classes: one box an object whatever its class, instead of one an object and class.
+        nms_across_classes: one box per object, instead of one per object and class.
         nms_pre: number of best-scored cells that become boxes at all; at most `MAX_NMS_PRE`.
-        partial_addition: the head adds the backbone's features where both have a cell; off only to see what it is for
+        partial_addition: the head adds the backbone's features where both have a cell; off for ablations only
             (docs/ablations.md).
         relative_xy: the network receives the position of a point in its voxel instead of x and y, so that predictions
             depend on height, but not on the horizontal position; the published network receives x and y.
         recenter: the network receives heights above the ground and, unless `relative_xy`, x and y from the middle of
             the cloud. False: it receives coordinates as they are in the frame.
         weights: file of the weights that come with the package, or None.
-        point_spacing: largest distance between the points of a surface, metres, at which the model finds most of what
-            it finds in dense clouds; None if nobody has measured it. Clouds that are less dense are doubted.
+        point_spacing: largest distance between the points of a surface, metres, at which the model finds most of the
+            objects that it finds in dense clouds; None if not measured. Clouds that are less dense are doubted.
         class_sizes: shortest and longest edge, metres, of the objects that the model was trained with, by class. For
             each object the longest of its three edges counts. Boxes of very different sizes are doubted; boxes of
             classes that are not listed are not.
@@ -111,7 +111,7 @@ class ModelConfig:
 
 
 def _plain(value: Any) -> Any:
-    """The value with lists for tuples, as yaml and checkpoints hold it."""
+    """The value with lists for tuples, as in yaml and checkpoints."""
     if isinstance(value, Mapping):
         return {key: _plain(part) for key, part in value.items()}
     return list(value) if isinstance(value, tuple) else value

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from dspdet3d_ros.sparse import CoordinateSet
 
-#: Blocks are the cubes that the network's coarsest cells are; all voxels of a block have the same ground.
+#: Blocks are the cubes of the network's coarsest cells; all voxels of a block have the same ground.
 BLOCK = 32
 #: How far below a block its ground is looked for, metres: above the height of a table, below that of a storey.
 REACH_M = 2.0
 #: The share of a column's voxels that may lie below the ground, such as noise and reflections.
 _BELOW = 0.05
-#: The columns that vote on a block's ground: every second one, from so many to one side to as many to the other.
+#: The columns that vote on a block's ground: every second one, up to this distance on both sides.
 _NEIGHBOURS = 4
 
 _BLOCK_BITS = 5

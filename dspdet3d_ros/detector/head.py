@@ -19,7 +19,7 @@ _CLASS_PRIOR = 0.01
 
 @dataclass(frozen=True)
 class LevelOutput:
-    """What the head says about the cells of one level.
+    """The predictions of the head for the cells of one level.
 
     Attributes:
         level: 0 (finest) to 3.
@@ -44,7 +44,7 @@ class LevelOutput:
 
         Args:
             voxel_size: s, metres.
-            rows: (M,) the cells that are asked for, in any order; all where not given.
+            rows: (M,) the wanted cells, in any order; all if not given.
         """
         regression, keys = self.regression, self.coords.keys
         if rows is not None:

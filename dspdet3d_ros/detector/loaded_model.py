@@ -1,4 +1,4 @@
-"""Models from files: which device, which weights, which classes."""
+"""Models from files: device, weights and classes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LoadedModel:
         config: the model.
         network: the network, on the CPU if it comes from a file.
         name: of the model, for messages.
-        sha256: hash of the weight file; empty for a network that is in no file.
+        sha256: hash of the weight file; empty for a network without a file.
     """
 
     config: ModelConfig
@@ -42,7 +42,7 @@ def load_model(model: str = defaults.MODEL, checkpoint: str | Path | None = None
     config = load_model_config(model)
     path = _weights_path(model, config, checkpoint)
     contents = read_checkpoint(path)
-    # For a model's own weights the model file has the last word, for thresholds too; other weights bring their own.
+    # The model file decides for its own weights, also on thresholds; other weights contain their own settings.
     if checkpoint:
         config, model = _config_of(contents, path, model)
     network = DSPDet3D(config)
@@ -51,7 +51,7 @@ def load_model(model: str = defaults.MODEL, checkpoint: str | Path | None = None
 
 
 def choose_device(device: str) -> torch.device:
-    """The torch device of that name; "auto" is CUDA where there is one.
+    """The torch device of that name; "auto" is CUDA if there is one.
 
     Raises:
         InputError: the device is unknown or not there.

@@ -18,17 +18,23 @@ def why_no_boxes(
     """The reason in one line, with what to change; None if the thresholds let boxes pass.
 
     Args:
-        stats: how the result without boxes came about.
+        stats: figures of the run without boxes.
         settings: the thresholds that applied.
-        score, tau: what the score and the pruning threshold are called where the user sets them.
+        score, tau: names of the score and the pruning threshold for the user.
 
     Returns:
-        A remark of the kind "empty" (no points), "infinite" (no finite point), "class" (other classes only), "pruned",
-        "nothing" (nothing like what the model learned) or "score".
+        A remark of the kind "empty" (no points), "region" (none in the region of interest), "infinite" (no finite
+        point), "class" (other classes only), "pruned", "nothing" (nothing like what the model learned) or "score".
     """
     best = stats.shortlist
     if not stats.points_in:
         return Remark("empty", "the clouds have no points; check their publisher")
+    if stats.points_outside_roi and not stats.points_used:
+        return Remark(
+            "region",
+            f"all {stats.points_outside_roi} points of a cloud are outside the region of interest; change roi_min and "
+            "roi_max (--roi), or empty them",
+        )
     if stats.points_out_of_range and not stats.points_used:
         return Remark(
             "infinite",

@@ -13,7 +13,7 @@ class ObjectPoints:
 
     Attributes:
         xyz: (M, 3), metres, in the frame of the boxes.
-        rgb: (M, 3) uint8, or None where the cloud has no colours.
+        rgb: (M, 3) uint8, or None if the cloud has no colours.
         label: (M,) uint32 class number of each point's box.
         instance: (M,) uint32 index of each point's box.
     """

@@ -15,7 +15,7 @@ from dspdet3d_ros.defaults import UNITS
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.result import Detections
 
-#: A cloud of fewer points has no shape to judge by.
+#: A cloud of fewer points is not judged.
 FEWEST_POINTS = 100
 #: Objects stand on tables and shelves, in bins and rooms: such a cloud is larger than this and smaller than a building,
 #: metres, and so are the distances between its points.
@@ -25,7 +25,7 @@ WIDEST_SPACING = 0.15
 #: A room is not so high, metres; a hall is, but it is wider than `WIDE`.
 HIGH = 7.0
 WIDE = 40.0
-# What a cloud in its right unit is like, metres.
+# Usual figures of a cloud in metres.
 _USUAL_EXTENT = (0.2, 60.0)
 _USUAL_HEIGHT = 5.0
 _USUAL_SPACING = 0.06
@@ -53,7 +53,7 @@ _MAPS = "RTAB-Map: Grid/CellSize, octomap: resolution, nvblox: voxel_size"
 
 
 class Plausibility:
-    """Doubts about one cloud. They take milliseconds, whatever its size.
+    """Doubts about one cloud, found within milliseconds for any size.
 
     Args:
         xyz: (N, 3) the cloud, metres, z up.
@@ -72,8 +72,8 @@ class Plausibility:
     def of_boxes(self, detections: Detections) -> tuple[Remark, ...]:
         """Why the boxes in the cloud may be wrong: remarks of the kinds "box_sizes" and "box_count".
 
-        There are none if the unit of the cloud is doubtful, from which all else follows, or if the model file does not
-        give the sizes of objects.
+        There are none if the unit of the cloud is doubtful, since wrong boxes follow from it, or if the model file does
+        not give the sizes of objects.
         """
         if self._shape is None or not self._sizes or any(remark.kind == "unit" for remark in self.of_cloud):
             return ()
@@ -88,7 +88,7 @@ class Plausibility:
 def _cloud_texts(shape: CloudShape, point_spacing: float | None) -> dict[str, str]:
     wrong_unit = _unit(shape)
     if wrong_unit:
-        # All else follows from it.
+        # Other doubts follow from it.
         return {"unit": wrong_unit}
     return {"unit": _height(shape), "density": _density(shape, point_spacing), "up_axis": _up(shape)}
 
@@ -126,12 +126,12 @@ def _height(shape: CloudShape) -> str:
 
 
 def _units(shape: CloudShape, widest_spacing: float) -> list[str]:
-    """The units in which the cloud would be a usual one."""
+    """The units in which the cloud would have a usual size."""
     return [unit for unit in _UNIT_NAMES if _usual(shape, UNITS[unit], widest_spacing)]
 
 
 def _usual(shape: CloudShape, metres: float, widest_spacing: float) -> bool:
-    """Whether the cloud would be a usual one if its unit had so many metres."""
+    """Whether the cloud would have a usual size in a unit of this many metres."""
     extent, (least, most) = shape.extent * metres, _USUAL_EXTENT
     return bool(
         least <= extent.max() <= most and extent[2] <= _USUAL_HEIGHT and shape.spacing * metres <= widest_spacing
@@ -198,7 +198,7 @@ def _sizes(detections: Detections, class_sizes: Mapping[str, tuple[float, float]
 
 
 def _count(shape: CloudShape, points: int, detections: Detections) -> str:
-    """Whether there is room for so many objects."""
+    """Whether the number of boxes is plausible for the cloud."""
     boxes = len(detections)
     if boxes < MANY_BOXES:
         return ""

@@ -55,7 +55,7 @@ def _usable(output: LevelOutput) -> Tensor:
 
 @dataclass(frozen=True)
 class Selection:
-    """What is reported, on the CPU, best score first.
+    """The boxes to report, on the CPU, best score first.
 
     Attributes:
         boxes: (K, 6) metres.
@@ -74,7 +74,7 @@ class Selection:
 
 
 def shortlist(scores: Tensor, settings: DetectionSettings, config: ModelConfig) -> Shortlist:
-    """What score threshold and class filter make of the scores.
+    """The effect of score threshold and class filter on the scores.
 
     Args:
         scores: (N, n_classes), on the CPU.

@@ -32,12 +32,12 @@ class Detector:
 
     Args:
         model: network and weights; the detector computes with a folded copy of the network and leaves it as it is.
-        engine: what computes its convolutions.
-        device: where it runs.
-        max_points: clouds with more points are thinned to so many.
-        max_voxels: clouds that fill more voxels are thinned to so many.
-        recenter: give the network heights above the ground and places near the middle of the cloud, as in training; the
-            model's own setting if not given.
+        engine: computes its convolutions.
+        device: of the network.
+        max_points: clouds with more points are thinned to this number.
+        max_voxels: clouds that fill more voxels are thinned to this number.
+        recenter: give the network heights above the ground, and positions relative to the middle of the cloud, as in
+            training; the model's own setting if not given.
     """
 
     def __init__(
@@ -75,10 +75,10 @@ class Detector:
 
         Args:
             model: name of a model that comes with the package, or a model file's path.
-            checkpoint: weight file; the model's own when not given. A checkpoint that says which model it was trained
-                as is used with that model's classes and widths. An original checkpoint is taken as it is: with the
-                model that is named, or, where that is left at its default, as `released_config` finds.
-            device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:n".
+            checkpoint: weight file; the model's own when not given. A checkpoint that contains its model is used with
+                the classes and widths of that model. An original checkpoint is used with the given model, or, if that
+                is left at its default, with the one that `released_config` finds.
+            device: "auto" (CUDA if there is one), "cpu", "cuda" or "cuda:n".
             backend: the sparse engine, one of `defaults.BACKENDS`; see `make_engine`.
             max_points, max_voxels: see `Detector`.
             recenter: see `Detector`; the model's own setting when not given.
@@ -116,13 +116,13 @@ class Detector:
 
     @property
     def engine(self) -> Engine:
-        """What computes the network's convolutions."""
+        """The engine that computes the network's convolutions."""
         return self._engine
 
     def warm_up(self) -> None:
-        """Runs a synthetic room once on a GPU, so that the first real cloud finds kernels compiled and tuned.
+        """Runs a synthetic room once on a GPU, so that kernels are compiled and tuned before the first real cloud.
 
-        On the CPU, where there is nothing to warm up, it does nothing.
+        It does nothing on the CPU.
         """
         if self._device.type == "cuda":
             # Without pruning, so that the finer levels run whatever the weights are.
@@ -130,7 +130,7 @@ class Detector:
             self(synthetic_room(WARM_UP_POINTS), everything)
 
     def default_settings(self) -> DetectionSettings:
-        """The thresholds that go with the model."""
+        """The thresholds of the model."""
         c = self.config
         return DetectionSettings(c.pruning_threshold, c.score_threshold, c.nms_iou_threshold)
 
@@ -149,8 +149,9 @@ class Detector:
         """Finds boxes in a cloud.
 
         Args:
-            cloud: in metres, gravity along -z; an (N, 3) array is checked as `PointCloud.of` does. Points are left out
-                that are so far from most others that voxels between them cannot be numbered (2.6 km at 1 cm).
+            cloud: in metres, gravity along -z; an (N, 3) array is checked as `PointCloud.of` does. Points too far from
+                most others to have voxel numbers (2.6 km
+                at 1 cm) are left out.
             settings: thresholds; the model's own when not given.
             lap: called with the name of a stage at its end; the time that it takes counts.
 
@@ -171,6 +172,7 @@ class Detector:
             points_in=cloud.points_in,
             points_used=len(points.xyz),
             points_out_of_range=points.out_of_range,
+            points_outside_roi=cloud.outside,
             voxels=voxels,
             levels=_level_cells(outputs),
             stage_ms=watch.laps_ms,
@@ -187,7 +189,7 @@ class Detector:
     def _find(
         self, points: UsablePoints, settings: DetectionSettings, watch: Stopwatch
     ) -> tuple[int, list[LevelOutput], Selection, int]:
-        """Number of voxels, head outputs, what is selected of them about the origin, and `not_finite`."""
+        """Number of voxels, head outputs, the boxes selected from them (about the origin), and `not_finite`."""
         if not len(points.xyz):
             nothing = select_boxes(torch.empty(0, 6), torch.empty(0, len(self.class_names)), settings, self.config)
             return 0, [], nothing, 0

@@ -1,4 +1,4 @@
-"""From the points of a cloud to the voxels that the network takes, on the device that computes it.
+"""From the points of a cloud to the voxels of the network, on its device.
 
 The steps: leave out points that are out of range, thin a cloud that has too many, place the voxel grid,
 divide the points into voxels, compute the features.
@@ -29,7 +29,7 @@ ANCHOR = BLOCK
 _OFFSET = torch.tensor([16, 16, 12], dtype=torch.float64) + 1 / 1024
 #: The largest multiple of `ANCHOR`, so that all numbers of voxels are exact in float64.
 _MOST_ANCHORS = 2.0**45
-#: The median of a cloud is taken of about so many points.
+#: The median of a cloud is computed from about this number of points.
 _MEDIAN_POINTS = 1 << 16
 #: The number of places that are tried as the middle of a cloud that is larger than the range of voxels.
 _PLACES = 16
@@ -64,7 +64,7 @@ def usable_points(
 
     Args:
         xyz: (N, 3) float32 or float64 metres, finite (`PointCloud`), gravity along -z.
-        device: where the voxels are computed.
+        device: of the voxels.
         voxel_size: edge of a voxel, metres.
         max_points: the most points that remain.
         recenter: the origin of the grid is near the middle of the points; False: it is the origin of the frame.
@@ -74,7 +74,7 @@ def usable_points(
     count, reach = len(points), (COORDINATE_LIMIT - ANCHOR) * voxel_size
     anchor, origin = torch.zeros(3, dtype=torch.int64), torch.zeros(3, dtype=torch.float64)
     if count:
-        # One transfer: on a GPU each one waits for all work before it.
+        # One transfer: on a GPU each transfer waits for all earlier work.
         low, high, middle = torch.stack([points.amin(0), points.amax(0), _median(points)]).double().cpu()
         if recenter:
             if float((high - low).max()) > reach:
@@ -104,7 +104,7 @@ def voxelise(
     Args:
         points: (N, 3) float32 or float64 metres, gravity along -z.
         voxel_size: s, metres.
-        engine: what computes the convolutions.
+        engine: computes the convolutions.
         batch: (N,) scene index of each point, 0 if not given.
         relative_xy: x and y of the features are measured from the voxel's lower corner; see `ModelConfig`.
         above_ground: z of the features is measured from the ground; see `ground_level`.
@@ -184,8 +184,8 @@ def _main_place(points: Tensor, reach: float) -> Tensor:
 def _choose(places: Tensor, most: int) -> Tensor:
     """(most,) ascending rows of (N, 3) integers, N > most, chosen as if at random by a hash of their values.
 
-    The rows with the smallest hashes are chosen. Where rows are added, those chosen before are replaced by added ones,
-    never by others that were there before.
+    The rows with the smallest hashes are chosen. If rows are added, only added rows can replace rows that were chosen
+    before.
     """
     x, y, z = places.long().unbind(1)
     number = ((x * _MIX[0] + y) * _MIX[0] + z) * _MIX[0]

@@ -1,4 +1,4 @@
-"""Which cells of a level are refined to the next finer level (DSPDet3D, sections 3.2 and 3.3).
+"""Pruning: the choice of the cells that are refined to the next finer level (DSPDet3D, sections 3.2 and 3.3).
 
 The detector refines the cells above the threshold τ, as long as the next level stays within a number of cells. Training
 has a rule of its own, which never prunes cells near objects.
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dspdet3d_ros.sparse import CoordinateSet, SparseTensor
 
-#: Every cell is divided into these alone, whatever its neighbours are; with all its neighbours' into `_MOST_CHILDREN`.
+#: The least and the greatest number of finer cells of a cell: with all neighbours present and with none.
 _OWN_CHILDREN = 8
 _MOST_CHILDREN = 27
 
@@ -74,7 +74,7 @@ def keep_probability(prune_logits: Tensor) -> Tensor:
 def best_cells_within(
     coords: CoordinateSet, prune_logits: Tensor, rows: Tensor, max_cells: int | None
 ) -> tuple[Tensor, CoordinateSet]:
-    """Of the rows to refine, those with the best keep scores, so that they make few enough cells.
+    """Of the rows to refine, those with the best keep scores, within a bound on the number of finer cells.
 
     In training the original drops all but the best `pts_prune_threshold` cells of a level; the same rule bounds time
     and memory in use.
@@ -86,8 +86,8 @@ def best_cells_within(
         max_cells: the most cells that the next finer level may have; None: any number.
 
     Returns:
-        (M',) rows, ascending, all of them where their refinement fits; and their cells, which know what they expand to
-        where that had to be found out.
+        (M',) rows, ascending, all of them if their refinement fits; and their cells, with the expanded set cached if it
+        was computed.
     """
     chosen = coords.subset(rows)
     if max_cells is None or len(rows) * _MOST_CHILDREN <= max_cells:
@@ -101,5 +101,5 @@ def best_cells_within(
         cells = len(chosen.expanded())
         if cells <= max_cells:
             return rows, chosen
-        # Fewer cells share fewer children: a little less than in proportion, so that few rounds do.
+        # Fewer cells share fewer children: a little less than in proportion, so that few rounds suffice.
         most_rows = int(len(rows) * max_cells / cells * 0.97)

@@ -1,4 +1,4 @@
-"""Checkpoints of the original code (mmdet3d): what they leave unsaid is read off their tensors."""
+"""Checkpoints of the original code (mmdet3d): missing settings are derived from the shapes of their tensors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Architecture:
 
 
 def released_config(contents: Mapping[str, Any], source: str, model: str | None = None) -> tuple[ModelConfig, str]:
-    """What an original checkpoint is a checkpoint of.
+    """Origin of an original checkpoint.
 
     Widths, depth and number of classes are those of the tensors. Class names come from `meta` where it has as many
     `CLASSES`, else from the named model, else from the model of the package that has this shape. Thresholds come from
@@ -38,14 +38,14 @@ def released_config(contents: Mapping[str, Any], source: str, model: str | None 
 
     Args:
         contents: the checkpoint.
-        source: what it is called in messages.
+        source: its name in messages.
         model: name or path of a model file, or None.
 
     Returns:
         The configuration and the name of the model that it was taken from.
 
     Raises:
-        InputError: tensors that tell the shape are missing, no source has class names for it, or the named model has
+        InputError: tensors that show the shape are missing, no source has class names for it, or the named model has
             another number of classes.
     """
     state = {name.removeprefix("module."): tensor for name, tensor in contents["state_dict"].items()}
@@ -71,7 +71,7 @@ def released_config(contents: Mapping[str, Any], source: str, model: str | None 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What `convert` did.
+    """Report of `convert`.
 
     Attributes:
         config: the model.
@@ -91,8 +91,8 @@ def convert(source: Path, target: Path, model: str | None = None) -> Conversion:
 
     Args:
         source: the original file.
-        target: file to write; it appears whole or not at all.
-        model: name or path of a model file, where the checkpoint does not say enough.
+        target: file to write; it is complete or absent.
+        model: name or path of a model file, if the checkpoint does not contain enough.
 
     Raises:
         InputError: the file cannot be used (see `read_checkpoint`, `released_config`, `load_weights`), it is ours
@@ -114,7 +114,7 @@ def convert(source: Path, target: Path, model: str | None = None) -> Conversion:
 
 def _architecture(state: Mapping[str, Tensor], source: str) -> _Architecture:
     kernels = {name: tuple(tensor.shape) for name, tensor in state.items() if tensor.ndim >= 2}
-    # A misshapen tensor must not decide: the widths are what most tensors of a level say.
+    # One tensor of a wrong shape must not decide: the widths are those of most tensors of a level.
     fine, middle, coarse, coarsest = (
         _most_common(
             kernels, rf"backbone\.layer{i + 1}\.\d+\.conv\d\.kernel|head\.lateral_block_{i}\.0\.kernel", source
@@ -142,7 +142,7 @@ def _most_common(kernels: Mapping[str, tuple[int, ...]], pattern: str, source: s
 
 
 def _blocks(state: Mapping[str, Tensor]) -> tuple[int, int, int, int]:
-    """Blocks of the least deep backbone that has all these tensors, so that a lost block is noticed as missing."""
+    """Blocks of the least deep backbone that has all these tensors, so that a missing block is noticed."""
     found = [0, 0, 0, 0]
     for name in state:
         if match := re.match(r"backbone\.layer([1-4])\.(\d+)\.", name):

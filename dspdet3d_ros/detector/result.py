@@ -1,4 +1,4 @@
-"""What one detection run takes and gives."""
+"""Settings and results of one detection run."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ class DetectionSettings:
         score_threshold: boxes with a lower class score are dropped, 0..1.
         nms_iou_threshold: of two boxes that overlap more than this the one with the lower score is dropped, 0..1.
         max_detections: the number of best boxes kept at the most.
-        max_cells_per_level: the most cells that a level is refined to; where τ would keep more, the cells of the best
-            keep scores stay. It bounds time and memory whatever τ is.
+        max_cells_per_level: the most cells that a level is refined to; if τ would keep more, the cells of the best keep
+            scores stay. It bounds time and memory for every τ.
         class_filter: class names to report; empty means all of them. It leaves boxes out and renames none.
+        roi_min, roi_max: corners of the region of interest, metres, each of three numbers or empty; points outside are
+            as if they were not there (see `clouds.region`).
+        box_orientation: one of `defaults.ORIENTATIONS`: "fitted" boxes turn about the vertical with their objects.
     """
 
     pruning_threshold: float
@@ -30,6 +33,9 @@ class DetectionSettings:
     max_detections: int = defaults.MAX_DETECTIONS
     max_cells_per_level: int = defaults.MAX_CELLS_PER_LEVEL
     class_filter: tuple[str, ...] = ()
+    roi_min: tuple[float, ...] = ()
+    roi_max: tuple[float, ...] = ()
+    box_orientation: str = "axes"
 
 
 @dataclass(frozen=True)
@@ -51,12 +57,12 @@ class LevelCells:
 
 @dataclass(frozen=True)
 class Shortlist:
-    """What the thresholds make of the predictions with the best scores, before suppression.
+    """The effect of the thresholds on the predictions with the best scores, before suppression.
 
     Attributes:
         predictions: how many there are: at most the `nms_pre` of the model.
-        best_score: the largest score of any class, 0..1; 0 where there are no predictions.
-        best_class: the name of its class; empty where there are no predictions.
+        best_score: the largest score of any class, 0..1; 0 if there are no predictions.
+        best_class: the name of its class; empty if there are no predictions.
         over_threshold: predictions that exceed the score threshold for any class.
         of_wanted_classes: predictions that exceed it for a class that they are named and the class filter has.
     """
@@ -70,7 +76,7 @@ class Shortlist:
 
 @dataclass(frozen=True)
 class DetectionStats:
-    """How a result came about.
+    """Figures of one run.
 
     Attributes:
         pruning_threshold: the τ that was used.
@@ -83,10 +89,10 @@ class DetectionStats:
         device: "cpu" or "cuda:0".
         backend: name of the sparse engine.
         points_out_of_range: finite points left out because they are too far from most others (`usable_points`).
+        points_outside_roi: finite points left out because they are outside the region of interest.
         not_finite: predictions left out because they were not finite, or their boxes without volume or too large for
             float32, of all the cells of all levels. More than 0 means that weights or features have overflowed.
-        shortlist: what became of the predictions. Messages do not carry it: the node explains with it why no box is
-            found.
+        shortlist: effect of the thresholds. It is not in messages: the node uses it to explain why no box is found.
     """
 
     pruning_threshold: float
@@ -99,6 +105,7 @@ class DetectionStats:
     device: str
     backend: str
     points_out_of_range: int = 0
+    points_outside_roi: int = 0
     not_finite: int = 0
     shortlist: Shortlist = Shortlist()
 
@@ -112,10 +119,12 @@ class Detections:
         scores: (K,) float32 in 0..1.
         labels: (K,) int64, index into `class_names`.
         class_names: the names of all classes that the model knows.
-        stats: how the result came about.
-        class_scores: (K, n_classes) float32, what each box scores as each class, 0 below the score threshold; None
-            where each box stands for one class only (`nms_across_classes` off).
-        ids: (K,) int64, numbers of the objects that the boxes belong to; None where objects are not tracked.
+        stats: figures of the run.
+        class_scores: (K, n_classes) float32, what each box scores as each class, 0 below the score threshold; None if
+            each box stands for one class only (`nms_across_classes` off).
+        ids: (K,) int64, numbers of the objects that the boxes belong to; None if objects are not tracked.
+        turned: (K, 7) float64 centre, size and yaw (radians about z, -π/4 to π/4) of the boxes that turn with their
+            objects; None if they were not fitted. `boxes` stay as the network found them.
     """
 
     boxes: np.ndarray
@@ -125,6 +134,7 @@ class Detections:
     stats: DetectionStats = field(repr=False)
     class_scores: np.ndarray | None = field(default=None, repr=False)
     ids: np.ndarray | None = None
+    turned: np.ndarray | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -135,11 +145,18 @@ class Detections:
         return tuple(self.class_names[label] for label in self.labels)
 
     def hypotheses(self, i: int) -> list[tuple[str, float]]:
-        """What box i may be: class names and scores, best first."""
+        """Class names and scores of box i, best first."""
         if self.class_scores is None:
             return [(self.class_names[self.labels[i]], float(self.scores[i]))]
         row = self.class_scores[i]
         return [(self.class_names[k], float(row[k])) for k in np.argsort(-row, kind="stable") if row[k] > 0]
+
+    @property
+    def shown(self) -> np.ndarray:
+        """(K, 7) centre, size and yaw of the boxes as they are reported: turned ones if there are some."""
+        if self.turned is not None:
+            return self.turned
+        return np.concatenate([self.boxes, np.zeros((len(self.boxes), 1))], axis=1)
 
     def select(self, rows: np.ndarray) -> Detections:
         """Some of the boxes: an index array or a mask."""
@@ -150,4 +167,5 @@ class Detections:
             labels=self.labels[rows],
             class_scores=None if self.class_scores is None else self.class_scores[rows],
             ids=None if self.ids is None else self.ids[rows],
+            turned=None if self.turned is None else self.turned[rows],
         )

@@ -9,7 +9,7 @@ import torch
 
 
 class Stopwatch:
-    """Laps of wall time in milliseconds; on a GPU its own clock takes them, and nothing waits until they are read."""
+    """Laps of wall time in milliseconds; on a GPU they are GPU events, so that only reading them waits."""
 
     def __init__(self, device: torch.device, report: Callable[[str], None] = lambda _: None) -> None:
         """Calls `report` with the name of each stage at its end."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.geometry import quaternion_rotation
 
 #: Reasons for which a frame is refused.
 REFUSALS = ("sizes", "camera", "pose", "depth", "colour", "stamp", "file")
@@ -150,14 +151,8 @@ def pose_from_quaternion(translation: Sequence[float], quaternion: Sequence[floa
         raise FrameRefused(
             "pose", f"{name}: expected a unit quaternion, got one of length {length:.3g}; normalise it, order x y z w"
         )
-    x, y, z, w = q / length
     pose = np.eye(4)
-    pose[:3, :3] = (
-        (1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)),
-        (2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)),
-        (2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)),
-    )
-    pose[:3, 3] = t
+    pose[:3, :3], pose[:3, 3] = quaternion_rotation(q), t
     return pose
 
 

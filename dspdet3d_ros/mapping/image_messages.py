@@ -23,7 +23,7 @@ COLOUR = {
     "8UC3": (3, (2, 1, 0)),
 }
 _PNG = b"\x89PNG\r\n\x1a\n"
-# The header that image_transport's compressedDepth puts before the PNG: format, and two numbers of its quantisation.
+# image_transport's compressedDepth puts this header before the PNG: its format, and two numbers of its quantisation.
 _HEADER = struct.Struct("<iff")
 _LARGEST = 1 << 14
 
@@ -32,7 +32,7 @@ def depth_of(message: Any, units_per_metre: float) -> np.ndarray:
     """(H, W) float32 metres of a depth image; 0 where nothing was measured.
 
     Args:
-        message: sensor_msgs/Image of an encoding in `DEPTH`, or CompressedImage of compressedDepth with PNG.
+        message: sensor_msgs/Image of an encoding in `DEPTH`, or sensor_msgs/CompressedImage of compressedDepth (PNG).
         units_per_metre: of images of 16-bit integers.
 
     Raises:

@@ -66,13 +66,15 @@ def in_metres(numbers: np.ndarray, units_per_metre: float = 1000.0) -> np.ndarra
 
 def _opened(source: str | Path | bytes, name: str) -> Image:
     try:
-        from PIL import Image
+        from PIL import Image, UnidentifiedImageError
     except ImportError:
         raise missing_package("images", "pillow") from None
     if not isinstance(source, bytes) and not Path(source).is_file():
         raise FrameRefused("file", str(no_such_file(source)))
     try:
         image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+    except UnidentifiedImageError as error:
+        raise FrameRefused("file", f"{name}: is no image of a known format; {_AGAIN}") from error
     except Exception as error:
         raise FrameRefused("file", f"{name}: is no image that can be read: {text_of(error)}; {_AGAIN}") from error
     if image.width * image.height > _MOST_PIXELS:

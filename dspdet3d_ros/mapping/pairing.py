@@ -41,6 +41,21 @@ def stamp_ns(message: Any) -> int:
     return message.header.stamp.sec * _S_TO_NS + message.header.stamp.nanosec
 
 
+@dataclass
+class _Waiting:
+    """A depth image that waits.
+
+    Attributes:
+        message: the depth image.
+        arrival_s: when it came.
+        passed: whether a colour image came later that is newer than any that would fit.
+    """
+
+    message: Any
+    arrival_s: float
+    passed: bool = False
+
+
 class Pairing:
     """Completes depth images, in the order of their arrival.
 
@@ -62,7 +77,7 @@ class Pairing:
     ) -> None:
         self._deliver, self._refuse, self._clock = deliver, refuse, clock
         self._tolerance_s, self._wants_colour = tolerance_s, wants_colour
-        self._waiting: deque[tuple[Any, float]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._colours: OrderedDict[int, Any] = OrderedDict()
         self._last_depth_ns: int | None = None
         self.info: Any = None
@@ -73,9 +88,9 @@ class Pairing:
         if stamp_ns(message) == self._last_depth_ns:
             return
         self._last_depth_ns = stamp_ns(message)
-        self._waiting.append((message, self._clock()))
+        self._waiting.append(_Waiting(message, self._clock()))
         while len(self._waiting) > _WAITING:
-            self._refuse(self._missing(self._waiting.popleft()[0]))
+            self._refuse(self._missing(self._waiting.popleft().message))
         self.look()
 
     def take_colour(self, message: Any) -> None:
@@ -83,6 +98,9 @@ class Pairing:
         self._colours[stamp_ns(message)] = message
         while len(self._colours) > _COLOURS:
             self._colours.popitem(last=False)
+        margin_ns = 2 * self._tolerance_s() * _S_TO_NS
+        for waiting in self._waiting:
+            waiting.passed |= stamp_ns(message) > stamp_ns(waiting.message) + margin_ns
         self.look()
 
     def take_info(self, message: Any) -> None:
@@ -103,10 +121,11 @@ class Pairing:
     def look(self) -> None:
         """Delivers what is complete and refuses what has waited too long."""
         while self._waiting:
-            message, arrival_s = self._waiting[0]
+            message, arrival_s = self._waiting[0].message, self._waiting[0].arrival_s
             colour = self._colour_for(stamp_ns(message)) if self._wants_colour() else None
             complete = self.info is not None and (colour is not None or not self._wants_colour())
-            if not complete and self._clock() - arrival_s < PATIENCE_S and not self._hopeless(message):
+            hopeless = self._waiting[0].passed and self.info is not None
+            if not complete and not hopeless and self._clock() - arrival_s < PATIENCE_S:
                 return
             self._waiting.popleft()
             if complete:
@@ -120,11 +139,6 @@ class Pairing:
             return None
         return self._colours[near]
 
-    def _hopeless(self, message: Any) -> bool:
-        """Whether colour images have gone on so far that none can fit any more."""
-        latest = max(self._colours, default=0)
-        return self.info is not None and latest > stamp_ns(message) + 2 * self._tolerance_s() * _S_TO_NS
-
     def _missing(self, message: Any) -> FrameRefused:
         if self.info is None:
             return FrameRefused(
@@ -134,6 +148,6 @@ class Pairing:
         nearest = f"the nearest one is {min(gaps):.3g} s away" if gaps else "none has come"
         return FrameRefused(
             "sync",
-            f"colour image: {nearest}, expected within sync_tolerance_s = {self._tolerance_s():g} s of the depth image"
-            "; raise it, synchronise the images in the driver, or set use_colour to false",
+            f"colour image: {nearest}, expected within sync_tolerance_s = {self._tolerance_s():g} s of the depth "
+            "image; raise it, synchronise the images in the driver, or set use_colour to false",
         )

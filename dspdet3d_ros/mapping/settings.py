@@ -6,24 +6,24 @@ from dataclasses import dataclass
 
 from dspdet3d_ros import defaults
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.validation import NOT_NEGATIVE, Range, check_fields
+from dspdet3d_ros.validation import Range, check_fields
 
 #: Allowed values, by field.
 RANGES = {
     "voxel_size": Range(0.002, 0.2),
     "window_frames": Range(0, 2**31 - 1),
-    "window_s": NOT_NEGATIVE,
-    "window_m": NOT_NEGATIVE,
+    "window_s": Range(0, 1e6),
+    "window_m": Range(0, 1e6),
     "min_observations": Range(1, 1000),
-    "min_distance": NOT_NEGATIVE,
+    "min_distance": Range(0, 100),
     "max_distance": Range(0.1, 100),
-    "depth_edge": Range(0, 1, beyond=True),
+    "depth_edge": Range(0.001, 1),
     "max_incidence_deg": Range(10, 90),
     "see_through_frames": Range(0, 1000),
     "max_voxels": Range(1000, 100_000_000),
-    "max_correction_m": NOT_NEGATIVE,
+    "max_correction_m": Range(0, 10),
     "max_correction_deg": Range(0, 20),
-    "max_jump_m": NOT_NEGATIVE,
+    "max_jump_m": Range(0, 1000),
     "max_jump_deg": Range(0, 180),
     "decimation": Range(1, 8),
 }
@@ -54,7 +54,7 @@ DESCRIPTIONS = {
 
 @dataclass(frozen=True)
 class MapSettings:
-    """How frames are fused. `DESCRIPTIONS` explains the fields, `RANGES` has their limits."""
+    """Settings of the fusion of frames. `DESCRIPTIONS` explains the fields, `RANGES` has their limits."""
 
     voxel_size: float = defaults.MAP_VOXEL_SIZE
     window_frames: int = 0

@@ -26,7 +26,7 @@ class Topic:
     Attributes:
         name: such as "/camera/depth/image_raw".
         kind: full name of its type, such as "sensor_msgs/msg/Image".
-        count: number of messages; 0 where the bag does not say.
+        count: number of messages; 0 if the bag does not say.
     """
 
     name: str

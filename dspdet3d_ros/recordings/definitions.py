@@ -41,6 +41,7 @@ float64 pruning_threshold
 uint32 points_in
 uint32 points_used
 uint32 points_out_of_range
+uint32 points_outside_roi
 uint32 voxels
 uint32 detections
 uint32 not_finite

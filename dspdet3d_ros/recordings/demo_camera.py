@@ -24,12 +24,12 @@ NOISE = 0.0012
 
 @dataclass(frozen=True)
 class View:
-    """What the camera sees at one time.
+    """The view of the camera at one time.
 
     Attributes:
         time_s: since the start.
         pose: (4, 4) from the camera's optical frame (x right, y down, z forward) to the room, metres.
-        depth_mm: (HEIGHT, WIDTH) uint16, 0 where there is nothing.
+        depth_mm: (HEIGHT, WIDTH) uint16, 0 if there is nothing.
         colour: (HEIGHT, WIDTH, 3) uint8.
     """
 
@@ -73,7 +73,7 @@ def views(xyz: np.ndarray, rgb: np.ndarray, count: int, rate_hz: float, seed: in
 
 
 def draw(xyz: np.ndarray, rgb: np.ndarray, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(HEIGHT, WIDTH) depth in metres, 0 where no point is, and (HEIGHT, WIDTH, 3) colours. Near points cover far ones.
+    """(HEIGHT, WIDTH) depth in metres, 0 if no point is, and (HEIGHT, WIDTH, 3) colours. Near points cover far ones.
 
     Args:
         xyz: (N, 3) metres.

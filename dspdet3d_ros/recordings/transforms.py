@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.geometry import quaternion_rotation
 
 
 class TransformError(InputError):
@@ -129,17 +130,10 @@ def pose_matrix(translation: Sequence[float] | np.ndarray, quaternion: Sequence[
         TransformError: a number is not finite, or the quaternion is zero.
     """
     q, t = np.asarray(quaternion, np.float64), np.asarray(translation, np.float64)
-    length = np.linalg.norm(q)
-    if not (np.isfinite(q).all() and np.isfinite(t).all() and length > 1e-6):
+    if not (np.isfinite(q).all() and np.isfinite(t).all() and np.linalg.norm(q) > 1e-6):
         raise TransformError(f"a pose has translation {t.tolist()} and rotation {q.tolist()}, expected finite numbers")
-    x, y, z, w = q / length
     pose = np.eye(4)
-    pose[:3, :3] = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ]
-    pose[:3, 3] = t
+    pose[:3, :3], pose[:3, 3] = quaternion_rotation(q), t
     return pose
 
 

@@ -4,25 +4,26 @@ README.md describes the topics, docs/parameters.md the parameters.
 """
 
 import sys
-import traceback
 from typing import TYPE_CHECKING, Any
 
-from rclpy.clock import Clock, ClockType, JumpThreshold
-from rclpy.duration import Duration
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from diagnostic_msgs.msg import DiagnosticStatus
+from sensor_msgs.msg import PointCloud2
+from std_srvs.srv import Trigger
 
-from dspdet3d_ros.errors import InputError, missing_package, one_line
+from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.ros import signals
-from dspdet3d_ros.ros.faults import Fault, FaultLog
+from dspdet3d_ros.ros.faults import Fault
 from dspdet3d_ros.ros.health import no_output
-from dspdet3d_ros.ros.health.diagnostics import PERIOD_S, Diagnostics, Health
+from dspdet3d_ros.ros.health.diagnostics import Health, status_message
 from dspdet3d_ros.ros.health.graph import node_snapshot
 from dspdet3d_ros.ros.interface import qos
 from dspdet3d_ros.ros.interface.outputs import Outputs
-from dspdet3d_ros.ros.interface.subscription import CloudSubscription
-from dspdet3d_ros.ros.interface.topics import INPUT, OBJECT_POINTS
-from dspdet3d_ros.ros.parameters.node_parameters import NodeParameters
+from dspdet3d_ros.ros.interface.subscription import InputSubscription
+from dspdet3d_ros.ros.interface.topics import INPUT, OBJECT_POINTS, RESET_TRACKING
+from dspdet3d_ros.ros.managed_node import ManagedNode
+from dspdet3d_ros.ros.parameters.node_parameters import DetectorParameters
 from dspdet3d_ros.ros.parameters.table import NODE_NAME
+from dspdet3d_ros.ros.pipeline.detect_service import DetectService
 from dspdet3d_ros.ros.pipeline.frames import TargetFrame
 from dspdet3d_ros.ros.pipeline.pipeline import Pipeline, free_gpu_memory
 from dspdet3d_ros.ros.pipeline.processing import Processing
@@ -32,41 +33,27 @@ from dspdet3d_ros.system import torch_threads
 if TYPE_CHECKING:
     from dspdet3d_ros.detector.predictor import Detector
 
-WATCH_S = 0.2
-SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-ERROR = TransitionCallbackReturn.ERROR
 
-
-class DetectorNode(LifecycleNode):
+class DetectorNode(ManagedNode):
     """Runs the detector on the latest cloud of ~/input/points and publishes what it finds.
 
-    The model is loaded by `configure`, during which all else waits, and freed by `cleanup`; clouds are only taken
-    while the node is active. Work on clouds is done in a thread of its own: parameters and services answer meanwhile.
+    `configure` loads the model, and all callbacks wait meanwhile; `cleanup` frees it. The node takes clouds only while
+    it is active. A thread of its own processes them, so that parameters and services answer at any time.
     """
 
     def __init__(self, **node_arguments: Any) -> None:
-        super().__init__(NODE_NAME, **node_arguments)
+        super().__init__(NODE_NAME, "the detector", **node_arguments)
         self._detector: Detector | None = None
         self._processing: Processing | None = None
-        self._subscription: CloudSubscription | None = None
-        self._failed = False
-        self._faults = FaultLog(self.get_logger())
-        self._no_output = no_output.NoOutputDiagnosis(self.get_logger())
-        self._node_parameters = NodeParameters(self, lambda: self._detector is None, self._publish_labels)
-        self._diagnostics = Diagnostics(self, self._health)
-        # These go on while the robot's time stands still, as when a bag is paused.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(PERIOD_S, self._diagnostics.publish, clock=steady)
-        self.create_timer(WATCH_S, self._watch, clock=steady)
-        self.create_timer(no_output.PERIOD_S, self._diagnose_no_output, clock=steady)
-        back = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
-        self._jumps = self.get_clock().create_jump_callback(back, post_callback=self._on_time_set_back)
-        if self._node_parameters["autostart"]:
-            self._autostart_timer = self.create_timer(0.0, self._autostart, clock=steady)
+        self._subscription: InputSubscription | None = None
+        self._node_parameters = DetectorParameters(self, lambda: self._detector is None, self._publish_labels)
+        self._service = DetectService(self, lambda: self._processing if self._subscription else None, self._why_not)
+        self._reset = self.create_service(Trigger, f"~/{RESET_TRACKING}", self._reset_tracking)
+        self.begin(self._node_parameters["autostart"])
 
     @property
     def lost(self) -> Fault | None:
-        """Why nothing can be computed in this process any more, if so."""
+        """The fault after which this process cannot compute any more; None if there is none."""
         return self._processing.lost if self._processing else None
 
     @property
@@ -74,70 +61,17 @@ class DetectorNode(LifecycleNode):
         """The number of subscribers of each output that the node knows of; empty unless it is configured."""
         return self._processing.outputs.subscribers if self._processing else {}
 
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Loads the model; fails with a reason in the log, after which the node can be configured again."""
-        self._faults.restart()
-        try:
-            self._load()
-        except Exception as error:
-            # Drivers and libraries fail in many ways; the node outlives them all.
-            self._release()
-            return self._refused("configuration", error)
-        return super().on_configure(state)
-
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Starts taking clouds."""
-        self._faults.restart()
-        result = super().on_activate(state)
-        try:
-            self._take_clouds()
-        except Exception as error:
-            # rclpy would keep the reason to itself.
-            self._stop_taking_clouds()
-            super().on_deactivate(state)
-            return self._refused("activation", error)
-        return result
-
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stops taking clouds; what was found in earlier ones is not published any more."""
-        self._stop_taking_clouds()
-        return ERROR if self._failed else super().on_deactivate(state)
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Frees the model."""
-        if self._failed:
-            return ERROR
-        self._release()
-        return super().on_cleanup(state)
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Frees everything."""
-        self._release()
-        return super().on_shutdown(state)
-
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Frees everything; the node is unconfigured then, and can be configured again."""
-        self._failed = False
-        self._release(wait_s=0.0)
-        return SUCCESS
-
     def close(self, timeout_s: float) -> bool:
-        """Stops working on clouds.
+        """Stops the work on clouds.
 
         Returns:
-            False where a cloud is still being worked on after `timeout_s`.
+            False if a cloud is still being processed after `timeout_s`.
         """
-        self._stop_taking_clouds()
+        self.stop()
         return self._processing is None or self._processing.worker.stop(timeout_s)
 
-    def _autostart(self) -> None:
-        self.destroy_timer(self._autostart_timer)
-        succeeded = self.trigger_configure() == SUCCESS and self.trigger_activate() == SUCCESS
-        if not succeeded and self.context.ok():
-            how = no_output.how_to_activate(self.get_fully_qualified_name(), self._state_label())
-            self.get_logger().error(f"not started; fix the error above: {how}")
-
-    def _load(self) -> None:
+    def load(self) -> None:
+        """Loads the model."""
         parameters = self._node_parameters
         parameters.check()
         threads = parameters["threads"] or None
@@ -155,10 +89,11 @@ class DetectorNode(LifecycleNode):
             lambda: parameters.settings,
             target,
             wants_objects=lambda: outputs.wants(OBJECT_POINTS),
-            remark=self._faults.remark,
+            remark=self.faults.remark,
             threads=threads,
+            tracking=lambda: parameters.tracking,
         )
-        self._processing = Processing(pipeline, outputs, self._faults, target, self.get_logger())
+        self._processing = Processing(pipeline, outputs, self.faults, target, self.get_logger())
         self.get_logger().info(
             f"configured: model {detector.model_name} with {len(detector.class_names)} classes, "
             f"weights {detector.checkpoint_sha256[:12]}, on {detector.device}, backend {detector.backend}"
@@ -168,7 +103,7 @@ class DetectorNode(LifecycleNode):
             self.get_logger().warning(f"plain torch computes, which is slower{_reason('auto', detector)}")
 
     def _loaded(self, threads: int | None) -> "Detector":
-        # torch takes seconds to import; until here the node has already been answering.
+        # The import of torch takes seconds; before it the node already answers services.
         from dspdet3d_ros.detector.predictor import Detector
 
         parameters = self._node_parameters
@@ -186,106 +121,91 @@ class DetectorNode(LifecycleNode):
             detector.warm_up()
         return detector
 
-    def _refused(self, kind: str, error: Exception) -> TransitionCallbackReturn:
-        """Reports why a transition fails, unless ROS has ended: then nothing can succeed."""
-        if not self.context.ok():
-            return FAILURE
-        if isinstance(error, ModuleNotFoundError) and error.name:
-            error = missing_package("the detector", error.name)
-        known = isinstance(error, InputError)
-        fault = Fault(kind, str(error) if known else one_line(error))
-        self._faults.keep(fault)
-        self.get_logger().error(str(fault) if known else f"{fault}\n{traceback.format_exc()}")
-        return FAILURE
-
-    def _take_clouds(self) -> None:
+    def start(self) -> None:
+        """Starts taking clouds."""
         self._publish_labels()
         processing, parameters = self._processing, self._node_parameters
         if processing is None:
             raise InputError("no model is loaded; configure the node first")
         processing.restart()
-        self._subscription = CloudSubscription(
+        self._subscription = InputSubscription(
             self,
+            PointCloud2,
+            "clouds",
             f"~/{INPUT}",
             parameters["input_reliability"],
             parameters["input_durability"],
             processing.take,
             lambda number: processing.traffic.lost_more(number),
-            lambda text: self._no_output.report(Fault("qos", text)),
+            lambda text: self.no_output.report(Fault("qos", text)),
         )
         self.get_logger().info(f"active: taking clouds from {self._subscription.topic} ({self._subscription.reason})")
 
-    def _stop_taking_clouds(self) -> None:
+    def stop(self) -> None:
+        """Stops taking clouds; what was found in earlier ones is not published any more."""
         if self._subscription is not None:
             self._subscription.close()
             self._subscription = None
         if self._processing is not None:
             self._processing.restart()
-            if not self._failed:
-                self._faults.restart()
+            if not self.failed:
+                self.faults.restart()
 
-    def _release(self, wait_s: float = LAST_CLOUD_S) -> None:
-        """Frees the model; one that is still at work after `wait_s` is freed when its cloud is done."""
-        self._stop_taking_clouds()
+    def release(self, wait_s: float = LAST_CLOUD_S) -> None:
+        """Frees the model; if it is still busy after `wait_s`, it is freed after its present cloud."""
+        self.stop()
         if self._processing is not None and not self._processing.close(wait_s):
-            self.get_logger().warning("a cloud is still being worked on; its result will not be published")
+            self.get_logger().warning("a cloud is still being processed; its result will not be published")
         self._processing = self._detector = None
         free_gpu_memory()
         self._node_parameters.forget_model()
 
-    def _watch(self) -> None:
-        """Looks for new consumers, and for a worker that has died or hangs (error path) or a lost GPU (end of ROS)."""
+    def watch(self) -> None:
+        """Checks for new subscribers, a dead or hanging worker (error processing) and a lost GPU (end of ROS)."""
         if self._processing is None:
             return
         if self.lost:
-            self.get_logger().fatal(str(self.lost))
-            self._diagnostics.publish_last()
-            self.context.try_shutdown()
+            self.end_process(self.lost)
             return
         if self._subscription is not None:
             self._processing.look_for_consumers()
         else:
-            # Those who are there before the node is active get each answer once.
+            # Subscribers from before the activation get each answer once.
             self._processing.outputs.newcomers()
         text = self._processing.failure(self._node_parameters["watchdog_timeout_s"])
         if text:
-            self._failed = True
-            fault = Fault("worker", text)
-            self._faults.report(fault)
-            self._diagnostics.publish()
-            # Either answers with an error, which leads to on_error and from there to the state unconfigured.
-            if self._state_label() == "active":
-                self.trigger_deactivate()
-            else:
-                self.trigger_cleanup()
-            self._faults.keep(fault)
+            self.fail(text)
 
-    def _diagnose_no_output(self) -> None:
-        """Lets the log and the diagnostics say why nothing is published, where that is so."""
-        snapshot = node_snapshot(
-            self,
-            self._state_label(),
-            self._faults.present is not None,
-            self._processing,
-            self._subscription,
-            self._detector.device if self._detector else "",
+    def _reset_tracking(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if self._processing is None:
+            response.message = self._why_not()
+            return response
+        self._processing.forget_objects()
+        response.success, response.message = True, "objects get new numbers from the next cloud on"
+        return response
+
+    def _why_not(self) -> str:
+        return no_output.how_to_activate(self.get_fully_qualified_name(), self.state_label)
+
+    def explain(self) -> Fault | None:
+        """Why nothing is published or found, where that is so."""
+        device = self._detector.device if self._detector else ""
+        faulty = self.faults.present is not None
+        return no_output.explain(
+            node_snapshot(self, self.state_label, faulty, self._processing, self._subscription, device)
         )
-        self._no_output.update(no_output.explain(snapshot))
 
-    def _on_time_set_back(self, _: Any) -> None:
+    def time_set_back(self) -> None:
+        """Forgets what belongs to a time that has not come yet."""
         if self._processing is not None:
             self._processing.time_set_back()
 
-    def _health(self) -> Health:
+    def describe(self) -> DiagnosticStatus:
+        """Makes the present status for the diagnostics."""
         tau = self._node_parameters.settings.pruning_threshold
         policies = qos.described(self._subscription.profile) if self._subscription else ""
-        return Health(
-            self._state_label(), self._faults, self._no_output, tau, self._detector, self._processing, policies
-        )
-
-    def _state_label(self) -> str:
-        # rclpy has no public way to ask a node in Python for its state.
-        return self._state_machine.current_state[1]
+        health = Health(self.state_label, self.faults, self.no_output, tau, self._detector, self._processing, policies)
+        return status_message(self.get_fully_qualified_name(), health)
 
     def _publish_labels(self) -> None:
         if self._processing is not None:
@@ -293,7 +213,7 @@ class DetectorNode(LifecycleNode):
 
 
 def _reason(asked: str, detector: "Detector") -> str:
-    """Why the backend is what it is, where the node was to choose."""
+    """Why the backend was chosen, in parentheses; empty if a parameter fixes it."""
     if asked != "auto":
         return ""
     from dspdet3d_ros.sparse import choose_backend

@@ -11,6 +11,7 @@ from typing import Any
 
 from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.errors import InputError, one_line
+from dspdet3d_ros.mapping.frame import REFUSALS, FrameRefused
 
 REPEAT_S = 5.0
 # A remark is logged again only after clouds have come without it for so long.
@@ -18,7 +19,7 @@ REMARK_FORGOTTEN_S = 300.0
 
 
 class Level(IntEnum):
-    """How bad it is; the numbers are those of diagnostic_msgs/DiagnosticStatus."""
+    """Severity; the numbers are those of diagnostic_msgs/DiagnosticStatus."""
 
     OK = 0
     WARN = 1
@@ -39,7 +40,7 @@ class Kind:
 
 
 _DOUBTFUL = Kind(Level.WARN, "doubtful cloud")
-# The clouds' faults come first: those that their publisher causes, then those of working on them.
+# Faults of clouds come first: those that the publisher causes, then those of their processing.
 KINDS = {
     "fields": Kind(Level.WARN, "cloud refused"),
     "sizes": Kind(Level.WARN, "cloud refused"),
@@ -47,7 +48,11 @@ KINDS = {
     "order": Kind(Level.WARN, "cloud refused"),
     "frame": Kind(Level.WARN, "cloud refused"),
     "contents": Kind(Level.WARN, "cloud refused"),
-    # Remarks: the cloud is used all the same.
+    # Those of the accumulator: frames that must not enter the map.
+    **dict.fromkeys(
+        (f"frame_{kind}" for kind in (*REFUSALS, "encoding", "sync", "transform")), Kind(Level.WARN, "frame refused")
+    ),
+    # Remarks: the cloud is used nevertheless.
     "no_points": _DOUBTFUL,
     "row_step": _DOUBTFUL,
     "count": _DOUBTFUL,
@@ -65,7 +70,7 @@ KINDS = {
     "worker": Kind(Level.ERROR, "stopped"),
     "configuration": Kind(Level.ERROR, "cannot be configured"),
     "activation": Kind(Level.ERROR, "cannot be activated"),
-    # Why nothing is published or found: see health/no_output.py. OK is what somebody may have meant so.
+    # Reasons for no output, see health/no_output.py. OK: the state may be intended.
     "unconfigured": Kind(Level.OK, "nothing is published"),
     "inactive": Kind(Level.OK, "nothing is published"),
     "publisher": Kind(Level.WARN, "nothing is published"),
@@ -81,8 +86,8 @@ KINDS = {
     "score": Kind(Level.OK, "no boxes"),
     "nothing": Kind(Level.OK, "no boxes"),
 }
-# What CUDA says of errors after which no call on the device works any more until the process is gone (CUDA runtime
-# API, enumeration cudaError_t).
+# Texts of CUDA errors after which no call on the device works until the process has ended (CUDA runtime API,
+# enumeration cudaError_t).
 LOST_DEVICE = (
     "an illegal memory access was encountered",
     "an illegal instruction was encountered",
@@ -113,7 +118,7 @@ class Fault:
 
     @property
     def level(self) -> Level:
-        """How bad it is."""
+        """Severity of its kind."""
         return KINDS[self.kind].level
 
     def __str__(self) -> str:
@@ -131,7 +136,9 @@ def log_at(logger: Any, level: Level, text: str) -> None:
 
 
 def fault_of(error: Exception) -> Fault:
-    """What an exception in the work on a cloud means."""
+    """The fault that an exception in the work on a cloud or frame stands for."""
+    if isinstance(error, FrameRefused):
+        return Fault(f"frame_{error.kind}", str(error))
     if isinstance(error, InputError):
         return Fault(getattr(error, "kind", "contents"), str(error))
     text = one_line(error)
@@ -148,7 +155,7 @@ def fault_of(error: Exception) -> Fault:
 
 
 def release_frames(error: BaseException | None) -> None:
-    """Lets go of what the frames of an exception's traceback hold: tensors of a whole network, gigabytes."""
+    """Releases the objects in the frames of an exception's traceback: tensors of a whole network, gigabytes."""
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__
@@ -159,11 +166,12 @@ class FaultLog:
 
     Args:
         logger: the node's.
-        clock: seconds that only grow.
+        clock: monotonic time, seconds.
+        of: name of the inputs, in the plural.
     """
 
-    def __init__(self, logger: Any, clock: Callable[[], float] = time.monotonic) -> None:
-        self._logger, self._clock = logger, clock
+    def __init__(self, logger: Any, clock: Callable[[], float] = time.monotonic, of: str = "clouds") -> None:
+        self._logger, self._clock, self._of = logger, clock, of
         # Faults are found in the executor's thread and in the worker's.
         self._lock = threading.Lock()
         self._logged_s: dict[str, float] = {}
@@ -229,15 +237,15 @@ class FaultLog:
             self._log(fault, number)
 
     def good(self) -> None:
-        """A cloud could be used: what comes after it is news again."""
+        """Notes a usable cloud: after it every kind of fault is new again."""
         with self._lock:
             faults, self._since_good, self._present = self._since_good, 0, None
             self._logged_s.clear()
         if faults:
-            self._logger.info(f"clouds are usable again, after {faults} that were refused or spoiled")
+            self._logger.info(f"{self._of} are usable again, after {faults} that were refused or spoiled")
 
     def keep(self, fault: Fault) -> None:
-        """Takes a fault that was logged elsewhere; it is shown until `restart`."""
+        """Shows a fault, which was logged elsewhere, until `restart`."""
         with self._lock:
             self._present = fault
 

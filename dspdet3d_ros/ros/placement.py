@@ -1,4 +1,4 @@
-"""The way of a cloud to the frame of its boxes. Imports no ROS."""
+"""The transform of a cloud to the frame of its boxes. Imports no ROS."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dspdet3d_ros.clouds.pointcloud2 import CloudLayoutError
+from dspdet3d_ros.geometry import quaternion_rotation
 
 if TYPE_CHECKING:
     from std_msgs.msg import Header
@@ -26,8 +27,6 @@ class FrameError(CloudLayoutError):
 def rotation_matrix(quaternion: Sequence[float]) -> np.ndarray:
     """(3, 3) float64 rotation of a quaternion x y z w, which need not be of length one.
 
-    The columns are the rotated axes: v + 2w(u × v) + 2u × (u × v) for the unit quaternion (u, w).
-
     Raises:
         FrameError: the quaternion is zero or not finite.
     """
@@ -35,9 +34,7 @@ def rotation_matrix(quaternion: Sequence[float]) -> np.ndarray:
     length = np.linalg.norm(q)
     if not np.isfinite(length) or length < 1e-6:
         raise FrameError(f"the transform's rotation is {q.tolist()}, expected a quaternion; {_REMEDY}")
-    (x, y, z), w = q[:3] / length, q[3] / length
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + 2 * w * cross + 2 * cross @ cross
+    return quaternion_rotation(q)
 
 
 def moved(xyz: np.ndarray, translation: Sequence[float], quaternion: Sequence[float]) -> np.ndarray:
@@ -62,7 +59,7 @@ def moved(xyz: np.ndarray, translation: Sequence[float], quaternion: Sequence[fl
 
 @dataclass(frozen=True)
 class Placement:
-    """How a cloud comes to the frame of its boxes.
+    """The transform of a cloud to the frame of its boxes.
 
     Attributes:
         header: stamp of the cloud, and the frame of the boxes.

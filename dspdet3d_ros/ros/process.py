@@ -1,4 +1,4 @@
-"""The node's process: from its start to an end with the right status."""
+"""The node's process, from its start to its exit status."""
 
 import gc
 import os
@@ -17,15 +17,15 @@ from dspdet3d_ros.errors import text_of
 from dspdet3d_ros.ros import signals
 from dspdet3d_ros.system import wait_without_spinning
 
-# How long the end of the process waits for a cloud that is being worked on; ros2 launch sends SIGKILL after 10 s.
+# How long the end of the process waits for a cloud that is being processed; ros2 launch sends SIGKILL after 10 s.
 LAST_CLOUD_S = 3.0
 
 
 def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
-    """Runs a node until a signal (see `signals`) or a shutdown of ROS, and ends the process: properly with status 0.
+    """Runs a node until a signal (see `signals`) or a shutdown of ROS, then ends the process with status 0.
 
-    Where the GPU is lost to this process the status is 1, so that a launch file with `respawn` starts another one; also
-    where ROS cannot be initialised with these arguments, which one line says.
+    The status is 1 if the GPU is lost, so that a launch file with `respawn` starts another process. It is 1, too, if
+    ROS cannot be initialised with these arguments; one line gives the reason.
 
     Args:
         make_node: makes the node, which has `lost` and `close(timeout_s)`, once ROS is initialised.
@@ -75,9 +75,9 @@ def run(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
 
 
 def _free_shared_memory(node: Any) -> None:
-    """Takes down what DDS holds in /dev/shm, which otherwise happens only when Python ends by itself.
+    """Frees the shared memory of DDS in /dev/shm, which otherwise happens only at a regular end of Python.
 
-    It goes with the last handle of ROS, and a destroyed node still has some.
+    It is freed with the last handle of ROS, and a destroyed node still has some handles.
     """
     context = node.context
     vars(node).clear()
@@ -86,7 +86,7 @@ def _free_shared_memory(node: Any) -> None:
 
 
 def _without_log_file(args: list[str]) -> list[str]:
-    """The arguments, with one that keeps ROS from writing a log file where it could not: it would not start."""
+    """The arguments, with one that turns the log file off if it cannot be written: ROS would not start."""
     try:
         folder = _log_folder()
         folder.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ def _without_log_file(args: list[str]) -> list[str]:
 
 
 def _log_folder() -> Path:
-    """Where ROS writes log files (rcl_logging_interface, rcl_logging_get_logging_directory)."""
+    """The folder of the log files of ROS (rcl_logging_interface, rcl_logging_get_logging_directory)."""
     if os.environ.get("ROS_LOG_DIR"):
         return Path(os.environ["ROS_LOG_DIR"])
     return Path(os.environ.get("ROS_HOME") or Path(os.environ["HOME"]) / ".ros") / "log"

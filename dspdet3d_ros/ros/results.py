@@ -27,7 +27,7 @@ class Counts:
 
     @property
     def waiting(self) -> int:
-        """Items without an outcome so far: one that is worked on and one that waits, at the most."""
+        """Items without an outcome so far: one that is processed and one that waits, at the most."""
         return self.received - self.processed - self.dropped - self.refused - self.ignored
 
 
@@ -37,12 +37,13 @@ class CloudResult:
 
     Attributes:
         arrival_s: when the cloud came; see `Arrival`.
-        start_s: `time.monotonic()` from which the latency counts: the cloud's arrival, or, if nobody listened then, the
-            start of the work on it.
-        placement: how the cloud came to the frame of the boxes; its header is that of the result's messages.
+        start_s: `time.monotonic()` from which the latency counts: the cloud's arrival, or, if no output had a
+            subscriber then, the start of the
+            work on it.
+        placement: the transform of the cloud to the frame of the boxes; its header is that of the result's messages.
         detections: boxes that can be published.
         settings: the thresholds that applied.
-        objects: the cloud's points in the boxes; None if nobody listened to them.
+        objects: the cloud's points in the boxes; None if they had no subscriber.
     """
 
     arrival_s: float
@@ -59,7 +60,7 @@ class LastResult:
 
     Attributes:
         boxes: number of boxes published.
-        stats: how they came about.
+        stats: figures of the run.
         settings: the thresholds that applied.
     """
 

@@ -19,7 +19,7 @@ HANGS_S = 20
 class Interrupted(BaseException):
     """The process was asked to end during an activity, which the text names.
 
-    It is no Exception: libraries catch those and go on.
+    It is no Exception, because libraries catch exceptions and continue.
     """
 
     def __init__(self, activity: str) -> None:
@@ -38,7 +38,7 @@ def end_at_once() -> None:
 
 def remember() -> None:
     """From here on a signal is remembered, and interrupts an activity that is `interruptible`."""
-    # No KeyboardInterrupt: where it strikes inside rclpy's C++ code it aborts the process.
+    # No KeyboardInterrupt: inside rclpy's C++ code it aborts the process.
     for number in ENDING:
         signal.signal(number, _remember)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:

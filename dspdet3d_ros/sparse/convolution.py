@@ -19,18 +19,18 @@ from dspdet3d_ros.sparse.kernel_map import KernelMap
 from dspdet3d_ros.sparse.matmul import padded_rows, product
 from dspdet3d_ros.sparse.parallel import for_chunks, worker_count
 
-#: Gathered elements per chunk: 2 MB of float32 on the CPU, near a core's L2 cache; on a GPU as much as keeps it busy.
+#: Gathered elements per chunk: 2 MB of float32 on the CPU, near a core's L2 cache; on a GPU enough to keep it busy.
 CPU_CHUNK_ELEMENTS = 1 << 19
 GPU_CHUNK_ELEMENTS = 1 << 27
-#: Output rows of a tile whose pairs are added up: few enough to stay in the cache, enough to be worth a product each.
+#: Output rows of a tile whose pairs are added up: few enough to stay in the cache, enough for an efficient product.
 TILE_ROWS = 4096
-#: What gathering and adding up a pair costs beyond its product, as a number of input channels.
+#: Cost of gathering and adding up a pair, in addition to its product, as a number of input channels.
 PAIR_COST_CHANNELS = 96
 
 
 @dataclass(frozen=True)
 class Epilogue:
-    """What is applied to a chunk of outputs while it is in the cache.
+    """Operations on a chunk of outputs while it is in the cache.
 
     Attributes:
         bias: (C_out,) added, or None.
@@ -72,7 +72,7 @@ def gather_multiply(
 
 
 def _is_sparse(kernel_map: KernelMap, c_in: int) -> bool:
-    """Whether the pairs that exist cost less than all that could: the wider the product, the less the rest matters."""
+    """Whether only the existing pairs cost less than all possible ones: gathering matters less for wide products."""
     possible = kernel_map.kernel_volume * kernel_map.n_out
     return kernel_map.pairs() < possible * c_in / (c_in + PAIR_COST_CHANNELS)
 
@@ -116,7 +116,7 @@ def _multiply_pairs(features: Tensor, weight: Tensor, kernel_map: KernelMap, epi
                     continue
                 count = high - low
                 torch.index_select(features, 0, sources[low:high], out=buffer[:count])
-                # The rows that fill up the buffer are whatever was there before; nobody reads what comes of them.
+                # The rows that fill up the buffer hold old values; their products are not read.
                 products = product(buffer[: padded_rows(count)], matrix)[:count].to(sum_type)
                 if count == len(part):
                     part.add_(products)

@@ -40,7 +40,7 @@ def unpack(keys: Tensor) -> Tensor:
 
 
 def key_offset(dx: int, dy: int, dz: int) -> int:
-    """What adding (dx, dy, dz) to a coordinate adds to its key."""
+    """Difference of the keys of two coordinates that differ by (dx, dy, dz)."""
     return (dx << 2 * AXIS_BITS) + (dy << AXIS_BITS) + dz
 
 
@@ -64,7 +64,7 @@ def kernel_size(volume: int) -> int:
 
 
 def synchronises(tensor: Tensor) -> bool:
-    """Whether an operation whose output size depends on the data stops the host until the device is done."""
+    """True if operations whose output size depends on the data make the host wait for the device."""
     return tensor.is_cuda
 
 
@@ -95,7 +95,7 @@ class CoordinateSet:
         """
         coords = coords.long()
         if len(coords):
-            # One transfer: on a GPU each number that is asked for waits for all work before it.
+            # One transfer: on a GPU each transfer waits for all earlier work.
             extremes = torch.stack([*torch.aminmax(coords[:, 1:]), *torch.aminmax(coords[:, 0])])
             low, high, first_batch, last_batch = extremes.tolist()
             if low < -COORDINATE_LIMIT or high >= COORDINATE_LIMIT:
@@ -131,8 +131,8 @@ class CoordinateSet:
     def cached(self, name: object, make: Callable[[], Value]) -> Value:
         """`make()`, computed once per set and name.
 
-        A name or value that has to do with another set refers to it weakly, unless that set was made by this one: in a
-        circle of references tensors stay until the garbage collector comes, which may be dozens of clouds later.
+        A name or value that refers to another set must do so weakly, unless this set made the other one: a circle of
+        references keeps tensors until the garbage collector runs, which may be dozens of clouds later.
         """
         if name not in self._cache:
             self._cache[name] = make()
@@ -164,7 +164,7 @@ class CoordinateSet:
         keys = self.keys
         for step in steps:
             keys = torch.cat([keys - step, keys, keys + step])
-            # One axis after the other: three small unions instead of one of 27 times the rows, where that is cheaper.
+            # One axis after the other: three small unions instead of one of 27 times the rows, if that is cheaper.
             if step == steps[-1] or not synchronises(keys):
                 keys = torch.unique(keys)
         return keys
@@ -188,7 +188,7 @@ class CoordinateSet:
         return type(self)(self.keys[rows], self.stride)
 
     def find(self, keys: Tensor) -> Tensor:
-        """Row of each key in this set, -1 where it is absent; `keys` int64 of any shape."""
+        """Row of each key in this set, -1 if it is absent; `keys` int64 of any shape."""
         rows = torch.searchsorted(self.keys, keys)
         padded = torch.cat([self.keys, self.keys.new_full((1,), NO_KEY)])
         return torch.where(padded[rows] == keys, rows, -1)
@@ -204,7 +204,7 @@ class CoordinateSet:
         return other.cached(("rows in", weakref.ref(self)), lambda: self._find_sorted(other.keys))
 
     def batch_counts(self, batch_size: int) -> list[int]:
-        """How many rows each of the first `batch_size` batch entries has (rows are grouped by batch)."""
+        """Number of rows of each of the first `batch_size` batch entries (rows are grouped by batch)."""
 
         def count() -> list[int]:
             # Batch indices are compared, not keys: the end of the last batch would be a key of more than 63 bits.

@@ -1,4 +1,4 @@
-"""The small interface behind which the convolutions run."""
+"""The interface of the engines that compute convolutions."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Name of the backend."""
         ...
 
     @property
     def coordinate_set(self) -> type[CoordinateSet]:
-        """The kind of coordinate sets that it is fastest with; it takes every other one too."""
+        """The class of coordinate sets with which it is fastest; it accepts every other class."""
         ...
 
     @property
@@ -113,7 +113,7 @@ def _native_engine(device: torch.device | str, storage: torch.dtype) -> Engine:
 
 
 def _minkowski_engine(device: torch.device | str, storage: torch.dtype) -> Engine:
-    # Only here: importing the module is free, making the engine imports MinkowskiEngine.
+    # Imported here, because making the engine imports MinkowskiEngine.
     from dspdet3d_ros.sparse.minkowski import MinkowskiBackend
 
     return MinkowskiBackend(device)
@@ -158,10 +158,10 @@ def choose_backend(device: torch.device | str) -> tuple[str, str]:
 
 
 def training_engine(device: torch.device | str, dtype: torch.dtype = torch.float32) -> Engine:
-    """The engine that trains fastest: native for float32 on the CPU where its library was built, else plain torch.
+    """The engine that trains fastest: native for float32 on the CPU if its library was built, else plain torch.
 
     Args:
-        device: where the tensors are.
+        device: of the tensors.
         dtype: type of the matrix products' operands; float32, or bfloat16 for mixed precision.
     """
     if dtype == torch.float32 and torch.device(device).type == "cpu" and choose_backend(device)[0] == "native":
@@ -173,9 +173,9 @@ def make_engine(name: str, device: torch.device | str = "cpu", precision: str = 
     """The engine of that name for tensors on `device`.
 
     Args:
-        name: one of `BACKENDS`; "auto" is native on the CPU where its library was built, triton on CUDA where it can
-            run, else torch.
-        device: where the tensors are.
+        name: one of `BACKENDS`; "auto" is native on the CPU if its library was built, triton on CUDA if it can run,
+            else torch.
+        device: of the tensors.
         precision: type of the features between convolutions: "fp16" (triton only; sums stay float32), "fp32", or
             "auto", which is fp16 with triton.
 

@@ -1,4 +1,4 @@
-"""Kernel maps: which input row meets which output row under which kernel offset."""
+"""Kernel maps: the pairs of input and output rows of each kernel offset."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ class KernelMap:
         return self._pairs
 
     def pairs(self) -> int:
-        """Number of (input, output) pairs: what the arithmetic of a convolution is counted by."""
+        """Number of (input, output) pairs, from which the arithmetic of a convolution is counted."""
         return sum(len(targets) for _, targets in self.pair_lists)
 
     def transposed(self) -> KernelMap:
-        """The map of the transposed operation: under the same offset, output rows bring to input rows."""
+        """The map of the transposed operation: inputs and outputs change their roles."""
         if self._transposed is None:
             self._transposed = self._transpose()
         return self._transposed
@@ -113,7 +113,7 @@ def kernel_map(inputs: CoordinateSet, outputs: CoordinateSet, volume: int, searc
     Args:
         inputs, outputs: the two sets.
         volume: 1 or 27, the number of kernel offsets: the length of the weight.
-        search: makes the map where it is not cached yet.
+        search: makes the map if it is not cached yet.
     """
     if 2 * outputs.stride == inputs.stride:
         return generative_map(inputs, outputs, search)
@@ -125,7 +125,7 @@ def convolution_map(inputs: CoordinateSet, outputs: CoordinateSet, volume: int, 
 
     It serves stride 1 (`outputs` is `inputs`) and stride 2 (`outputs` is `inputs.downsampled()`).
     """
-    # By weak reference, as elsewhere: a circle would keep all tensors until the garbage collector comes.
+    # By weak reference, as elsewhere: a circle would keep all tensors until the garbage collector runs.
     name = ("convolution", volume, weakref.ref(inputs))
     return outputs.cached(name, lambda: search(inputs, outputs.keys, volume, inputs.stride))
 

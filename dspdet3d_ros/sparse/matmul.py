@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 def _onednn_linear() -> Callable[..., Tensor] | None:
-    """oneDNN's product for dense float32 rows, or None where it is missing or no faster.
+    """oneDNN's product for dense float32 rows, or None if it is missing or no faster.
 
     torch.mm uses MKL for float32, which leaves AVX-512 idle on AMD processors: oneDNN is more than twice as fast there
-    and level on Intel's. torch reaches it by an operator of its compiler, which is tried before it is relied on.
+    and equally fast on Intel processors. torch has it as an operator of its compiler, which is tested once before use.
     """
     try:
         if not torch.backends.mkldnn.is_available() or torch.backends.cpu.get_cpu_capability() != "AVX512":
@@ -24,7 +24,7 @@ def _onednn_linear() -> Callable[..., Tensor] | None:
         return None
 
 
-_LINEAR = _onednn_linear()
+LINEAR = _onednn_linear()
 
 
 def padded_rows(count: int) -> int:
@@ -35,10 +35,10 @@ def padded_rows(count: int) -> int:
 
 def product(rows: Tensor, weight: Tensor) -> Tensor:
     """(M, K) rows times (K, N) weight, both of one type; M is best one of `padded_rows`. No gradients."""
-    if _LINEAR is not None and rows.dtype == torch.float32 and rows.device.type == "cpu":
+    if LINEAR is not None and rows.dtype == torch.float32 and rows.device.type == "cpu":
         try:
-            return _LINEAR(rows, weight.t(), None, "none", [], "")
+            return LINEAR(rows, weight.t(), None, "none", [], "")
         except RuntimeError:
-            # Where memory is short oneDNN fails to create its kernel and does not say why; torch.mm needs none.
+            # If memory is short, oneDNN cannot create its kernel and gives no reason; torch.mm needs no kernel.
             pass
     return torch.mm(rows, weight)

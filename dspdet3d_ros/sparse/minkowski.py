@@ -35,7 +35,7 @@ class MinkowskiBackend(TorchNormalisation):
     our sorted sets, they are permuted on the way in and out.
 
     Args:
-        device: where the features will be; checked against how MinkowskiEngine was built.
+        device: of the features; the build of MinkowskiEngine must support it.
 
     Raises:
         InputError: MinkowskiEngine is missing, cannot be loaded, or was built without CUDA and `device` is CUDA.
@@ -64,7 +64,8 @@ class MinkowskiBackend(TorchNormalisation):
     ) -> Tensor:
         """See `Engine.convolve`."""
         if not len(inputs) or (len(weight) == 1 and outputs is inputs):
-            # It makes no maps without coordinates, and its own layer too takes this convolution as a matrix product.
+            # MinkowskiEngine makes no maps without coordinates; its own layer also computes this convolution as a
+            # matrix product.
             rows = features @ weight[0]
         else:
             rows = self._convolve(features, weight, inputs, outputs)
@@ -98,7 +99,7 @@ class MinkowskiBackend(TorchNormalisation):
         types = self._engine.CoordinateMapType
         return self._engine.CoordinateManager(
             D=_DIMENSION,
-            # It hands this number to OpenMP for the whole process: any other would change torch's.
+            # It sets this number in OpenMP for the whole process: another number would change that of torch.
             num_threads=torch.get_num_threads(),
             coordinate_map_type=types.CUDA if cells.keys.is_cuda else types.CPU,
         )
@@ -193,7 +194,7 @@ def _load() -> tuple[ModuleType, ModuleType]:
         raise InputError(
             f"backend minkowski: Python module {error.name} is missing; install it with {INSTALL}; or use backend torch"
         ) from error
-    except Exception as error:  # whatever a native library raises, it cannot be used
+    except Exception as error:  # a native library may raise errors of any type
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
             f"backend minkowski: MinkowskiEngine cannot be loaded: {reason}; fix that, or build it again for this "

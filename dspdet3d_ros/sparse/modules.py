@@ -16,7 +16,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class _Kernel(nn.Module):
-    """A weight `kernel` and an optional `bias`; subclasses say which coordinates come out."""
+    """A weight `kernel` and an optional `bias`; subclasses define the output coordinates."""
 
     def __init__(self, kernel_shape: tuple[int, ...], bias: bool) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class _Kernel(nn.Module):
         nn.init.normal_(self.kernel, std=(2 / (volume * self.kernel.shape[-1])) ** 0.5)
 
     def outputs(self, coords: CoordinateSet) -> CoordinateSet:
-        """The coordinates that come out when `coords` go in."""
+        """The output coordinates for the input coordinates `coords`."""
         raise NotImplementedError
 
     @property
@@ -57,7 +57,7 @@ class _Kernel(nn.Module):
 class SparseConv(_Kernel):
     """Convolution of kernel size 1 or 3 and stride 1 or 2.
 
-    Stride 1 keeps the coordinates (submanifold); stride 2 puts out the unique `floor(p / 2t)·2t`.
+    Stride 1 keeps the coordinates (submanifold); stride 2 has the unique `floor(p / 2t)·2t`.
     """
 
     def __init__(self, c_in: int, c_out: int, kernel_size: int = 3, stride: int = 1, bias: bool = False) -> None:

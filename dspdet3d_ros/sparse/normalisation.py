@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class TorchNormalisation:
-    """What an engine without kernels of its own for batch normalisation takes over."""
+    """Batch normalisation by torch, for engines without kernels of their own for it."""
 
     def normalise(self, features: Tensor, norm: nn.BatchNorm1d, residual: Tensor | None, relu: bool) -> Tensor:
         """See `Engine.normalise`."""

@@ -21,14 +21,14 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 def _new_pool(threads: int) -> ThreadPoolExecutor:
-    # What a worker sets for itself is also what threads that come to torch later start with, and keep. So all workers
-    # start now and that is put back once, not at every use, where it would meet threads of the same moment.
+    # The setting of a worker is also the initial one of threads that use torch later. So all workers start now, and the
+    # setting is restored once; restoring it at each use could affect threads that start at the same time.
     before = torch.get_num_threads()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="sparse", initializer=_use_one_thread)
     all_there = threading.Barrier(threads)
     try:
         list(pool.map(lambda _: all_there.wait(), range(threads)))
-    except Exception:  # as many threads or as much memory cannot be had
+    except Exception:  # not enough threads or memory
         all_there.abort()
         pool.shutdown(wait=False)
         raise

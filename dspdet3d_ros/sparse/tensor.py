@@ -52,9 +52,9 @@ class SparseTensor:
     """One feature row for each coordinate.
 
     Attributes:
-        features: (N, C) float32, rows in the order of `coords`; in inference float16 where the engine stores that.
+        features: (N, C) float32, rows in the order of `coords`; in inference float16 if the engine stores that.
         coords: the N coordinates.
-        engine: what computes the convolutions on this tensor.
+        engine: computes the convolutions on this tensor.
     """
 
     features: Tensor

@@ -9,7 +9,7 @@ from dspdet3d_ros.validation import AT_LEAST_ONE, SHARE, check_fields
 
 @dataclass(frozen=True)
 class TrackingSettings:
-    """When a detection is the same object as before, and when objects appear and disappear.
+    """Rules for matching detections to known objects, and for new and lost objects.
 
     Attributes:
         births: an object is reported once it was detected in so many clouds.

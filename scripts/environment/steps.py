@@ -62,7 +62,7 @@ class Builder:
         torch = _digest([base, self.torch])
         ros = _digest([base, WHEELS])
         vision = _digest([ros, *_files(ROOT / "interfaces" / "vision_msgs")])
-        messages = _digest([ros, *_files(ROOT / "msg"), ROOT / "CMakeLists.txt"])
+        messages = _digest([vision, *_files(ROOT / "msg"), *_files(ROOT / "srv"), ROOT / "CMakeLists.txt"])
         native = _digest([base, *_files(NATIVE / "src"), NATIVE / "build.py", str(shutil.which("cc"))])
         package = _digest([torch, ros, ROOT / "setup.py", ROOT / "dspdet3d_ros" / "__init__.py"])
         steps = [
@@ -158,6 +158,7 @@ class Builder:
         for leftover in (VENV / INTERFACES).glob("*.egg-info"):
             shutil.rmtree(leftover)
         self._check(_type_support("dspdet3d_ros", "PruningStats"), "the messages of dspdet3d_ros cannot be used")
+        self._check(_type_support("dspdet3d_ros", "Detect", "srv"), "the service of dspdet3d_ros cannot be used")
 
     def _build_native(self, progress: Progress) -> None:
         # Not needed: without it plain torch computes.
@@ -248,8 +249,10 @@ _VERSION_OF = (
 )
 
 
-def _type_support(package: str, message: str) -> str:
-    return f"from {package}.msg import {message} as m; from rclpy.type_support import check_for_type_support as c; c(m)"
+def _type_support(package: str, kind: str, module: str = "msg") -> str:
+    return (
+        f"from {package}.{module} import {kind} as m; from rclpy.type_support import check_for_type_support as c; c(m)"
+    )
 
 
 def _files(folder: Path) -> list[Path]:

@@ -179,11 +179,14 @@ FAULTS = {
 }
 
 
+PACKAGES = {".las": "laspy", ".laz": "laspy", ".e57": "pye57", ".obj": "trimesh", ".stl": "trimesh", ".glb": "trimesh"}
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_damaged_file_is_refused_in_one_line_that_names_it(tmp_path, name):
     write, expected = FAULTS[name]
-    if name.endswith(("glb", "obj")):
-        pytest.importorskip("trimesh", reason="trimesh is not installed")
+    if package := PACKAGES.get((tmp_path / name).suffix):
+        pytest.importorskip(package, reason=f"{package} is not installed")
     if name == "las.ply":
         las(tmp_path / "a.las")
         (tmp_path / "a.las").rename(tmp_path / name)
@@ -198,9 +201,6 @@ def test_a_damaged_file_is_refused_in_one_line_that_names_it(tmp_path, name):
     assert str(error.value).startswith(f"{tmp_path / name}: ")
     assert expected in str(error.value)
     assert "\n" not in str(error.value)
-
-
-PACKAGES = {".las": "laspy", ".laz": "laspy", ".e57": "pye57", ".obj": "trimesh", ".stl": "trimesh", ".glb": "trimesh"}
 
 
 @pytest.mark.parametrize("suffix", PACKAGES)

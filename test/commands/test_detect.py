@@ -139,6 +139,32 @@ def test_where_there_are_no_boxes_it_is_said_why(cloud, model, capsys):
     assert "no boxes: --tau 1 leaves no cell of level 3" in capsys.readouterr().err
 
 
+def test_only_the_region_of_interest_is_used(cloud, model, tmp_path, capsys):
+    xyz, out = np.load(cloud)["xyz"], tmp_path / "out.json"
+    inside = (xyz[:, 0] >= 0.25) & (xyz[:, 0] <= 0.75)
+    np.savez(tmp_path / "inside.npz", xyz=xyz[inside])
+    region = ["--roi", "0.25", "-1", "-1", "0.75", "2", "2"]
+    assert main(["detect", str(cloud), *model, *region, "--json", str(out)]) == 0
+    found = json.loads(out.read_text())
+    outside = len(xyz) - inside.sum()
+    assert f"; {outside} points outside the region" in capsys.readouterr().out
+    assert (found["stats"]["points_in"], found["stats"]["points_outside_roi"]) == (len(xyz), outside)
+    assert main(["detect", str(tmp_path / "inside.npz"), *model, "--json", str(out)]) == 0
+    assert json.loads(out.read_text())["detections"] == found["detections"]
+    assert main(["detect", str(cloud), *model, "--roi", "5", "5", "5", "6", "6", "6"]) == 0
+    assert f"no boxes: all {len(xyz)} points of a cloud are outside the region" in capsys.readouterr().err
+
+
+def test_fitted_boxes_are_written_with_those_of_the_network(cloud, model, tmp_path):
+    out = tmp_path / "out.json"
+    assert main(["detect", str(cloud), *model, "--json", str(out)]) == 0
+    axes = json.loads(out.read_text())["detections"]
+    assert main(["detect", str(cloud), *model, "--box-orientation", "fitted", "--json", str(out)]) == 0
+    fitted = json.loads(out.read_text())["detections"]
+    assert all(len(item.pop("turned")) == 7 for item in fitted)
+    assert fitted == axes
+
+
 def test_a_picture_is_drawn(cloud, model, tmp_path):
     image = pytest.importorskip("matplotlib.image", reason="matplotlib is not installed")
     assert main(["detect", str(cloud), *model, "--png", str(tmp_path / "a.png")]) == 0
@@ -153,6 +179,8 @@ def test_a_picture_is_drawn(cloud, model, tmp_path):
         (["CLOUD", "--checkpoint", "nonesuch.pth"], "nonesuch.pth"),
         (["CLOUD", "--device", "cuda:99"], "cuda:99"),
         (["CLOUD", "--json", "CLOUD/out.json"], "cannot be written"),
+        (["CLOUD", "--roi", "0", "0", "0", "1", "0", "1"], "--roi X0 Y0 Z0: expected less than X1 Y1 Z1 along y (0)"),
+        (["CLOUD", "--roi", "nan", "0", "0", "1", "1", "1"], "--roi: expected a number, got nan"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(cloud, model, capsys, arguments, text):

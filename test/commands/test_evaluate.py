@@ -93,13 +93,16 @@ def test_a_folder_without_scenes_is_named(tmp_path, checkpoint, capsys):
     assert "none: no such folder" in capsys.readouterr().err
 
 
-def test_the_kind_of_postprocessing_is_an_option(indexed, checkpoint, capsys):
+def test_the_kind_of_postprocessing_is_an_option_and_scores_are_plotted(indexed, checkpoint, capsys):
     out = indexed.parent / "out" / "small.json"
     for kind in ("published", "fused"):
         arguments = ["evaluate", str(indexed), "--device", "cpu", "--postprocessing", kind, "--json", str(out)]
         assert main(arguments) == 0
         assert json.loads(out.read_text())["postprocessing"] == kind
     assert "score_map of the model file that fits these scenes" in capsys.readouterr().out
+    png = indexed.parent / "reliability.png"
+    assert main(["evaluate", str(indexed), "--device", "cpu", "--plot", str(png)]) == 0
+    assert png.read_bytes().startswith(b"\x89PNG")
     refused = ["evaluate", str(indexed), "--device", "cpu", "--postprocessing", "fused", "--overlap", "plan_view"]
     assert main(refused) == 1
     assert "needs nms_across_classes" in capsys.readouterr().err

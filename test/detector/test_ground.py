@@ -1,4 +1,4 @@
-"""The ground under a place: found without being told, and moved by nothing that is elsewhere."""
+"""The ground under a place is found from the points, and does not depend on points elsewhere."""
 
 import numpy as np
 import pytest

@@ -122,7 +122,7 @@ def with_ceiling(xyz):
 
 
 def one_table(xyz):
-    """What lies within 0.6 m of the densest place above the floor."""
+    """The points within 0.6 m of the densest place above the floor."""
     above = xyz[xyz[:, 2] > 0.5]
     counts, x, y = np.histogram2d(above[:, 0], above[:, 1], bins=10)
     i, j = np.unravel_index(counts.argmax(), counts.shape)

@@ -22,7 +22,7 @@ def found(settings=SETTINGS, config=CONFIG, scores=SCORES):
     return [(round(float(v), 2), config.classes[k]) for v, k in zip(selected.scores, selected.labels, strict=True)]
 
 
-def test_equal_things_on_two_shelves_are_both_found():
+def test_equal_objects_on_two_shelves_are_both_found():
     assert found() == [(0.9, "cup"), (0.8, "cup"), (0.7, "bowl")]
 
 

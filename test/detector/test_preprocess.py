@@ -1,4 +1,4 @@
-"""Which points go into which voxels: on the GPU, where there is one, as on the CPU."""
+"""The voxels of points are the same on the GPU, if there is one, as on the CPU."""
 
 import numpy as np
 import pytest

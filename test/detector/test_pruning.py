@@ -50,20 +50,23 @@ def test_rows_that_fit_stay_as_they_are(cells, logits):
 
 
 def test_what_refinement_makes_is_found_out_once(monkeypatch):
-    expand, sets = CoordinateSet._expand, []
+    expanded, calls = CoordinateSet.expanded, []
 
-    def count(cells):
-        sets.append(len(cells))
-        return expand(cells)
+    def note(cells):
+        calls.append((cells, expanded(cells)))
+        return calls[-1][1]
 
     detector = Detector.load(device="cpu")
     cloud, settings = synthetic_room(2000) * 0.3, replace(detector.default_settings(), pruning_threshold=0.0)
     levels = detector(cloud, settings).stats.levels
-    monkeypatch.setattr(CoordinateSet, "_expand", count)
+    monkeypatch.setattr(CoordinateSet, "expanded", note)
     # Just enough, which only the expanded cells themselves can show.
     bounded = detector(cloud, replace(settings, max_cells_per_level=levels[3].before)).stats.levels
     assert bounded == levels
-    assert sets == [cells.kept for cells in levels[:3]]
+    # Each level asks twice, for the bound and for the convolution, and gets the same set.
+    made = {id(fine): len(cells) for cells, fine in calls}
+    assert list(made.values()) == [cells.kept for cells in levels[:3]]
+    assert len(calls) > len(made)
 
 
 def test_a_cloud_at_tau_zero_stays_within_the_bound_and_says_what_was_left_out():

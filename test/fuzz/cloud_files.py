@@ -17,7 +17,7 @@ RGB = RNG.integers(0, 256, (20, 3), dtype=np.uint8)
 PACKED = (RGB.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)).astype("<u4")
 
 
-def _npz(save=np.savez, **arrays) -> bytes:
+def npz_bytes(save=np.savez, **arrays) -> bytes:
     stream = io.BytesIO()
     save(stream, **arrays)
     return stream.getvalue()
@@ -29,7 +29,7 @@ def _npy(array) -> bytes:
     return stream.getvalue()
 
 
-def _ply(form: str, faces: bool) -> bytes:
+def ply_bytes(form: str, faces: bool) -> bytes:
     head = f"ply\nformat {form} 1.0\nelement vertex 20\n"
     head += "".join(f"property float {axis}\n" for axis in "xyz")
     head += "".join(f"property uchar {colour}\n" for colour in ("red", "green", "blue"))
@@ -88,18 +88,18 @@ def _table() -> np.ndarray:
 
 BOXES = {"boxes": np.array([[0, 0, 0, 1, 1, 1]], np.float32), "names": np.array(["cup"])}
 VALID = {
-    "plain.npz": _npz(xyz=XYZ, rgb=RGB),
-    "packed.npz": _npz(np.savez_compressed, xyz=XYZ, rgb=RGB, scale=np.float64(1), **BOXES),
-    "numbered.npz": _npz(points=XYZ, colors=RGB, inst=np.arange(20) % 3),
-    "frame.npz": _npz(
+    "plain.npz": npz_bytes(xyz=XYZ, rgb=RGB),
+    "packed.npz": npz_bytes(np.savez_compressed, xyz=XYZ, rgb=RGB, scale=np.float64(1), **BOXES),
+    "numbered.npz": npz_bytes(points=XYZ, colors=RGB, inst=np.arange(20) % 3),
+    "frame.npz": npz_bytes(
         K=np.eye(3), pose=np.eye(4), vertices=XYZ.T, colors=RGB / 255, faces=np.arange(30).reshape(10, 3)
     ),
-    "table.npz": _npz(cloud=_table()),
+    "table.npz": npz_bytes(cloud=_table()),
     "table.npy": _npy(_table().reshape(4, 5)),
     "six.npy": _npy(np.column_stack([XYZ, RGB]).astype(np.float32)),
-    "text.ply": _ply("ascii", faces=True),
-    "binary.ply": _ply("binary_little_endian", faces=False),
-    "mesh.ply": _ply("binary_little_endian", faces=True),
+    "text.ply": ply_bytes("ascii", faces=True),
+    "binary.ply": ply_bytes("binary_little_endian", faces=False),
+    "mesh.ply": ply_bytes("binary_little_endian", faces=True),
     "odd.ply": _odd_ply(),
     "odd.pcd": _odd_pcd(),
     "text.pcd": _pcd("ascii"),

@@ -121,7 +121,7 @@ FIELDS = st.builds(
 
 @st.composite
 def nearly_valid(draw):
-    """Valid messages with one or two things changed."""
+    """Valid messages with one or two fields changed."""
     message = draw(valid())
     for _ in range(draw(st.integers(1, 2))):
         what = draw(st.sampled_from(["width", "height", "point_step", "row_step", "field", "fields", "data"]))

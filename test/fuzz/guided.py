@@ -31,7 +31,7 @@ def installed() -> bool:
 
 
 def seeds_and_cases(name: str, folder: Path) -> tuple[list[bytes], Callable[[bytes], Any]]:
-    """What libFuzzer starts from, and how its bytes become a case of the target of that name."""
+    """The inputs from which libFuzzer starts, and how its bytes become a case of the target of that name."""
     if name == "PointCloud2":
         packed = import_module("packed")
         return packed.examples(50), packed.unpack

@@ -10,7 +10,7 @@ from cloud_files import XYZ
 from hypothesis import strategies as st
 from mutation import changed
 from outcome import Tally, judge
-from stored import _json, replaced
+from stored import json_bytes, replaced
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.learning.datasets.folders import open_scenes
@@ -41,7 +41,7 @@ NUMBERS = b"".join(b"%d\n" % (1000 * (n % 3) + n % 2) for n in range(20))
 
 
 def _one(name: str, value: object) -> st.SearchStrategy:
-    return replaced(value).map(lambda changed_value: {name: _json(changed_value)})
+    return replaced(value).map(lambda changed_value: {name: json_bytes(changed_value)})
 
 
 def _text(name: str, data: bytes, **others: bytes) -> st.SearchStrategy:
@@ -61,7 +61,7 @@ CASES = st.one_of(
 DETECTION = {"class": "cup", "score": 0.5, "center": [0, 0, 0], "size": [1, 2, 3], "turned": [0, 0, 0, 1, 2, 3, 0.4]}
 RESULT = {"source": {"file": "s.npz"}, "frame_of_file": {"up": "y", "unit": "mm"}, "detections": [DETECTION]}
 RESULTS = st.one_of(
-    replaced(RESULT).map(_json), changed({"r.jsonl": json.dumps(RESULT).encode()}).map(lambda case: case[1])
+    replaced(RESULT).map(json_bytes), changed({"r.jsonl": json.dumps(RESULT).encode()}).map(lambda case: case[1])
 )
 
 

@@ -1,4 +1,4 @@
-"""What a case may come to: a correct result or a refusal, with no more memory than it justifies."""
+"""Allowed outcomes of a case: a correct result or a refusal, with no more memory than it justifies."""
 
 import re
 import time
@@ -18,7 +18,7 @@ ACCEPTED = "accepted"
 
 @dataclass
 class Tally:
-    """What became of the cases of one target."""
+    """Outcomes of the cases of one target."""
 
     cases: int = 0
     outcomes: Counter = field(default_factory=Counter)
@@ -26,7 +26,7 @@ class Tally:
     most_bytes: int = 0
 
     def figures(self, seconds: float) -> dict[str, Any]:
-        """What a report says of it.
+        """Its figures in a report.
 
         Args:
             seconds: that the run took.
@@ -43,7 +43,7 @@ class Tally:
 
 
 def judge(tally: Tally, use: Callable[[], Any], names: str = "") -> Any:
-    """Runs one case; its result, or None where it was refused.
+    """Runs one case; its result, or None if it was refused.
 
     Args:
         tally: counts the case.

@@ -45,6 +45,13 @@ def allowed(name: str, value: object) -> bool:
     if kind == "string[]":
         listed = [value] if isinstance(value, str) else value
         return isinstance(listed, list) and all(isinstance(item, str) for item in listed)
+    if kind == "double[]":
+        if value == [""]:
+            return True
+        numbers = isinstance(value, list) and not any(
+            isinstance(item, bool) or not isinstance(item, (int, float)) or not math.isfinite(item) for item in value
+        )
+        return numbers and str(len(value)) in text.split()
     if kind == "string":
         return isinstance(value, str) and (not text or value in text.split(", "))
     if isinstance(value, bool) or not isinstance(value, int if kind == "integer" else (int, float)):

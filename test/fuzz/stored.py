@@ -6,7 +6,7 @@ import pickle
 from pathlib import Path
 
 import numpy as np
-from cloud_files import RGB, XYZ, _npz, _ply
+from cloud_files import RGB, XYZ, npz_bytes, ply_bytes
 from hypothesis import strategies as st
 from mutation import changed
 from outcome import Tally, judge
@@ -100,7 +100,7 @@ TOSCENE = {
 }
 
 
-def _json(value) -> bytes:
+def json_bytes(value) -> bytes:
     try:
         # JSON has no arrays of numpy, and Python refuses to print integers of thousands of digits.
         return json.dumps(value, default=lambda array: array.tolist()).encode()
@@ -120,16 +120,16 @@ PICKLE_FILES = {
     f"{name}{p}.pkl": pickle.dumps(v, p) for p in (2, 4) for name, v in (("old", [_entry()]), ("new", _current()))
 }
 PICKLES = changed(PICKLE_FILES)
-SCANS = changed({"scan.npz": _npz(**TOSCENE), "packed.npz": _npz(np.savez_compressed, **TOSCENE)})
+SCANS = changed({"scan.npz": npz_bytes(**TOSCENE), "packed.npz": npz_bytes(np.savez_compressed, **TOSCENE)})
 INFOS = st.one_of(replaced([_entry()]), replaced(_current())).map(lambda value: pickle.dumps(value, 4))
 INDEXES = st.one_of(
-    replaced(INDEX).map(_json),
+    replaced(INDEX).map(json_bytes),
     st.just(b"[" * 20000),
     changed({"boxes.json": json.dumps(INDEX).encode()}).map(lambda case: case[1]),
 )
 SCANNET = st.tuples(
-    replaced(SEGMENTS).map(_json),
-    replaced(GROUPS).map(_json),
+    replaced(SEGMENTS).map(json_bytes),
+    replaced(GROUPS).map(json_bytes),
     _seldom({"map.tsv": LABELS.encode()}),
     _seldom({"s.txt": b"axisAlignment = 1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1\n"}),
 )
@@ -171,7 +171,7 @@ def index(tally: Tally, folder: Path, data: bytes) -> None:
     """One folder with a boxes.json."""
     own = folder / "indexed"
     own.mkdir(exist_ok=True)
-    (own / "s.npz").write_bytes(_npz(xyz=XYZ))
+    (own / "s.npz").write_bytes(npz_bytes(xyz=XYZ))
     (own / "boxes.json").write_bytes(data)
     judge(tally, lambda: list(open_scenes(own)), str(own))
 
@@ -181,7 +181,7 @@ def scannet(tally: Tally, folder: Path, case) -> None:
     segments, groups, labels, text = case
     own = folder / "scene0"
     own.mkdir(exist_ok=True)
-    (own / "scene0_vh_clean_2.ply").write_bytes(_ply("binary_little_endian", faces=False))
+    (own / "scene0_vh_clean_2.ply").write_bytes(ply_bytes("binary_little_endian", faces=False))
     (own / "scene0_vh_clean_2.0.010000.segs.json").write_bytes(segments)
     (own / "scene0.aggregation.json").write_bytes(groups)
     (own / "scene0.txt").write_bytes(text)

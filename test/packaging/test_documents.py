@@ -1,4 +1,4 @@
-"""What the documents tell a reader to run or look at is there."""
+"""Commands, files and links in the documents exist."""
 
 import re
 import shlex

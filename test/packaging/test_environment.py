@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-INPUTS = ("scripts", "msg", "interfaces", "CMakeLists.txt", "package.xml", "setup.py")
+INPUTS = ("scripts", "msg", "srv", "interfaces", "CMakeLists.txt", "package.xml", "setup.py")
 INPUTS += ("dspdet3d_ros/__init__.py", "dspdet3d_ros/sparse/native")
 ALL_STEPS = ["venv", "torch", "ros", "vision_msgs", "messages", "native", "package"]
 # Stamps every step as if it had been done, with a Python that works.
@@ -68,7 +68,8 @@ def test_a_finished_set_up_needs_nothing(finished: Path):
     ("changed", "expected"),
     [
         ("msg/PruningStats.msg", ["messages"]),
-        ("interfaces/vision_msgs/msg/LabelInfo.msg", ["vision_msgs"]),
+        ("srv/Detect.srv", ["messages"]),
+        ("interfaces/vision_msgs/msg/LabelInfo.msg", ["vision_msgs", "messages"]),
         ("setup.py", ["package"]),
         ("dspdet3d_ros/__init__.py", ["package"]),
         ("scripts/environment/ros-wheels.txt", ["ros", "vision_msgs", "messages", "package"]),
@@ -91,14 +92,14 @@ def test_a_step_that_was_interrupted_is_repeated(finished: Path):
     assert pending(finished) == ["messages"]
 
 
-def test_an_environment_whose_python_is_gone_is_made_anew(finished: Path):
+def test_an_environment_whose_python_is_gone_is_made_again(finished: Path):
     python = finished / ".venv" / "bin" / "python"
     python.unlink()
     python.symlink_to("/nowhere/python3")
     assert pending(finished) == ALL_STEPS
 
 
-def test_a_moved_checkout_is_set_up_anew(finished: Path):
+def test_a_moved_checkout_is_set_up_again(finished: Path):
     moved = finished.rename(finished.with_name("moved"))
     assert pending(moved) == ALL_STEPS
 
@@ -111,7 +112,7 @@ def test_missing_build_tools_are_named_before_anything_is_done(checkout: Path):
     assert not (checkout / ".venv").exists()
 
 
-def test_a_python_without_venv_is_told_which_package_to_install(checkout: Path):
+def test_a_python_without_venv_is_reported_with_the_package_to_install(checkout: Path):
     code = (
         "import runpy, sys; sys.modules['ensurepip'] = None; runpy.run_path('scripts/environment', run_name='__main__')"
     )

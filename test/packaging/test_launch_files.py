@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from dspdet3d_ros.ros.parameters import player
+from dspdet3d_ros.ros.parameters import accumulator_table, player
+from dspdet3d_ros.ros.parameters.accumulator_launch import TOPICS, accumulator_arguments
 from dspdet3d_ros.ros.parameters.launch_arguments import NAMES, demo_arguments, detector_arguments
 from dspdet3d_ros.ros.parameters.table import PARAMETERS
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 DECLARED = {
+    "accumulator.launch.py": {argument.name for argument in accumulator_arguments(ROOT)},
     "detector.launch.py": {argument.name for argument in detector_arguments(ROOT)},
     "demo.launch.py": {argument.name for argument in (*demo_arguments(ROOT), *NAMES)},
 }
@@ -46,6 +48,9 @@ KEYWORDS = {
     "Node": {"package", "executable", "name", "namespace", "parameters", "remappings", "ros_arguments", "arguments"}
     | {"additional_env", "respawn", "respawn_delay", "on_exit", "output", "emulate_tty"},
 }
+# Arguments that a launch file accepts, and one that it refuses with the reason.
+GIVEN = {"accumulator.launch.py": {"voxel_size": "0.02"}, "detector.launch.py": {"class_filter": "[cup]"}}
+REFUSED = {"accumulator.launch.py": ("voxel_size", r"expected a number in 0\.002\.\.0\.2")}
 # A launch file for one's own bring-up, as the document shows it.
 DOCUMENT = (ROOT / "docs" / "bringup.md").read_text(encoding="utf-8")
 (EXAMPLE,) = re.findall(r"```python\n(.*?)```", DOCUMENT, re.S)
@@ -81,7 +86,8 @@ def test_a_launch_file_uses_only_what_every_distribution_has(source):
 def test_every_declared_argument_is_used_and_every_used_one_declared(path):
     # What the files do not ask for themselves, these functions do.
     in_functions = subscripts(ROOT / "dspdet3d_ros" / "ros" / "parameters" / "launch_arguments.py")
-    in_functions |= {spec.name for spec in (*PARAMETERS, *player.PARAMETERS)}
+    in_functions |= {spec.name for spec in (*PARAMETERS, *player.PARAMETERS, *accumulator_table.PARAMETERS)}
+    in_functions |= set(TOPICS)
     used = subscripts(path)
     assert used <= DECLARED[path.name]
     assert DECLARED[path.name] <= used | in_functions
@@ -94,9 +100,11 @@ def test_the_programs_that_it_starts_are_installed(path):
 
 
 def test_the_document_names_every_argument_that_is_no_parameter_and_only_such_as_there_are():
-    parameters = {spec.name for spec in PARAMETERS}
+    parameters = {spec.name for spec in (*PARAMETERS, *accumulator_table.PARAMETERS)}
+    own = (ROOT / "docs" / "accumulator.md").read_text(encoding="utf-8")
     for name in set.union(*DECLARED.values()) - parameters:
-        assert f"`{name}`" in DOCUMENT
+        assert f"`{name}`" in DOCUMENT + own
+    assert set(re.findall(r"\b(\w+):=", own)) <= set.union(*DECLARED.values())
     assert set(re.findall(r"\b(\w+):=", DOCUMENT)) <= set.union(*DECLARED.values())
 
 
@@ -160,14 +168,15 @@ def rviz2(tmp_path, monkeypatch):
 
 @by_name
 def test_launch_describes_its_nodes(path, module, rviz2):
-    nodes = visited(module.generate_launch_description(), namespace="robot", name="finder", class_filter="[cup]")
+    nodes = visited(module.generate_launch_description(), namespace="robot", name="finder", **GIVEN.get(path.name, {}))
     assert nodes[0].node_name == "/robot/finder"
     assert len(nodes) == (3 if path.name == "demo.launch.py" else 1)
 
 
 @by_name
 def test_launch_refuses_a_value_that_cannot_be(path, module):
-    with pytest.raises(Exception, match=r"expected a number in 0\.\.1"):
-        visited(module.generate_launch_description(), pruning_threshold="7")
+    name, expected = REFUSED.get(path.name, ("pruning_threshold", r"expected a number in 0\.\.1"))
+    with pytest.raises(Exception, match=expected):
+        visited(module.generate_launch_description(), **{name: "7"})
     with pytest.raises(Exception, match="not valid"):
         visited(module.generate_launch_description(), log_level="loud")

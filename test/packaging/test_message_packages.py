@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-STATS_LINES = (ROOT / "msg" / "PruningStats.msg").read_text(encoding="utf-8").splitlines()
+FILES = [ROOT / "msg" / "PruningStats.msg", ROOT / "srv" / "Detect.srv"]
 
 
-def test_every_field_of_pruning_stats_is_explained():
-    fields = [line for line in STATS_LINES if line and not line.startswith("#")]
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_field_is_explained(path: Path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    fields = [line for line in lines if line and not line.startswith(("#", "---"))]
     assert fields
     assert [line for line in fields if len(line.partition("#")[2].strip()) < 10] == []
 
@@ -53,9 +55,24 @@ def test_pruning_stats_survives_the_wire():
     ],
 )
 def test_vision_msgs_has_the_type_hashes_of_release_4_1_1(name: str, type_hash: str):
+    assert hash_of("vision_msgs", "msg", name) == type_hash
+
+
+@pytest.mark.parametrize(
+    ("package", "kind", "name", "type_hash"),
+    [
+        ("nav_msgs", "msg", "Odometry", "RIHS01_3cc97dc7fb7502f8714462c526d369e35b603cfc34d946e3f2eda2766dfec6e0"),
+        ("std_srvs", "srv", "Trigger", "RIHS01_eeff2cd6fa5ad9d27cdf4dec64818317839b62f212a91e6b5304b634b2062c5f"),
+    ],
+)
+def test_the_types_of_the_accumulator_have_the_hashes_of_kilted(package: str, kind: str, name: str, type_hash: str):
+    assert hash_of(package, kind, name) == type_hash
+
+
+def hash_of(package: str, kind: str, name: str) -> str:
     packages = pytest.importorskip("ament_index_python.packages", reason="needs ROS 2")
-    description = Path(packages.get_package_share_directory("vision_msgs")) / "msg" / f"{name}.json"
+    description = Path(packages.get_package_share_directory(package)) / kind / f"{name}.json"
     if not description.is_file():
         pytest.skip("this ROS 2 distribution is older than type hashes")
     hashes = json.loads(description.read_text(encoding="utf-8"))["type_hashes"]
-    assert {entry["type_name"]: entry["hash_string"] for entry in hashes}[f"vision_msgs/msg/{name}"] == type_hash
+    return {entry["type_name"]: entry["hash_string"] for entry in hashes}[f"{package}/{kind}/{name}"]

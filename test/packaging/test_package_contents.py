@@ -1,4 +1,4 @@
-"""What an installation contains, and what the modules need to be imported."""
+"""Content of an installation, and imports of the modules."""
 
 import ast
 import os
@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from dspdet3d_ros.defaults import DEMO_CLOUD
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "dspdet3d_ros"
 ROS_MODULES = {
@@ -19,17 +21,36 @@ ROS_MODULES = {
     "diagnostic_msgs",
     "geometry_msgs",
     "lifecycle_msgs",
+    "nav_msgs",
     "rcl_interfaces",
     "rclpy",
     "sensor_msgs",
     "sensor_msgs_py",
     "std_msgs",
+    "std_srvs",
     "tf2_ros",
     "vision_msgs",
     "visualization_msgs",
 }
 # Where a distribution and its module have different names.
 PACKAGE_OF = {"tf2_ros": "tf2_ros_py"}
+# Runs the commands of an installation; a checkout may be on the path too.
+INSTALLED = """
+import pkgutil, sys
+root, installed, cloud = sys.argv[1:]
+sys.path[:] = [installed, *(folder for folder in sys.path if folder not in ("", root))]
+from dspdet3d_ros import commands
+from dspdet3d_ros.cli import main
+assert list(commands.__path__) == [installed + "/dspdet3d_ros/commands"], commands.__path__
+names = [name for _, name, _ in pkgutil.iter_modules(commands.__path__) if name != "arguments"]
+assert len(names) > 10
+for name in names:
+    try:
+        main([name.replace("_", "-"), "--help"])
+    except SystemExit as end:
+        assert end.code == 0, name
+sys.exit(main(["doctor", "--without-ros"]) or main(["detect", cloud]))
+"""
 MODULE_OF = {"pillow": "PIL", "pyyaml": "yaml"}
 
 
@@ -70,7 +91,13 @@ def test_only_the_ros_folder_imports_ros():
     offenders = {
         str(path.relative_to(ROOT)): sorted(found)
         for path in outside
-        if (found := {name for name in imports(path) if name.split(".")[0] in ROS_MODULES | {"dspdet3d_ros.msg"}})
+        if (
+            found := {
+                name
+                for name in imports(path)
+                if name.split(".")[0] in ROS_MODULES | {"dspdet3d_ros.msg", "dspdet3d_ros.srv"}
+            }
+        )
     }
     assert offenders == {}
 
@@ -98,7 +125,18 @@ def test_a_layer_imports_nothing_from_above(folder: str, above: tuple[str, ...])
 
 
 #: The parts of `ros/`, lowest first: each imports only parts before it. `tools` and the nodes are above all of them.
-ROS_ORDER = ("signals", "faults", "placement", "results", "interface", "parameters", "pipeline", "health")
+ROS_ORDER = (
+    "signals",
+    "faults",
+    "placement",
+    "results",
+    "requests",
+    "interface",
+    "parameters",
+    "pipeline",
+    "accumulation",
+    "health",
+)
 
 
 @pytest.mark.parametrize("part", ROS_ORDER)
@@ -172,3 +210,20 @@ def test_package_xml_is_valid_and_names_every_ros_package_that_is_imported():
     needed = {name.split(".")[0] for path in modules("ros") for name in imports(path)} & ROS_MODULES
     needed = {PACKAGE_OF.get(module, module) for module in needed}
     assert needed - {dependency.name for dependency in manifest.exec_depends} == set()
+
+
+def test_every_command_works_from_an_installation_without_the_checkout(tmp_path: Path):
+    pytest.importorskip("torch")
+    build = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", str(tmp_path / "installed")]
+    result = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    cloud = str(tmp_path / "installed" / "dspdet3d_ros" / "data" / DEMO_CLOUD.name)
+    result = subprocess.run(
+        [sys.executable, "-c", INSTALLED, str(ROOT), str(tmp_path / "installed"), cloud],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+    )
+    assert result.returncode == 0, result.stderr
+    assert "objects found at IoU 0.25" in result.stdout

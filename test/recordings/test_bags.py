@@ -1,7 +1,6 @@
 """Bags are written and read without ROS; what cannot be read of a damaged one is said."""
 
 import os
-import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +8,13 @@ import pytest
 
 pytest.importorskip("rosbags")
 
+from rosbags.rosbag2 import StoragePlugin, Writer
+
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.recordings.bags import STORAGES, BagReader, BagWriter
 from dspdet3d_ros.recordings.definitions import DEFINITIONS
 from dspdet3d_ros.recordings.record_demo import COLOUR, DEPTH, ODOMETRY, TF_STATIC, record_demo
-from dspdet3d_ros.recordings.types import MessageTypes, make
+from dspdet3d_ros.recordings.types import MessageTypes, make, typestore
 
 ROOT = Path(__file__).resolve().parents[2]
 TOPIC = "/numbers"
@@ -70,12 +71,13 @@ def test_of_a_truncated_bag_the_beginning_is_read_and_the_loss_is_said(bag):
 
 
 def test_messages_that_do_not_fit_their_type_are_counted(tmp_path):
-    with BagWriter(tmp_path / "bag", "sqlite3") as bag:
-        for value in (1, 2, 3):
-            bag.write(TOPIC, number(value), value)
-    with sqlite3.connect(tmp_path / "bag" / "bag.db3") as database:
-        bad = b"\0\1\0\0\xff\xff\xff\xff"
-        database.execute("UPDATE messages SET data = ? WHERE timestamp = 2", [bad])
+    kind, good = number(1).__msgtype__, {1: number(1), 3: number(3)}
+    with Writer(tmp_path / "bag", version=8, storage_plugin=StoragePlugin.MCAP) as bag:
+        connection = bag.add_connection(TOPIC, kind, typestore=typestore())
+        for time_ns in (1, 2, 3):
+            message = good.get(time_ns)
+            data = typestore().serialize_cdr(message, kind) if message else b"\0\1\0\0\xff\xff\xff\xff"
+            bag.write(connection, time_ns, data)
     found, losses = values(tmp_path / "bag")
     assert found == [1, 3]
     assert len(losses) == 1

@@ -64,7 +64,7 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def remote(process):
-    """A node of the test, beside the active node in the `process` of its module."""
+    """A node of the test, next to the active node in the `process` of its module."""
     from node_process import Remote
 
     with Remote() as remote:
@@ -91,7 +91,7 @@ def points():
 
 
 class Bench:
-    """A detector node on a thread of its own, and a node of the test beside it."""
+    """A detector node on a thread of its own, and a node of the test."""
 
     def __init__(self):
         import rclpy
@@ -195,6 +195,10 @@ class Bench:
                 return False
             time.sleep(0.02)
         return True
+
+    def figures(self):
+        """The node's values on /diagnostics, as they are now."""
+        return {value.key: value.value for value in self.node.status.values}
 
     def close(self):
         """Ends everything."""

@@ -36,6 +36,7 @@ GOALS = {
 TRIES = 6
 DOMAIN = 1 + os.getpid() % 100
 NODE = [sys.executable, "-m", "dspdet3d_ros.ros.detector_node"]
+ACCUMULATOR = [sys.executable, "-m", "dspdet3d_ros.ros.accumulator_node"]
 # The same node with levers for faults that no message can cause.
 FAULTY_NODE = [sys.executable, str(Path(__file__).with_name("faulty_node.py"))]
 
@@ -49,7 +50,8 @@ class Process:
     """The node's process and the lines it has written."""
 
     def __init__(self, tiny, command=NODE, namespace="/", environment=None, cwd=None, **parameters):
-        values = {"model": tiny.model, "checkpoint": tiny.checkpoint, "device": "cpu", **parameters}
+        model = {} if tiny is None else {"model": tiny.model, "checkpoint": tiny.checkpoint}
+        values = {**model, "device": "cpu", **parameters}
         arguments = [a for name, value in values.items() for a in ("-p", f"{name}:={value}")]
         arguments += ["-r", f"__ns:={namespace}", "--log-level", "dspdet3d:=debug"]
         base = dict(os.environ) if environment is None else environment
@@ -60,7 +62,7 @@ class Process:
             stderr=subprocess.PIPE,
             text=True,
             cwd=cwd,
-            # Threads that spin while they wait make nodes beside each other several times slower.
+            # Threads that spin while they wait make nodes on one machine several times slower.
             env={
                 "OMP_WAIT_POLICY": "PASSIVE",
                 **base,

@@ -46,8 +46,19 @@ class Topics:
         return [self.received[name][-1] for name in OUTPUTS]
 
 
+class LogLines:
+    """The log of the nodes so far."""
+
+    def __init__(self, capfd):
+        self._capfd, self.text = capfd, ""
+
+    def has(self, text):
+        self.text += self._capfd.readouterr().err
+        return text in self.text
+
+
 class Gate:
-    """Lets the real detector begin only when it is told to."""
+    """Holds the real detector up until a test opens it."""
 
     def __init__(self, monkeypatch):
         self.started, self.passes = threading.Semaphore(0), threading.Semaphore(0)

@@ -9,7 +9,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from node_topics import HEADER, Topics, boxes_of
+from node_topics import HEADER, LogLines, Topics, boxes_of
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 from vision_msgs.msg import LabelInfo
@@ -140,21 +140,20 @@ BAD = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_bad_cloud_is_told_and_counted_and_the_next_good_one_is_answered(start, points, capfd, kind):
+def test_a_bad_cloud_is_reported_and_counted_and_the_next_good_one_is_answered(start, points, capfd, kind):
     topics = Topics(bench := start())
-    worker = bench.node._processing.worker
+    name = f"faults of kind {kind}"
     for number in (1, 2, 3):
         topics.input.publish(BAD[kind])
-        assert bench.spin_until(lambda number=number: worker.counts.refused == number)
-    assert bench.node._faults.counts == {kind: 3}
+        assert bench.spin_until(lambda number=number: bench.figures().get(name) == str(number))
+    assert [key for key in bench.figures() if key.startswith("faults of kind")] == [name]
     _, _, stats = topics.ask(cloud_message(HEADER, points))
     assert (stats.clouds_received, stats.clouds_processed, stats.clouds_refused) == (4, 1, 3)
-    # The line comes just after the answer; what is written while the capture is read would be lost.
-    assert bench.spin_until(lambda: bench.node._faults.present is None)
-    bench.spin_for(0.5)
-    log = capfd.readouterr().err
-    assert log.count("cloud refused") == 1
-    assert "usable again, after 3" in log
+    # The line comes just after the answer.
+    log = LogLines(capfd)
+    assert bench.spin_until(lambda: log.has("usable again, after 3"))
+    assert log.text.count("cloud refused") == 1
+    assert "cloud refused" not in bench.node.status.message
     assert len(topics.received[DETECTIONS]) == 1
 
 
@@ -170,7 +169,7 @@ def test_an_error_in_the_detector_costs_only_its_cloud(start, points, monkeypatc
     monkeypatch.setattr(Detector, "__call__", failing)
     for number in (1, 2):
         topics.input.publish(cloud_message(HEADER, points))
-        assert bench.spin_until(lambda number=number: sum(bench.node._faults.counts.values()) == number)
+        assert bench.spin_until(lambda number=number: bench.figures()["clouds_refused"] == str(number))
     _, _, stats = topics.ask(cloud_message(HEADER, points))
     assert stats.clouds_refused == 2
     assert "RuntimeError: out of memory" in capfd.readouterr().err

@@ -1,4 +1,4 @@
-"""Bad clouds are told at once, then rarely, and again after a good one."""
+"""Bad clouds are reported at once, then rarely, and again after a good one."""
 
 import pytest
 
@@ -19,7 +19,7 @@ class Recorder:
         return self.now
 
 
-def test_a_kind_is_told_once_until_some_time_has_passed():
+def test_a_kind_is_reported_once_until_some_time_has_passed():
     recorder = Recorder()
     log = FaultLog(recorder, recorder)
     for _ in range(10):
@@ -34,7 +34,7 @@ def test_a_kind_is_told_once_until_some_time_has_passed():
     assert log.counts == {"sizes": 11, "fields": 1}
 
 
-def test_a_good_cloud_ends_the_silence_and_is_told_only_after_bad_ones():
+def test_a_good_cloud_ends_the_silence_and_is_reported_only_after_bad_ones():
     recorder = Recorder()
     log = FaultLog(recorder, recorder)
     log.good()
@@ -111,7 +111,7 @@ def test_a_remark_goes_with_the_next_cloud_without_it_and_is_logged_again_only_a
     assert len(recorder.warnings) == 3
 
 
-def test_faults_of_both_severities_are_told_by_a_real_logger():
+def test_faults_of_both_severities_are_reported_by_a_real_logger():
     rclpy_logging = pytest.importorskip("rclpy.logging", reason="ROS 2 is not installed")
     log = FaultLog(rclpy_logging.get_logger("faults"))
     for kind in ("sizes", "memory", "fields", "boxes"):

@@ -1,4 +1,4 @@
-"""What goes wrong while a cloud is worked on costs that cloud, is shown in the diagnostics, and never ends in silence.
+"""A fault in the work on a cloud costs only that cloud and is shown in the diagnostics.
 
 The node runs in a process of its own; levers make the detector fail (see faulty_node.py).
 """
@@ -20,7 +20,7 @@ HEADER = Header(frame_id="map")
 
 @pytest.fixture(scope="module")
 def process(tiny):
-    with Process(tiny, FAULTY_NODE, input_reliability="reliable", watchdog_timeout_s=8.0) as process:
+    with Process(tiny, FAULTY_NODE, input_reliability="reliable") as process:
         process.wait_for("active: taking clouds")
         yield process
 
@@ -35,6 +35,14 @@ def recovers(remote, process, cloud):
     array, _, _ = remote.ask(cloud)
     assert len(array.detections) > 3
     return remote.healthy(Level.OK, "active")
+
+
+def configure(remote, **parameters):
+    """Sets start-up parameters of the unconfigured node and brings it up."""
+    assert remote.set(**parameters).successful
+    assert remote.change("configure")
+    assert remote.change("activate")
+    remote.connect()
 
 
 def test_14_out_of_memory_drops_the_cloud_and_the_next_one_is_answered(remote, process, cloud):
@@ -56,7 +64,7 @@ def test_14_a_cloud_too_large_for_the_address_space_is_dropped_and_the_next_one_
     recovers(remote, process, cloud)
 
 
-def test_27_boxes_that_are_not_finite_are_left_out_and_told(remote, process, cloud):
+def test_27_boxes_that_are_not_finite_are_left_out_and_reported(remote, process, cloud):
     _, _, stats = remote.ask(cloud)
     assert stats.not_finite == 0
     process.pull("spoil")
@@ -68,7 +76,7 @@ def test_27_boxes_that_are_not_finite_are_left_out_and_told(remote, process, clo
     recovers(remote, process, cloud)
 
 
-def test_27_what_overflows_inside_the_network_is_left_out_and_told(remote, process, cloud):
+def test_27_what_overflows_inside_the_network_is_left_out_and_reported(remote, process, cloud):
     process.pull("overflow")
     array, _, stats = remote.ask(cloud)
     assert list(array.detections) == []
@@ -77,18 +85,20 @@ def test_27_what_overflows_inside_the_network_is_left_out_and_told(remote, proce
     recovers(remote, process, cloud)
 
 
-@pytest.mark.parametrize(("lever", "text"), [("leave", "has ended (SystemExit"), ("hang", "watchdog_timeout_s = 8 s")])
+@pytest.mark.parametrize(("lever", "text"), [("leave", "has ended (SystemExit"), ("hang", "watchdog_timeout_s = 1 s")])
 def test_28_a_dead_or_hanging_worker_is_an_error_that_leaves_the_node_unconfigured(remote, process, cloud, lever, text):
     recovers(remote, process, cloud)
+    # Only the cloud that hangs meets a short limit: on a busy machine any other cloud may take as long.
+    assert remote.change("deactivate")
+    assert remote.change("cleanup")
+    configure(remote, watchdog_timeout_s=1.0)
     process.pull(lever)
     remote.input.publish(cloud)
     remote.healthy(Level.ERROR, text)
     remote.until(lambda: remote.state() == "unconfigured", "the error path to end")
     values = remote.healthy(Level.ERROR, text)
     assert values["state"] == "unconfigured"
-    assert remote.change("configure")
-    assert remote.change("activate")
-    remote.connect()
+    configure(remote, watchdog_timeout_s=300.0)
     recovers(remote, process, cloud)
 
 

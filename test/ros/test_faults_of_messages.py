@@ -202,7 +202,7 @@ def test_11_12_13_live_parameters_show_in_the_next_result_all_or_none(remote, po
     assert remote.set(nms_iou_threshold=0.75).successful
 
 
-def test_19_a_cloud_that_comes_late_is_refused_and_a_bag_that_starts_anew_is_followed(remote, points):
+def test_19_a_cloud_that_comes_late_is_refused_and_a_bag_that_starts_again_is_followed(remote, points):
     remote.ask(cloud_message(Header(stamp=Time(sec=1000), frame_id="map"), points))
     refused(remote, cloud_message(Header(stamp=Time(sec=999, nanosec=900_000_000), frame_id="map"), points), "order")
     array, _, _ = remote.ask(cloud_message(Header(stamp=Time(sec=10), frame_id="map"), points))
@@ -214,7 +214,7 @@ def test_19_a_stamp_of_zero_or_in_the_future_gives_no_negative_latency(remote, p
     assert np.isnan(remote.ask(cloud_message(Header(frame_id="map"), points))[2].age_ms)
     _, _, stats = remote.ask(cloud_message(Header(stamp=Time(sec=2**31 - 1), frame_id="map"), points))
     assert stats.latency_ms > 0
-    assert stats.age_ms < 0, "the clocks disagree, and that is told"
+    assert stats.age_ms < 0, "the clocks disagree, and the stats show it"
 
 
 def test_20_29_a_frame_passes_through_whatever_it_is_and_no_file_gets_its_name(remote, points, folder):

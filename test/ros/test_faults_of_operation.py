@@ -1,4 +1,4 @@
-"""What an operator or the robot's other nodes do wrong is told, and mended without a restart of the node's process."""
+"""Mistakes of an operator or of other nodes are reported, and fixed without a restart of the node's process."""
 
 import pickle
 import re
@@ -63,7 +63,7 @@ def cloud(points, seconds=1, frame="map"):
     return cloud_message(Header(stamp=Time(sec=seconds), frame_id=frame), points)
 
 
-def test_15_a_gpu_that_is_not_there_is_told_and_the_configuration_can_be_repeated(process, remote, activate):
+def test_15_a_gpu_that_is_not_there_is_reported_and_the_configuration_can_be_repeated(process, remote, activate):
     assert remote.set(device=NO_GPU).successful
     assert not remote.change("configure")
     assert remote.state() == "unconfigured"
@@ -161,7 +161,7 @@ def test_21_of_a_burst_the_latest_cloud_is_processed_and_the_dropped_ones_are_co
     assert last.clouds_received == last.clouds_processed + last.clouds_dropped + last.clouds_refused
 
 
-def test_22_a_publisher_with_less_reliability_is_told_with_both_policies(process, remote, activate):
+def test_22_a_publisher_with_less_reliability_is_reported_with_both_policies(process, remote, activate):
     activate()
     profile = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
     publisher = remote.node.create_publisher(PointCloud2, "/dspdet3d/input/points", profile)

@@ -154,7 +154,7 @@ def test_without_rviz_the_demo_goes_on_and_ctrl_c_again_and_again_ends_it_cleanl
     assert "Traceback" not in log
 
 
-def test_ctrl_c_while_the_model_is_loaded_is_told_in_one_line(launched):
+def test_ctrl_c_while_the_model_is_loaded_is_reported_in_one_line(launched):
     detector = launched("detector.launch.py")
     # With its first segment of shared memory the node is there, and torch is imported next.
     end = time.monotonic() + WAIT_S

@@ -13,6 +13,12 @@ from std_msgs.msg import Header
 from dspdet3d_ros.ros import detector_node
 from dspdet3d_ros.ros.interface.messages import cloud_message
 from dspdet3d_ros.ros.interface.topics import DETECTIONS
+from dspdet3d_ros.ros.pipeline.worker import THREAD_NAME
+
+
+def workers():
+    """The number of threads that work on clouds."""
+    return sum(thread.name == THREAD_NAME for thread in threading.enumerate())
 
 
 def test_nothing_is_published_after_deactivation_and_new_clouds_are_after_activation(start, points, gate):
@@ -38,11 +44,11 @@ def test_deactivation_waits_for_no_cloud_but_cleanup_frees_everything(start, poi
     gate.wait()
     assert bench.change("deactivate")
     gate.open()
-    worker = bench.node._processing.worker
+    assert workers() == 1
     assert bench.change("cleanup")
-    assert not worker.alive
-    assert bench.node._detector is None
-    assert bench.node._processing is None
+    assert workers() == 0
+    assert bench.figures()["model"] == "none"
+    assert bench.node.subscribers == {}
     assert bench.state() == "unconfigured"
 
 
@@ -52,7 +58,7 @@ def test_many_cycles_leave_no_thread_behind(start, points):
     for _ in range(10):
         for label in ("deactivate", "cleanup", "configure", "activate"):
             assert bench.change(label), label
-    assert sum(thread.name == "detector" for thread in threading.enumerate()) == 1
+    assert workers() == 1
     topics = Topics(bench)
     topics.ask(cloud_message(HEADER, points))
 
@@ -64,7 +70,7 @@ def test_shutdown_ends_in_the_final_state(start, points, gate):
     gate.open()
     assert bench.change(Transition.TRANSITION_ACTIVE_SHUTDOWN)
     assert bench.state() == "finalized"
-    assert bench.node._processing is None
+    assert workers() == 0
 
 
 @pytest.mark.parametrize(
@@ -114,9 +120,9 @@ def test_an_activation_that_fails_is_explained_and_can_be_repeated(bench, tiny, 
         raise RuntimeError("no room for a subscription")
 
     with monkeypatch.context() as patched:
-        patched.setattr(detector_node, "CloudSubscription", failing)
+        patched.setattr(detector_node, "InputSubscription", failing)
         assert not bench.change("activate")
     assert bench.state() == "inactive"
     assert "cannot be activated: RuntimeError: no room for a subscription" in capfd.readouterr().err
     assert bench.change("activate")
-    assert bench.node._faults.present is None
+    assert "cannot be activated" not in bench.node.status.message

@@ -64,7 +64,7 @@ def test_a_python_without_torch_is_named_in_one_line_and_the_node_lives(launch):
         ("-p", "use_sim_time:=soon", "'use_sim_time' to 'soon'"),
     ],
 )
-def test_arguments_that_ros_cannot_take_are_told_without_a_traceback(option, value, named):
+def test_arguments_that_ros_cannot_take_are_reported_without_a_traceback(option, value, named):
     done = subprocess.run([*NODE, "--ros-args", option, value], capture_output=True, text=True, timeout=WAIT_S)
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]

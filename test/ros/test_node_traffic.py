@@ -1,4 +1,4 @@
-"""Which clouds the real node takes, and who is told why none comes.
+"""The clouds that the real node takes, and the reports if none comes.
 
 Where a test needs a cloud that takes long, the detector waits at a gate before it does its work.
 """
@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
-from node_topics import HEADER, Topics
+from node_topics import HEADER, LogLines, Topics
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
@@ -19,25 +19,13 @@ from dspdet3d_ros.ros.interface.qos import LATCHED
 from dspdet3d_ros.ros.interface.topics import DETECTIONS, INPUT, STATS
 
 
-class Log:
-    """What the nodes have written to the log so far."""
-
-    def __init__(self, capfd):
-        self._capfd, self.text = capfd, ""
-
-    def has(self, text):
-        self.text += self._capfd.readouterr().err
-        return text in self.text
-
-
 def test_of_a_burst_the_latest_cloud_is_processed_and_the_dropped_ones_are_counted(start, points, gate):
     topics = Topics(bench := start())
-    worker = bench.node._processing.worker
     topics.input.publish(cloud_message(Header(frame_id="first"), points))
     gate.wait()
     for number in range(8):
         topics.input.publish(cloud_message(Header(frame_id=str(number)), points))
-        assert bench.spin_until(lambda number=number: worker.counts.received == number + 2)
+        assert bench.spin_until(lambda number=number: bench.figures()["clouds_received"] == str(number + 2))
     gate.open(2)
     assert topics.wait_for(2)
     assert [array.header.frame_id for array in topics.received[DETECTIONS]] == ["first", "7"]
@@ -61,11 +49,10 @@ def test_parameters_and_services_answer_while_a_cloud_is_processed(start, points
 
 def test_without_subscribers_nothing_is_processed_and_the_latest_cloud_waits(start, points):
     topics = Topics(bench := start(), listen=False)
-    worker = bench.node._processing.worker
     for number in range(3):
         topics.input.publish(cloud_message(Header(frame_id=str(number)), points))
-        assert bench.spin_until(lambda number=number: worker.counts.received == number + 1)
-    assert (worker.counts.ignored, worker.counts.waiting) == (2, 1)
+        assert bench.spin_until(lambda number=number: bench.figures()["clouds_received"] == str(number + 1))
+    assert (bench.figures()["clouds_ignored"], bench.figures()["clouds_waiting"]) == ("2", "1")
     topics.listen()
     assert topics.wait_for(1)
     assert topics.received[DETECTIONS][0].header.frame_id == "2"
@@ -78,25 +65,25 @@ def test_one_subscriber_of_any_output_is_enough(start, points, name):
     bench = start()
     topics, received = Topics(bench, listen=False), []
     bench.peer.create_subscription(RESULTS[name], f"/dspdet3d/{name}", received.append, 10)
-    assert bench.spin_until(bench.node._processing.outputs.publishers[name].get_subscription_count)
+    assert bench.spin_until(lambda: bench.node.subscribers[name])
     topics.input.publish(cloud_message(HEADER, points))
     assert bench.spin_until(lambda: received)
 
 
-def test_a_publisher_with_less_reliability_is_told_with_both_policies(start, capfd):
+def test_a_publisher_with_less_reliability_is_reported_with_both_policies(start, capfd):
     bench = start(input_reliability="reliable")
     profile = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
     bench.peer.create_publisher(PointCloud2, f"/dspdet3d/{INPUT}", profile)
-    log = Log(capfd)
+    log = LogLines(capfd)
     assert bench.spin_until(lambda: log.has("no clouds can be received"))
     assert "asks for reliable, volatile, but /peer offers best_effort, volatile" in log.text
     assert "set input_reliability to auto" in log.text
 
 
-def test_a_subscriber_that_asks_for_more_is_told_with_both_policies(start, capfd):
+def test_a_subscriber_that_asks_for_more_is_reported_with_both_policies(start, capfd):
     bench = start()
     bench.peer.create_subscription(Detection3DArray, f"/dspdet3d/{DETECTIONS}", lambda _: None, LATCHED)
-    log = Log(capfd)
+    log = LogLines(capfd)
     assert bench.spin_until(lambda: log.has("will receive nothing"))
     assert "this node offers reliable, volatile, but /peer asks for reliable, transient_local" in log.text
 
@@ -110,7 +97,7 @@ def test_a_latched_cloud_that_was_published_before_is_taken_where_that_is_wanted
     wanted = {"input_durability": "transient_local", "input_reliability": "reliable", "autostart": False}
     bench.start(model=tiny.model, checkpoint=tiny.checkpoint, device="cpu", **wanted)
     assert bench.change("configure")
-    assert bench.spin_until(bench.node._processing.outputs.publishers[DETECTIONS].get_subscription_count)
+    assert bench.spin_until(lambda: bench.node.subscribers[DETECTIONS])
     assert bench.change("activate")
     assert bench.spin_until(lambda: received)
     assert received[0].header == HEADER

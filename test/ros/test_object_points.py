@@ -163,8 +163,9 @@ def test_the_points_of_a_cloud_that_is_moved_are_moved(tiny, points):
 @pytest.mark.skipif(not HAS_TF2, reason="tf2_ros comes with a ROS installation only")
 def test_with_a_target_frame_the_points_lie_where_the_boxes_do(start, points):
     from geometry_msgs.msg import TransformStamped
+    from tf2_msgs.msg import TFMessage
 
-    bench, received = start(target_frame="map"), {"points": [], "boxes": [], "stats": []}
+    bench, received = start(target_frame="map", tf_timeout_s=60.0), {"points": [], "boxes": [], "stats": []}
     publisher = bench.peer.create_publisher(PointCloud2, "/dspdet3d/input/points", 1)
     for name, kind, key in (
         ("object_points", PointCloud2, "points"),
@@ -172,12 +173,12 @@ def test_with_a_target_frame_the_points_lie_where_the_boxes_do(start, points):
         ("stats", PruningStats, "stats"),
     ):
         bench.peer.create_subscription(kind, f"/dspdet3d/output/{name}", received[key].append, 1)
-    outputs = bench.node._processing.outputs
     wanted = (OBJECT_POINTS, DETECTIONS, STATS)
-    assert bench.spin_until(lambda: all(map(outputs.wants, wanted)) and publisher.get_subscription_count())
+    assert bench.spin_until(lambda: all(bench.node.subscribers.get(name) for name in wanted))
+    assert bench.spin_until(publisher.get_subscription_count)
     transform = TransformStamped(header=Header(stamp=Time(sec=5), frame_id="map"), child_frame_id="camera")
     transform.transform.translation.x, transform.transform.rotation.w = 20.0, 1.0
-    bench.node._processing._target._buffer.set_transform(transform, "test")
+    bench.peer.create_publisher(TFMessage, "/tf_static", LATCHED).publish(TFMessage(transforms=[transform]))
     publisher.publish(cloud_message(Header(stamp=Time(sec=5), frame_id="camera"), points))
     assert bench.spin_until(lambda: received["points"] and received["boxes"])
     objects, array = received["points"][0], received["boxes"][0]

@@ -51,7 +51,7 @@ def script(text):
 
 @pytest.fixture
 def segments_of():
-    """What a process holds in shared memory; what is left of it after the test is removed."""
+    """Files of a process in shared memory; those that are left after the test are removed."""
     if not SHARED_MEMORY.is_dir():
         pytest.skip(f"no {SHARED_MEMORY}")
     held = set()

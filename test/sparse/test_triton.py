@@ -14,8 +14,7 @@ import torch
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse import choose_backend, make_engine
-from dspdet3d_ros.sparse.triton import self_check
-from dspdet3d_ros.sparse.triton import triton_engine as engine
+from dspdet3d_ros.sparse.triton import self_check, triton_engine
 
 PARTS = Path(__file__).parent / "triton_parts"
 needs_triton = pytest.mark.skipif(
@@ -55,22 +54,22 @@ def agrees(monkeypatch):
 
 
 def test_auto_on_cuda_is_triton_where_it_can_run(monkeypatch, agrees):
-    monkeypatch.setattr(engine, "_no_launcher", lambda: None)
+    monkeypatch.setattr(triton_engine, "no_launcher", lambda: None)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 6))
-    monkeypatch.setattr(engine, "_installed_version", lambda: "3.1.0")
+    monkeypatch.setattr(triton_engine, "installed_version", lambda: "3.1.0")
     assert choose_backend("cuda:0") == ("triton", "CUDA with Triton, which differs by 3.2e-04 from plain torch")
-    monkeypatch.setattr(engine, "_installed_version", lambda: "2.3.1")
+    monkeypatch.setattr(triton_engine, "installed_version", lambda: "2.3.1")
     assert choose_backend("cuda:0") == ("torch", "no Triton kernels: Triton 2.3.1 is older than 3.0")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "T4")
-    monkeypatch.setattr(engine, "_installed_version", lambda: "3.1.0")
+    monkeypatch.setattr(triton_engine, "installed_version", lambda: "3.1.0")
     assert choose_backend("cuda:0")[1] == "no Triton kernels: T4 is older than compute capability 8.0"
 
 
 def test_auto_on_cuda_is_torch_where_the_kernels_cannot_be_relied_on(monkeypatch):
-    monkeypatch.setattr(engine, "why_not", lambda _: None)
-    self_check._largest_error.cache_clear()
-    monkeypatch.setattr(self_check, "_errors", lambda _: {"stride-1": 1e-4, "transposed": float("nan")})
+    monkeypatch.setattr(triton_engine, "why_not", lambda _: None)
+    self_check.forget()
+    monkeypatch.setattr(self_check, "errors_of", lambda _: {"stride-1": 1e-4, "transposed": float("nan")})
     backend, reason = choose_backend("cuda:0")
     assert backend == "torch"
     assert reason == (
@@ -81,22 +80,22 @@ def test_auto_on_cuda_is_torch_where_the_kernels_cannot_be_relied_on(monkeypatch
     def fail(_):
         raise PermissionError(13, "Permission denied", "/root/.triton")
 
-    self_check._largest_error.cache_clear()
-    monkeypatch.setattr(self_check, "_errors", fail)
+    self_check.forget()
+    monkeypatch.setattr(self_check, "errors_of", fail)
     assert choose_backend("cuda:0")[0] == "torch"
     assert "PermissionError: [Errno 13] Permission denied: '/root/.triton'" in choose_backend("cuda:0")[1]
-    self_check._largest_error.cache_clear()
+    self_check.forget()
 
 
 def test_auto_on_cuda_is_torch_where_triton_cannot_compile(monkeypatch, tmp_path, agrees):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 6))
-    monkeypatch.setattr(engine, "_installed_version", lambda: "3.1.0")
+    monkeypatch.setattr(triton_engine, "installed_version", lambda: "3.1.0")
     monkeypatch.setenv("CC", "no-such-compiler")
     reason = "no Triton kernels: Triton needs a C compiler, and there is no no-such-compiler (apt install gcc)"
     assert choose_backend("cuda:0") == ("torch", reason)
     monkeypatch.delenv("CC")
-    monkeypatch.setattr(engine.shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(engine.sysconfig, "get_path", lambda _: str(tmp_path))
+    monkeypatch.setattr(triton_engine.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(triton_engine.sysconfig, "get_path", lambda _: str(tmp_path))
     assert "Python's headers" in choose_backend("cuda:0")[1]
     (tmp_path / "Python.h").touch()
     assert choose_backend("cuda:0")[0] == "triton"

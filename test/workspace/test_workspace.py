@@ -1,4 +1,4 @@
-"""What `colcon build` installs is complete and works from there. `colcon test` runs these; `.ci/colcon` runs colcon."""
+"""A `colcon build` installs everything, and it works from there. `colcon test` runs these; `.ci/colcon` runs colcon."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def python(code, *arguments):
-    """What Python prints in an environment where the workspace is sourced."""
+    """Output of Python in an environment where the workspace is sourced."""
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd="/")
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
@@ -53,7 +53,7 @@ def test_the_library_of_backend_native_is_compiled_and_used(package):
     assert (backend, Path(path).parent) == ("native", package / "sparse" / "native")
 
 
-def test_every_module_and_data_file_is_installed_beside_the_messages(package):
+def test_every_module_and_data_file_is_installed_with_the_messages(package):
     assert PREFIX in package.parents
     ours = sources()
     assert ours - files(package) == set()

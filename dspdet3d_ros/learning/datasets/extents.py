@@ -1,4 +1,4 @@
-"""How far objects reach in plan, in many directions: enough to know their boxes after any turn about the vertical."""
+"""Extents of objects in plan, in many directions: enough to know their boxes after any turn about the vertical."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of the known formats a data folder has: the one place that tells them apart."""
+"""Detection of the format of a data folder."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def _cloud_of(folder: Path, name: str) -> Path:
 
 
 def _instances(cloud: Path, numbers: list[Any], points: int) -> np.ndarray | None:
-    """(points,) int32, k + 1 where the cloud's `inst` has the k-th of the numbers; None where either is missing.
+    """(points,) int32, k + 1 where the cloud's `inst` has the k-th of the numbers; None if either is missing.
 
     None also where there is not one number for each point that was read.
     """

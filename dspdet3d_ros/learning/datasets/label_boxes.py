@@ -85,7 +85,7 @@ def mapped_boxes(
     Args:
         boxes: (K, 6) exact boxes before the map.
         matrix: (3, 3): any turn, mirroring and scaling in plan; a positive scaling of z.
-        extents: (K, D, 2), rows of NaN where they are not known; None if none are. See `extents_along`.
+        extents: (K, D, 2), rows of NaN if they are not known; None if none are. See `extents_along`.
         points: (N, 3) before and (N, 3) after the map, and (N,) k + 1 for object k, 0 elsewhere.
     """
     low, high = (corner * matrix[2, 2] for corner in corners(boxes.astype(np.float64)))

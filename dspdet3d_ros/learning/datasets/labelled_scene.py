@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,14 +24,14 @@ class LabelledScene:
         xyz: (N, 3) float32 or float64 metres.
         boxes: (K, 6) float32, centre and size, axis aligned, metres.
         names: K class names, "object" where the source has none.
-        inst: (N,) int32, k + 1 for the points of box k, 0 elsewhere; None where the source does not say.
-        table_z: height of the surface that objects stand on, metres; None where the source does not say.
+        inst: (N,) int32, k + 1 for the points of box k, 0 elsewhere; None if the source does not say.
+        table_z: height of the surface that objects stand on, metres; None if the source does not say.
         exact: the boxes span the visible surfaces themselves, as a generator knows them; False if they come from the
             points, which have noise. See `datasets.label_boxes`.
         extents: (K, D, 2) float32, how far the visible surface of each object reaches in plan along D directions,
-            metres; see `datasets.extents`. None where the source does not say.
-        rgb: (N, 3) uint8 colours; None where the source has none.
-        full_boxes: (K, 6) float32 centre and size of the whole objects, seen or not; None where the source does not
+            metres; see `datasets.extents`. None if the source does not say.
+        rgb: (N, 3) uint8 colours; None if the source has none.
+        full_boxes: (K, 6) float32 centre and size of the whole objects, seen or not; None if the source does not
             say.
         ignore: (R, 6) regions as boxes; predictions whose centres lie in one count neither way. None for no regions.
         kind: of a generated scene: one of the generator's kinds, or "building"; else empty.
@@ -58,8 +58,18 @@ class LabelledScene:
 
     @property
     def scan(self) -> str:
-        """How it was scanned, "accumulated" or "single_view"; empty where the source does not say."""
+        """The kind of scan, "accumulated" or "single_view"; empty if the source does not say."""
         return next((tag for tag in self.tags if tag in SCANS), "")
+
+    def with_objects(self, kept: np.ndarray) -> LabelledScene:
+        """The scene with the boxes of a (K,) mask only; points and `inst` stay as they are."""
+        return replace(
+            self,
+            boxes=self.boxes[kept],
+            names=tuple(name for name, stays in zip(self.names, kept, strict=True) if stays),
+            extents=None if self.extents is None else self.extents[kept],
+            full_boxes=None if self.full_boxes is None else self.full_boxes[kept],
+        )
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class Labels:
 
     Attributes:
         ids: (K,) int64.
-        names: K names, or None where the file has none.
+        names: K names, or None if the file has none.
     """
 
     ids: np.ndarray
@@ -33,7 +33,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class Statement:
-    """What an info file says about its classes.
+    """The classes of an info file.
 
     Attributes:
         dataset: name of the data set; empty if the file names none.
@@ -45,7 +45,7 @@ class Statement:
 
 
 def statement(path: Path, metainfo: Mapping[str, Any]) -> Statement:
-    """What `metainfo` says: classes by `categories`, `classes`, or the name of a known data set.
+    """The classes that `metainfo` gives, by `categories`, `classes`, or the name of a known data set.
 
     Raises:
         InputError: the categories are not names with ids from 0, or the classes are not names.

@@ -67,7 +67,7 @@ def _check_numbers(data: bytes) -> None:
 
 
 def _expanded(value: Any, most: int, known: dict[int, int]) -> int:
-    """How many values there are when those that occur in many places are counted each time."""
+    """The number of values, if values that occur in many places are counted each time."""
     if not isinstance(value, (dict, list, tuple)):
         return 1
     if id(value) not in known:

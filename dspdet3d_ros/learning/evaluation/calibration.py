@@ -1,14 +1,16 @@
-"""How well scores agree with the share of boxes that are right, and the map of scores that fits best."""
+"""Agreement of scores with the share of boxes that are right, and the map of scores that fits best."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dspdet3d_ros.detector.score_map import ScoreMap
 from dspdet3d_ros.learning.evaluation.metric import SceneResult, matches
+from dspdet3d_ros.output_files import new_figure, write_figure
 
 #: Boxes with a lower score do not count: there are many of them, and nobody reads their scores.
 _LEAST_SCORE = 0.1
@@ -69,3 +71,29 @@ def fit_score_map(scores: np.ndarray, right: np.ndarray) -> ScoreMap:
         if np.abs(step).max() < 1e-9:
             break
     return ScoreMap(max(float(values[0]), 1e-3), float(values[1]))
+
+
+def plot(path: Path, calibration: Mapping[str, Any], title: str) -> None:
+    """Writes the reliability diagram as a PNG: the share of right boxes over the score, with the numbers of boxes.
+
+    Args:
+        path: the file.
+        calibration: as `reliability` returns it.
+        title: of the figure.
+
+    Raises:
+        InputError: matplotlib is missing or the file cannot be written.
+    """
+    figure = new_figure(6, 6, dpi=100)
+    axes = figure.subplots()
+    bins = calibration["bins"]
+    axes.plot([0, 1], [0, 1], color="grey", linestyle="--", label="perfect")
+    label = f"error {calibration['error']:.3f}"
+    axes.plot([part["score"] for part in bins], [part["right"] for part in bins], marker="o", label=label)
+    for part in bins:
+        axes.annotate(str(part["boxes"]), (part["score"], part["right"]), (4, -12), textcoords="offset points")
+    axes.set(xlabel="score", ylabel="share of right boxes (IoU 0.25)", xlim=(0, 1), ylim=(0, 1), title=title)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper left")
+    figure.tight_layout()
+    write_figure(path, figure)

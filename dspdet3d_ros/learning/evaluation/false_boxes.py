@@ -1,4 +1,4 @@
-"""Where the errors lie: sources of false boxes, and found objects by their visible height."""
+"""Sources of false boxes, and found objects by their visible height."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ Generator = np.random.Generator
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a camera is: `eye` (3,) metres; `axes` (3, 3), its columns the camera's right, down and forward."""
+    """The pose of a camera: `eye` (3,) metres; `axes` (3, 3), its columns the camera's right, down and forward."""
 
     eye: np.ndarray
     axes: np.ndarray

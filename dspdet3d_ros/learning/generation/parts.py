@@ -27,7 +27,7 @@ Generator = np.random.Generator
 
 def part(rng: Generator) -> Mesh:
     """One of the objects of this module."""
-    return _KINDS[rng.integers(len(_KINDS))](rng)
+    return PART_KINDS[rng.integers(len(PART_KINDS))](rng)
 
 
 def _metal(rng: Generator) -> np.ndarray:
@@ -200,7 +200,7 @@ def gear(rng: Generator) -> Mesh:
     return join(_ring(radius, radius * 0.2, height), hub, *parts).painted(_metal(rng)).grounded()
 
 
-_KINDS: tuple[Callable[[Generator], Mesh], ...] = (
+PART_KINDS: tuple[Callable[[Generator], Mesh], ...] = (
     *(cutlery, cutlery, scissors, pen, screwdriver, wrench, pliers, bolt, ring, bracket, hex_key),
     *(joint, stick, stick, battery, gear),
 )

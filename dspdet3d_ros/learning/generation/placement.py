@@ -1,4 +1,4 @@
-"""Where small objects come to rest: a height map of a support on which shapes are set, pushed, stacked and leaned.
+"""Resting places of small objects: a height map of a support on which shapes are set, pushed, stacked and leaned.
 
 A support keeps, per cell of 4 mm, the height of what stands on it. An object is described by the lowest and highest
 point of each of its cells; it rests where no cell overlaps another object, so nothing interpenetrates by more than a
@@ -219,7 +219,7 @@ def _unit(angle: float) -> np.ndarray:
 
 
 def _foothold(contact: np.ndarray, columns: Columns) -> float:
-    """Distance in metres from the middle of the plan to the rim of the touching cells, 0 where it would tip over.
+    """Distance in metres from the middle of the plan to the rim of the touching cells, 0 if it would tip over.
 
     It would where the middle is not within the touching cells' hull by a quarter of the plan's reach on every side.
     """

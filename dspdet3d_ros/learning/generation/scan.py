@@ -24,7 +24,7 @@ _LEFT_OUT = 0.5
 
 @dataclass(frozen=True)
 class Surface:
-    """Where the visible surface of an object is; the true one, without noise.
+    """The extent of the visible surface of an object; the true surface, without noise.
 
     Args:
         low, high: (3,) lowest and highest corner.
@@ -129,7 +129,7 @@ def _frame(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
     """One frame: measured points, their faces, true places of labelled objects, and the points these belong to.
 
-    `faces` are normal, gloss and instance number of each face. None where the view is blocked.
+    `faces` are normal, gloss and instance number of each face. None if the view is blocked.
     """
     normals, gloss, face_number = faces
     directions = sensor.rays @ pose.axes.T.astype(np.float32)

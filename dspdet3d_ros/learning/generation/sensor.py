@@ -74,7 +74,7 @@ def random_sensor(rng: Generator, single_view: bool) -> Sensor:
 def observe(
     sensor: Sensor, depth: np.ndarray, cosine: np.ndarray, gloss: np.ndarray, rng: Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What the camera measures of a true depth image.
+    """The measurement of a true depth image.
 
     The axial noise is that of Nguyen, Izadi & Lovell, "Modeling Kinect Sensor Noise for Improved 3D Reconstruction and
     Tracking" (2012): 0.0012 + 0.0019 (z - 0.4)^2 m plus a term for grazing angles; for active stereo it grows with z^2

@@ -1,4 +1,4 @@
-"""What is put together before it is scanned: triangles, whose they are, and where to look."""
+"""A scene before it is scanned: triangles, the objects they belong to, and where the camera looks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Focus:
-    """Where a camera looks: a point (3,), the radius in metres of what is worth seeing there, and how many objects."""
+    """A target of a camera: a point (3,), the radius in metres of the interesting region, and its number of objects."""
 
     point: np.ndarray
     radius: float

@@ -14,8 +14,8 @@ from dspdet3d_ros.learning.datasets.label_boxes import (
     mapped_boxes,
     points_of_objects,
 )
+from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
 from dspdet3d_ros.learning.training.degradation import degraded
-from dspdet3d_ros.learning.training.scenes import TrainingScene
 from dspdet3d_ros.learning.training.training_config import TrainingConfig
 
 #: Of an object that a crop cuts, at least this part must be inside for it to be labelled; otherwise its points go too.
@@ -40,12 +40,12 @@ class Focus:
 
 
 def augment(
-    scene: TrainingScene,
+    scene: LabelledScene,
     config: TrainingConfig,
     rng: np.random.Generator,
     crop_size: float,
     focus: Focus = Focus(),
-) -> TrainingScene:
+) -> LabelledScene:
     """A random crop, turned, mirrored, scaled, degraded and thinned: as published, but with any turn where possible.
 
     Args:
@@ -68,7 +68,7 @@ def augment(
     return thin(scene, config.points_per_scene, rng)
 
 
-def crop(scene: TrainingScene, size: float, rng: np.random.Generator, focus: Focus = Focus()) -> TrainingScene:
+def crop(scene: LabelledScene, size: float, rng: np.random.Generator, focus: Focus = Focus()) -> LabelledScene:
     """A disc in plan of the given diameter (metres) about its focus; a disc, so that a turn cannot cut it."""
     if focus.point is not None:
         center = focus.point[:2]
@@ -81,7 +81,7 @@ def crop(scene: TrainingScene, size: float, rng: np.random.Generator, focus: Foc
     count = len(scene.boxes)
     if scene.inst is None:
         fits = np.hypot(*(scene.boxes[:, :2] - center).T) <= size / 2
-        return replace(scene, xyz=scene.xyz[inside], boxes=scene.boxes[fits], labels=scene.labels[fits])
+        return replace(scene.with_objects(fits), xyz=scene.xyz[inside])
     before = points_of_objects(scene.inst, count)
     after = points_of_objects(scene.inst[inside], count)
     # What is not labelled because the crop cuts it must not be taught as background either.
@@ -96,7 +96,7 @@ def crop(scene: TrainingScene, size: float, rng: np.random.Generator, focus: Foc
     return _labelled(replace(scene, xyz=xyz, inst=inst, boxes=boxes, extents=extents))
 
 
-def mapped(scene: TrainingScene, matrix: np.ndarray) -> TrainingScene:
+def mapped(scene: LabelledScene, matrix: np.ndarray) -> LabelledScene:
     """The scene after a linear map.
 
     Exact boxes move with it, others are fitted to the points again. Where the source does not say which points belong
@@ -117,7 +117,7 @@ def mapped(scene: TrainingScene, matrix: np.ndarray) -> TrainingScene:
     return _labelled(replace(scene, xyz=xyz, boxes=boxes, extents=None))
 
 
-def thin(scene: TrainingScene, points: int, rng: np.random.Generator) -> TrainingScene:
+def thin(scene: LabelledScene, points: int, rng: np.random.Generator) -> LabelledScene:
     """At most `points` random points, in random order, since a voxel keeps its first."""
     rows = rng.permutation(len(scene.xyz))[:points]
     xyz = scene.xyz[rows].astype(np.float32)
@@ -125,10 +125,9 @@ def thin(scene: TrainingScene, points: int, rng: np.random.Generator) -> Trainin
     return replace(scene, xyz=xyz, inst=inst, boxes=scene.boxes.astype(np.float32))
 
 
-def _labelled(scene: TrainingScene) -> TrainingScene:
+def _labelled(scene: LabelledScene) -> LabelledScene:
     """The scene with only those objects that have enough points to be labelled."""
     if scene.inst is None:
         return scene
     seen, inst = labelled_objects(scene.inst, len(scene.boxes))
-    extents = None if scene.extents is None else scene.extents[seen]
-    return replace(scene, inst=inst, boxes=scene.boxes[seen], labels=scene.labels[seen], extents=extents)
+    return replace(scene.with_objects(seen), inst=inst)

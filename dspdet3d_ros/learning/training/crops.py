@@ -13,9 +13,9 @@ from dspdet3d_ros.detector.preprocess import ANCHOR, training_origin
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.geometry import corners
 from dspdet3d_ros.learning.datasets.label_boxes import LEAST_POINTS
+from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
 from dspdet3d_ros.learning.training.augmentation import LEAST_INSIDE, Focus, augment
-from dspdet3d_ros.learning.training.objective import TrainSample
-from dspdet3d_ros.learning.training.scenes import TrainingScene
+from dspdet3d_ros.learning.training.train_sample import TrainSample
 from dspdet3d_ros.learning.training.training_config import TrainingConfig
 
 #: Crops that are looked at for one with a labelled object, before the scenes are refused.
@@ -49,7 +49,8 @@ class CropDataset(Dataset):
     """Batch i of a training run: a pure function of the seed and i, so that a resumed run goes on exactly.
 
     Args:
-        scenes: to train on.
+        scenes: to train on; see `training_scene`.
+        classes: class names of the model.
         config: crop size, augmentation, batch size.
         seed: seed of all choices.
         recenter, voxel_size: see `crop_origin`.
@@ -61,7 +62,8 @@ class CropDataset(Dataset):
 
     def __init__(
         self,
-        scenes: Sequence[TrainingScene],
+        scenes: Sequence[LabelledScene],
+        classes: Sequence[str],
         config: TrainingConfig,
         seed: int,
         rank: int = 0,
@@ -71,6 +73,7 @@ class CropDataset(Dataset):
         voxel_size: float = ModelConfig.voxel_size,
     ) -> None:
         self._scenes = scenes
+        self._index = {name: number for number, name in enumerate(classes)}
         self._config = config
         self._seed = seed
         self._recenter, self._voxel_size = recenter, voxel_size
@@ -81,7 +84,7 @@ class CropDataset(Dataset):
                 "training scenes: expected at least one labelled object, found none; label some, or generate scenes"
             )
         self._chance = objects / objects.sum()
-        self._members = _by_class(scenes)
+        self._members = _by_class([self._labels(scene) for scene in scenes])
         self._touching = _touching(scenes) if config.touching_fraction else np.empty((0, 2), np.int64)
 
     def __len__(self) -> int:
@@ -118,7 +121,7 @@ class CropDataset(Dataset):
             crop = augment(self._scenes[rng.choice(len(self._scenes), p=self._chance)], self._config, rng, size)
         raise self._nothing_in_crops(size)
 
-    def _choose(self, number: int, rng: np.random.Generator) -> tuple[TrainingScene, int | None]:
+    def _choose(self, number: int, rng: np.random.Generator) -> tuple[LabelledScene, int | None]:
         """The scene of the run's sample of this number, and the object that the crop is about, if any."""
         count = len(self._scenes)
         if len(self._touching) and rng.random() < self._config.touching_fraction:
@@ -132,16 +135,21 @@ class CropDataset(Dataset):
         order = np.random.default_rng([self._seed, number // count]).permutation(count)
         return self._scenes[order[number % count]], None
 
-    def _background(self, size: float, rng: np.random.Generator) -> TrainingScene:
+    def _background(self, size: float, rng: np.random.Generator) -> LabelledScene:
         """A crop around a point of a random scene that is not near an object; objects may lie at its edge."""
         scene = self._scenes[int(rng.integers(len(self._scenes)))]
         return augment(scene, self._config, rng, size, Focus(point=_background_point(scene, rng)))
 
-    def _labelled(self, scene: TrainingScene, threshold: float, rng: np.random.Generator) -> TrainSample:
+    def _labelled(self, scene: LabelledScene, threshold: float, rng: np.random.Generator) -> TrainSample:
         origin = crop_origin(scene.xyz, self._recenter, self._voxel_size, rng)
         xyz = (scene.xyz - origin).astype(np.float32)
         boxes = scene.boxes - np.concatenate([origin, np.zeros(3)]).astype(np.float32)
-        return TrainSample(torch.from_numpy(xyz), torch.from_numpy(boxes), torch.from_numpy(scene.labels), threshold)
+        labels = torch.from_numpy(self._labels(scene))
+        return TrainSample(torch.from_numpy(xyz), torch.from_numpy(boxes), labels, threshold)
+
+    def _labels(self, scene: LabelledScene) -> np.ndarray:
+        """(K,) int64 class index of each object."""
+        return np.array([self._index[name] for name in scene.names], np.int64)
 
     def _nothing_in_crops(self, size: float) -> InputError:
         wanted = f"a labelled object of at least {LEAST_POINTS} points"
@@ -162,14 +170,14 @@ class CropDataset(Dataset):
         return (float(rng.uniform(low, high)) if low < high else high), config.crop_size
 
 
-def _by_class(scenes: Sequence[TrainingScene]) -> list[np.ndarray]:
-    """For each class that occurs, the (K, 2) scene and box indices of its objects."""
-    objects = np.array([(i, k) for i, scene in enumerate(scenes) for k in range(len(scene.boxes))])
-    labels = np.concatenate([scene.labels for scene in scenes])
-    return [objects[labels == label] for label in np.unique(labels)]
+def _by_class(labels: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """For each class that occurs, the (K, 2) scene and box indices of its objects, from the labels of each scene."""
+    objects = np.array([(i, k) for i, of_scene in enumerate(labels) for k in range(len(of_scene))])
+    joined = np.concatenate(labels)
+    return [objects[joined == label] for label in np.unique(joined)]
 
 
-def _touching(scenes: Sequence[TrainingScene]) -> np.ndarray:
+def _touching(scenes: Sequence[LabelledScene]) -> np.ndarray:
     """(K, 2) scene and box indices of the objects that touch another one or lie on it."""
     rows = []
     for i, scene in enumerate(scenes):
@@ -180,7 +188,7 @@ def _touching(scenes: Sequence[TrainingScene]) -> np.ndarray:
     return np.array(rows, np.int64).reshape(-1, 2)
 
 
-def _background_point(scene: TrainingScene, rng: np.random.Generator) -> np.ndarray:
+def _background_point(scene: LabelledScene, rng: np.random.Generator) -> np.ndarray:
     """(3,) a point far from the objects in plan, mostly above the floor; any point if there is none like that."""
     points = scene.xyz[rng.integers(len(scene.xyz), size=256)] if len(scene.xyz) else np.zeros((1, 3))
     low, top = corners(scene.boxes)

@@ -1,4 +1,4 @@
-"""What other sensors and maps do to a cloud: other densities, voxel centres, gaps, shards, noise, doubled surfaces."""
+"""Degradations of a cloud as other sensors and maps cause them: density, gaps, shards, noise, doubled surfaces."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dspdet3d_ros.learning.training.scenes import TrainingScene
+from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
 
 #: Edges of the voxels that a cloud is averaged over, metres.
 _VOXELS_M = (0.005, 0.01, 0.015, 0.02)
@@ -16,7 +16,7 @@ _MOST_NOISE_M = 0.006
 _DOUBLE_M = (0.004, 0.012)
 
 
-def degraded(scene: TrainingScene, rng: np.random.Generator) -> TrainingScene:
+def degraded(scene: LabelledScene, rng: np.random.Generator) -> LabelledScene:
     """The scene after one to three of the changes, in the order in which a real system makes them.
 
     Boxes stay as they are. Every object keeps at least one of its points.
@@ -35,20 +35,20 @@ def degraded(scene: TrainingScene, rng: np.random.Generator) -> TrainingScene:
     return scene
 
 
-def doubled(scene: TrainingScene, rng: np.random.Generator) -> TrainingScene:
+def doubled(scene: LabelledScene, rng: np.random.Generator) -> LabelledScene:
     """Half of the points moved a little: a surface that was seen from two poses with a drift between them."""
     way = rng.normal(size=3)
     shift = way / np.linalg.norm(way) * rng.uniform(*_DOUBLE_M)
     return replace(scene, xyz=scene.xyz + np.float32(shift) * (rng.random((len(scene.xyz), 1)) < 0.5))
 
 
-def noisy(scene: TrainingScene, rng: np.random.Generator) -> TrainingScene:
+def noisy(scene: LabelledScene, rng: np.random.Generator) -> LabelledScene:
     """White noise on the points."""
     deviation = np.float32(rng.uniform(0.001, _MOST_NOISE_M))
     return replace(scene, xyz=scene.xyz + deviation * rng.standard_normal(scene.xyz.shape, dtype=np.float32))
 
 
-def with_gaps(scene: TrainingScene, rng: np.random.Generator) -> TrainingScene:
+def with_gaps(scene: LabelledScene, rng: np.random.Generator) -> LabelledScene:
     """Only scan lines, with gaps between them: a surface far from a camera or lidar."""
     middle, direction = scene.xyz.mean(0), rng.uniform(0, 2 * np.pi)
     distance = rng.uniform(1.5, 5)
@@ -58,7 +58,7 @@ def with_gaps(scene: TrainingScene, rng: np.random.Generator) -> TrainingScene:
     return _kept(scene, (line % 1) < rng.uniform(0.4, 0.8))
 
 
-def with_shards(scene: TrainingScene, rng: np.random.Generator) -> TrainingScene:
+def with_shards(scene: LabelledScene, rng: np.random.Generator) -> LabelledScene:
     """Blocks of the background are missing, so that shards are left of its surfaces."""
     edge, seed = rng.uniform(0.05, 0.25), rng.integers(1 << 30)
     block = np.floor((scene.xyz + rng.uniform(0, 1, 3)) / edge).astype(np.int64)
@@ -67,7 +67,7 @@ def with_shards(scene: TrainingScene, rng: np.random.Generator) -> TrainingScene
     return _kept(scene, there if scene.inst is None else there | (scene.inst > 0))
 
 
-def averaged(scene: TrainingScene, rng: np.random.Generator) -> TrainingScene:
+def averaged(scene: LabelledScene, rng: np.random.Generator) -> LabelledScene:
     """One point in each voxel of some edge: the mean of its points, or its centre as in maps of voxels."""
     edge = rng.choice(_VOXELS_M)
     start = scene.xyz.min(0) - rng.uniform(0, edge, 3)
@@ -90,7 +90,7 @@ def averaged(scene: TrainingScene, rng: np.random.Generator) -> TrainingScene:
     return replace(scene, xyz=xyz.astype(np.float32), inst=inst)
 
 
-def _kept(scene: TrainingScene, there: np.ndarray) -> TrainingScene:
+def _kept(scene: LabelledScene, there: np.ndarray) -> LabelledScene:
     """The scene with some of its points, and at least one of each object and of the scene."""
     if scene.inst is not None:
         there = there.copy()

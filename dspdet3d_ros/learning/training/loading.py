@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.learning.training.crops import CropDataset
-from dspdet3d_ros.learning.training.objective import TrainSample
+from dspdet3d_ros.learning.training.train_sample import TrainSample
 from dspdet3d_ros.system import usable_cores
 
 #: One process prepares a batch in about the time in which a GPU makes one or two steps.
@@ -21,7 +21,7 @@ _AHEAD = 4
 
 
 def default_workers(device: torch.device, processes: int) -> int:
-    """How many processes prepare batches: one if the CPU trains, on a GPU as many as the cores allow.
+    """The number of processes that prepare batches: one if the CPU trains, on a GPU as many as the cores allow.
 
     Args:
         device: that trains.

@@ -15,29 +15,9 @@ from dspdet3d_ros.detector.preprocess import voxelise
 from dspdet3d_ros.detector.pruning import Pruning, keep_probability
 from dspdet3d_ros.learning.training.losses import diou_loss, focal_loss, focal_sum
 from dspdet3d_ros.learning.training.targets import SceneBoxes, assign_boxes, box_levels, keep_mask
+from dspdet3d_ros.learning.training.train_sample import TrainSample
 from dspdet3d_ros.learning.training.training_config import TrainingConfig
 from dspdet3d_ros.sparse import Engine, SparseTensor
-
-
-@dataclass(frozen=True)
-class TrainSample:
-    """One scene of a batch, as tensors.
-
-    Attributes:
-        points: (N, 3) float32, metres.
-        boxes: (K, 6) float32, centre and size, metres.
-        labels: (K,) int64 class indices.
-        tau: above 0, cells are pruned as the detector does at this τ, except those that must be kept.
-    """
-
-    points: Tensor
-    boxes: Tensor
-    labels: Tensor
-    tau: float = 0.0
-
-    def to(self, device: torch.device) -> TrainSample:
-        """The same on a device."""
-        return TrainSample(self.points.to(device), self.boxes.to(device), self.labels.to(device), self.tau)
 
 
 @dataclass(frozen=True)

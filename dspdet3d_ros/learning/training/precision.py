@@ -1,4 +1,4 @@
-"""Which precision trains faster on this computer."""
+"""Choice of the precision that trains faster on this computer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every cell is to learn (DSPDet3D, sections 3.2 and 3.4)."""
+"""Training targets of the cells (DSPDet3D, sections 3.2 and 3.4)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def cell_size(level: int, voxel_size: float) -> float:
 def assign_boxes(
     cells: CoordinateSet, boxes: SceneBoxes, level: int, voxel_size: float, cube: float, count: int
 ) -> Tensor:
-    """Which box each cell of a level learns.
+    """The box that each cell of a level learns.
 
     Args:
         cells: the N cells of all scenes.

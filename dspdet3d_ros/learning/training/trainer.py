@@ -17,14 +17,15 @@ from dspdet3d_ros.detector.checkpoint import load_weights, read_checkpoint, save
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.errors import InputError, missing_package, text_of
+from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
 from dspdet3d_ros.learning.training.averaging import MovingAverage
 from dspdet3d_ros.learning.training.crops import CropDataset
 from dspdet3d_ros.learning.training.loading import default_workers, load_batches
-from dspdet3d_ros.learning.training.objective import TrainSample, batch_losses
+from dspdet3d_ros.learning.training.objective import batch_losses
 from dspdet3d_ros.learning.training.precision import PRODUCT_TYPES, Precision, choose_precision
 from dspdet3d_ros.learning.training.processes import Processes
 from dspdet3d_ros.learning.training.running_statistics import RunningStatistics
-from dspdet3d_ros.learning.training.scenes import TrainingScene
+from dspdet3d_ros.learning.training.train_sample import TrainSample
 from dspdet3d_ros.learning.training.training_config import TrainingConfig
 from dspdet3d_ros.output_files import make_folder
 from dspdet3d_ros.sparse import BatchNorm, Engine, training_engine
@@ -37,7 +38,7 @@ MOST_SKIPPED = 50
 
 
 def learning_rate_factor(iteration: int, config: TrainingConfig) -> float:
-    """What the base learning rate is multiplied by at an iteration."""
+    """Factor of the base learning rate at an iteration."""
     progress = iteration / config.iterations
     if config.schedule == "steps":
         return 0.1 ** ((progress >= 8 / 12) + (progress >= 11 / 12))
@@ -99,7 +100,7 @@ class Trainer:
 
     @cached_property
     def engine(self) -> Engine:
-        """What computes the convolutions, in the run's precision."""
+        """The engine of the convolutions, in the run's precision."""
         return training_engine(self.device, PRODUCT_TYPES[self.precision.name])
 
     def resume(self) -> None:
@@ -150,7 +151,7 @@ class Trainer:
 
     def run(
         self,
-        scenes: list[TrainingScene],
+        scenes: list[LabelledScene],
         stop_at: int | None = None,
         after_epoch: Callable[[], dict[str, float]] | None = None,
     ) -> None:
@@ -195,10 +196,11 @@ class Trainer:
                 if isinstance(module, (BatchNorm, torch.nn.BatchNorm1d)):
                     module.eval()
 
-    def _batches(self, scenes: list[TrainingScene], last: int) -> Iterator[list[TrainSample]]:
+    def _batches(self, scenes: list[LabelledScene], last: int) -> Iterator[list[TrainSample]]:
         rank, count = self.processes.rank, self.processes.count
+        model, order = self.model, (self.seed, rank, count)
         data = CropDataset(
-            scenes, self.config, self.seed, rank, count, recenter=self.model.recenter, voxel_size=self.model.voxel_size
+            scenes, model.classes, self.config, *order, recenter=model.recenter, voxel_size=model.voxel_size
         )
         workers = self.workers or default_workers(self.device, count)
         return load_batches(data, range(self.iteration, last), workers)

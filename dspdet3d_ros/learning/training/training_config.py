@@ -26,7 +26,7 @@ _RANGES = {
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How a model is trained. Defaults are the published recipe.
+    """Settings of the training of a model. Defaults are the published recipe.
 
     Attributes:
         epochs: parts of a run; after each part the model can be evaluated. In the published recipe an epoch is `repeat`

@@ -1,7 +1,7 @@
 """The node's health on /diagnostics, once a second, in every state."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from dspdet3d_ros.system import memory_bytes, process_status
 if TYPE_CHECKING:
     from dspdet3d_ros.detector.predictor import Detector
 
-# The one topic whose name does not follow the node's: that is where every tool looks for it.
+# A global name, unlike those of the other topics: every diagnostic tool expects this one.
 TOPIC = "/diagnostics"
 PERIOD_S = 1.0
 # Fast DDS asks for acknowledgements every 3 seconds.
@@ -28,7 +28,7 @@ LAST_WORDS_S = 4
 
 @dataclass(frozen=True)
 class Health:
-    """What the diagnostics are made of.
+    """The data of the diagnostics.
 
     Attributes:
         state: the node's lifecycle state.
@@ -36,7 +36,7 @@ class Health:
         no_output: why nothing is published.
         pruning_threshold: τ for the next cloud.
         detector: the loaded model, if any.
-        processing: what works on clouds, if the node is configured.
+        processing: takes and processes clouds, if the node is configured.
         input_qos: policies of the subscription of clouds; empty if there is none.
     """
 
@@ -54,51 +54,76 @@ class Diagnostics:
 
     Args:
         node: the node.
-        health: gives its present health.
+        describe: makes its present status.
     """
 
-    def __init__(self, node: Node, health: Callable[[], Health]) -> None:
-        self._node, self._health = node, health
+    def __init__(self, node: Node, describe: Callable[[], DiagnosticStatus]) -> None:
+        self._node, self._describe = node, describe
         self._publisher = node.create_publisher(DiagnosticArray, TOPIC, 10)
+
+    def status(self) -> DiagnosticStatus:
+        """The present health."""
+        return self._describe()
 
     def publish(self) -> None:
         """Publishes the present health."""
-        name = self._node.get_fully_qualified_name()
-        array = DiagnosticArray(status=[status_message(name, self._health())])
+        array = DiagnosticArray(status=[self.status()])
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
 
     def publish_last(self) -> None:
-        """Publishes the present health and waits until it has arrived, as the process is about to end."""
+        """Publishes the present health and waits for its delivery, before the process ends."""
         self.publish()
         self._publisher.wait_for_all_acked(Duration(seconds=LAST_WORDS_S))
 
 
 def status_message(name: str, health: Health) -> DiagnosticStatus:
-    """One status: all figures as text; as level and message the latest fault, why nothing is published, or a remark.
-
-    The most severe of these is taken, the first one of several.
-    """
-    present = [health.faults.present, health.no_output.present, *health.faults.remarks]
-    fault = max((fault for fault in present if fault), key=lambda fault: fault.level, default=None)
-    level, message = (Level.OK, health.state) if fault is None else (fault.level, f"{health.state}; {fault}")
-    values = [("state", health.state), ("pruning_threshold", f"{health.pruning_threshold:g}")]
+    """The status of the detector; see `compose_status`."""
+    values = [("pruning_threshold", f"{health.pruning_threshold:g}")]
     values += [*_model_values(health.detector), ("input_qos", health.input_qos or "none")]
     values += _cloud_values(health.processing)
-    values += [(f"faults of kind {kind}", str(number)) for kind, number in sorted(health.faults.counts.items())]
-    values += [(f"remark of kind {remark.kind}", remark.text) for remark in health.faults.remarks]
-    values += [("memory_mb", f"{resident_bytes() / 1e6:.1f}"), ("gpu_memory_mb", f"{gpu_memory_bytes() / 1e6:.1f}")]
+    device = health.detector.device if health.detector else ""
+    return compose_status(f"{name}: detector", health.state, health.faults, health.no_output, values, device)
+
+
+def compose_status(
+    title: str,
+    state: str,
+    faults: FaultLog,
+    no_output: NoOutputDiagnosis,
+    values: Sequence[tuple[str, str]],
+    device: str,
+) -> DiagnosticStatus:
+    """One status with all figures as text.
+
+    Level and message are those of the most severe of the latest fault, the no-output reason and the remarks.
+
+    Args:
+        title: name of the status.
+        state: the node's lifecycle state.
+        faults: what went wrong.
+        no_output: why nothing is published.
+        values: figures of the node, by name.
+        device: where it computes.
+    """
+    present = [faults.present, no_output.present, *faults.remarks]
+    fault = max((fault for fault in present if fault), key=lambda fault: fault.level, default=None)
+    level, message = (Level.OK, state) if fault is None else (fault.level, f"{state}; {fault}")
+    every = [("state", state), *values]
+    every += [(f"faults of kind {kind}", str(number)) for kind, number in sorted(faults.counts.items())]
+    every += [(f"remark of kind {remark.kind}", remark.text) for remark in faults.remarks]
+    every += [("memory_mb", f"{resident_bytes() / 1e6:.1f}"), ("gpu_memory_mb", f"{gpu_memory_bytes() / 1e6:.1f}")]
     return DiagnosticStatus(
         level=bytes([level]),
-        name=f"{name}: detector",
+        name=title,
         message=message,
-        hardware_id=health.detector.device if health.detector else "",
-        values=[KeyValue(key=key, value=value) for key, value in values],
+        hardware_id=device,
+        values=[KeyValue(key=key, value=value) for key, value in every],
     )
 
 
 def resident_bytes() -> int:
-    """Main memory that this process occupies; 0 where the system does not say."""
+    """Main memory that this process occupies; 0 if the system does not say."""
     try:
         return memory_bytes(process_status(), "VmRSS")
     except (OSError, KeyError):

@@ -14,8 +14,8 @@ from dspdet3d_ros.detector.no_boxes import why_no_boxes
 from dspdet3d_ros.ros.faults import Fault, log_at
 from dspdet3d_ros.ros.results import Counts, LastResult
 
-# Discovery takes a while, and so may the first cloud: what is younger is no fault yet. Together with the time that a
-# reason must hold and the period of looking it stays below 5 s.
+# Discovery takes a while, and so may the first cloud: a younger state is no fault yet. The sum of PATIENCE_S, HOLD_S
+# and PERIOD_S is below 5 s.
 PATIENCE_S = 2.0
 HOLD_S = 1.5
 PERIOD_S = 0.5
@@ -32,11 +32,12 @@ class InputTopic:
     Attributes:
         topic: full name, remapped.
         publishers: names of the nodes whose clouds can be received.
-        incompatible: why those of the other publishers cannot, with the policies of both sides; empty if none.
+        incompatible: why clouds of the other publishers cannot be received, with the policies of both sides; empty if
+            there are none.
         others: other topics on which somebody publishes clouds.
         asks: the subscription's policies in words.
         reliable: whether the subscription is.
-        remedy: what to do where large best-effort clouds are lost; empty where they are not lost in this way.
+        remedy: what to do if large best-effort clouds are lost; empty if they cannot be lost in this way.
     """
 
     topic: str
@@ -56,12 +57,12 @@ class NodeSnapshot:
         node: its full name.
         state: its lifecycle state.
         faulty: whether the latest cloud, or the node itself, has a fault, which is logged elsewhere.
-        input: the input topic; None where it is not looked at.
-        waited_s: since the latest cloud, or since the subscription was made.
+        input: the input topic; None if it was not examined.
+        waited_s: time since the latest cloud, or since the subscription was made.
         lost: clouds that DDS says were lost since the latest one arrived.
         wanted: whether anybody subscribes to an output.
-        counts: what has become of the clouds.
-        busy_s: for how long one cloud has been worked on.
+        counts: outcomes of the clouds.
+        busy_s: time that the present cloud has taken so far.
         device: where the network runs.
         last_result: of the latest cloud, if any.
     """
@@ -80,7 +81,7 @@ class NodeSnapshot:
 
 
 def explain(seen: NodeSnapshot) -> Fault | None:
-    """Why nothing is published or found; None where something is, or where it is too early to say."""
+    """Why nothing is published or found; None if there is output, or if it is too early to say."""
     if seen.faulty:
         return None
     if seen.state in ("unconfigured", "inactive"):
@@ -96,18 +97,18 @@ def explain(seen: NodeSnapshot) -> Fault | None:
     if not seen.wanted:
         return Fault(
             "subscriber",
-            f"nobody subscribes to an output of {seen.node}: clouds are not worked on, the latest one waits for a "
+            f"nobody subscribes to an output of {seen.node}: clouds are not processed; the latest one waits for a "
             "subscriber",
         )
     if seen.busy_s >= PATIENCE_S and not seen.counts.processed:
         return Fault(
-            "slow", f"the first cloud is being worked on, on {seen.device}; a higher pruning_threshold makes it faster"
+            "slow", f"the first cloud is being processed, on {seen.device}; a higher pruning_threshold makes it faster"
         )
     return _no_box(seen.last_result) if seen.last_result and not seen.last_result.boxes else None
 
 
 def how_to_activate(node: str, state: str) -> str:
-    """What brings a node from one of the states "unconfigured" and "inactive" to work."""
+    """Commands that activate a node in the state "unconfigured" or "inactive"."""
     steps = [f"`ros2 lifecycle set {node} {step}`" for step in ("configure", "activate")]
     return f"the node is {state}: run {' and '.join(steps if state == 'unconfigured' else steps[1:])}"
 
@@ -124,7 +125,7 @@ def _no_cloud(seen: NodeSnapshot) -> Fault | None:
     names = ", ".join(topic.publishers)
     if seen.lost:
         remedy = topic.remedy or (
-            "they are more than gets through: publish fewer or smaller ones"
+            "the connection is too slow for them: publish fewer or smaller clouds"
             if topic.reliable
             else "publish reliably, with input_reliability auto or reliable here"
         )
@@ -135,7 +136,7 @@ def _no_cloud(seen: NodeSnapshot) -> Fault | None:
     also = f" | {topic.incompatible}" if topic.incompatible else ""
     return Fault(
         "quiet",
-        f"{names} is connected to {topic.topic} ({topic.asks}), but no cloud has come: see with "
+        f"{names} is connected to {topic.topic} ({topic.asks}), but no cloud has arrived: check with "
         f"`ros2 topic hz {topic.topic}` whether it publishes{remedy}{also}",
     )
 
@@ -161,7 +162,7 @@ class NoOutputDiagnosis:
 
     Args:
         logger: the node's.
-        clock: seconds that only grow.
+        clock: monotonic time, seconds.
     """
 
     def __init__(self, logger: Any, clock: Callable[[], float] = time.monotonic) -> None:
@@ -174,7 +175,7 @@ class NoOutputDiagnosis:
 
     @property
     def present(self) -> Fault | None:
-        """The reason that holds now, once it has held for a moment."""
+        """The present reason, if it has held for HOLD_S."""
         held = self._clock() - self._since >= HOLD_S
         return self._candidate if self._candidate and held else None
 

@@ -1,4 +1,4 @@
-"""What Fast DDS needs for large clouds: the profile in config/, and the variable that names it.
+"""Settings of Fast DDS for large clouds: the profile in config/, and the variable that names it.
 
 Imports ROS only where it is used.
 """
@@ -14,14 +14,14 @@ BEFORE_KILTED = ("humble", "iron", "jazzy")
 
 
 def profile_variable() -> str:
-    """The environment variable that Fast DDS of the sourced ROS reads; where ROS_DISTRO is not set, that of Kilted."""
+    """The environment variable that Fast DDS of the sourced ROS reads; that of Kilted if ROS_DISTRO is not set."""
     return PROFILE_VARIABLES[os.environ.get("ROS_DISTRO") in BEFORE_KILTED]
 
 
 def profile_file() -> Path | None:
-    """The profile for large clouds: in the project's folder, or where the package is installed."""
+    """The profile for large clouds, in the checkout or in the installed package."""
     places = [Path(__file__).resolve().parents[3] / "config" / PROFILE]
-    # Where no ROS is sourced it raises OSError; PackageNotFoundError is a KeyError.
+    # Without a sourced ROS it raises OSError; PackageNotFoundError is a KeyError.
     with contextlib.suppress(ImportError, LookupError, OSError):
         from ament_index_python.packages import get_package_share_directory
 
@@ -30,13 +30,13 @@ def profile_file() -> Path | None:
 
 
 def large_cloud_environment() -> dict[str, str]:
-    """Environment variables without which Fast DDS loses large best-effort clouds; none where the user has set them."""
+    """Environment variables without which Fast DDS loses large best-effort clouds; empty if the user has set them."""
     variable, file = profile_variable(), profile_file()
     return {} if variable in os.environ or file is None else {variable: str(file)}
 
 
 def remedy() -> str:
-    """What to do where large best-effort clouds are lost."""
+    """The remedy if large best-effort clouds are lost."""
     variable = profile_variable()
     text = (
         "with Fast DDS's defaults a best-effort cloud above about 0.5 MB is lost whole: publish reliably, with "

@@ -26,6 +26,6 @@ cloud_message = _contents.cloud
 
 
 def age_ms(header: Header, now_ns: int) -> float:
-    """Milliseconds from the stamp to `now_ns`; NaN where the stamp is zero, which means that there is none."""
+    """Milliseconds from the stamp to `now_ns`; NaN if the stamp is zero, which means that there is none."""
     stamp_ns = Time.from_msg(header.stamp).nanoseconds
     return (now_ns - stamp_ns) / 1e6 if stamp_ns else math.nan

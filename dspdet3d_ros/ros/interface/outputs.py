@@ -19,13 +19,13 @@ from dspdet3d_ros.ros.interface import messages, qos
 from dspdet3d_ros.ros.interface.topics import DETECTIONS, LABEL_INFO, MARKERS, OBJECT_POINTS, STATS
 from dspdet3d_ros.ros.results import CloudResult, Counts
 
-# The answer to a cloud; without a subscriber of any of these nothing is computed.
+# The messages of an answer. Without a subscriber of any of these nothing is computed.
 RESULTS = {DETECTIONS: Detection3DArray, MARKERS: MarkerArray, STATS: PruningStats, OBJECT_POINTS: PointCloud2}
 
 
 @dataclass(frozen=True)
 class Publication:
-    """The contents of an answer's messages, which are the same however often it is published.
+    """The contents of an answer's messages; they are the same at each publication.
 
     Attributes:
         found: the detections of a cloud.
@@ -55,16 +55,16 @@ class Outputs:
 
     @property
     def wanted(self) -> bool:
-        """Whether anybody listens to what is found."""
+        """Whether any output has a subscriber."""
         return any(self.wants(name) for name in RESULTS)
 
     def wants(self, name: str) -> bool:
-        """Whether anybody listens to this one; False once the publishers are taken down."""
+        """Whether this output has a subscriber; False after `destroy`."""
         publisher = self.publishers.get(name)
         try:
             return publisher is not None and publisher.get_subscription_count() > 0
         except RuntimeError:
-            # A signal may shut the context down while a cloud is worked on; nobody listens any more then.
+            # A signal may shut the context down while a cloud is processed; then there is no subscriber any more.
             if self._node.context.ok():
                 raise
             return False
@@ -81,7 +81,7 @@ class Outputs:
             if name not in RESULTS:
                 continue
             infos = self._node.get_subscriptions_info_by_topic(publisher.topic_name)
-            # By identity, not by number: one may come as another leaves.
+            # By identity, not by number: one may join as another leaves.
             present = {tuple(info.endpoint_gid) for info in infos}
             if present - self._subscribers[name]:
                 new.add(name)
@@ -100,26 +100,30 @@ class Outputs:
         """Publishes an answer, under the cloud's stamp, on the outputs with these names."""
         found = answer.found
         header, detections = found.placement.header, found.detections
-        # All are made before the first is sent, so that an error leaves no part of an answer behind.
-        made = {
-            DETECTIONS: messages.detection_array(header, detections),
-            STATS: messages.stats_message(header, detections, self._model, answer.timing, answer.counts),
-        }
+        # All are made before the first is sent, so that an error cannot leave a partial answer.
+        boxes, stats = self.answer_messages(answer)
+        made: dict[str, Any] = {DETECTIONS: boxes, STATS: stats}
         if self.wants(MARKERS):
-            made[MARKERS] = messages.marker_array(header, detections)
+            made[MARKERS] = messages.marker_array(header, detections, found.settings)
         if found.objects is not None:
             made[OBJECT_POINTS] = messages.object_points(header, found.objects)
         for name, message in made.items():
             if name in names:
                 self.publishers[name].publish(message)
 
+    def answer_messages(self, answer: Publication) -> tuple[Detection3DArray, PruningStats]:
+        """The boxes and the statistics of an answer."""
+        header, detections = answer.found.placement.header, answer.found.detections
+        stats = messages.stats_message(header, detections, self._model, answer.timing, answer.counts)
+        return messages.detection_array(header, detections), stats
+
     def publish_labels(self, score_threshold: float) -> None:
-        """Publishes the class names and the threshold, for everybody who comes later too."""
+        """Publishes the class names and the threshold, latched."""
         header = Header(stamp=self._node.get_clock().now().to_msg())
         self.publishers[LABEL_INFO].publish(messages.label_info(self._class_names, score_threshold, header))
 
     def destroy(self) -> None:
-        """Takes the publishers down."""
+        """Destroys the publishers."""
         for publisher in self.publishers.values():
             self._node.destroy_lifecycle_publisher(publisher)
         self.publishers = {}

@@ -1,4 +1,4 @@
-"""Quality of service of the node's topics, and what to say when that of somebody else does not fit."""
+"""Quality of service of the node's topics, and reports on peers with incompatible policies."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -27,7 +27,7 @@ Made = TypeVar("Made")
 
 AUTO = "auto"
 NAMED_S = 1.0
-# What rmw gives as a node's name until discovery has learned it.
+# The node name that rmw gives until discovery knows it.
 UNKNOWN_NODE = "_NODE_NAME_UNKNOWN_"
 OUTPUT = QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(
@@ -38,13 +38,14 @@ LATCHED = QoSProfile(
 )
 
 
-def input_qos(reliability: str, durability: str, offered: Sequence[QoSProfile] = ()) -> QoSProfile:
-    """The profile of the subscription: only the latest cloud.
+def input_qos(reliability: str, durability: str, offered: Sequence[QoSProfile] = (), depth: int = 1) -> QoSProfile:
+    """The profile of a subscription: only the latest message, or the latest ones.
 
     Args:
         reliability: "best_effort", "reliable" or "auto": reliable if all publishers are.
         durability: "volatile", "transient_local" or "auto": transient_local if all publishers are.
         offered: the profiles of the publishers. Without any, "auto" takes what every publisher is compatible with.
+        depth: number of messages that wait.
     """
     if reliability == AUTO:
         reliable = offered and all(profile.reliability == ReliabilityPolicy.RELIABLE for profile in offered)
@@ -53,7 +54,7 @@ def input_qos(reliability: str, durability: str, offered: Sequence[QoSProfile] =
         latched = offered and all(profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for profile in offered)
         durability = "transient_local" if latched else "volatile"
     return QoSProfile(
-        depth=1,
+        depth=depth,
         history=HistoryPolicy.KEEP_LAST,
         reliability=ReliabilityPolicy[reliability.upper()],
         durability=DurabilityPolicy[durability.upper()],
@@ -73,7 +74,7 @@ def node_name(info: TopicEndpointInfo) -> str:
 
 
 def publishers(node: Node, topic: str, own: QoSProfile) -> tuple[list[str], list[str]]:
-    """Whom a subscription hears, and what keeps it from hearing the others.
+    """The publishers that a subscription receives from, and why it cannot receive from the others.
 
     Args:
         node: the subscribing node.
@@ -81,7 +82,7 @@ def publishers(node: Node, topic: str, own: QoSProfile) -> tuple[list[str], list
         own: the subscription's profile.
 
     Returns:
-        The full names of the publishing nodes that it hears; what the others offer and which parameters to change.
+        The full names of the nodes that it receives from; what the others offer and which parameters to change.
     """
     compatible, faults = [], []
     for publisher in node.get_publishers_info_by_topic(topic):
@@ -97,20 +98,21 @@ def publishers(node: Node, topic: str, own: QoSProfile) -> tuple[list[str], list
     return compatible, faults
 
 
-def incompatible_publishers(node: Node, topic: str, own: QoSProfile) -> str:
-    """What keeps a subscription from hearing the publishers of its topic, in one line with both policies.
+def incompatible_publishers(node: Node, topic: str, own: QoSProfile, of: str = "clouds") -> str:
+    """The reason why a subscription does not receive from publishers of its topic, in one line with both policies.
 
     Args:
         node: the subscribing node.
         topic: the topic's full name.
         own: the subscription's profile.
+        of: name of the messages, in the plural.
     """
     listed = " | ".join(publishers(node, topic, own)[1]) or "its publisher has already gone"
-    return f"no clouds can be received on {topic}: this node asks for {described(own)}, but {listed}"
+    return f"no {of} can be received on {topic}: this node asks for {described(own)}, but {listed}"
 
 
 def with_events(make: Callable[..., Made], events: Any) -> Made:
-    """A publisher or subscription with callbacks for its events; with rclpy's own where the middleware lacks some.
+    """A publisher or subscription with callbacks for its events; with rclpy's own if the middleware lacks some.
 
     Args:
         make: makes it, given `event_callbacks` or nothing.
@@ -123,7 +125,7 @@ def with_events(make: Callable[..., Made], events: Any) -> Made:
 
 
 def after_discovery(node: Node, call: Callable[[], None]) -> None:
-    """Calls a little later: which node the other side belongs to becomes known after what it offers or asks for."""
+    """Calls a function a little later: discovery knows the policies of a peer before the name of its node."""
 
     def once() -> None:
         node.destroy_timer(timer)
@@ -133,7 +135,7 @@ def after_discovery(node: Node, call: Callable[[], None]) -> None:
 
 
 def incompatible_subscribers(node: Node, topic: str, own: QoSProfile) -> str:
-    """Which subscribers of an output ask for more than the node offers, in one line with both policies."""
+    """The subscribers of an output that ask for more than the node offers, in one line with both policies."""
     asked = [
         f"{node_name(info)} asks for {described(info.qos_profile)}"
         for info in node.get_subscriptions_info_by_topic(topic)

@@ -1,4 +1,4 @@
-"""The subscription of clouds, which can follow the quality of service of its publishers."""
+"""A subscription that can follow the quality of service of its publishers."""
 
 import zlib
 from collections import Counter
@@ -11,34 +11,36 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
-from sensor_msgs.msg import PointCloud2
 
 from dspdet3d_ros.ros.interface import qos
 
 LOOK_S = 0.25
-# A replaced subscription still receives for so many looks: publishers must learn of its successor first.
+# The number of checks for which a replaced subscription still receives: publishers must discover its successor first.
 OVERLAP_LOOKS = 8
-# What tells a cloud from the others of its publisher.
+# Distinguishes a cloud from the others of its publisher.
 Mark = tuple[int | str, ...]
-# So many publishers are listed in a line of the log.
+# The most publishers that a line of the log lists.
 LISTED = 5
 
 
-class CloudSubscription:
-    """A subscription of clouds.
+class InputSubscription:
+    """A subscription of messages that have a header.
 
     A policy that is "auto" follows the publishers: reliable, or transient_local, if all of them are; else best_effort,
     or volatile, which are compatible with every publisher. A new subscription then replaces the old one. Both receive
-    for a while, so that no cloud is lost; a cloud that both receive is taken once.
+    for a while, so that no message is lost; one that both receive is taken once.
 
     Args:
         node: the subscribing node.
+        kind: type of the messages.
+        of: name of the messages in the log, in the plural.
         topic: the input.
         reliability: "auto", "best_effort" or "reliable".
         durability: "auto", "volatile" or "transient_local".
-        take: takes the clouds.
-        lost: called with a number of clouds that DDS has lost on their way.
+        take: takes the messages.
+        lost: called with a number of messages that DDS has lost on their way.
         report: called with one line if a publisher is not compatible.
+        depth: number of messages that wait while the executor is busy.
 
     Attributes:
         topic: full name of the topic.
@@ -49,20 +51,23 @@ class CloudSubscription:
     def __init__(
         self,
         node: Node,
+        kind: type,
+        of: str,
         topic: str,
         reliability: str,
         durability: str,
-        take: Callable[[PointCloud2], None],
+        take: Callable[[Any], None],
         lost: Callable[[int], None],
         report: Callable[[str], None],
+        depth: int = 1,
     ) -> None:
-        self._node, self._name = node, topic
+        self._node, self._kind, self.of, self._name, self._depth = node, kind, of, topic, depth
         self._policies, self._follows = (reliability, durability), qos.AUTO in (reliability, durability)
         self._take, self._lost, self._report = take, lost, report
         self.topic = node.resolve_topic_name(topic)
-        self._last: PointCloud2 | None = None
+        self._last: Any = None
         self._deliveries: _Deliveries | None = None
-        # Replaced subscriptions, by the number of looks for which they still receive.
+        # Replaced subscriptions, by the number of checks for which they still receive.
         self._replaced: dict[Subscription, int] = {}
         self._candidate: QoSProfile | None = None
         self._timer = None
@@ -80,22 +85,22 @@ class CloudSubscription:
         self._last = None
 
     def _fitting(self) -> tuple[QoSProfile, list[TopicEndpointInfo]]:
-        """The profile that fits the present publishers, and these."""
+        """The profile that fits the present publishers, and the publishers."""
         publishers = self._node.get_publishers_info_by_topic(self.topic) if self._follows else []
-        return qos.input_qos(*self._policies, [info.qos_profile for info in publishers]), publishers
+        return qos.input_qos(*self._policies, [info.qos_profile for info in publishers], self._depth), publishers
 
     def _choose(self, profile: QoSProfile, publishers: list[TopicEndpointInfo]) -> None:
         self.profile = profile
-        self.reason = _reason(profile, publishers) if self._follows else qos.described(profile)
+        self.reason = _reason(profile, publishers, self.of) if self._follows else qos.described(profile)
         self._subscription = self._subscribe(profile)
 
     def _subscribe(self, profile: QoSProfile) -> Subscription:
         def report_publishers() -> None:
             if self._subscription is not subscription or not self._is_open(subscription):
                 return
-            # A subscription that follows fits by now, in most cases.
+            # In most cases a subscription with "auto" is compatible by now.
             if not self._follows or qos.publishers(self._node, self.topic, profile)[1]:
-                self._report(qos.incompatible_publishers(self._node, self.topic, profile))
+                self._report(qos.incompatible_publishers(self._node, self.topic, profile, self.of))
 
         def lost(event: Any) -> None:
             if self._subscription is subscription:
@@ -106,7 +111,7 @@ class CloudSubscription:
         )
         make = partial(
             self._node.create_subscription,
-            PointCloud2,
+            self._kind,
             self._name,
             lambda message: self._receive(subscription, message),
             profile,
@@ -117,7 +122,7 @@ class CloudSubscription:
     def _is_open(self, subscription: Subscription) -> bool:
         return any(present is subscription for present in self._node.subscriptions)
 
-    def _receive(self, subscription: Subscription, message: PointCloud2) -> None:
+    def _receive(self, subscription: Subscription, message: Any) -> None:
         if self._deliveries is not None:
             mark = _identity(message)
             known = self._deliveries.knows(mark)
@@ -141,7 +146,7 @@ class CloudSubscription:
         elif profile == self._candidate or not _asks_for_more(profile, self.profile):
             self._replace(profile, publishers)
         else:
-            # Several nodes may be starting: to ask for more, the profile must fit at two looks.
+            # Several nodes may be starting: a stricter profile must fit at two checks.
             self._candidate = profile
 
     def _replace(self, profile: QoSProfile, publishers: list[TopicEndpointInfo]) -> None:
@@ -153,11 +158,11 @@ class CloudSubscription:
         latched = profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
         self._deliveries.add(self._subscription, last if latched else None)
         self._replaced[old] = OVERLAP_LOOKS
-        self._node.get_logger().info(f"taking clouds from {self.topic} ({self.reason})")
+        self._node.get_logger().info(f"taking {self.of} from {self.topic} ({self.reason})")
 
 
 class _Deliveries:
-    """Counts the clouds that each subscription delivers, to take those once that several deliver.
+    """Counts the clouds of each subscription, so that a cloud that several deliver is taken once.
 
     Args:
         first: the only subscription so far.
@@ -171,7 +176,7 @@ class _Deliveries:
             self.is_new(first, last)
 
     def add(self, subscription: Subscription, latched: Mark | None) -> None:
-        """Adds a subscription, which will deliver of all earlier clouds only the latched one, if any."""
+        """Adds a subscription; of the earlier clouds it delivers only the latched one, if any."""
         self._delivered[subscription] = self._taken.copy()
         if latched is not None:
             self._delivered[subscription][latched] -= 1
@@ -190,21 +195,22 @@ class _Deliveries:
         return True
 
 
-def _identity(message: PointCloud2) -> Mark:
-    stamp = message.header.stamp
-    # A stamp of zero means that there is none: then the points do.
-    content = 0 if stamp.sec or stamp.nanosec else zlib.crc32(message.data)
-    return stamp.sec, stamp.nanosec, message.header.frame_id, message.width, message.height, len(message.data), content
+def _identity(message: Any) -> Mark:
+    stamp, data = message.header.stamp, getattr(message, "data", b"")
+    # A stamp of zero means that there is none: then the content tells.
+    content = 0 if stamp.sec or stamp.nanosec else zlib.crc32(data)
+    size = getattr(message, "width", 0), getattr(message, "height", 0)
+    return stamp.sec, stamp.nanosec, message.header.frame_id, *size, len(data), content
 
 
 def _asks_for_more(new: QoSProfile, old: QoSProfile) -> bool:
-    """Whether a profile has a policy that fewer publishers are compatible with than that of another profile."""
+    """Whether a profile has a policy that is stricter than that of another profile."""
     reliable, latched = ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL
     more_reliable = (new.reliability == reliable) > (old.reliability == reliable)
     return more_reliable or (new.durability == latched) > (old.durability == latched)
 
 
-def _reason(profile: QoSProfile, publishers: list[TopicEndpointInfo]) -> str:
+def _reason(profile: QoSProfile, publishers: list[TopicEndpointInfo], of: str) -> str:
     """The profile and why it was chosen, for the log."""
     text = qos.described(profile)
     if not publishers:
@@ -214,5 +220,5 @@ def _reason(profile: QoSProfile, publishers: list[TopicEndpointInfo]) -> str:
     text = f"{text}, as {' | '.join(offers[:LISTED] + more)}"
     latched = any(info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for info in publishers)
     if latched and profile.durability == DurabilityPolicy.VOLATILE:
-        text += "; clouds that were latched before are not received"
+        text += f"; {of} that were latched before are not received"
     return text

@@ -1,4 +1,4 @@
-"""What the launch files take, and what that means for the node; does without `launch`.
+"""Arguments of the launch files, and the settings of the node that follow from them; does not import `launch`.
 
 launch/*.launch.py only turn this into actions.
 """
@@ -17,6 +17,7 @@ from dspdet3d_ros.ros.interface.topics import INPUT, OUTPUTS
 from dspdet3d_ros.ros.parameters import player
 from dspdet3d_ros.ros.parameters.table import NODE_NAME, PARAMETERS, Spec, coerce, fault
 
+LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 BOOLEANS = ("true", "false", "True", "False")
 # Of X11 and of Wayland.
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
@@ -32,7 +33,7 @@ class Argument:
 
     Attributes:
         name: as in `ros2 launch … name:=value`.
-        default: its value where nobody gives one.
+        default: its value if none is given.
         description: one sentence, for `ros2 launch … --show-args`.
         choices: the only values allowed; empty: any.
     """
@@ -56,14 +57,14 @@ def _short(topic: str) -> str:
     return topic.rpartition("/")[2]
 
 
-#: Who the node is and where its topics are.
+#: Names of the node and of its topics.
 NAMES = (
     Argument("namespace", "", "namespace of the node"),
     Argument("name", NODE_NAME, "name of the node"),
     Argument("input", "", f"topic of the clouds (sensor_msgs/PointCloud2); ~ is the node; empty: ~/{INPUT}"),
     Argument("output", "", f"prefix of the published topics ({', '.join(map(_short, OUTPUTS))}); empty: ~/output"),
     Argument("use_sim_time", "", f"take the time from /clock, as when a bag is played {_LEFT_OUT}", ("", *BOOLEANS)),
-    Argument("log_level", "info", "least severity of what is logged", ("debug", "info", "warn", "error", "fatal")),
+    Argument("log_level", "info", "least severity of what is logged", LOG_LEVELS),
 )
 
 
@@ -81,7 +82,7 @@ def detector_arguments(share: Path) -> tuple[Argument, ...]:
         ),
         Argument("respawn_delay", "2.0", "seconds until the process is started again"),
     )
-    return (*NAMES, *own, *(_of_parameter(spec) for spec in PARAMETERS))
+    return (*NAMES, *own, *(argument_of(spec) for spec in PARAMETERS))
 
 
 def demo_arguments(share: Path) -> tuple[Argument, ...]:
@@ -102,7 +103,7 @@ def parameters(values: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         InputError: names the argument, and what was expected.
     """
-    given = {spec.name: _typed(spec, values[spec.name]) for spec in PARAMETERS if values[spec.name]}
+    given = {spec.name: typed_value(spec, values[spec.name]) for spec in PARAMETERS if values[spec.name]}
     return {**sim_time(values), **given}
 
 
@@ -112,14 +113,14 @@ def player_parameters(values: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         InputError: names the argument, and what was expected.
     """
-    typed = {spec.name: _typed(spec, values[spec.name]) for spec in player.PARAMETERS}
+    typed = {spec.name: typed_value(spec, values[spec.name]) for spec in player.PARAMETERS}
     if typed["cloud"]:
         typed["cloud"] = file(values, "cloud")
     return {**typed, **sim_time(values)}
 
 
 def sim_time(values: Mapping[str, str]) -> dict[str, bool]:
-    """The parameter `use_sim_time` where it was given; else a parameter file or the launch file above decides.
+    """The parameter `use_sim_time` if it was given; else a parameter file or the including launch file decides.
 
     Raises:
         InputError: it is neither true nor false.
@@ -128,10 +129,10 @@ def sim_time(values: Mapping[str, str]) -> dict[str, bool]:
 
 
 def remappings(values: Mapping[str, str]) -> list[tuple[str, str]]:
-    """The node's own names of its topics, and those that they are to have.
+    """Remapping rules: the node's own names of its topics, and the wanted names.
 
     Raises:
-        InputError: name, namespace, input or output is no name that ROS takes.
+        InputError: name, namespace, input or output is not a valid ROS name.
     """
     _check_names(values)
     rules = [(f"~/{INPUT}", values["input"])] if values["input"] else []
@@ -152,7 +153,7 @@ def viewer_remappings(values: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def viewer_obstacle() -> str:
-    """Why RViz cannot be shown here, in one line that says what to do; empty where it can."""
+    """Why RViz cannot be shown here, in one line with the remedy; empty if it can."""
     from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 
     try:
@@ -231,7 +232,7 @@ def _topics(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def _check_names(values: Mapping[str, str]) -> None:
-    """Raises InputError where ROS would not take a name: the processes that have it could not start."""
+    """Raises InputError for a name that ROS refuses: a process with that name could not start."""
     topic, allowed = rf"(~?/)?{_WORD}(/{_WORD})*", "letters, digits and _, no digit first"
     rules = (
         ("name", values["name"], _WORD, f"a node name of {allowed}"),
@@ -245,15 +246,22 @@ def _check_names(values: Mapping[str, str]) -> None:
             raise InputError(f"{name}:={values[name]}: expected {expected}; correct the argument")
 
 
-def _of_parameter(spec: Spec) -> Argument:
+def argument_of(spec: Spec) -> Argument:
+    """The argument that sets a parameter."""
     choices = BOOLEANS if spec.kind == "bool" else spec.choices
     allowed = f" ({spec.allowed})" if spec.low is not None else ""
-    form = "; a list such as '[cup, book]'" if spec.kind == "string[]" else ""
+    forms = {"string[]": "; a list such as '[cup, book]'", "double[]": "; a list such as '[-1.0, -1.0, 0.5]'"}
+    form = forms.get(spec.kind, "")
     description = f"{spec.description}{allowed}{form} {_LEFT_OUT}"
     return Argument(spec.name, "", description, ("", *choices) if choices else ())
 
 
-def _typed(spec: Spec, text: str) -> Any:
+def typed_value(spec: Spec, text: str) -> Any:
+    """The value of a parameter that is given as text.
+
+    Raises:
+        InputError: the parameter does not allow it.
+    """
     if spec.kind == "string":
         value = os.path.expanduser(text) if spec.name in PATHS else text
     else:
@@ -264,5 +272,5 @@ def _typed(spec: Spec, text: str) -> Any:
     complaint = fault(spec, value)
     if complaint:
         raise InputError(complaint)
-    # An empty list has no type that ROS could tell.
+    # ROS cannot infer the type of an empty list.
     return value if value != [] else [""]

@@ -3,16 +3,25 @@
 This module needs no ROS, so that documents can be made anywhere.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dspdet3d_ros import defaults
+from dspdet3d_ros.tracking.settings import TrackingSettings
 from dspdet3d_ros.validation import Range, mismatch
 
 NODE_NAME = "dspdet3d"
 # kind -> code in rcl_interfaces/msg/ParameterType
-KINDS = {"bool": 1, "integer": 2, "double": 3, "string": 4, "string[]": 9}
-TYPES = {"bool": bool, "integer": int, "double": float, "string": str, "string[]": tuple[str, ...]}
+KINDS = {"bool": 1, "integer": 2, "double": 3, "string": 4, "double[]": 8, "string[]": 9}
+TYPES = {
+    "bool": bool,
+    "integer": int,
+    "double": float,
+    "string": str,
+    "double[]": tuple[float, ...],
+    "string[]": tuple[str, ...],
+}
 UNSAFE_PLAIN = ("", "true", "false", "yes", "no", "on", "off", "null", "~")
 
 
@@ -23,13 +32,14 @@ class Spec:
     Attributes:
         name: as in `ros2 param get`.
         kind: one of `KINDS`.
-        default: its value where nobody sets it; for one that is `from_model`, until a model is loaded.
+        default: its value if it is not set; for one that is `from_model`, until a model is loaded.
         description: one sentence.
         live: may change at any time; otherwise only while the node is unconfigured.
         low: least value of a number.
         high: greatest value of a number.
         choices: the only strings allowed; empty: any.
-        from_model: where nobody sets it, it follows the model that is loaded.
+        lengths: the lengths of a list that are allowed; empty: any.
+        from_model: it takes the value of the loaded model if it is not set.
     """
 
     name: str
@@ -40,6 +50,7 @@ class Spec:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    lengths: tuple[int, ...] = ()
     from_model: bool = False
 
     @property
@@ -52,6 +63,8 @@ class Spec:
         """The allowed values as text; empty if every value of the kind is allowed."""
         if self.choices:
             return ", ".join(self.choices)
+        if self.lengths:
+            return f"{' or '.join(map(str, self.lengths))} numbers"
         return self.range.interval if self.range else ""
 
 
@@ -63,7 +76,7 @@ PARAMETERS = (
         "name of a model that comes with the package, or path of a model file (yaml)",
     ),
     Spec("checkpoint", "string", "", "path of the weights; empty: those that belong to the model"),
-    Spec("device", "string", "auto", "where the network runs: auto (CUDA where there is one), cpu, cuda or cuda:N"),
+    Spec("device", "string", "auto", "device of the network: auto (CUDA if there is one), cpu, cuda or cuda:N"),
     Spec(
         "backend",
         "string",
@@ -83,7 +96,7 @@ PARAMETERS = (
         "threads",
         "integer",
         0,
-        "number of CPU threads that the network uses; 0: torch's choice, which is usually one for each core",
+        "number of CPU threads of the network; 0: torch's choice, usually one for each core",
         low=0,
         high=1024,
     ),
@@ -107,7 +120,7 @@ PARAMETERS = (
         "recenter",
         "bool",
         True,
-        "give the network heights above the ground and places near the middle of the cloud, as in training",
+        "give the network heights above the ground, and positions relative to the middle of the cloud, as in training",
         from_model=True,
     ),
     Spec("autostart", "bool", True, "the node configures and activates itself when it starts"),
@@ -144,7 +157,7 @@ PARAMETERS = (
         "watchdog_timeout_s",
         "double",
         300.0,
-        "the node stops itself with an error where one cloud takes longer than this; 0: never",
+        "the node stops with an error if one cloud takes longer than this; 0: never",
         low=0,
         high=86_400,
     ),
@@ -161,7 +174,7 @@ PARAMETERS = (
     Spec(
         "score_threshold",
         "double",
-        0.25,
+        0.4,
         "boxes with a lower class score are dropped",
         live=True,
         low=0,
@@ -191,7 +204,7 @@ PARAMETERS = (
         "max_cells_per_level",
         "integer",
         defaults.MAX_CELLS_PER_LEVEL,
-        "the most cells that a level is refined to, whatever tau is; the best stay, stats say how many went",
+        "limit of the cells of a level, for every tau; the best cells stay, and ~/output/stats counts the others",
         live=True,
         low=1,
         high=2**31 - 1,
@@ -203,21 +216,77 @@ PARAMETERS = (
         "classes to publish, by the best name of each box; empty: all of the model",
         live=True,
     ),
+    Spec(
+        "roi_min",
+        "double[]",
+        (),
+        "least x, y and z of the region of interest in the frame of the boxes, metres: points outside are as if they "
+        "were not there; empty: no bound",
+        live=True,
+        lengths=(0, 3),
+    ),
+    Spec(
+        "roi_max",
+        "double[]",
+        (),
+        "greatest x, y and z of the region of interest in the frame of the boxes, metres; empty: no bound",
+        live=True,
+        lengths=(0, 3),
+    ),
+    Spec(
+        "box_orientation",
+        "string",
+        "axes",
+        "axes: boxes parallel to the axes of their frame; fitted: turned about the vertical as the points of their "
+        "objects are",
+        live=True,
+        choices=defaults.ORIENTATIONS,
+    ),
+    Spec(
+        "tracking",
+        "bool",
+        False,
+        "objects keep their number and name over successive clouds of one fixed frame (docs/tracking.md)",
+        live=True,
+    ),
+    Spec(
+        "tracking_births",
+        "integer",
+        TrackingSettings.births,
+        "tracking: an object is published once it was detected in so many clouds",
+        live=True,
+        low=1,
+        high=1000,
+    ),
+    Spec(
+        "tracking_patience",
+        "integer",
+        TrackingSettings.patience,
+        "tracking: an object is forgotten once it was not detected in so many clouds in a row that show its place",
+        live=True,
+        low=1,
+        high=100_000,
+    ),
 )
 BY_NAME = {spec.name: spec for spec in PARAMETERS}
 
 
 def coerce(spec: Spec, value: Any) -> Any:
-    """The value in the type of the parameter where it means the same: 1 for 1.0, "cup" for ["cup"], [""] for [].
+    """The value in the type of the parameter if it means the same: 1 for 1.0, "cup" for ["cup"], [""] for [].
 
-    `ros2 param set` and yaml files send what looks like an integer as one, and have no way to write an empty list of
-    strings: they send an empty list of something else, or a list of one empty string. A plain `y` reaches a node as
-    true.
+    `ros2 param set` and yaml files send a number without a fraction as an integer, and have no way to write an empty
+    list of strings: they send an empty list of another type, or a list of one empty string. A plain `y` reaches a node
+    as true.
     """
     if spec.kind == "string" and value is True and "y" in spec.choices:
         return "y"
-    if spec.kind == "double" and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if spec.kind == "double":
+        return coerce_number(value)
+    if spec.kind == "double[]" and not isinstance(value, (str, bytes)) and hasattr(value, "__len__"):
+        # An empty list comes as one of any type.
+        if len(value) == 0 or list(value) == [""]:
+            return []
+        return [coerce_number(number) for number in value]
     if spec.kind == "string[]":
         if isinstance(value, str):
             value = [value]
@@ -226,10 +295,17 @@ def coerce(spec: Spec, value: Any) -> Any:
     return value
 
 
+def coerce_number(value: Any) -> Any:
+    """An integer as a float; anything else as it is."""
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def fault(spec: Spec, value: Any) -> str | None:
     """One line that says why a coerced value is not accepted, or None."""
     plain = tuple(value) if isinstance(value, list) else value
     text = mismatch(plain, TYPES[spec.kind], spec.range, spec.choices)
+    if not text and spec.lengths and len(plain) not in spec.lengths:
+        text = f"expected {spec.allowed}, got {len(plain)}"
     return f"{spec.name}: {text}" if text else None
 
 
@@ -246,45 +322,50 @@ def default_text(spec: Spec) -> str:
     """The default as the documents show it."""
     if spec.from_model:
         return "the model's"
-    return f"`{_yaml(spec.default)}`"
+    return f"`{_yaml(spec.default, _empty(spec))}`"
 
 
-def markdown_table() -> str:
+def markdown_table(parameters: Sequence[Spec] = PARAMETERS) -> str:
     """The parameters as a Markdown table."""
     rows = ["| Parameter | Type | Default | Allowed | When | Meaning |", "|---|---|---|---|---|---|"]
-    for spec in PARAMETERS:
+    for spec in parameters:
         when = "any time" if spec.live else "start-up"
         cells = (f"`{spec.name}`", spec.kind, default_text(spec), spec.allowed, when, spec.description)
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows) + "\n"
 
 
-def config_yaml() -> str:
-    """The text of config/detector.yaml: every parameter with its default; those of the model are commented out."""
+def config_yaml(parameters: Sequence[Spec] = PARAMETERS, node: str = "detector", module: str = "table") -> str:
+    """The text of a node's file in config/: every parameter with its default; those of the model are commented out."""
     lines = [
-        "# Parameters of the detector node; made from dspdet3d_ros/ros/parameters/table.py.",
+        f"# Parameters of the {node} node; made from dspdet3d_ros/ros/parameters/{module}.py.",
         "/**:",
         "  ros__parameters:",
     ]
     for live, title in ((False, "Start-up: read when the node is configured."), (True, "Live: changes at any time.")):
         lines.append(f"    # {title}")
-        for spec in (spec for spec in PARAMETERS if spec.live == live):
+        for spec in (spec for spec in parameters if spec.live == live):
             allowed = f" ({spec.allowed})" if spec.allowed else ""
             lines.append(f"    # {spec.description}{allowed}")
             if spec.from_model:
                 lines.append(f"    # {spec.name}: {_yaml(spec.default)}    # left out: as the model has it")
             else:
-                lines.append(f"    {spec.name}: {_yaml(spec.default)}")
+                lines.append(f"    {spec.name}: {_yaml(spec.default, _empty(spec))}")
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _yaml(value: Any) -> str:
+def _empty(spec: Spec) -> str:
+    """An empty list of the kind of a parameter."""
+    return "[]" if spec.kind == "double[]" else '[""]'
+
+
+def _yaml(value: Any, empty: str = '[""]') -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
         # ROS reads `[]` as no value at all, which the node takes as empty too; this form is clear to both.
-        return '[""]' if not value else "[" + ", ".join(value) + "]"
+        return empty if not value else "[" + ", ".join(value) + "]"
     if isinstance(value, str):
         return f'"{value}"' if value in UNSAFE_PLAIN else value
     return str(value)

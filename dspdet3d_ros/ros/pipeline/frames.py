@@ -1,6 +1,6 @@
-"""Clouds in the frame where boxes are wanted, by tf2 at the cloud's stamp.
+"""Transforms of clouds to the target frame, from tf2 at the cloud's stamp.
 
-tf2 comes with a ROS installation only, so it is imported where a target frame is set and nowhere else.
+tf2 comes with a ROS installation only, so it is imported only if a target frame is set.
 """
 
 import time
@@ -17,37 +17,40 @@ from dspdet3d_ros.ros.pipeline.stamps import RESTART_NS
 from dspdet3d_ros.ros.placement import FrameError, Placement
 
 POLL_S = 0.01
-# How often the log says that transforms jump back.
+# The least time between two log lines on transforms that jump back.
 JUMP_LOG_S = 5.0
 NO_TF2 = (
-    "tf2_ros cannot be imported by this Python; install it (apt install ros-$ROS_DISTRO-tf2-ros-py) and source ROS, "
-    "or leave target_frame empty"
+    "tf2_ros cannot be imported by this Python; install it (apt install ros-$ROS_DISTRO-tf2-ros-py) and source ROS, or "
 )
 
 
 class TargetFrame:
-    """Looks up how clouds come to one frame.
+    """Looks up the transforms of clouds to one frame.
 
     Args:
         node: the node that listens to the transforms.
         frame: name of the target frame.
         timeout_s: how long to wait for a transform; `find` is to be called outside the executor's thread.
+        without: what to do without tf2.
+
+    Attributes:
+        buffer: the transforms that are known; only where tf2 is installed.
     """
 
-    def __init__(self, node: Node, frame: str, timeout_s: float) -> None:
-        self._frame, self._timeout_s = frame, timeout_s
+    def __init__(self, node: Node, frame: str, timeout_s: float, without: str = "leave target_frame empty") -> None:
+        self._frame, self._timeout_s, self._without = frame, timeout_s, without
         self._tf2: Any = None
         try:
             import tf2_ros
         except ImportError:
-            node.get_logger().error(f"clouds in another frame than '{frame}' will be refused: {NO_TF2}")
+            node.get_logger().error(f"messages in another frame than '{frame}' will be refused: {NO_TF2}{without}")
             return
         self._tf2 = tf2_ros
-        self._buffer = _buffer_class(tf2_ros)(node.get_logger())
-        self._listener = tf2_ros.TransformListener(self._buffer, node)
+        self.buffer = _buffer_class(tf2_ros)(node.get_logger())
+        self._listener = tf2_ros.TransformListener(self.buffer, node)
 
     def find(self, header: Header) -> Placement:
-        """How a cloud with this header comes to the target frame.
+        """The transform of a cloud with this header to the target frame.
 
         Raises:
             FrameError: there is no transform at the cloud's stamp; names the frames that there are.
@@ -60,7 +63,7 @@ class TargetFrame:
                 f"header.frame_id is empty: a frame is needed to reach target_frame '{self._frame}'; fill it in"
             )
         if self._tf2 is None:
-            raise FrameError(f"no transform from '{source}' to '{self._frame}'; {NO_TF2}")
+            raise FrameError(f"no transform from '{source}' to '{self._frame}'; {NO_TF2}{self._without}")
         if not (header.stamp.sec or header.stamp.nanosec):
             # For tf2 a time of zero means the latest transform, which is not that of the cloud.
             raise FrameError(
@@ -72,9 +75,9 @@ class TargetFrame:
         return Placement(Header(stamp=header.stamp, frame_id=self._frame), transform)
 
     def forget(self) -> None:
-        """Forgets all transforms, as they are of another time."""
+        """Forgets all transforms, after a jump of time."""
         if self._tf2 is not None:
-            self._buffer.clear()
+            self.buffer.clear()
 
     def close(self) -> None:
         """Stops listening."""
@@ -85,14 +88,14 @@ class TargetFrame:
         end = time.monotonic() + self._timeout_s
         while True:
             try:
-                return self._buffer.lookup_transform(self._frame, source, stamp).transform
+                return self.buffer.lookup_transform(self._frame, source, stamp).transform
             except self._tf2.TransformException as error:
                 if time.monotonic() >= end:
                     reason = text_of(error)
-                    known = " ".join(self._buffer.all_frames_as_yaml().split())[:600]
+                    known = " ".join(self.buffer.all_frames_as_yaml().split())[:600]
                     raise FrameError(
                         f"no transform from '{source}' to '{self._frame}' within {self._timeout_s:g} s: {reason}; "
-                        f"publish it, or name one of the frames there are: {known}"
+                        f"publish it, or use one of the known frames: {known}"
                     ) from None
             time.sleep(POLL_S)
 

@@ -10,15 +10,20 @@ from rclpy.constants import S_TO_NS
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
+from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.clouds.pointcloud2 import CloudLayout, CloudLayoutError, check, decode
+from dspdet3d_ros.clouds.region import Region
 from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.object_points import ObjectPoints, points_of_objects
+from dspdet3d_ros.detector.orientation import fit_orientations
 from dspdet3d_ros.detector.plausibility import Plausibility
 from dspdet3d_ros.detector.result import DetectionSettings, DetectionStats
 from dspdet3d_ros.ros.pipeline.frames import TargetFrame
 from dspdet3d_ros.ros.placement import Placement
 from dspdet3d_ros.ros.results import CloudResult
 from dspdet3d_ros.system import torch_threads
+from dspdet3d_ros.tracking.settings import TrackingSettings
+from dspdet3d_ros.tracking.tracked_frame import TrackedFrame
 
 if TYPE_CHECKING:
     # Only for its name: it imports torch, which takes seconds.
@@ -27,13 +32,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Arrival:
-    """A cloud and when it came.
+    """A cloud and the time of its arrival.
 
     Attributes:
         message: the cloud.
         layout: where its points are, as `check_message` found.
-        time_s: `time.monotonic()` at its arrival; tells clouds apart.
-        wanted: whether anybody listened to an output then; if not, the cloud waits for somebody who does.
+        time_s: `time.monotonic()` at its arrival; identifies the cloud.
+        wanted: whether an output had a subscriber then; if not, the cloud waits for one.
     """
 
     message: PointCloud2
@@ -43,7 +48,7 @@ class Arrival:
 
 
 def check_message(message: PointCloud2) -> CloudLayout:
-    """Says where a cloud has its points, or refuses one that cannot be used; takes microseconds.
+    """The layout of the points of a cloud; refuses a cloud that cannot be used. Takes microseconds.
 
     Raises:
         CloudLayoutError: names the field.
@@ -57,18 +62,31 @@ def check_message(message: PointCloud2) -> CloudLayout:
 
 
 def free_gpu_memory() -> None:
-    """Gives back to the driver what freed tensors leave in torch's cache."""
+    """Returns the memory of freed tensors from torch's cache to the driver."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
 
 
 def gpu_memory_bytes() -> int:
-    """What torch's tensors hold of the GPUs' memory; 0 where no GPU is used."""
+    """GPU memory of torch's tensors; 0 if no GPU is used."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return 0
     return sum(torch.cuda.memory_allocated(number) for number in range(torch.cuda.device_count()))
+
+
+@dataclass(frozen=True)
+class Found:
+    """The result of a cloud that is not one of the stream.
+
+    Attributes:
+        result: the detections.
+        remarks: on the cloud and the boxes.
+    """
+
+    result: CloudResult
+    remarks: tuple[Remark, ...]
 
 
 class Pipeline:
@@ -78,10 +96,11 @@ class Pipeline:
         detector: the model.
         settings: gives the present settings as one object; asked once for each cloud.
         target: the frame to which clouds are brought; None leaves them in their own.
-        wants_objects: whether anybody listens to the points in the boxes; asked once for each cloud.
+        wants_objects: whether the points in the boxes have a subscriber; asked once for each cloud.
         remark: takes the remarks on each "message" that was decoded and on its "cloud", before the detector works on
             it, and then those on its "boxes".
         threads: number of CPU threads for the detector; None: torch's own choice.
+        tracking: gives the present settings of tracking; None leaves objects without identity.
     """
 
     def __init__(
@@ -92,7 +111,9 @@ class Pipeline:
         wants_objects: Callable[[], bool] = lambda: False,
         remark: Callable[[Sequence[Remark], str], None] = lambda remarks, on: None,
         threads: int | None = None,
+        tracking: Callable[[], TrackingSettings | None] = lambda: None,
     ) -> None:
+        self._objects = TrackedFrame(tracking)
         self._detector, self._settings, self._target = detector, settings, target
         self._wants_objects, self._remark, self._threads = wants_objects, remark, threads
 
@@ -103,21 +124,43 @@ class Pipeline:
             InputError: the cloud cannot be used.
         """
         with torch_threads(self._threads):
-            return self._find(arrival)
+            return self._find(arrival, self._settings(), self._wants_objects(), self._remark, self._objects)
+
+    def forget_objects(self) -> None:
+        """Forgets all tracked objects, before the next cloud."""
+        self._objects.forget()
+
+    def once(self, arrival: Arrival, change: Callable[[DetectionSettings], DetectionSettings]) -> Found:
+        """Finds boxes in a cloud that is not one of the stream, with changed settings; its remarks go to nobody else.
+
+        Raises:
+            InputError: the cloud cannot be used.
+        """
+        remarks: list[Remark] = []
+        with torch_threads(self._threads):
+            settings = change(self._settings())
+            found = self._find(arrival, settings, False, lambda more, on: remarks.extend(more))
+        return Found(found, tuple(remarks))
 
     def object_points(self, message: PointCloud2, found: CloudResult) -> ObjectPoints:
         """The points in the boxes that were found earlier in the same cloud."""
         cloud = decode(message, with_rgb=True)
         # Colours were not decoded before.
         self._remark((*cloud.remarks, *_header_remarks(found.placement.header)), "message")
-        xyz = found.placement.apply(cloud.xyz)
-        return points_of_objects(xyz, cloud.rgb, found.detections.boxes, found.detections.labels)
+        cloud = _in_region(replace(cloud, xyz=found.placement.apply(cloud.xyz)), found.settings)
+        return points_of_objects(cloud.xyz, cloud.rgb, found.detections.boxes, found.detections.labels)
 
-    def _find(self, arrival: Arrival) -> CloudResult:
+    def _find(
+        self,
+        arrival: Arrival,
+        settings: DetectionSettings,
+        wants_objects: bool,
+        remark: Callable[[Sequence[Remark], str], None],
+        tracked: TrackedFrame | None = None,
+    ) -> CloudResult:
         message = arrival.message
         start_s = arrival.time_s if arrival.wanted else time.monotonic()
         start = time.perf_counter()
-        wants_objects = self._wants_objects()
         cloud = decode(message, wants_objects, arrival.layout)
         decode_ms = (time.perf_counter() - start) * 1e3
         placement, stage_ms = Placement(message.header), {"decode": decode_ms}
@@ -126,16 +169,27 @@ class Pipeline:
             placement = self._target.find(message.header)
             cloud = replace(cloud, xyz=placement.apply(cloud.xyz))
             stage_ms["transform"] = (time.perf_counter() - start) * 1e3
-        settings = self._settings()
+        start = time.perf_counter()
+        cloud = _in_region(cloud, settings)
+        if cloud.outside:
+            stage_ms["region"] = (time.perf_counter() - start) * 1e3
         start = time.perf_counter()
         plausibility = Plausibility(cloud.xyz, self._detector.config)
         stage_ms["plausibility"] = (time.perf_counter() - start) * 1e3
         # Before the network, which may take long for a cloud in a wrong unit, or refuse it.
-        self._remark((*cloud.remarks, *_header_remarks(placement.header)), "message")
-        self._remark(plausibility.of_cloud, "cloud")
+        remark((*cloud.remarks, *_header_remarks(placement.header)), "message")
+        remark(plausibility.of_cloud, "cloud")
         found = self._detector(cloud, settings)
-        self._remark((*plausibility.of_boxes(found), *_range_remarks(found.stats)), "boxes")
+        remark((*plausibility.of_boxes(found), *_range_remarks(found.stats)), "boxes")
         objects, after_ms = None, {}
+        start = time.perf_counter()
+        if tracked is not None and tracked.follow(placement.header.frame_id):
+            found = tracked.update(found, cloud.xyz)
+            after_ms["tracking"] = (time.perf_counter() - start) * 1e3
+        if settings.box_orientation == "fitted":
+            start = time.perf_counter()
+            found = fit_orientations(cloud, found)
+            after_ms["orientation"] = (time.perf_counter() - start) * 1e3
         if wants_objects:
             start = time.perf_counter()
             objects = points_of_objects(cloud.xyz, cloud.rgb, found.boxes, found.labels)
@@ -148,8 +202,14 @@ class Pipeline:
         return CloudResult(arrival.time_s, start_s, placement, replace(found, stats=stats), settings, objects)
 
 
+def _in_region(cloud: PointCloud, settings: DetectionSettings) -> PointCloud:
+    """The points of a cloud, in the frame of the boxes, that are in the region of interest."""
+    region = Region.of(settings.roi_min, settings.roi_max)
+    return cloud if region is None else region.crop(cloud)
+
+
 def _header_remarks(header: Header) -> list[Remark]:
-    """On the header that the boxes get."""
+    """Remarks on the header of the boxes."""
     if header.frame_id:
         return []
     return [
@@ -162,7 +222,7 @@ def _header_remarks(header: Header) -> list[Remark]:
 
 
 def _range_remarks(stats: DetectionStats) -> list[Remark]:
-    """On points that were left out because voxels do not reach them."""
+    """Remarks on points beyond the range of voxels."""
     if not stats.points_out_of_range:
         return []
     return [

@@ -1,15 +1,15 @@
-"""Which clouds come in the order of their stamps, where time itself may be set back."""
+"""The order of clouds by their stamps; time may be set back."""
 
 # A step back of more than this is a bag that starts again or a simulation that was reset, not a late message.
 RESTART_NS = 1_000_000_000
-# So many clouds in a row that seem late are not late: the stamps have started again.
+# After this many late clouds in a row the stamps have started again.
 RESTART_CLOUDS = 3
 
 
 class StampOrder:
     """Admits clouds so that results never go back in time, and follows time if it starts again.
 
-    Clouds are worked on, and their results published, in the order in which they are admitted. The rule:
+    Clouds are processed, and their results published, in the order in which they are admitted. The rule:
 
     * A cloud as old as the last one or newer is admitted. (The same stamp again is a cloud that is sent again.)
     * One that is older by more than a second is admitted: time has been set back.
@@ -33,5 +33,5 @@ class StampOrder:
         return None
 
     def forget(self) -> None:
-        """The next stamp may be any."""
+        """Accepts any next stamp."""
         self._last = self._refused_in_a_row = 0

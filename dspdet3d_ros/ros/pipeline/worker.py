@@ -1,7 +1,8 @@
-"""A thread that always works on the latest item: at most one waits, older ones are counted and forgotten."""
+"""A thread that processes the latest item: at most one item waits, older ones are counted and forgotten."""
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Generic, TypeVar
@@ -36,11 +37,12 @@ class LatestWorker(Generic[Item, Result]):
         self._delivery = threading.Lock()
         self._waiting: list[Item] = []
         self._again: list[Item] = []
+        self._requests: deque[Item] = deque()
         self._counts = Counts()
         self._epoch = 0
         self._stopping = False
         self._busy_since: float | None = None
-        # Epoch of the counted item that is worked on. If it is the present epoch, its outcome is still to be counted.
+        # Epoch of the counted item that is processed. If it is the present epoch, its outcome is still to be counted.
         self._working: int | None = None
         self._death: BaseException | None = None
         self._thread: threading.Thread | None = None
@@ -58,17 +60,17 @@ class LatestWorker(Generic[Item, Result]):
 
     @property
     def death(self) -> BaseException | None:
-        """What ended the thread although nobody had asked for it."""
+        """The exception that ended the thread unexpectedly."""
         return self._death
 
     @property
     def busy_s(self) -> float:
-        """For how long the present item has been worked on; 0 between items."""
+        """Seconds that the present item has taken so far; 0 between items."""
         since = self._busy_since
         return 0.0 if since is None else time.monotonic() - since
 
     def start(self) -> None:
-        """Starts the thread; does nothing where it runs."""
+        """Starts the thread; does nothing if it runs."""
         if self.alive:
             return
         self._stopping = False
@@ -76,7 +78,7 @@ class LatestWorker(Generic[Item, Result]):
         self._thread.start()
 
     def submit(self, item: Item) -> None:
-        """Makes an item the next to be worked on, in place of one that waits."""
+        """Makes an item the next to be processed, in place of one that waits."""
         with self._changed:
             replaced = {"dropped" if self._wanted() else "ignored": len(self._waiting)}
             self._waiting = [item]
@@ -89,18 +91,24 @@ class LatestWorker(Generic[Item, Result]):
             self._again = [item]
             self._changed.notify()
 
+    def submit_request(self, item: Item) -> None:
+        """Works on an item next, before those that wait; it replaces none and is not counted."""
+        with self._changed:
+            self._requests.append(item)
+            self._changed.notify()
+
     def wake(self) -> None:
         """Lets the worker ask again whether a result is wanted."""
         with self._changed:
             self._changed.notify()
 
     def count_refused(self) -> None:
-        """Counts an item that was received but is not to be worked on because it cannot be used."""
+        """Counts an item that was received but is not to be processed because it cannot be used."""
         with self._changed:
             self._count(received=1, refused=1)
 
     def count_ignored(self) -> None:
-        """Counts an item that was received but is not to be worked on because nobody would get a result."""
+        """Counts an item that was received but is not to be processed because nobody would get a result."""
         with self._changed:
             self._count(received=1, ignored=1)
 
@@ -126,7 +134,7 @@ class LatestWorker(Generic[Item, Result]):
         """Discards everything and ends the thread once its present computation returns.
 
         Returns:
-            False where the computation was still running after `timeout_s`; the thread then ends later by itself.
+            False if the computation was still running after `timeout_s`; the thread then ends later by itself.
         """
         self.discard()
         with self._changed:
@@ -144,6 +152,7 @@ class LatestWorker(Generic[Item, Result]):
     def _forget(self) -> None:
         self._waiting.clear()
         self._again.clear()
+        self._requests.clear()
         self._epoch += 1
 
     def _next(self) -> tuple[Item, int, bool] | None:
@@ -151,6 +160,9 @@ class LatestWorker(Generic[Item, Result]):
         with self._changed:
             while not self._stopping:
                 # An item that waits comes first: its result is newer.
+                if self._requests:
+                    self._busy_since, self._working = time.monotonic(), None
+                    return self._requests.popleft(), self._epoch, False
                 counted = bool(self._waiting) and self._wanted()
                 if counted or self._again:
                     self._busy_since = time.monotonic()
@@ -166,7 +178,7 @@ class LatestWorker(Generic[Item, Result]):
                 # Not kept while waiting for the next one: an item may be a hundred megabytes.
                 del job
         except BaseException as error:
-            # SystemExit and its like end a thread without a word; whoever watches the worker finds it here.
+            # SystemExit and similar exceptions end a thread silently; the watchdog reads this attribute.
             self._death = error
             with self._changed:
                 if self._working == self._epoch:
@@ -184,7 +196,7 @@ class LatestWorker(Generic[Item, Result]):
                             self._count(processed=1)
                             self._again.clear()
         except Exception as error:
-            # Whatever an item does to the computation, the next one gets its chance.
+            # An error of one item must not keep the next one from being processed.
             with self._delivery:
                 self._at_rest()
                 if epoch == self._epoch:

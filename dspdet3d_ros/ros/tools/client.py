@@ -44,7 +44,7 @@ FRAME_ID = "map"
 
 
 class ClientError(RuntimeError):
-    """Something did not arrive; the text is one line."""
+    """An expected message or answer did not arrive; the text is one line."""
 
 
 def isolate() -> None:
@@ -88,7 +88,7 @@ class NodeProcess:
         return self._process.pid
 
     def check(self) -> None:
-        """Finds out early that there will be no answer.
+        """Checks that an answer can still be expected.
 
         Raises:
             ClientError: the process has ended, or could not be configured.
@@ -107,7 +107,7 @@ class NodeProcess:
         return [Remark(*found) for found in REMARK.findall(self._log.read_text(errors="replace"))]
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
-        """Ends the process, as Ctrl-C does; its exit status, or that of a kill where it does not end in time."""
+        """Ends the process, as Ctrl-C does; returns its exit status, or that of a kill if it does not end in time."""
         if self._process.poll() is None:
             self._process.send_signal(number)
         try:
@@ -233,10 +233,10 @@ class Client:
         return self._node.get_clock().now().to_msg()
 
     def detect(self, cloud: PointCloud) -> tuple[Detections, Header]:
-        """Publishes a cloud under the present time and waits for what is found in it.
+        """Publishes a cloud with the present time as its stamp and waits for the detections.
 
         Returns:
-            What was found, and the header it came with.
+            The detections, and their header.
 
         Raises:
             ClientError: no answer came.
@@ -257,7 +257,7 @@ class Client:
         return to_detections(self._arrays[key], self._stats[key]), self._arrays[key].header
 
     def latency_ms(self, header: Header) -> float:
-        """What the node says of a cloud it has answered: milliseconds from its arrival to its publication."""
+        """The node's own figure for an answered cloud: milliseconds from its arrival to its publication."""
         return self._stats[header.stamp.sec, header.stamp.nanosec].latency_ms
 
     def _take_array(self, message: Detection3DArray) -> None:
@@ -272,7 +272,7 @@ class Client:
             self._stats[message.header.stamp.sec, message.header.stamp.nanosec] = message
 
     def wait_for(self, condition: Callable[[], object], timeout_s: float) -> bool:
-        """Takes messages until the condition holds; False where it does not within the time."""
+        """Takes messages until the condition holds; False if it does not within the time."""
         end = time.monotonic() + timeout_s
         while not condition():
             if time.monotonic() > end:

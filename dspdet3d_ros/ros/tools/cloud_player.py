@@ -27,10 +27,10 @@ OUTPUT = "~/output/points"
 
 
 class CloudPlayer(Node):
-    """Publishes one cloud on ~/output/points every `period_s`, reliable and latched, under the present time.
+    """Publishes one cloud on ~/output/points every `period_s`, reliable and latched, with the present time as stamp.
 
     Raises:
-        InputError: a parameter cannot be used, or the file not be read.
+        InputError: a parameter cannot be used, or the file cannot be read.
     """
 
     #: Nothing is computed here that a lost GPU could stop.
@@ -70,7 +70,7 @@ class CloudPlayer(Node):
 
 
 def main(args: list[str] | None = None) -> int:
-    """Runs the player; status 1 and one line where its cloud cannot be published."""
+    """Runs the player; status 1 and one line if its cloud cannot be published."""
     # Fast DDS reads it when the node is made. The profile of the sender decides whether a large cloud arrives.
     os.environ.update(large_cloud_environment())
     try:

@@ -33,7 +33,7 @@ SHM_FILES = ("fastrtps_*", "fastdds_*")
 RMEM_MAX = Path("/proc/sys/net/core/rmem_max")
 # Two participants, each with the 64 MiB segment of the profile for large clouds, and as much again for others.
 SHM_WANTED = 256 << 20
-# What the left-overs of ended processes may take of it.
+# The fraction of it that left-overs of ended processes may take.
 LEFT_OVER_SHARE = 0.1
 # A cloud of 500,000 points of 16 bytes.
 LARGE_CLOUD = 8_000_000
@@ -72,7 +72,7 @@ def ros() -> Iterable[Finding]:
 
 
 def domain() -> Iterable[Finding]:
-    """Which other nodes are seen."""
+    """Settings that decide which other nodes are discovered."""
     text = os.environ.get("ROS_DOMAIN_ID", "")
     number = int(text) if text.isdecimal() else 0 if not text else -1
     if not 0 <= number <= LAST_DOMAIN:
@@ -114,7 +114,7 @@ def profile() -> Iterable[Finding]:
 
 
 def shared_memory(folder: Path = SHARED_MEMORY) -> Iterable[Finding]:
-    """Room for clouds in shared memory, and what ended processes have left there.
+    """Space for clouds in shared memory, and left-overs of ended processes.
 
     Args:
         folder: where it is mounted.
@@ -130,7 +130,7 @@ def shared_memory(folder: Path = SHARED_MEMORY) -> Iterable[Finding]:
         yield warning("shared memory", found, fix)
     else:
         yield ok("shared memory", found)
-    left = _left_over(folder)
+    left = left_over(folder)
     size = sum(_size(path) for path in left)
     found = f"{len(left)} files of Fast DDS, {size >> 20} MiB, that no process of yours uses"
     if size > LEFT_OVER_SHARE * space.total:
@@ -140,7 +140,7 @@ def shared_memory(folder: Path = SHARED_MEMORY) -> Iterable[Finding]:
 
 
 def sockets(file: Path = RMEM_MAX) -> Iterable[Finding]:
-    """Whether the buffers of the sockets hold a large cloud, where clouds come from other machines.
+    """Whether the buffers of the sockets hold a large cloud, if clouds come from other machines.
 
     Args:
         file: has the largest size of a receive buffer, in bytes.
@@ -210,7 +210,7 @@ def _profile_file(variable: str, path: Path) -> Iterable[Finding]:
         yield ok("Fast DDS profile", f"{variable} is {path}")
 
 
-def _left_over(folder: Path) -> list[Path]:
+def left_over(folder: Path) -> list[Path]:
     """Files of Fast DDS that no process whose memory map can be read has mapped."""
     used = in_use(folder)
     files = [path for pattern in SHM_FILES for path in folder.glob(pattern)]

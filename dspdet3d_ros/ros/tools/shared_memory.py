@@ -1,4 +1,4 @@
-"""Files in shared memory: which a process holds, and which nobody holds any more."""
+"""Files in shared memory: those of a process, and those of no running process."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Compiles the library of backend native with the C compiler that is there; needs only Python's standard library.
+"""Compiles the library of backend native with an installed C compiler; needs only Python's standard library.
 
 python dspdet3d_ros/sparse/native/build.py [--output FILE]
 """
@@ -43,7 +43,7 @@ def compiler() -> list[str]:
 
 
 def is_current(library: Path = LIBRARY) -> bool:
-    """Whether the library is there and no source is newer."""
+    """Whether the library exists and no source is newer."""
     sources = [Path(__file__), *SOURCES.iterdir()]
     return library.is_file() and library.stat().st_mtime >= max(source.stat().st_mtime for source in sources)
 
@@ -69,7 +69,7 @@ def build(output: Path = LIBRARY) -> None:
 
 
 def main() -> int:
-    """Compiles; returns the exit status: 1 where that failed."""
+    """Compiles; returns the exit status: 1 if that failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=LIBRARY, help="file to write (default: in the package)")
     arguments = parser.parse_args()

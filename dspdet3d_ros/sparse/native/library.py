@@ -149,7 +149,7 @@ def pointer(tensor: Tensor | None, dtype: torch.dtype, *shape: int) -> int | Non
 
 
 def check(status: int) -> int:
-    """The status of a call where it is no error.
+    """The status of a call if it is no error.
 
     Raises:
         MemoryError: the library could not allocate its buffers.

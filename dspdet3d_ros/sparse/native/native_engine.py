@@ -31,7 +31,7 @@ from dspdet3d_ros.sparse.parallel import worker_count
 
 _ALIGNMENT = 64
 _FLOAT, _ROW = torch.float32, torch.int32
-#: Of so many weights one is in the sample by which a change is noticed; a prime, so that it meets every channel.
+#: One of this number of weights is in the sample that detects changes; a prime, so that it meets every channel.
 _SAMPLED = 61
 
 
@@ -39,7 +39,7 @@ class NativeEngine:
     """The C library, on the CPU, in float32; on as many threads as torch has.
 
     Args:
-        device: where the tensors are: the CPU.
+        device: of the tensors: the CPU.
 
     Raises:
         InputError: the library was not built or cannot be loaded, or the device is not the CPU.
@@ -56,6 +56,11 @@ class NativeEngine:
         self._library = load()
         self._number = ISAS[self.isa]
         self._packed: dict[int, tuple[weakref.ref, tuple[int, float], Tensor]] = {}
+
+    @property
+    def kept(self) -> int:
+        """The number of weights whose packed copy is kept: those that still exist."""
+        return len(self._packed)
 
     def convolve(
         self,

@@ -1,1 +1,1 @@
-"""Sparse convolutions as Triton kernels; only `engine` and `tuning` can be imported without Triton."""
+"""Sparse convolutions as Triton kernels; only `triton_engine` and `tuning` can be imported without Triton."""

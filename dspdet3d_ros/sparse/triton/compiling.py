@@ -1,4 +1,4 @@
-"""Compiles the kernels for GPUs that need not be there, and reads what they will take: no GPU needed.
+"""Compiles the kernels for several GPUs and reads the resources that they need; needs no GPU.
 
 `python -m dspdet3d_ros.sparse.triton.compiling` prints every configuration for every listed GPU.
 """
@@ -26,12 +26,12 @@ CHANNELS = ((3, 64), (64, 64), (64, 128), (128, 128), (128, 64))
 
 @dataclass(frozen=True)
 class Resources:
-    """What a compiled kernel takes.
+    """Arguments of a compiled kernel.
 
     Attributes:
         shared: bytes of shared memory of a block.
-        registers: of a thread; None where ptxas cannot be asked.
-        spilled: bytes that a thread keeps in local memory for want of registers; None likewise.
+        registers: of a thread; None if ptxas cannot be asked.
+        spilled: bytes that a thread keeps in local memory for lack of registers; None likewise.
     """
 
     shared: int
@@ -108,7 +108,7 @@ def _ask_ptxas(ptx: str) -> tuple[int | None, int | None]:
 
 
 def main() -> int:
-    """Prints the table; fails where a configuration does not fit a GPU."""
+    """Prints the table; fails if a configuration does not fit a GPU."""
     faults = 0
     print("GPU  channels  operands  tile block warps stages  shared  registers  spilled")
     for capability, limit in SHARED_MEMORY.items():

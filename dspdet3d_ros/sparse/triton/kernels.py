@@ -1,4 +1,4 @@
-"""The Triton kernels. Row counts are never specialised: a cloud of another size compiles nothing again."""
+"""The Triton kernels. Row counts are never specialised: a cloud of another size needs no compilation."""
 
 import triton
 import triton.language as tl
@@ -34,8 +34,8 @@ def find_neighbours(
         table: (VOLUME, n_out + 1) int32, written; `n_in` where there is no input row, and in the whole last column.
         masks: (n_out + 1,) int32, written; bit k says that offset k has an input row.
         steps: at least the number of bits of `n_in`.
-        step: the kernel's step in voxels, negative where an output looks back at what made it.
-        unit_x, unit_y, unit_z: what one voxel along an axis adds to a key.
+        step: the kernel's step in voxels, negative for generative convolutions.
+        unit_x, unit_y, unit_z: difference of the keys of neighbours along an axis.
         VOLUME: 27 or 1.
         COLUMNS: power of two that holds the searches, 16 or 1.
     """

@@ -1,4 +1,4 @@
-"""Kernel maps in the layout that the convolution kernel walks, built on the GPU without synchronising with the host."""
+"""Kernel maps in the layout of the convolution kernel, built on the GPU without synchronising with the host."""
 
 from __future__ import annotations
 

@@ -37,10 +37,15 @@ def largest_error(device: torch.device | str) -> float:
     return error
 
 
+def forget() -> None:
+    """The next call computes again, as after a change of the driver."""
+    _largest_error.cache_clear()
+
+
 @cache
 def _largest_error(device: str) -> float | str:
     try:
-        errors = _errors(torch.device(device))
+        errors = errors_of(torch.device(device))
     except Exception as failure:  # a compiler, a driver or a file system raises anything
         return f"its kernels cannot run here ({type(failure).__name__}: {text_of(failure)[:_LONGEST_TEXT]})"
     for kind, found in errors.items():
@@ -53,7 +58,8 @@ def _largest_error(device: str) -> float | str:
     return max(errors.values())
 
 
-def _errors(device: torch.device) -> dict[str, float]:
+def errors_of(device: torch.device) -> dict[str, float]:
+    """The relative error of each kind of convolution on a device."""
     generator = torch.Generator().manual_seed(0)
     coords = torch.randint(0, 8, (_CELLS, 4), generator=generator) * torch.tensor([0, 2, 2, 2])
     cells, _ = CoordinateSet.from_coordinates(coords.to(device), 2)

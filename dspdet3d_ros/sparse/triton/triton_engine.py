@@ -1,4 +1,4 @@
-"""The Triton engine; this module itself can be imported where Triton is missing."""
+"""The Triton engine; this module itself can be imported without Triton."""
 
 from __future__ import annotations
 
@@ -34,7 +34,12 @@ def interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
-def _installed_version() -> str:
+def installed_version() -> str:
+    """The version of the installed Triton.
+
+    Raises:
+        ImportError: there is none.
+    """
     return importlib.import_module("triton").__version__
 
 
@@ -44,7 +49,7 @@ def why_not(device: torch.device | str) -> str | None:
     if device.type != "cuda" and not interpreted():
         return f"it needs a CUDA device, this is {device.type}"
     try:
-        installed = _installed_version()
+        installed = installed_version()
     except Exception as error:  # a broken installation raises anything
         return f"Triton cannot be imported ({text_of(error)[:100]})"
     version = tuple(int(part) for part in installed.split(".")[:2])
@@ -52,10 +57,10 @@ def why_not(device: torch.device | str) -> str | None:
         return f"Triton {installed} is older than {'.'.join(map(str, OLDEST_TRITON))}"
     if device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(device) < OLDEST_GPU:
         return f"{torch.cuda.get_device_name(device)} is older than compute capability {OLDEST_GPU[0]}.{OLDEST_GPU[1]}"
-    return _no_launcher() if device.type == "cuda" else None
+    return no_launcher() if device.type == "cuda" else None
 
 
-def _no_launcher() -> str | None:
+def no_launcher() -> str | None:
     """Why Triton cannot make the small C extension that launches its kernels (triton/runtime/build.py), or None."""
     compilers = [os.environ["CC"]] if os.environ.get("CC") else ["gcc", "clang"]
     if not any(map(shutil.which, compilers)):
@@ -76,7 +81,7 @@ class TritonEngine(TorchNormalisation):
         tune: time the tile sizes of each kind of convolution once; otherwise the first ones are used.
 
     Raises:
-        InputError: the device or the installation does not do.
+        InputError: the device or the installation is not sufficient.
     """
 
     name = "triton"
@@ -86,7 +91,7 @@ class TritonEngine(TorchNormalisation):
         reason = why_not(device)
         if reason is not None:
             raise InputError(f"backend triton: {reason}; use backend torch or auto")
-        # Only here: these import Triton.
+        # Imported here, because these import Triton.
         from dspdet3d_ros.sparse.triton import kernels, plan
 
         self._kernel = kernels.masked_gemm
@@ -127,7 +132,7 @@ class TritonEngine(TorchNormalisation):
     def launcher(
         self, features: Tensor, weight: Tensor, plan: Plan, epilogue: Epilogue, out: Tensor
     ) -> Callable[[Configuration], None]:
-        """What computes `out` with the kernel in a configuration, as often as it is called."""
+        """A function that computes `out` with the kernel in one configuration, at each call."""
         _, c_in, c_out = weight.shape
         bias = None if epilogue.bias is None else epilogue.bias.float().contiguous()
         residual = None if epilogue.residual is None else epilogue.residual.contiguous()
@@ -144,7 +149,7 @@ class TritonEngine(TorchNormalisation):
                     plan.rows,
                     offsets,
                     counts,
-                    # Never read where the flags below say so, but a pointer must be given.
+                    # Not read if the flags below are off, but a pointer must be given.
                     features if bias is None else bias,
                     features if residual is None else residual,
                     out,

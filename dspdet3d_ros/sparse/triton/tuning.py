@@ -1,4 +1,4 @@
-"""Which tile sizes the convolution kernel runs with."""
+"""Tile sizes of the convolution kernel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 @dataclass(frozen=True)
 class Configuration:
-    """How one launch is cut up.
+    """Tile sizes of one launch.
 
     Attributes:
         tile: output rows of a tile, a divisor of `plan.TABLE_ROWS`.
@@ -68,13 +68,13 @@ def candidates(c_in: int, c_out: int, dtype: torch.dtype) -> list[Configuration]
     chosen: dict[tuple, Configuration] = {}
     for configuration in HALF if dtype == torch.float16 else SINGLE:
         sizes = blocks(configuration, c_in, c_out)
-        # Where a block is cut to the channels, two configurations may come to the same.
+        # Where a block is cut to the channels, two configurations may be equal.
         chosen.setdefault((*sizes.values(), configuration.warps, configuration.stages), configuration)
     return list(chosen.values())
 
 
 def tuning_key(c_in: int, c_out: int, volume: int, n_out: int, dtype: torch.dtype) -> tuple:
-    """What a choice is kept under; numbers of rows within a factor of two share one."""
+    """The key of a choice; numbers of rows within a factor of two share one."""
     return c_in, c_out, volume, n_out.bit_length(), dtype
 
 
@@ -83,7 +83,7 @@ class Tuner:
 
     Args:
         measure: milliseconds of one call; None keeps the first candidate and measures nothing.
-        unfit: the exceptions by which a launch says that a configuration needs more than the device has.
+        unfit: exceptions of a launch whose configuration needs more than the device has.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Which cloud files a list of files, folders and patterns names."""
+"""The cloud files in a list of files, folders and patterns."""
 
 from __future__ import annotations
 

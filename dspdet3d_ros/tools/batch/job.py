@@ -10,9 +10,11 @@ from typing import Any
 
 from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.clouds.files import read_cloud
+from dspdet3d_ros.clouds.region import Region
 from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.clouds.upright import upright
 from dspdet3d_ros.detector.no_boxes import why_no_boxes
+from dspdet3d_ros.detector.orientation import fit_orientations
 from dspdet3d_ros.detector.plausibility import Plausibility
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.detector.result import Detections, DetectionSettings
@@ -21,13 +23,15 @@ from dspdet3d_ros.tools.viewer.summary import as_json
 
 @dataclass(frozen=True)
 class Job:
-    """What to do with each cloud file. It can be sent to another process.
+    """The work on each cloud file. It can be sent to another process.
 
     Attributes:
         model, checkpoint, device, backend, precision: see `Detector.load`.
         tau, score: thresholds; None for those of the model.
         columns: see `read_cloud`.
         up, unit: see `upright`.
+        roi_min, roi_max: see `Region.of`; in metres with z up.
+        box_orientation: see `DetectionSettings`.
     """
 
     model: str
@@ -40,14 +44,19 @@ class Job:
     columns: int | None = None
     up: str = "z"
     unit: str = "m"
+    roi_min: tuple[float, ...] = ()
+    roi_max: tuple[float, ...] = ()
+    box_orientation: str = "axes"
 
     def read(self, path: Path) -> PointCloud:
-        """The cloud of a file, in metres with z up.
+        """The cloud of a file within the region of interest, in metres with z up.
 
         Raises:
             InputError: the file cannot be read.
         """
-        return upright(read_cloud(path, self.columns), self.up, self.unit)
+        cloud = upright(read_cloud(path, self.columns), self.up, self.unit)
+        region = Region.of(self.roi_min, self.roi_max)
+        return cloud if region is None else region.crop(cloud)
 
     def load(self) -> LoadedJob:
         """Loads the model.
@@ -76,7 +85,7 @@ class LoadedJob:
     settings: DetectionSettings
 
     def description(self) -> dict[str, Any]:
-        """What the boxes depend on, apart from the cloud, as JSON values."""
+        """All settings on which the boxes depend, as JSON values."""
         return {
             "model": self.detector.model_name,
             "checkpoint_sha256": self.detector.checkpoint_sha256,
@@ -85,6 +94,9 @@ class LoadedJob:
             "columns": self.job.columns,
             "up": self.job.up,
             "unit": self.job.unit,
+            "roi_min": list(self.job.roi_min),
+            "roi_max": list(self.job.roi_max),
+            "box_orientation": self.job.box_orientation,
         }
 
     def doubts(self, cloud: PointCloud) -> Plausibility:
@@ -93,7 +105,11 @@ class LoadedJob:
 
     def detect(self, cloud: PointCloud) -> Detections:
         """The boxes of a cloud."""
-        return self.detector(cloud, self.settings)
+        return self.oriented(cloud, self.detector(cloud, self.settings))
+
+    def oriented(self, cloud: PointCloud, found: Detections) -> Detections:
+        """The boxes of a cloud, turned with their objects if the job wants that."""
+        return fit_orientations(cloud, found) if self.job.box_orientation == "fitted" else found
 
     def why_none(self, detections: Detections) -> tuple[Remark, ...]:
         """Why there are no boxes, if there are none and the reason is known."""

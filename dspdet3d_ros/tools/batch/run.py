@@ -50,7 +50,7 @@ class ProcessShare:
 
 @dataclass(frozen=True)
 class BatchOutcome:
-    """What a run came to.
+    """Result of a run.
 
     Attributes:
         done: clouds of this process that have a result now, those of earlier runs included.

@@ -14,13 +14,13 @@ from dspdet3d_ros.tools.benchmark.machine import synchronise
 
 #: Channels of the convolutions with nearly all of the arithmetic.
 CHANNELS = (64, 128)
-_TALL_ROWS = 1 << 17
+TALL_ROWS = 1 << 17
 #: Rows of a chunk on the CPU. The gathered input of the smallest fits into the L2 cache of a core, of the largest into
 #: its L3 cache.
 _CHUNK_ROWS = (128, 512, 2048)
 _OFFSETS = 27
 _REPEATS = 3
-_SECONDS = 0.05
+MEASURED_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class GemmTiming:
 
 def gemm_timings(channels: int, device: torch.device, dtype: torch.dtype = torch.float32) -> list[GemmTiming]:
     """Rates for a convolution of `channels` to `channels`: for one kernel offset and for all 27 gathered offsets."""
-    timings = [_tall(_TALL_ROWS, channels, channels, device, dtype)]
+    timings = [_tall(TALL_ROWS, channels, channels, device, dtype)]
     if device.type == "cuda":
-        return [*timings, _tall(_TALL_ROWS, _OFFSETS * channels, channels, device, dtype)]
+        return [*timings, _tall(TALL_ROWS, _OFFSETS * channels, channels, device, dtype)]
     return [*timings, *(_chunks(rows, _OFFSETS * channels, channels, dtype) for rows in _CHUNK_ROWS)]
 
 
@@ -91,7 +91,7 @@ def _gflops(work: Callable[[int], None], operations: float) -> float:
     """The best rate of `work(count)`, which does `operations` floating point operations `count` times."""
     # The first product of a shape loads libraries and kernels.
     work(1)
-    count = max(1, round(_SECONDS / _seconds(work, 1)))
+    count = max(1, round(MEASURED_SECONDS / _seconds(work, 1)))
     return operations * count / min(_seconds(work, count) for _ in range(_REPEATS)) / 1e9
 
 

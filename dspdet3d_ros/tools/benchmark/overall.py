@@ -24,7 +24,7 @@ _AGREE_M, _AGREE_SCORE = 0.01, 0.01
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """How to measure.
+    """Settings of a measurement.
 
     Attributes:
         backend: the engine.

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import torch
 
 from dspdet3d_ros.detector.network import DSPDet3D
-from dspdet3d_ros.learning.training.objective import Losses, TrainSample, batch_losses
+from dspdet3d_ros.learning.training.objective import Losses, batch_losses
+from dspdet3d_ros.learning.training.train_sample import TrainSample
 from dspdet3d_ros.learning.training.training_config import load_training_config
 from dspdet3d_ros.system import keep_freed_memory
 from dspdet3d_ros.tools.benchmark.samples import milliseconds, summary

@@ -79,7 +79,7 @@ def gpu() -> Iterable[Finding]:
         return
     driver = driver_version()
     if not library.cuda.is_available():
-        yield _no_gpu(library, driver)
+        yield no_gpu(library, driver)
         return
     for number in range(library.cuda.device_count()):
         name = f"gpu {number}"
@@ -156,7 +156,8 @@ def driver_version() -> str | None:
     return match[1] if match else None
 
 
-def _no_gpu(library: ModuleType, driver: str | None) -> Finding:
+def no_gpu(library: ModuleType, driver: str | None) -> Finding:
+    """Why torch finds no GPU, from its build and the version of the driver."""
     if driver is None and library.version.cuda is None:
         return ok("gpu", "none; the network runs on the CPU")
     if library.version.cuda is None:

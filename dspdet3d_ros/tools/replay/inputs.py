@@ -1,4 +1,4 @@
-"""Which topics of a bag are the inputs."""
+"""Choice of the input topics of a bag."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a replay writes: a bag that RViz and Foxglove play, JSON lines, and a summary."""
+"""The files that a replay writes: a bag that RViz and Foxglove play, JSON lines, and a summary."""
 
 from __future__ import annotations
 

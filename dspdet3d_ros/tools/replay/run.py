@@ -34,7 +34,7 @@ _LISTED = 3
 
 @dataclass(frozen=True)
 class ReplaySettings:
-    """How a bag is replayed.
+    """Settings of a replay.
 
     Attributes:
         detection: thresholds.
@@ -115,7 +115,7 @@ def replay(
 
 
 def _description(detector: Detector, settings: ReplaySettings, topics: Sequence[str]) -> dict[str, Any]:
-    """What detections depend on, as JSON values."""
+    """All that detections depend on, as JSON values."""
     detection = asdict(settings.detection)
     return {
         "model": detector.model_name,

@@ -19,7 +19,8 @@ from dspdet3d_ros.detector.postprocess import best_cells, select_boxes
 from dspdet3d_ros.detector.preprocess import voxelise
 from dspdet3d_ros.detector.pruning import Pruning, keep_probability
 from dspdet3d_ros.detector.result import DetectionSettings
-from dspdet3d_ros.learning.training.objective import TrainSample, batch_losses
+from dspdet3d_ros.learning.training.objective import batch_losses
+from dspdet3d_ros.learning.training.train_sample import TrainSample
 from dspdet3d_ros.learning.training.training_config import TrainingConfig
 from dspdet3d_ros.sparse import CoordinateSet, Engine, SparseTensor
 from dspdet3d_ros.system import torch_threads

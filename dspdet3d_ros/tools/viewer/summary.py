@@ -22,6 +22,8 @@ def as_json(
 ) -> dict[str, Any]:
     """Detections as plain values: metres, axis-aligned, in the frame of the cloud, best score first.
 
+    Fitted boxes are also there as `turned`: centre, size and yaw in radians.
+
     Args:
         detections: the detections.
         frame_id: frame of the cloud; empty for a cloud without a frame, such as a file.
@@ -34,14 +36,12 @@ def as_json(
         "stamp": None if stamp is None else {"sec": stamp[0], "nanosec": stamp[1]},
         "pruning_threshold": stats.pruning_threshold,
         "doubts": [asdict(doubt) for doubt in doubts],
-        "detections": [
-            {"class": name, "score": float(score), "center": box[:3].tolist(), "size": box[3:6].tolist()}
-            for name, score, box in zip(detections.names, detections.scores, detections.boxes, strict=True)
-        ],
+        "detections": [_detection(detections, i) for i in range(len(detections))],
         "stats": {
             "points_in": stats.points_in,
             "points_used": stats.points_used,
             "points_out_of_range": stats.points_out_of_range,
+            "points_outside_roi": stats.points_outside_roi,
             "voxels": stats.voxels,
             "levels": [asdict(cells) for cells in stats.levels],
             "stage_ms": stats.stage_ms,
@@ -50,6 +50,19 @@ def as_json(
             "backend": stats.backend,
         },
     }
+
+
+def _detection(detections: Detections, i: int) -> dict[str, Any]:
+    box = detections.boxes[i]
+    values: dict[str, Any] = {
+        "class": detections.names[i],
+        "score": float(detections.scores[i]),
+        "center": box[:3].tolist(),
+        "size": box[3:6].tolist(),
+    }
+    if detections.turned is not None:
+        values["turned"] = detections.turned[i].tolist()
+    return values
 
 
 def overlaps(detections: Detections, truth: LabelledBoxes) -> np.ndarray:
@@ -109,10 +122,12 @@ def cost_line(detections: Detections) -> str:
     stats = detections.stats
     dropped = sum(cells.dropped for cells in stats.levels)
     bound = f"; max_cells_per_level dropped {dropped} cells" if dropped else ""
+    outside = f"; {stats.points_outside_roi} points outside the region" if stats.points_outside_roi else ""
     far = f"; {stats.points_out_of_range} points out of range" if stats.points_out_of_range else ""
     return (
         f"{stats.points_used} of {stats.points_in} points, {stats.voxels} voxels, "
-        f"{stats.total_ms:.0f} ms on {stats.device} at pruning threshold {stats.pruning_threshold:g}{bound}{far}"
+        f"{stats.total_ms:.0f} ms on {stats.device} at pruning threshold {stats.pruning_threshold:g}"
+        f"{bound}{outside}{far}"
     )
 
 

@@ -17,7 +17,7 @@ def write_index(folder, **changes):
     (folder / "boxes.json").write_text(json.dumps([entry]))
 
 
-def test_clouds_beside_an_index(tmp_path):
+def test_clouds_next_to_an_index(tmp_path):
     write_index(tmp_path)
     (scene,) = open_scenes(tmp_path)
     assert (scene.name, scene.subset, scene.names, scene.table_z) == ("a", "boxes", ("object", "cup"), 0.25)

@@ -121,7 +121,7 @@ def test_exact_boxes_fit_the_true_surfaces_after_turns(generated, before, known,
 
 
 def test_boxes_fitted_to_noisy_points_are_no_match_for_exact_ones(generated):
-    """What the test above would measure if turned boxes were fitted again."""
+    """The figure of the test above if rotated boxes were fitted again."""
     matrix = rotate("z", np.deg2rad(45))
     found, thin = overlaps_after(
         generated, matrix, lambda scene: fit_boxes(scene.xyz @ matrix.T, scene.inst.astype(int), len(scene.boxes))

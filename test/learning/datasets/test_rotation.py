@@ -63,7 +63,7 @@ def test_scenes_that_do_not_say_whose_their_points_are_cannot_be_rotated(tmp_pat
         list(rotated_set(open_scenes(tmp_path), 0))
 
 
-def test_points_of_clouds_beside_an_index_belong_to_its_boxes_by_their_numbers(tmp_path):
+def test_points_of_clouds_next_to_an_index_belong_to_its_boxes_by_their_numbers(tmp_path):
     inst = np.where(scene().inst == 0, 0, scene().inst + 6)
     np.savez(tmp_path / "a.npz", xyz=scene().xyz, inst=inst.astype(np.uint8))
     things = [{"box": [1] * 6, "inst": 8}, {"box": [1] * 6, "inst": 7}]

@@ -47,7 +47,7 @@ def test_a_scene_from_a_file_without_extents_has_none(tmp_path, scene):
     assert load_scene(tmp_path / "old.npz").extents is None
 
 
-def test_a_scene_without_things_comes_back(tmp_path, scene):
+def test_a_scene_without_objects_comes_back(tmp_path, scene):
     none = np.zeros((0, 6), np.float32)
     inst = np.zeros(50, np.int32)
     empty = replace(scene, inst=inst, boxes=none, full_boxes=none, names=(), tags=(), extents=None)

@@ -57,7 +57,7 @@ def test_the_most_points_follow_the_published_formula():
     assert most_points(np.array([0.5, 0.3, 0.1])) == int(6000 / 3700 * 1200 * 0.15) == 291
 
 
-def test_points_of_small_things_are_thinned_and_no_others(source):
+def test_points_of_small_objects_are_thinned_and_no_others(source):
     before = arrays(0)
     scan = read_scan(source / "train" / "train_0.npz", seed=0)
     counts = {label: int((scan.semantic == label).sum()) for label in (1, 7, 42, 57)}
@@ -67,7 +67,7 @@ def test_points_of_small_things_are_thinned_and_no_others(source):
     assert {tuple(row) for row in scan.points[:, :3].tolist()} <= rows
 
 
-def test_a_box_without_points_leaves_the_others_their_things(source):
+def test_a_box_without_points_leaves_the_others_their_objects(source):
     values = arrays(0)
     # Another bottle, larger, of which no point is left: by position the mug's points would be the bottle's.
     values["bbox"] = np.insert(values["bbox"], 0, [2, 0, 0.9, 0.05, 0.05, 0.1, 39], axis=0)

@@ -1,4 +1,4 @@
-"""What a trainer makes of a data set in mmdet3d's format."""
+"""Training on a data set in mmdet3d's format."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def test_the_published_recipe_trains_on_it(infos):
     scenes = [training_scene(scene, classes) for scene in open_scenes(infos.folder, "train", classes=classes)]
     assert all(scene.inst is None for scene in scenes)
     config = load_training_config("scannet_md40").with_iterations(len(scenes), 1)
-    batch = CropDataset(scenes, config, seed=0, recenter=True)[0]
+    batch = CropDataset(scenes, classes, config, seed=0, recenter=True)[0]
     assert len(batch) == config.batch_size
     for sample in batch:
         xyz, boxes, labels = (part.numpy() for part in (sample.points, sample.boxes, sample.labels))

@@ -56,7 +56,7 @@ def test_means_are_over_all_small_and_other_classes():
     assert values["groups"] == {"small": ["bowl", "cup"]}
 
 
-def test_groups_count_their_things_whatever_a_hit_is_called_and_their_own_false_boxes():
+def test_groups_count_their_objects_whatever_a_hit_is_called_and_their_own_false_boxes():
     objects = figures(SCENES, 0.65, {"small": {"cup", "bowl"}}, KNOWN)["objects"]
     # By score: false cup, cup; the hat is no small object's name. Three small objects are there.
     assert (objects["small"]["objects"], objects["small"]["recall25"]) == (3, pytest.approx(1 / 3))
@@ -94,7 +94,7 @@ def test_without_names_on_either_side_there_are_no_figures_by_class():
     assert only_cups["means"]["all"]["classes"] == 3
 
 
-def test_time_and_cells_stand_beside():
+def test_time_and_cells_are_given_too():
     levels = [(LevelCells(3, 10, 4), LevelCells(2, 100, 50)), (LevelCells(3, 20, 8), LevelCells(2, 300, 0))]
     scenes = [evaluation([], [(0, "cup")], ms=ms, levels=own) for ms, own in zip((5.0, 9.0), levels, strict=True)]
     values = figures(scenes, 0.5)

@@ -33,7 +33,7 @@ def test_rooms_stand_in_a_grid_with_one_wall_between_two():
     assert np.diff(np.unique(places[:, 1])) == pytest.approx(ROOM_SIZE[1] + WALL)
 
 
-def test_every_room_has_its_points_and_things_and_none_lie_elsewhere(building):
+def test_every_room_has_its_points_and_objects_and_none_lie_elsewhere(building):
     rooms = cells(building.xyz)
     assert (rooms >= 0).all()
     points = np.bincount(rooms, minlength=ROOMS)
@@ -45,7 +45,7 @@ def test_every_room_has_its_points_and_things_and_none_lie_elsewhere(building):
     assert (building.boxes[:, 2] + building.boxes[:, 5] / 2 < ROOM_SIZE[2]).all()
 
 
-def test_points_of_a_thing_lie_in_its_box(building):
+def test_points_of_an_object_lie_in_its_box(building):
     assert building.inst.max() == len(building.boxes) == len(building.names) == len(building.full_boxes)
     for k in (0, len(building.boxes) // 2, len(building.boxes) - 1):
         points = building.xyz[building.inst == k + 1]

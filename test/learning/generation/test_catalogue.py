@@ -68,7 +68,7 @@ def test_a_rotation_is_done_first(tmp_path):
     np.testing.assert_allclose(mesh.size() / mesh.size()[0], [1, 0.4, 0.3])
 
 
-def test_half_of_the_things_are_from_the_catalogue_and_other_classes_are_by_formula(tmp_path):
+def test_half_of_the_objects_are_from_the_catalogue_and_other_classes_are_by_formula(tmp_path):
     catalogue, rng = Catalogue.open(write(tmp_path, ("Coffee mug", "Sofa", "Wall socket"))), np.random.default_rng(1)
     assert set(catalogue.models) == {"mug"}
     shapes = [make_shape("mug", rng, catalogue) for _ in range(200)]

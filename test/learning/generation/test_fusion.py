@@ -38,7 +38,7 @@ def test_every_voxel_occurs_once():
     assert len(np.unique(np.floor(fused.xyz / np.float32(0.1)).astype(int), axis=0)) == len(fused.xyz)
 
 
-def test_more_points_than_can_be_told_apart_are_refused():
+def test_more_points_than_can_be_distinguished_are_refused():
     none = np.zeros(MOST_POINTS + 1, np.int8)
     with pytest.raises(InputError, match=f"{MOST_POINTS + 1} points: expected at most {MOST_POINTS}"):
         fuse(np.zeros((MOST_POINTS + 1, 3), np.float32), none, none, 0.01, 1.0, RNG)

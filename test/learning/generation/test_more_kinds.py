@@ -5,7 +5,7 @@ import pytest
 
 from dspdet3d_ros.learning.datasets.generated_classes import CLASS_NAMES
 from dspdet3d_ros.learning.generation.containers import CONTAINERS
-from dspdet3d_ros.learning.generation.parts import _KINDS as PARTS
+from dspdet3d_ros.learning.generation.parts import PART_KINDS
 from dspdet3d_ros.learning.generation.placement import Support
 from dspdet3d_ros.learning.generation.scene import generate_scene
 from dspdet3d_ros.learning.generation.shapes import make_shape
@@ -19,7 +19,7 @@ def bins():
     return [generate_scene(seed, "bin") for seed in range(8)]
 
 
-@pytest.mark.parametrize("kind", PARTS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", PART_KINDS, ids=lambda kind: kind.__name__)
 def test_parts_are_thin_or_tiny_and_lie_on_their_support(kind):
     for seed in range(5):
         mesh = kind(np.random.default_rng(seed))

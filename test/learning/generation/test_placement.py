@@ -1,4 +1,4 @@
-"""Things rest on what is below them, touch, lean, and do not go through each other."""
+"""Objects rest on what is below them, touch, lean, and do not go through each other."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_columns_are_the_heights_of_a_box():
     np.testing.assert_allclose(columns.top[inside], 0.2, atol=1e-5)
 
 
-def test_a_second_thing_is_not_set_into_the_first():
+def test_a_second_object_is_not_set_into_the_first():
     support = Support(1.0, 1.0)
     assert support.set_free(_carton(0.1, 0.1, 0.1), np.zeros(2), 0.01)
     assert not support.set_free(_carton(0.1, 0.1, 0.1), np.array([0.05, 0.0]), 0.01)
@@ -37,7 +37,7 @@ def test_nothing_hangs_over_the_edge_or_pierces_the_board_above():
     assert not support.set_free(_carton(0.1, 0.1, 0.2), np.zeros(2), 0.0)
 
 
-def test_a_pushed_thing_touches_its_neighbour():
+def test_a_pushed_object_touches_its_neighbour():
     rng = np.random.default_rng(0)
     support = Support(1.5, 1.5)
     assert support.set_free(_carton(0.1, 0.1, 0.1), np.zeros(2), 0.0)
@@ -47,7 +47,7 @@ def test_a_pushed_thing_touches_its_neighbour():
     assert -CELL <= apart <= 2 * CELL
 
 
-def test_a_stacked_thing_rests_on_its_carrier():
+def test_a_stacked_object_rests_on_its_carrier():
     rng = np.random.default_rng(0)
     support = Support(1.0, 1.0)
     assert support.set_free(_carton(0.2, 0.2, 0.07), np.zeros(2), 0.0)
@@ -56,14 +56,14 @@ def test_a_stacked_thing_rests_on_its_carrier():
     assert support.objects[1].mesh.bounds()[0][2] == pytest.approx(0.07, abs=1e-3)
 
 
-def test_a_wide_thing_does_not_balance_on_a_narrow_one():
+def test_a_wide_object_does_not_balance_on_a_narrow_one():
     rng = np.random.default_rng(0)
     support = Support(1.0, 1.0)
     assert support.set_free(_carton(0.04, 0.04, 0.1), np.zeros(2), 0.0)
     assert not any(support.stack(_carton(0.3, 0.3, 0.03), support.objects[0], rng) for _ in range(10))
 
 
-def test_a_slab_leans_against_a_tall_thing():
+def test_a_slab_leans_against_a_tall_object():
     rng = np.random.default_rng(2)
     support = Support(1.5, 1.5)
     assert support.set_free(_carton(0.15, 0.15, 0.3), np.zeros(2), 0.0)
@@ -79,7 +79,7 @@ def _gap(first, second) -> float:
 
 
 @pytest.mark.parametrize("style", ["crowded", "stacked"])
-def test_things_on_a_table_rest_and_do_not_go_through_each_other(style):
+def test_objects_on_a_table_rest_and_do_not_go_through_each_other(style):
     for seed in range(4):
         world, _ = table_world(np.random.default_rng(seed), style)
         meshes = [mesh for mesh, number in zip(world.meshes, world.numbers, strict=True) if number]
@@ -111,7 +111,7 @@ def _shared_volume(first, second) -> float:
     return shared / max(min(volumes), 1e-9)
 
 
-def test_styles_differ_in_how_things_rest():
+def test_styles_differ_in_how_objects_rest():
     counts = {}
     for style in ("sparse", "stacked"):
         hows = [item.how for seed in range(8) for item in table_world(np.random.default_rng(seed), style)[0].items]

@@ -47,7 +47,7 @@ def test_arrays_have_the_documented_types_and_no_bad_values(tables, room):
         assert set(scene.names) <= set(CLASS_NAMES)
 
 
-def test_boxes_hold_the_points_of_their_things(tables, room):
+def test_boxes_hold_the_points_of_their_objects(tables, room):
     for scene, margin in [*((table, 0.015) for table in tables), (room, 0.04)]:
         assert set(np.unique(scene.inst)) == set(range(len(scene.boxes) + 1))
         for number, box in enumerate(scene.boxes, start=1):
@@ -64,7 +64,7 @@ def test_full_boxes_contain_the_visible_ones(tables, room):
         assert (scene.full_boxes[:, :3] + scene.full_boxes[:, 3:] / 2 >= high - 1e-3).all()
 
 
-def test_labelled_things_are_seen_well_enough(tables, room):
+def test_labelled_objects_are_seen_well_enough(tables, room):
     for scene, least in [*((table, 12) for table in tables), (room, 20)]:
         for number in range(1, len(scene.boxes) + 1):
             points = scene.xyz[scene.inst == number]

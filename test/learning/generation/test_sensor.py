@@ -58,7 +58,7 @@ def test_grazing_and_glossy_surfaces_return_little():
 
 
 @pytest.mark.parametrize("side", [1, -1])
-def test_a_near_thing_casts_a_shadow_on_one_side(side):
+def test_a_near_object_casts_a_shadow_on_one_side(side):
     sensor = replace(PLAIN, baseline=0.075 * side)
     depth, cosine, gloss = _wall(sensor, 2.0)
     image = depth.reshape(sensor.height, sensor.width)

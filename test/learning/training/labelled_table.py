@@ -3,7 +3,18 @@
 import numpy as np
 
 from dspdet3d_ros.learning.datasets.label_boxes import fit_boxes
-from dspdet3d_ros.learning.training.scenes import TrainingScene
+from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
+
+CLASSES = tuple("abcdefg")
+
+
+def scene_of(xyz, inst, boxes, labels):
+    """A labelled scene whose classes are given by their indices in `CLASSES`."""
+    return LabelledScene("made", "all", xyz, boxes, names_of(*labels), inst)
+
+
+def names_of(*labels):
+    return tuple(CLASSES[label] for label in labels)
 
 
 def table(seed=0):
@@ -15,4 +26,4 @@ def table(seed=0):
         parts.append(rng.uniform([x, y, 0], [x + 0.1, y + 0.2, 0.15], (500, 3)))
         inst.append(np.full(500, k + 1, np.int32))
     xyz, number = np.concatenate(parts).astype(np.float32), np.concatenate(inst)
-    return TrainingScene(xyz, number, fit_boxes(xyz, number, 3), np.array([4, 5, 6]))
+    return scene_of(xyz, number, fit_boxes(xyz, number, 3), (4, 5, 6))

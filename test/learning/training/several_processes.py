@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from dspdet3d_ros.detector.config import ModelConfig
-from dspdet3d_ros.learning.training.objective import TrainSample
+from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
 from dspdet3d_ros.learning.training.processes import join_run, leave_run
-from dspdet3d_ros.learning.training.scenes import TrainingScene
+from dspdet3d_ros.learning.training.train_sample import TrainSample
 from dspdet3d_ros.learning.training.trainer import Trainer
 from dspdet3d_ros.learning.training.training_config import TrainingConfig
 
@@ -58,7 +58,8 @@ def validation_takes_one_process_long(processes, folder):
     """Longer than an exchange of gradients may take; then training continues."""
     rng = np.random.default_rng(0)
     xyz = rng.uniform(0, 0.2, (600, 3)).astype(np.float32)
-    scene = TrainingScene(xyz, None, np.float32([[0.1, 0.1, 0.1, 0.2, 0.2, 0.2]]), np.array([0]))
+    boxes = np.float32([[0.1, 0.1, 0.1, 0.2, 0.2, 0.2]])
+    scene = LabelledScene("made", "all", xyz, boxes, MODEL.classes[:1])
     trainer = trainer_of(processes, folder, epochs=2, iterations=2)
     calls = []
 

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from labelled_table import table
+from labelled_table import scene_of, table
 
 from dspdet3d_ros.learning.training.degradation import averaged, degraded, doubled, noisy, with_gaps, with_shards
-from dspdet3d_ros.learning.training.scenes import TrainingScene
 
 CHANGES = [doubled, noisy, with_gaps, with_shards, averaged, degraded]
 
@@ -35,7 +34,7 @@ def test_shards_leave_objects_alone_and_background_in_part(seed):
 def test_averaging_leaves_one_point_in_each_voxel(seed):
     # Points of a 3 cm cube: it has at most seven voxels of 5 mm along each axis.
     xyz = np.random.default_rng(9).uniform(0, 0.03, (4000, 3)).astype(np.float32)
-    scene = TrainingScene(xyz, np.ones(4000, np.int32), np.float32([[0.015] * 3 + [0.03] * 3]), np.array([0]))
+    scene = scene_of(xyz, np.ones(4000, np.int32), np.float32([[0.015] * 3 + [0.03] * 3]), (0,))
     after = averaged(scene, np.random.default_rng(seed))
     assert 8 <= len(after.xyz) <= 7**3
     assert np.abs(after.xyz.mean(0) - 0.015).max() < 0.01

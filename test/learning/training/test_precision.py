@@ -26,7 +26,7 @@ def chosen(wanted):
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="only x86 processors can be made older by a variable")
-def test_an_old_processor_trains_in_fp32_and_is_told_so_where_bf16_is_wanted():
+def test_an_old_processor_trains_in_fp32_with_a_warning_where_bf16_is_wanted():
     name, note = chosen("auto")
     assert name == "fp32"
     assert note.startswith("precision: fp32, since")

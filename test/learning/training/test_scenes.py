@@ -2,12 +2,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from labelled_table import table
+from labelled_table import CLASSES, names_of, scene_of, table
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
 from dspdet3d_ros.learning.training.crops import CropDataset, crop_origin
-from dspdet3d_ros.learning.training.scenes import TrainingScene, training_scene
+from dspdet3d_ros.learning.training.scenes import training_scene
 from dspdet3d_ros.learning.training.training_config import TrainingConfig, load_training_config
 
 CONFIG = TrainingConfig(iterations=4, batch_size=2, crop_size=1.5, points_per_scene=3000, yaw=3.14)
@@ -15,7 +15,7 @@ CONFIG = TrainingConfig(iterations=4, batch_size=2, crop_size=1.5, points_per_sc
 
 def test_a_batch_is_a_function_of_seed_iteration_and_rank():
     def numbers(seed, iteration, rank):
-        batch = CropDataset([table(0), table(1)], CONFIG, seed, rank, recenter=True)[iteration]
+        batch = CropDataset([table(0), table(1)], CLASSES, CONFIG, seed, rank, recenter=True)[iteration]
         return [float(part.double().sum()) for scene in batch for part in (scene.points, scene.boxes)]
 
     assert numbers(1, 2, 0) == numbers(1, 2, 0)
@@ -23,37 +23,37 @@ def test_a_batch_is_a_function_of_seed_iteration_and_rank():
 
 
 def test_a_pass_takes_every_scene_once_over_all_processes():
-    marked = [dataclasses.replace(table(i), labels=np.array([i, i, i])) for i in range(6)]
+    marked = [dataclasses.replace(table(i), names=names_of(i, i, i)) for i in range(6)]
     whole = TrainingConfig(iterations=2, batch_size=1, points_per_scene=20_000)
-    data = [CropDataset(marked, whole, 5, rank, 3, recenter=True) for rank in range(3)]
+    data = [CropDataset(marked, CLASSES, whole, 5, rank, 3, recenter=True) for rank in range(3)]
     seen = [int(scene.labels[0]) for i in range(2) for part in data for scene in part[i]]
     assert sorted(seen) == list(range(6))
 
 
-def test_scenes_with_more_things_are_drawn_more_often():
+def test_scenes_with_more_objects_are_drawn_more_often():
     few, many = table(0), table(1)
-    few = dataclasses.replace(few, boxes=few.boxes[:1], labels=np.array([0]), inst=None)
-    many = dataclasses.replace(many, labels=np.array([1, 1, 1]), inst=None)
+    few = dataclasses.replace(few, boxes=few.boxes[:1], names=names_of(0), inst=None)
+    many = dataclasses.replace(many, names=names_of(1, 1, 1), inst=None)
     config = TrainingConfig(iterations=8, batch_size=50, points_per_scene=10, sampling="objects")
-    data = CropDataset([few, many], config, 0, recenter=True)
+    data = CropDataset([few, many], CLASSES, config, 0, recenter=True)
     drawn = [int(scene.labels[0]) for i in range(8) for scene in data[i]]
     assert 0.65 < np.mean(drawn) < 0.85
 
 
 def test_sampling_by_classes_draws_rare_ones_as_often_and_crops_about_them():
     common, rare = table(0), table(1)
-    common = dataclasses.replace(common, labels=np.array([0, 0, 0]))
-    rare = dataclasses.replace(rare, boxes=rare.boxes[:1], labels=np.array([1]), inst=np.where(rare.inst == 1, 1, 0))
+    common = dataclasses.replace(common, names=names_of(0, 0, 0))
+    rare = dataclasses.replace(rare, boxes=rare.boxes[:1], names=names_of(1), inst=np.where(rare.inst == 1, 1, 0))
     config = TrainingConfig(iterations=4, batch_size=50, crop_size=0.3, points_per_scene=500, sampling="classes")
-    data = CropDataset([common] * 9 + [rare], config, 0, recenter=True)
+    data = CropDataset([common] * 9 + [rare], CLASSES, config, 0, recenter=True)
     drawn = [scene.labels.tolist() for i in range(4) for scene in data[i]]
     assert 0.4 < np.mean([1 in labels for labels in drawn]) < 0.6
 
 
-def test_without_labelled_things_there_is_nothing_to_train():
-    empty = dataclasses.replace(table(), boxes=np.empty((0, 6)), labels=np.empty(0, int), inst=None)
+def test_without_labelled_objects_there_is_nothing_to_train():
+    empty = dataclasses.replace(table(), boxes=np.empty((0, 6)), names=(), inst=None)
     with pytest.raises(InputError, match="labelled object"):
-        CropDataset([empty], CONFIG, 0, recenter=True)
+        CropDataset([empty], CLASSES, CONFIG, 0, recenter=True)
 
 
 def test_published_epochs_follow_from_the_number_of_scenes():
@@ -71,8 +71,9 @@ def labelled(names, inst=None):
 
 def test_class_names_become_the_indices_of_the_model():
     scene = training_scene(labelled(("cup", "bowl")), ("bowl", "cup"))
-    assert scene.labels.tolist() == [1, 0]
-    assert scene.inst is None
+    assert scene.names == ("cup", "bowl")
+    (sample, *_) = CropDataset([scene], ("bowl", "cup"), TrainingConfig(iterations=1), 0, recenter=False)[0]
+    assert sample.labels.tolist() == [1, 0]
     with pytest.raises(InputError, match=r"one: class 'bowl' is not among the model's 1 classes"):
         training_scene(labelled(("cup", "bowl")), ("cup",))
 
@@ -80,7 +81,7 @@ def test_class_names_become_the_indices_of_the_model():
 def test_a_class_agnostic_model_learns_everything():
     inst = np.array([0, 1, 2], np.int32)
     scene = training_scene(labelled(("cup", "bowl"), inst), ("object",))
-    assert scene.labels.tolist() == [0, 0]
+    assert scene.names == ("object", "object")
     assert scene.inst is inst
 
 
@@ -137,7 +138,7 @@ def test_a_recipe_that_is_no_mapping_is_refused(tmp_path, training):
 def test_crops_draw_their_own_pruning_and_those_without_any_are_smaller():
     pruning = {"train_tau_range": (0.2, 0.6), "unpruned_fraction": 0.5, "unpruned_crop": 0.5}
     config = dataclasses.replace(CONFIG, **pruning, iterations=10)
-    crops = [crop for i in range(10) for crop in CropDataset([table()], config, seed=1, recenter=True)[i]]
+    crops = [crop for i in range(10) for crop in CropDataset([table()], CLASSES, config, seed=1, recenter=True)[i]]
     extents = {True: [], False: []}
     for one in crops:
         tau = float(one.tau)
@@ -152,7 +153,7 @@ def long_table(inst=True):
     rng = np.random.default_rng(0)
     xyz = (rng.uniform(-0.5, 0.5, (4000, 3)) * (6, 1, 0.02)).astype(np.float32)
     of = np.ones(4000, np.int32) if inst else None
-    return TrainingScene(xyz, of, np.float32([[0, 0, 0, 6, 1, 0.02]]), np.array([0]))
+    return scene_of(xyz, of, np.float32([[0, 0, 0, 6, 1, 0.02]]), (0,))
 
 
 @pytest.mark.parametrize(
@@ -163,25 +164,27 @@ def long_table(inst=True):
     ],
 )
 def test_crops_too_small_for_anything_are_refused_by_the_key_that_says_their_size(key, settings):
-    data = CropDataset([long_table()], TrainingConfig(iterations=1, **settings), 0, recenter=True)
+    data = CropDataset([long_table()], CLASSES, TrainingConfig(iterations=1, **settings), 0, recenter=True)
     with pytest.raises(InputError, match=f"^{key}: none of 100 crops of 2 m .*; raise {key}"):
         data[0]
-    assert len(CropDataset([long_table()], TrainingConfig(iterations=1, crop_size=14), 0, recenter=True)[0]) == 4
+    assert (
+        len(CropDataset([long_table()], CLASSES, TrainingConfig(iterations=1, crop_size=14), 0, recenter=True)[0]) == 4
+    )
 
 
-def test_scenes_whose_things_have_too_few_points_are_refused():
+def test_scenes_whose_objects_have_too_few_points_are_refused():
     scene = table()
     few = dataclasses.replace(scene, xyz=scene.xyz[::100], inst=scene.inst[::100])
     with pytest.raises(InputError, match=r"training scenes: .* at least 12 points; label"):
-        CropDataset([few], TrainingConfig(iterations=1), 0, recenter=True)[0]
+        CropDataset([few], CLASSES, TrainingConfig(iterations=1), 0, recenter=True)[0]
 
 
 def test_a_crop_without_points_is_replaced_by_another():
-    # The box's middle is in every crop, what was seen of the thing in few.
+    # The box's middle is in every crop, the visible part of the object in few.
     seen = long_table(inst=False)
     seen = dataclasses.replace(seen, xyz=seen.xyz[np.abs(seen.xyz[:, 0]) > 0.7])
     config = TrainingConfig(iterations=10, batch_size=4, crop_size=1.2)
-    data = CropDataset([seen], config, 0, recenter=True)
+    data = CropDataset([seen], CLASSES, config, 0, recenter=True)
     assert all(len(crop.points) and len(crop.boxes) for i in range(10) for crop in data[i])
 
 
@@ -190,7 +193,7 @@ def test_crops_are_moved_to_the_origin_only_where_the_detector_moves_clouds(rece
     near, offset = table(), np.float32([20, 0, 3, 0, 0, 0])
     far = dataclasses.replace(near, xyz=near.xyz + offset[:3], boxes=near.boxes + offset)
     config = TrainingConfig(iterations=1, batch_size=20, points_per_scene=500)
-    crops = CropDataset([far], config, 0, recenter=recenter)[0]
+    crops = CropDataset([far], CLASSES, config, 0, recenter=recenter)[0]
     lows = np.array([crop.points.amin(0).numpy() for crop in crops])
     if recenter:
         assert np.abs(lows[:, 2]).max() < 0.6
@@ -204,10 +207,10 @@ def test_background_crops_lie_away_from_objects_and_come_from_scenes_without_any
     with_objects, bare = table(), table(1)
     rows = bare.inst == 0
     empty = dataclasses.replace(bare, xyz=bare.xyz[rows] + np.float32([0, 0, 5]), inst=bare.inst[rows])
-    empty = dataclasses.replace(empty, boxes=np.empty((0, 6), np.float32), labels=np.empty(0, np.int64))
+    empty = dataclasses.replace(empty, boxes=np.empty((0, 6), np.float32), names=())
     config = TrainingConfig(iterations=40, batch_size=4, crop_size=0.5, points_per_scene=500, background_fraction=0.5)
     config = dataclasses.replace(config, sampling="classes")
-    batches = [CropDataset([with_objects, empty], config, 0, recenter=True)[i] for i in range(40)]
+    batches = [CropDataset([with_objects, empty], CLASSES, config, 0, recenter=True)[i] for i in range(40)]
     assert all(len(batch[0].boxes) for batch in batches)
     bare_share = np.mean([not len(crop.boxes) for batch in batches for crop in batch])
     assert 0.35 < bare_share < 0.6
@@ -216,10 +219,10 @@ def test_background_crops_lie_away_from_objects_and_come_from_scenes_without_any
 def test_touching_objects_are_drawn_more_often_where_the_recipe_says_so():
     apart, close = table(0), table(1)
     close = dataclasses.replace(close, boxes=np.float32([[0, 0, 0.1, 0.2, 0.2, 0.2], [0.2, 0, 0.1, 0.2, 0.2, 0.2]]))
-    close = dataclasses.replace(close, labels=np.array([1, 1]), inst=None)
-    apart = dataclasses.replace(apart, labels=np.array([0, 0, 0]), inst=None)
+    close = dataclasses.replace(close, names=names_of(1, 1), inst=None)
+    apart = dataclasses.replace(apart, names=names_of(0, 0, 0), inst=None)
     config = TrainingConfig(iterations=8, batch_size=50, points_per_scene=10, sampling="objects", touching_fraction=0.5)
-    data = CropDataset([apart] * 9 + [close], config, 0, recenter=True)
+    data = CropDataset([apart] * 9 + [close], CLASSES, config, 0, recenter=True)
     drawn = [int(scene.labels[0]) for i in range(8) for scene in data[i]]
     assert 0.4 < np.mean(drawn) < 0.65
 

@@ -9,9 +9,10 @@ from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.preprocess import voxelise
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.learning.datasets.label_boxes import fit_boxes
+from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
 from dspdet3d_ros.learning.training.crops import CropDataset
-from dspdet3d_ros.learning.training.objective import TrainingPruning, TrainSample, batch_losses
-from dspdet3d_ros.learning.training.scenes import TrainingScene
+from dspdet3d_ros.learning.training.objective import TrainingPruning, batch_losses
+from dspdet3d_ros.learning.training.train_sample import TrainSample
 from dspdet3d_ros.learning.training.trainer import MOST_SKIPPED, Trainer, learning_rate_factor
 from dspdet3d_ros.learning.training.training_config import TrainingConfig
 
@@ -42,8 +43,14 @@ def scenes():
         thing = rng.uniform([x, y, 0], [x + 0.1, y + 0.1, 0.12], (400, 3))
         xyz = np.concatenate([plane, thing]).astype(np.float32)
         inst = np.concatenate([np.zeros(2000, np.int32), np.ones(400, np.int32)])
-        made.append(TrainingScene(xyz, inst, fit_boxes(xyz, inst, 1), np.array([1])))
+        made.append(LabelledScene("made", "all", xyz, fit_boxes(xyz, inst, 1), (MODEL.classes[1],), inst))
     return made
+
+
+def sample_of(scene):
+    """The whole scene; its objects are of the class with index 1."""
+    labels = torch.ones(len(scene.boxes), dtype=torch.int64)
+    return TrainSample(torch.from_numpy(scene.xyz), torch.from_numpy(scene.boxes), labels)
 
 
 def state_of(folder):
@@ -81,14 +88,13 @@ def test_the_loss_falls_on_scenes_it_sees_again(tmp_path):
     config = TrainingConfig(iterations=1000, batch_size=2, initial_size=0.15, prune_cube=4)
     trainer = Trainer(MODEL, config, tmp_path, CPU)
     trainer.network.train()
-    batch = [TrainSample(*(torch.from_numpy(x) for x in (s.xyz, s.boxes, s.labels))) for s in scenes()[:2]]
+    batch = [sample_of(scene) for scene in scenes()[:2]]
     totals = [sum(trainer.step(batch)[key] for key in ("cls", "bbox", "keep")) for _ in range(25)]
     assert totals[-1] < 0.8 * totals[0]
 
 
 def batch_of(number=0):
-    scene = scenes()[number]
-    return [TrainSample(*(torch.from_numpy(part) for part in (scene.xyz, scene.boxes, scene.labels)))]
+    return [sample_of(scenes()[number])]
 
 
 def overflowing_step(trainer, weight):
@@ -141,7 +147,7 @@ def test_batches_do_not_depend_on_how_many_processes_prepare_them(tmp_path, work
     seen = []
     trainer.step = lambda batch: seen.append(float(sum(crop.points.double().sum() for crop in batch))) or {}
     trainer.run(scenes())
-    data = CropDataset(scenes(), CONFIG, 3, recenter=True, voxel_size=MODEL.voxel_size)
+    data = CropDataset(scenes(), MODEL.classes, CONFIG, 3, recenter=True, voxel_size=MODEL.voxel_size)
     assert seen == [float(sum(crop.points.double().sum() for crop in data[i])) for i in range(CONFIG.iterations)]
 
 
@@ -200,7 +206,7 @@ def test_a_frozen_normalisation_stays_as_it_is_while_the_weights_learn(tmp_path)
 
 def test_names_are_learned_where_boxes_are(tmp_path):
     trainer = Trainer(MODEL, CONFIG, tmp_path, CPU)
-    batch = [TrainSample(*(torch.from_numpy(x) for x in (s.xyz, s.boxes, s.labels))) for s in scenes()[:2]]
+    batch = [sample_of(scene) for scene in scenes()[:2]]
     losses = batch_losses(trainer.network, batch, replace(CONFIG, class_weight=0.5), trainer.engine)
     # Untrained, both names are about as likely.
     assert float(losses.names.detach()) == pytest.approx(0.5 * np.log(2), rel=0.1)
@@ -223,12 +229,12 @@ def test_the_cosine_schedule_rises_then_falls_to_nothing():
 
 def test_pruning_in_training_never_drops_what_is_to_be_kept(tmp_path):
     trainer = Trainer(MODEL, CONFIG, tmp_path, CPU)
-    parts = [[torch.from_numpy(x) for x in (s.xyz, s.boxes, s.labels)] for s in scenes()[:2]]
+    samples = [sample_of(scene) for scene in scenes()[:2]]
     for conv in trainer.network.head.keep_conv:
         torch.nn.init.constant_(conv.bias, 100.0)  # nothing would be kept by itself
     cells = {}
     for tau in (0.0, 0.5):
-        batch = [TrainSample(*part, tau) for part in parts]
+        batch = [replace(sample, tau=tau) for sample in samples]
         assert float(batch_losses(trainer.network, batch, CONFIG, trainer.engine).bbox.detach()) > 0
         voxels = voxelise(batch[0].points, 0.02, trainer.engine)
         outputs = trainer.network(voxels, TrainingPruning(batch[:1], CONFIG, 0.02))

@@ -11,7 +11,8 @@ from dspdet3d_ros.detector.head import LEVELS
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.detector.preprocess import voxelise
 from dspdet3d_ros.detector.pruning import ThresholdPruning
-from dspdet3d_ros.learning.training.objective import TrainSample, batch_losses, compare
+from dspdet3d_ros.learning.training.objective import batch_losses, compare
+from dspdet3d_ros.learning.training.train_sample import TrainSample
 from dspdet3d_ros.learning.training.training_config import TrainingConfig
 from dspdet3d_ros.sparse import TorchEngine, convolution, coords, tensor
 

@@ -1,4 +1,4 @@
-"""Why nothing is published is judged from what a node sees, and told once; needs no ROS."""
+"""The no-output diagnosis finds the reason from a snapshot and reports it once; needs no ROS."""
 
 from dataclasses import replace
 
@@ -60,9 +60,9 @@ def answered(boxes=0, **changes):
             "qos",
             ["I ask, it offers"],
         ),
-        (replace(WAITING, lost=7, input=replace(TOPIC, remedy="mend it")), "lost", ["/mapper", "7 so far: mend it"]),
+        (replace(WAITING, lost=7, input=replace(TOPIC, remedy="fix it")), "lost", ["/mapper", "7 so far: fix it"]),
         (replace(FED, waited_s=9, lost=7), "lost", ["publish reliably, with input_reliability auto or reliable"]),
-        (replace(FED, waited_s=9, lost=7, input=replace(TOPIC, reliable=True)), "lost", ["7 so far: they are more"]),
+        (replace(FED, waited_s=9, lost=7, input=replace(TOPIC, reliable=True)), "lost", ["7 so far: the connection"]),
         (WAITING, "quiet", ["/mapper is connected to /map/cloud (best_effort, volatile)", "ros2 topic hz /map/cloud"]),
         (replace(FED, wanted=False), "subscriber", ["nobody subscribes to an output of /dspdet3d"]),
         (
@@ -95,7 +95,7 @@ def test_each_reason_is_named_with_what_to_do(seen, kind, texts):
     assert reason.kind == kind
     for text in texts:
         assert text in reason.text
-    assert explain(replace(seen, faulty=True)) is None, "a fault is told elsewhere"
+    assert explain(replace(seen, faulty=True)) is None, "a fault is reported elsewhere"
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ class Recorder:
             self.now += PERIOD_S
 
 
-def test_a_reason_is_told_within_five_seconds_and_again_only_after_a_long_while():
+def test_a_reason_is_reported_within_five_seconds_and_again_only_after_a_long_while():
     recorder, reason = Recorder(), explain(WAITING)
     recorder.look(reason, 5.0 - PATIENCE_S - PERIOD_S)
     assert recorder.diagnosis.present == reason
@@ -141,7 +141,7 @@ def test_a_reason_is_told_within_five_seconds_and_again_only_after_a_long_while(
     assert len(recorder.lines) == 2
 
 
-def test_another_reason_is_told_at_once_and_one_that_comes_and_goes_is_not_told_each_time():
+def test_another_reason_is_reported_at_once_and_one_that_comes_and_goes_is_not_reported_each_time():
     recorder, quiet, inactive = Recorder(), explain(WAITING), explain(replace(WAITING, state="inactive"))
     recorder.look(quiet, 3)
     recorder.look(inactive, 3)
@@ -156,7 +156,7 @@ def test_another_reason_is_told_at_once_and_one_that_comes_and_goes_is_not_told_
     assert len(recorder.lines) == 3
 
 
-def test_reasons_that_take_turns_are_told_once_each():
+def test_reasons_that_take_turns_are_reported_once_each():
     recorder = Recorder()
     score, nothing = (explain(answered(shortlist=Shortlist(50, best, "cup"))) for best in (0.06, 0.04))
     assert score.kind != nothing.kind
@@ -170,7 +170,7 @@ def test_reasons_that_take_turns_are_told_once_each():
     assert len(recorder.lines) == 4
 
 
-def test_what_holds_for_a_moment_only_is_not_told():
+def test_what_holds_for_a_moment_only_is_not_reported():
     recorder = Recorder()
     for _ in range(5):
         recorder.look(explain(WAITING), HOLD_S)

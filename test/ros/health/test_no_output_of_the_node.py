@@ -64,14 +64,14 @@ def remote(process):
 
 
 @pytest.fixture
-def told(process, remote):
+def reported(process, remote):
     """Waits until /diagnostics and the log give a reason; returns the log's line."""
 
-    def told(text, level):
+    def reported(text, level):
         remote.healthy(level, text)
         return process.wait_for(text)
 
-    return told
+    return reported
 
 
 @contextlib.contextmanager
@@ -97,26 +97,26 @@ def start_anew(remote, **parameters):
     assert remote.change("activate")
 
 
-def test_a_node_that_is_not_active_says_how_to_activate_it(remote, told):
-    told("nothing is published: the node is unconfigured: run `ros2 lifecycle set /dspdet3d configure`", Level.OK)
+def test_a_node_that_is_not_active_says_how_to_activate_it(remote, reported):
+    reported("nothing is published: the node is unconfigured: run `ros2 lifecycle set /dspdet3d configure`", Level.OK)
     assert remote.change("configure")
-    told("nothing is published: the node is inactive: run `ros2 lifecycle set /dspdet3d activate`", Level.OK)
+    reported("nothing is published: the node is inactive: run `ros2 lifecycle set /dspdet3d activate`", Level.OK)
 
 
-def test_a_topic_without_publisher_is_named_with_those_that_have_clouds(remote, told):
+def test_a_topic_without_publisher_is_named_with_those_that_have_clouds(remote, reported):
     other = remote.node.create_publisher(PointCloud2, "/other/cloud", 10)
     start_anew(remote)
-    line = told(f"nothing is published: nobody publishes {TOPIC}; remap it", Level.WARN)
+    line = reported(f"nothing is published: nobody publishes {TOPIC}; remap it", Level.WARN)
     # /dspdet3d/input/points has the remote's publisher, which the remapped node does not hear.
     assert "/other/cloud" in line
     assert OWN not in line
     remote.node.destroy_publisher(other)
 
 
-def test_a_publisher_that_sends_nothing_is_named(remote, told):
+def test_a_publisher_that_sends_nothing_is_named(remote, reported):
     start_anew(remote)
     with publishing(remote):
-        line = told(f"nothing is published: /peer is connected to {TOPIC} (reliable, volatile)", Level.WARN)
+        line = reported(f"nothing is published: /peer is connected to {TOPIC} (reliable, volatile)", Level.WARN)
     assert f"ros2 topic hz {TOPIC}" in line
 
 
@@ -124,20 +124,20 @@ def test_policies_that_do_not_fit_are_named_on_both_sides(remote, process):
     start_anew(remote, input_reliability="reliable")
     with publishing(remote, profile=BEST_EFFORT):
         remote.healthy(Level.WARN, "this node asks for reliable, volatile, but /peer offers best_effort, volatile")
-        # Where the machine is slow, the log has told it before it is known whose it is.
+        # Where the machine is slow, the log has the line before the name of the publisher is known.
         line = process.wait_for("this node asks for reliable, volatile, but ")
     assert "offers best_effort, volatile; set input_reliability to auto" in line
     start_anew(remote, input_reliability="auto")
 
 
-def test_large_clouds_that_are_lost_are_told_with_the_remedy(remote, told, environment):
+def test_large_clouds_that_are_lost_are_reported_with_the_remedy(remote, reported, environment):
     if "fastrtps" not in os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp"):
         pytest.skip("only Fast DDS loses large clouds")
     start_anew(remote)
     domain = {"ROS_DOMAIN_ID": str(DOMAIN), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
     publisher = subprocess.Popen([sys.executable, "-c", LARGE], env={**environment, **domain})
     try:
-        line = told(f"clouds of /large on {TOPIC} are lost on their way", Level.WARN)
+        line = reported(f"clouds of /large on {TOPIC} are lost on their way", Level.WARN)
     finally:
         publisher.kill()
         publisher.wait()
@@ -145,35 +145,35 @@ def test_large_clouds_that_are_lost_are_told_with_the_remedy(remote, told, envir
     assert "fastdds_large_clouds.xml" in line
 
 
-def test_a_cloud_that_cannot_reach_the_target_frame_is_told(remote, told, points):
+def test_a_cloud_that_cannot_reach_the_target_frame_is_reported(remote, reported, points):
     start_anew(remote, target_frame="map")
     # tf2, if it is installed, needs a stamp.
     with publishing(remote, cloud_message(Header(stamp=Time(sec=1), frame_id="camera"), points)):
-        told("'camera' to 'map'", Level.WARN)
+        reported("'camera' to 'map'", Level.WARN)
     start_anew(remote, target_frame="")
 
 
-def test_clouds_that_nobody_wants_boxes_of_are_told(remote, told, points):
+def test_clouds_that_nobody_wants_boxes_of_are_reported(remote, reported, points):
     for subscription in [s for s in remote.node.subscriptions if "/output/" in s.topic_name]:
         remote.node.destroy_subscription(subscription)
     start_anew(remote)
     with publishing(remote, cloud_message(HEADER, points)):
-        told("nothing is published: nobody subscribes to an output of /dspdet3d", Level.OK)
+        reported("nothing is published: nobody subscribes to an output of /dspdet3d", Level.OK)
     remote.node.create_subscription(Detection3DArray, f"/dspdet3d/{DETECTIONS}", remote.received[DETECTIONS].append, 10)
 
 
-def test_what_leaves_no_box_is_told_with_the_scores(remote, told, points):
+def test_what_leaves_no_box_is_reported_with_the_scores(remote, reported, points):
     start_anew(remote)
     with publishing(remote, cloud_message(HEADER, np.full((9, 3), np.nan))):
-        told("no boxes: none of the 9 points of a cloud is finite", Level.WARN)
+        reported("no boxes: none of the 9 points of a cloud is finite", Level.WARN)
     with publishing(remote, cloud_message(HEADER, points)):
         found = remote.received[DETECTIONS]
         remote.until(lambda: found and found[-1].detections, "boxes")
         best = found[-1].detections[0].results[0].hypothesis
         assert remote.set(score_threshold=1.0, pruning_threshold=0.0).successful
-        told(f"'{best.class_id}' with a score of {best.score:.2g}, score_threshold is 1; ", Level.OK)
+        reported(f"'{best.class_id}' with a score of {best.score:.2g}, score_threshold is 1; ", Level.OK)
         assert remote.set(pruning_threshold=1.0).successful
-        told("no boxes: pruning_threshold 1 leaves no cell of level 3", Level.OK)
+        reported("no boxes: pruning_threshold 1 leaves no cell of level 3", Level.OK)
         others = [name for name in ("cup", "book", "plant") if name != best.class_id]
         for name in others:
             assert remote.set(class_filter=[name], score_threshold=0.0, pruning_threshold=0.0).successful
@@ -185,7 +185,7 @@ def test_what_leaves_no_box_is_told_with_the_scores(remote, told, points):
         else:
             pytest.fail("the classes have equal scores")
         assert remote.set(score_threshold=(score + best.score) / 2).successful
-        told(f"class of class_filter ({name}); the best one is '{best.class_id}'", Level.OK)
+        reported(f"class of class_filter ({name}); the best one is '{best.class_id}'", Level.OK)
         assert remote.set(score_threshold=0.0, class_filter=[""]).successful
         remote.healthy(Level.OK, "active")
 
@@ -195,8 +195,8 @@ def only(array, name):
     return {d.results[0].hypothesis.class_id for d in array.detections} == {name}
 
 
-def test_a_cloud_that_takes_long_is_told_with_the_device(remote, process, told, points):
+def test_a_cloud_that_takes_long_is_reported_with_the_device(remote, process, reported, points):
     start_anew(remote)
     process.pull("hang")
     with publishing(remote, cloud_message(HEADER, points)):
-        told("nothing is published yet: the first cloud is being worked on, on cpu", Level.OK)
+        reported("nothing is published yet: the first cloud is being processed, on cpu", Level.OK)

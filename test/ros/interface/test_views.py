@@ -41,7 +41,7 @@ def panel():
 
 
 def fields(colours):
-    """Names of the fields of the points of things."""
+    """Names of the fields of the points of objects."""
     points = ObjectPoints(np.zeros((1, 3)), np.zeros((1, 3), np.uint8) if colours else None, np.zeros(1), np.zeros(1))
     return {field.name for field in messages.object_points(Header(), points).fields}
 
@@ -78,7 +78,7 @@ def test_both_views_have_the_frame_of_the_players_cloud():
     assert panel()["followTf"] == frame
 
 
-def test_points_of_things_are_coloured_by_thing_and_asked_for_only_when_switched_on():
+def test_points_of_objects_are_coloured_by_object_and_asked_for_only_when_switched_on():
     cloud, things = (displays()[f"/dspdet3d/{name}"] for name in ("input/points", "output/object_points"))
     assert (cloud["Color Transformer"], cloud["Enabled"], cloud["Value"]) == ("RGB8", True, True)
     assert things["Channel Name"] in fields(colours=False) & fields(colours=True)

@@ -31,7 +31,7 @@ def test_the_parameter_file_has_every_default_that_is_not_the_models():
     assert set(values) == {spec.name for spec in PARAMETERS if not spec.from_model}
     for name, value in values.items():
         spec = BY_NAME[name]
-        assert coerce(spec, value) == (list(spec.default) if spec.kind == "string[]" else spec.default)
+        assert coerce(spec, value) == (list(spec.default) if spec.kind.endswith("[]") else spec.default)
 
 
 def test_the_values_shown_for_the_model_are_those_of_the_default_model():

@@ -101,15 +101,14 @@ def test_a_node_without_tf2_refuses_other_frames_and_answers_clouds_in_the_targe
     bench, answers = start(target_frame="map"), []
     publisher = bench.peer.create_publisher(PointCloud2, "/dspdet3d/input/points", 1)
     bench.peer.create_subscription(Detection3DArray, "/dspdet3d/output/detections", answers.append, 1)
-    outputs = bench.node._processing.outputs
-    assert bench.spin_until(lambda: outputs.wanted and publisher.get_subscription_count())
+    assert bench.spin_until(lambda: any(bench.node.subscribers.values()) and publisher.get_subscription_count())
     publisher.publish(cloud_message(Header(stamp=Time(sec=1), frame_id="camera"), points))
-    assert bench.spin_until(lambda: bench.node._faults.counts["frame"] == 1)
-    assert "no transform from 'camera' to 'map'" in bench.node._faults.present.text
+    assert bench.spin_until(lambda: bench.figures().get("faults of kind frame") == "1")
+    assert "no transform from 'camera' to 'map'" in bench.node.status.message
     publisher.publish(cloud_message(Header(stamp=Time(sec=2), frame_id="map"), points))
     assert bench.spin_until(lambda: answers)
     assert [answer.header.stamp.sec for answer in answers] == [2]
-    assert bench.node._faults.present is None
+    assert bench.spin_until(lambda: "no transform" not in bench.node.status.message)
 
 
 @pytest.mark.skipif(not HAS_TF2, reason="tf2_ros comes with a ROS installation only")
@@ -119,7 +118,7 @@ def test_with_tf2_a_cloud_is_moved_at_its_stamp_and_unknown_frames_are_listed(no
     target = TargetFrame(node, "map", 0.05)
     transform = TransformStamped(header=Header(stamp=Time(sec=5), frame_id="map"), child_frame_id="camera")
     transform.transform.translation.x, transform.transform.rotation.w = 2.0, 1.0
-    target._buffer.set_transform(transform, "test")
+    target.buffer.set_transform(transform, "test")
     placement = target.find(Header(stamp=Time(sec=5), frame_id="camera"))
     np.testing.assert_allclose(placement.apply(np.zeros((1, 3))), [[2, 0, 0]])
     assert placement.header == Header(stamp=Time(sec=5), frame_id="map")
@@ -140,7 +139,7 @@ def transform_at(seconds, x, child="camera"):
 
 
 def x_at(target, seconds, frame="camera"):
-    """Where the origin of a frame is at a time."""
+    """The x coordinate of the origin of a frame at a time."""
     stamp = Time(sec=int(seconds), nanosec=round(seconds % 1 * 1e9))
     return target.find(Header(stamp=stamp, frame_id=frame)).apply(np.zeros((1, 3)))[0, 0]
 
@@ -188,8 +187,8 @@ def test_where_transforms_jump_back_those_of_before_are_forgotten_without_sim_ti
 def test_transforms_that_come_a_little_late_or_are_of_several_clocks_forget_nothing(node, capfd):
     target = TargetFrame(node, "map", 0.0)
     for seconds, x in ((100, 0), (101, 1), (100.5, 5)):
-        target._buffer.set_transform(transform_at(seconds, x), "test")
+        target.buffer.set_transform(transform_at(seconds, x), "test")
     for seconds in (50, 51):
-        target._buffer.set_transform(transform_at(seconds, 9, child="arm"), "test")
+        target.buffer.set_transform(transform_at(seconds, 9, child="arm"), "test")
     assert (x_at(target, 100.25), x_at(target, 101), x_at(target, 50.5, "arm")) == (2.5, 1, 9)
     assert "jump back" not in capfd.readouterr().err

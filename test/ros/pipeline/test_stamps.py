@@ -1,4 +1,4 @@
-"""Results never go back in time, and time that starts anew is followed."""
+"""Results never go back in time, and a time that starts again is followed."""
 
 from dspdet3d_ros.ros.pipeline.stamps import StampOrder
 
@@ -21,7 +21,7 @@ def test_a_cloud_that_comes_late_is_refused_with_how_late_it_is():
     assert "100 ms older" in order.fault(10 * SECOND - SECOND // 10)
 
 
-def test_a_bag_that_starts_anew_is_followed():
+def test_a_bag_that_starts_again_is_followed():
     assert admitted(10, 70, 10, 11, 12) == [10, 70, 10, 11, 12]
 
 

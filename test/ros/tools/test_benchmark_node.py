@@ -11,7 +11,7 @@ from dspdet3d_ros.cli import main
 
 @pytest.fixture
 def environment():
-    """What keeps ROS processes apart is set in the environment, and put back."""
+    """Settings that separate ROS processes are set in the environment, and restored."""
     before = dict(os.environ)
     yield
     os.environ.clear()

@@ -54,7 +54,7 @@ def samples(megabytes):
     return [ProcessSample(float(t), megabytes(t), 20, 20) for t in range(3600)]
 
 
-def test_a_leak_is_told_from_noise_and_from_steps_of_the_allocator():
+def test_a_leak_is_distinguished_from_noise_and_from_steps_of_the_allocator():
     rng = np.random.default_rng(0)
     hour = np.arange(3600) / 3600
     scatter, slow = rng.normal(0, 2, 3600), np.repeat(rng.normal(0, 1, 360), 10)

@@ -1,4 +1,4 @@
-"""What `doctor` says of ROS, its middleware, its messages and the machine's memory."""
+"""Findings of `doctor` on ROS, its middleware, its messages and the machine's memory."""
 
 from pathlib import Path
 
@@ -43,8 +43,8 @@ def test_whom_the_node_sees(clean, variable, value, level, text):
 
 @pytest.fixture
 def fast_dds(clean):
-    pytest.importorskip("rclpy", reason="ROS 2 is not installed")
-    if "fastrtps" not in ros_checks._rclpy()[1]:
+    rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+    if "fastrtps" not in rclpy.get_rmw_implementation_identifier():
         pytest.skip("another middleware than Fast DDS")
     return clean
 
@@ -64,7 +64,7 @@ def test_the_profile_is_looked_for_in_the_variable_of_the_distribution(fast_dds,
 
 
 @pytest.mark.parametrize(("contents", "text"), [(None, "No such file"), ("<profiles>", "no XML")])
-def test_a_profile_that_cannot_be_read_is_told(fast_dds, tmp_path, contents, text):
+def test_a_profile_that_cannot_be_read_is_reported(fast_dds, tmp_path, contents, text):
     path = tmp_path / "profile.xml"
     if contents:
         path.write_text(contents)
@@ -74,7 +74,7 @@ def test_a_profile_that_cannot_be_read_is_told(fast_dds, tmp_path, contents, tex
     assert text in finding.found
 
 
-def test_shared_memory_that_is_small_or_full_of_left_overs_is_told(tmp_path, monkeypatch):
+def test_shared_memory_that_is_small_or_full_of_left_overs_is_reported(tmp_path, monkeypatch):
     (tmp_path / "fastdds_0123456789abcdef").write_bytes(b"\1" * 5_000_000)
     (tmp_path / "others").write_bytes(b"\1" * 5_000_000)
     monkeypatch.setattr(ros_checks, "SHM_WANTED", 1)
@@ -98,9 +98,9 @@ def test_a_file_that_is_in_use_is_no_left_over():
     path = Path("/dev/shm") / "fastdds_of_this_test"
     try:
         path.write_bytes(b"\0" * mmap.PAGESIZE)
-        assert path in ros_checks._left_over(path.parent)
+        assert path in ros_checks.left_over(path.parent)
         with path.open("r+b") as file, mmap.mmap(file.fileno(), 0):
-            assert path not in ros_checks._left_over(path.parent)
+            assert path not in ros_checks.left_over(path.parent)
     finally:
         path.unlink()
 

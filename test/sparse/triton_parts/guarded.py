@@ -38,7 +38,7 @@ for name in ("find_neighbours", "list_offsets", "masked_gemm"):
     setattr(kernels, name, Kernel(name))
 sys.modules[kernels.__name__] = kernels
 
-from dspdet3d_ros.sparse.triton import triton_engine as engine  # noqa: E402
+from dspdet3d_ros.sparse.triton import triton_engine  # noqa: E402
 from dspdet3d_ros.sparse.triton.plan import plan_of  # noqa: E402
 
 
@@ -46,12 +46,12 @@ from dspdet3d_ros.sparse.triton.plan import plan_of  # noqa: E402
 def guards(monkeypatch):
     LAUNCHES.clear()
     monkeypatch.setattr(torch.cuda, "device_of", Guard)
-    monkeypatch.setattr(engine, "_installed_version", lambda: "3.1.0")
+    monkeypatch.setattr(triton_engine, "installed_version", lambda: "3.1.0")
 
 
 def test_every_kernel_of_a_convolution_is_launched_on_the_device_of_its_tensors():
     cells = cells_of(50, reach=4)
-    engine.TritonEngine("cpu", torch.float32).convolve(
+    triton_engine.TritonEngine("cpu", torch.float32).convolve(
         torch.randn(len(cells), 16), torch.randn(27, 16, 16), cells, cells
     )
     assert [name for name, _ in LAUNCHES] == ["find_neighbours", "list_offsets", "masked_gemm"]

@@ -15,7 +15,7 @@ from dspdet3d_ros.sparse import TorchEngine, folded
 from dspdet3d_ros.sparse.convolution import Epilogue
 from dspdet3d_ros.sparse.kernel_map import kernel_map
 from dspdet3d_ros.sparse.triton.plan import plan_of
-from dspdet3d_ros.sparse.triton.self_check import DisagreementError, _largest_error, largest_error
+from dspdet3d_ros.sparse.triton.self_check import DisagreementError, forget, largest_error
 from dspdet3d_ros.sparse.triton.triton_engine import TritonEngine
 
 CPU = torch.device("cpu")
@@ -127,7 +127,7 @@ def test_plans_die_with_their_coordinates():
         gc.enable()
 
 
-def test_a_plan_that_failed_for_lack_of_memory_is_made_anew(monkeypatch):
+def test_a_plan_that_failed_for_lack_of_memory_is_made_again(monkeypatch):
     inputs, outputs = cells_of(50, reach=4), cells_of(50, reach=4).downsampled()
     sort = torch.sort
 
@@ -142,14 +142,14 @@ def test_a_plan_that_failed_for_lack_of_memory_is_made_anew(monkeypatch):
 
 
 def test_the_self_check_measures_an_agreement():
-    _largest_error.cache_clear()
+    forget()
     assert 0 < largest_error("cpu") < 1e-3
 
 
 def test_the_self_check_finds_kernels_that_compute_something_else(monkeypatch):
-    _largest_error.cache_clear()
+    forget()
     convolve = TritonEngine.convolve
     monkeypatch.setattr(TritonEngine, "convolve", lambda *args: convolve(*args) * 1.01)
     with pytest.raises(DisagreementError, match=r"stride-1 convolution differs by 1\.0e-02 from that of plain torch"):
         largest_error("cpu")
-    _largest_error.cache_clear()
+    forget()

@@ -13,8 +13,8 @@ STAGES = ["decode", "points", "voxelise", "backbone", "level3", "level2", "level
 
 @pytest.fixture(autouse=True)
 def short_gemm_timings(monkeypatch):
-    monkeypatch.setattr(gemm_peak, "_SECONDS", 0.0)
-    monkeypatch.setattr(gemm_peak, "_TALL_ROWS", 1024)
+    monkeypatch.setattr(gemm_peak, "MEASURED_SECONDS", 0.0)
+    monkeypatch.setattr(gemm_peak, "TALL_ROWS", 1024)
 
 
 def benchmark(tmp_path, checkpoint, cloud, *more):
@@ -90,3 +90,15 @@ def test_kernels_are_measured_on_cuda_only_and_tabled(tmp_path, tiny_checkpoint,
         pytest.skip("the kernels themselves need a CUDA device")
     assert main(["benchmark", "--device", "cuda", *arguments]) == 0
     assert "transposed" in capsys.readouterr().out
+
+
+def test_the_accumulator_is_measured_with_its_memory(tmp_path, tiny_checkpoint, tiny_cloud, capsys):
+    values = benchmark(tmp_path, tiny_checkpoint, tiny_cloud, "--accumulator", "--frames", "6", "--threads", "1")
+    parts = values["accumulator"]
+    assert (parts["width"], parts["height"], parts["frames"], parts["threads"]) == (640, 480, 6, 1)
+    for name in ("refined", "as_given"):
+        part = parts[name]
+        assert part["frames_per_s"] > 0
+        assert part["voxels"] >= part["points"] > 1000
+        assert part["memory_mb"]["most"] >= part["memory_mb"]["end"] > 0
+    assert "frames/s" in capsys.readouterr().out

@@ -33,7 +33,7 @@ def build(cuda, init=no_driver):
     ],
 )
 def test_a_gpu_that_torch_does_not_find_is_explained_by_build_and_driver(library, driver, level, text):
-    finding = libraries._no_gpu(library, driver)
+    finding = libraries.no_gpu(library, driver)
     assert finding.level == level
     assert text in finding.found
     assert bool(finding.fix) == (level != Severity.OK)
@@ -69,16 +69,17 @@ def test_a_library_that_is_missing_or_too_old_is_a_problem(tmp_path, monkeypatch
     if version:
         (tmp_path / "abacus.py").write_text(f'__version__ = "{version}"\n')
     monkeypatch.syspath_prepend(tmp_path)
-    finding = libraries._library("abacus", "abacus", (1, 21), "pip install abacus")[1]
+    monkeypatch.setattr(libraries, "LIBRARIES", (("abacus", "abacus", (1, 21)),))
+    (finding,) = libraries.libraries()
     assert finding.level == Severity.PROBLEM
     assert text in finding.found
-    assert finding.fix == "pip install abacus"
+    assert finding.fix == "pip install 'abacus>=1.21'"
 
 
 def test_the_oldest_versions_are_those_that_an_installation_asks_for():
     asked = dict(re.findall(r'"([\w-]+)>=([\d.]+)"', re.search(r"install_requires=\[(.*?)\]", SETUP)[1]))
     oldest = {package: version for _, package, version in libraries.LIBRARIES} | {"torch": libraries.OLDEST_TORCH}
-    assert asked == {package: libraries._dotted(version) for package, version in oldest.items()}
+    assert {package: tuple(map(int, version.split("."))) for package, version in asked.items()} == oldest
 
 
 def test_optional_packages_are_listed_with_what_needs_them(monkeypatch):

@@ -143,16 +143,18 @@ def test_objects_are_detected_in_recorded_clouds(tmp_path, storage):
             stamp = make("builtin_interfaces/msg/Time", sec=second)
             header = make("std_msgs/msg/Header", stamp=stamp, frame_id="map")
             bag.write("/map", contents.cloud(header, cloud.xyz), second * 10**9)
-    status, summary = run(tmp_path / "clouds", tmp_path / "out", "--storage", storage)
+    out = ("--storage", storage)
+    status, summary = run(tmp_path / "clouds", tmp_path / "out", *out)
     assert (status, summary["clouds"], summary["frames"]) == (0, 3, 0)
     lines = lines_of(tmp_path / "out" / "clouds")
     # An object is reported once it was seen twice.
     assert [bool(line["detections"]) for line in lines] == [False, True, True]
     assert [item["id"] for item in lines[1]["detections"]] == [item["id"] for item in lines[2]["detections"]]
-    assert run(tmp_path / "clouds", tmp_path / "out", "--no-tracking")[1]["objects"] is None
+    assert run(tmp_path / "clouds", tmp_path / "out", *out, "--no-tracking")[1]["objects"] is None
     assert "id" not in lines_of(tmp_path / "out" / "clouds")[0]["detections"][0]
+    (file,) = (tmp_path / "out" / "clouds" / "results").glob(f"*.{'db3' if storage == 'sqlite3' else 'mcap'}")
     if storage == "sqlite3":
-        database = sqlite3.connect(tmp_path / "out" / "clouds" / "results" / "results.db3")
+        database = sqlite3.connect(file)
         topics = [name for (name,) in database.execute("SELECT name FROM topics")]
         database.close()
         assert "/dspdet3d/output/detections" in topics

@@ -25,7 +25,7 @@ from dspdet3d_ros.learning.datasets.writing import whole_folder
 
 @dataclass(frozen=True)
 class FileFrame:
-    """How cloud files are to be read.
+    """Settings for reading cloud files.
 
     Attributes:
         columns: see `read_cloud`.
@@ -39,7 +39,7 @@ class FileFrame:
 
 @dataclass(frozen=True)
 class Imported:
-    """What was written.
+    """Report of an import.
 
     Attributes:
         clouds: number of clouds.

@@ -1,4 +1,4 @@
-"""What the commands of long runs have in common: arguments, the report and the exit status."""
+"""Common parts of the commands of long runs: arguments, the report and the exit status."""
 
 import argparse
 import signal
@@ -17,10 +17,10 @@ from dspdet3d_ros.ros.tools.endurance.process_sample import ProcessSample
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run gave.
+    """Result of a run.
 
     Attributes:
-        values: the report, with what was checked under `checks`.
+        values: the report, with its checks under `checks`.
         samples: of the node's process.
         latencies: `time.monotonic()` and milliseconds of each service call.
         title: of the plot.
@@ -33,12 +33,12 @@ class Outcome:
 
 
 def arguments(name: str, description: str, minutes: float) -> argparse.ArgumentParser:
-    """A parser of what every run takes.
+    """A parser of the arguments of every run.
 
     Args:
         name: of the run, and of its folder under build/.
         description: one line for --help.
-        minutes: how long it takes where nothing else is asked for.
+        minutes: default duration of the run.
     """
     parser = argparse.ArgumentParser(prog=name, description=description)
     parser.add_argument("--minutes", type=float, default=minutes)

@@ -11,10 +11,10 @@ from dspdet3d_ros.ros.tools.endurance.process_sample import ProcessSample
 
 # The first third of a run fills caches and allocators; memory is judged after it.
 WARM_UP_SHARE = 1 / 3
-# The rest is divided into two halves of so many stretches of time each, whose medians do not hang together as
-# neighbouring samples do.
+# The rest is divided into two halves of so many stretches of time each, whose medians are not correlated as
+# neighbouring samples are.
 STRETCHES = 10
-# Standard errors that are no chance: Student's t for 95 % and STRETCHES - 2 degrees of freedom.
+# Standard errors that are significant: Student's t for 95 % and STRETCHES - 2 degrees of freedom.
 STANDARD_ERRORS = 2.3
 # A run must be this long for its memory to be judged: below, warm-up is most of it.
 JUDGED_MINUTES = 5.0
@@ -33,9 +33,9 @@ def memory(samples: Sequence[ProcessSample]) -> dict[str, Any]:
 
     A line is that of least squares through the medians of equal stretches of time, and the uncertainty of its slope
     `STANDARD_ERRORS` times the standard error that the medians' scatter about the line gives. Memory grows where the
-    intervals around all three slopes lie above zero: what leaks goes on leaking, while an allocator that once needed
-    more takes a step in one of the halves. What a run can see is as small as its uncertainty; a few samples have no
-    slope.
+    intervals around all three slopes lie above zero: a leak continues, while an allocator that once needed more makes a
+    step in one of the halves. A run can detect slopes
+    above its uncertainty; a few samples have no slope.
     """
     start = samples[0].time_s + WARM_UP_SHARE * (samples[-1].time_s - samples[0].time_s)
     kept = [s for s in samples if s.time_s >= start]
@@ -95,7 +95,7 @@ def plot(path: Path, samples: Sequence[ProcessSample], latencies: Sequence[tuple
 
 
 def report(values: dict[str, Any], path: Path) -> int:
-    """Prints the figures and the checks; 1 where one of them failed."""
+    """Prints the figures and the checks; 1 if one of them failed."""
     for name, value in values.items():
         if name != "checks":
             print(f"{name}: {value}")

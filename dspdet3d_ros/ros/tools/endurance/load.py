@@ -26,7 +26,7 @@ BYTES_PER_POINT = 16
 
 
 class Watch:
-    """What came back from the node.
+    """The answers of the node.
 
     Attributes:
         last: the latest statistics.

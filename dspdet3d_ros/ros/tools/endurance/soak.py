@@ -1,4 +1,4 @@
-"""`make soak`: many kinds of clouds, settings and lifecycle cycles, as long as wanted; nothing may be left behind."""
+"""`make soak`: many kinds of clouds, settings and lifecycle cycles, for a chosen time; nothing may be left behind."""
 
 import argparse
 import os
@@ -38,7 +38,7 @@ REFERENCE_SETTINGS = {"pruning_threshold": 0.5, "class_filter": [""]}
 
 
 class Soak:
-    """One node and what is done to it.
+    """One node under test.
 
     Attributes:
         samples: of the node's process, one after each cycle, in state active, when the reference cloud was answered.
@@ -83,7 +83,7 @@ class Soak:
                 raise ClientError(f"a setting was refused: {result.reason}")
 
     def _finish(self, make: Callable[[], PointCloud2]) -> None:
-        """Sends such clouds until the answer to one of them comes: the node works, whatever it was sent before."""
+        """Sends such clouds until the answer to one of them comes: the node works after all earlier clouds."""
         end = time.monotonic() + ANSWER_S
         sent: set[tuple[int, int]] = set()
         while self._answered not in sent:
@@ -168,7 +168,7 @@ def _end(args: argparse.Namespace, state: str, number: signal.Signals) -> dict[s
     try:
         client = Client(process, namespace, 60.0)
         if state == "configuring":
-            # It configures itself as soon as it is there, which takes seconds, and answers nothing meanwhile.
+            # It configures itself at once, which takes seconds, and answers no service meanwhile.
             client.wait_until_there()
         elif autostart:
             client.wait_until_active()

@@ -74,7 +74,7 @@ def _run(run: Detections) -> dict[str, Any]:
         "stage_ms": [[name, ms] for name, ms in stats.stage_ms.items()],
         "kept": [cells.kept for cells in stats.levels],
         "dropped": sum(cells.dropped for cells in stats.levels),
-        "boxes": _rounded(run.boxes),
+        "boxes": _rounded(run.boxes if run.turned is None else run.turned),
         "scores": run.scores.astype(float).tolist(),
         "labels": run.labels.tolist(),
         "others": [_others(run, i) for i in range(len(run))],
@@ -87,8 +87,8 @@ def _others(run: Detections, i: int) -> list[list[str | float]]:
 
 
 def _rounded(boxes: np.ndarray) -> list[list[float]]:
-    """Boxes rounded to a tenth of a millimetre, which makes the file smaller."""
-    return np.asarray(boxes, np.float64).reshape(-1, 6).round(4).tolist()
+    """Boxes, with a yaw if they are turned, rounded to a tenth of a millimetre, which makes the file smaller."""
+    return np.asarray(boxes, np.float64).round(4).tolist()
 
 
 def _view(xyz: np.ndarray, predicted: np.ndarray, truth: LabelledBoxes | None) -> dict[str, Any]:

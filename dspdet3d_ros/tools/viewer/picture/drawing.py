@@ -167,12 +167,17 @@ def _draw_panel(
     axes.imshow(picture, extent=(0, PANEL, PANEL, 0), interpolation="nearest")
     if truth is not None:
         _draw_boxes(axes, view, truth.boxes, TRUTH_COLOUR, line_width=1.0)
-    _draw_boxes(axes, view, detections.boxes, DETECTION_COLOUR, line_width=1.4)
+    _draw_boxes(axes, view, _shown(detections), DETECTION_COLOUR, line_width=1.4)
     _draw_labels(axes, view, detections)
     axes.set_xlim(0, PANEL)
     axes.set_ylim(PANEL, 0)
     axes.set_xticks([])
     axes.set_yticks([])
+
+
+def _shown(detections: ScoredBoxes) -> np.ndarray:
+    """(K, 6) boxes, or (K, 7) turned ones."""
+    return np.asarray(getattr(detections, "shown", detections.boxes))
 
 
 def _draw_boxes(
@@ -192,7 +197,7 @@ def _draw_labels(axes: "Axes", view: PlanView | PerspectiveView, detections: Sco
     order = np.argsort(-np.asarray(detections.scores), kind="stable")
     texts, anchors = [], []
     for i in order:
-        corners = view.project(box_corners(np.asarray(detections.boxes[i])))[0]
+        corners = view.project(box_corners(np.asarray(_shown(detections)[i])))[0]
         if np.isfinite(corners).all():
             score = detections.scores[i]
             texts.append(detections.names[i] if np.isnan(score) else f"{detections.names[i]} {score:.2f}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dspdet3d_ros.geometry import box_between, box_of_points
+from dspdet3d_ros.geometry import box_between, box_of_points, rotate
 
 ELEVATION_DEG = 50.0
 # In diagonals of the region that is shown.
@@ -109,9 +109,14 @@ class PerspectiveView:
 
 
 def box_corners(box: np.ndarray) -> np.ndarray:
-    """(8, 3) corners of a (6,) box, centre and size; bits 0, 1 and 2 of the index select the higher x, y and z."""
+    """(8, 3) corners of a box; bits 0, 1 and 2 of the index select the higher x, y and z in the frame of the box.
+
+    Args:
+        box: (6,) centre and size, or (7,) with a yaw in radians.
+    """
     signs = np.array([[(i >> axis & 1) - 0.5 for axis in range(3)] for i in range(8)])
-    return box[:3] + signs * box[3:6]
+    corners = signs * box[3:6]
+    return box[:3] + (corners if len(box) == 6 else corners @ rotate("z", float(box[6])).T)
 
 
 def inside(xyz: np.ndarray, boxes: np.ndarray) -> np.ndarray:

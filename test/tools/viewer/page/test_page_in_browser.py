@@ -47,7 +47,7 @@ def listed(browser):
 
 
 def centre(browser, selector):
-    """Where the middle of an element is in the window, after scrolling to it."""
+    """The middle of an element in the window, after scrolling to it."""
     return browser.do(
         f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{ block: 'nearest' }});"
         " const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()"

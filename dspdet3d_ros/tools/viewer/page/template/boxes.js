@@ -14,12 +14,13 @@ function classColour(label) {
 
 const css = (colour) => `rgb(${colour.map((part) => Math.round(255 * part)).join(" ")})`;
 
-// numbers: centre and size in the frame of the cloud; origin: the middle of the scene in that frame.
+// numbers: centre, size and perhaps yaw in the frame of the cloud; origin: the middle of the scene in that frame.
+// low and high are in the frame of the box, which is turned about its centre.
 function makeBox(numbers, origin, rest) {
   const place = numbers.slice(0, 3);
   const size = numbers.slice(3, 6);
   const centre = add(place, origin, -1);
-  return { place, size, centre, low: add(centre, size, -0.5), high: add(centre, size, 0.5), ...rest };
+  return { place, size, centre, yaw: numbers[6] || 0, low: add(centre, size, -0.5), high: add(centre, size, 0.5), ...rest };
 }
 
 // The boxes of one run, best first.
@@ -36,10 +37,19 @@ function truthOf(truth, origin) {
   return truth.boxes.map((numbers, i) => makeBox(numbers, origin, { name: truth.names[i], truth: true, colour: TRUTH_COLOUR }));
 }
 
+// A direction, turned about z by an angle.
+function turned([x, y, z], angle) {
+  const [c, s] = [Math.cos(angle), Math.sin(angle)];
+  return [c * x - s * y, s * x + c * y, z];
+}
+
 // The twelve edges in the form that Drawing.setLines expects.
 function edges(box, width, alpha) {
   const lines = [];
-  const corner = (i) => [0, 1, 2].map((axis) => ((i >> axis) & 1 ? box.high[axis] : box.low[axis]));
+  const corner = (i) => {
+    const local = [0, 1, 2].map((axis) => ((i >> axis) & 1 ? 0.5 : -0.5) * box.size[axis]);
+    return add(box.centre, turned(local, box.yaw), 1);
+  };
   for (let i = 0; i < 8; i++) {
     for (const bit of [1, 2, 4]) {
       if (!(i & bit)) lines.push(...corner(i), ...corner(i | bit), ...box.colour, alpha, width);
@@ -81,7 +91,9 @@ function pick(camera, boxes, x, y) {
   const [eye, direction] = [camera.eye(), camera.ray(x, y)];
   let [best, least] = [null, Infinity];
   for (const box of boxes) {
-    const distance = entry(eye, direction, box);
+    // In the frame of the box.
+    const from = add(box.centre, turned(add(eye, box.centre, -1), -box.yaw), 1);
+    const distance = entry(from, turned(direction, -box.yaw), box);
     if (distance < least) [best, least] = [box, distance];
   }
   return best;

@@ -1,0 +1,277 @@
+"""The accumulator in a process of its own, with a camera that moves around a known scene."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+pytest.importorskip("nav_msgs", reason="needs nav_msgs and std_srvs; `make setup` builds them")
+
+from box_scene import BOX, orbit, surface_distance
+from camera_topics import CameraTopics, header_of, info, millimetres, raw
+from node_process import ACCUMULATOR, Process, Remote
+from sensor_msgs.msg import CameraInfo, Image
+from std_srvs.srv import Trigger
+
+from dspdet3d_ros.clouds.files import read_cloud
+from dspdet3d_ros.mapping.frame import Camera
+
+POSES = orbit(12)
+PARAMETERS = {"pose_source": "odometry", "voxel_size": 0.02, "publish_rate_hz": 20.0, "refine": False}
+
+
+def started(namespace="/", **parameters):
+    return Process(None, ACCUMULATOR, namespace=namespace, **{**PARAMETERS, **parameters})
+
+
+#: The camera of the module's node must not reach nodes of single tests.
+OTHER, OTHER_NODE = "/other", "/other/accumulator"
+
+
+@pytest.fixture(scope="module")
+def node():
+    with started() as process:
+        process.wait_for("active: taking depth images")
+        yield process
+
+
+@pytest.fixture(scope="module")
+def remote(node):
+    with Remote("/accumulator", outputs=(), profile=None) as remote:
+        yield remote
+
+
+@pytest.fixture(scope="module")
+def camera(remote):
+    return CameraTopics(remote)
+
+
+@pytest.fixture
+def mapped(camera, remote):
+    """The camera, after the node has published a cloud of the whole scene."""
+
+    def good():
+        healthy = remote.health and remote.health[-1].level == b"\0"
+        return healthy and camera.clouds and camera.clouds[-1].width > 2000
+
+    camera.stream(POSES, good, "a cloud")
+    return camera
+
+
+def check_scene(camera):
+    xyz, rgb = camera.points
+    assert np.quantile(surface_distance(xyz), 0.95) < 0.006
+    lid = (np.abs(xyz[:, :2]).max(1) < 0.1) & (np.abs(xyz[:, 2] - 0.25) < 0.006)
+    assert lid.sum() > 50
+    np.testing.assert_allclose(rgb[lid].mean(0), BOX, atol=10)
+    assert camera.clouds[-1].header.frame_id == "odom"
+    assert camera.clouds[-1].header.stamp.sec >= 100
+
+
+def test_images_and_odometry_become_the_cloud_of_the_scene(mapped, remote):
+    check_scene(mapped)
+    values = remote.healthy(0)
+    assert values["state"] == "active"
+    assert int(values["frames_processed"]) > 2
+    assert int(values["voxels"]) > 2000
+    assert values["world_frame"] == "odom"
+
+
+def test_somebody_who_comes_later_gets_the_last_cloud(mapped, node):
+    with Remote("/accumulator", outputs=(), profile=None) as late:
+        clouds = CameraTopics(late).clouds
+        late.until(lambda: clouds, "the latched cloud")
+        assert clouds[-1].width > 2000
+
+
+def test_compressed_images_and_poses_do_as_well():
+    with started(OTHER, pose_source="pose") as process, Remote(OTHER_NODE, outputs=(), profile=None) as remote:
+        process.wait_for("active: taking depth images")
+        camera = CameraTopics(remote, pose="pose", compressed=True)
+        camera.stream(POSES, lambda: camera.clouds and len(camera.points[0]) > 2000, "a cloud")
+        check_scene(camera)
+
+
+def with_(**fields):
+    """Changes the fields of a message."""
+
+    def change(message):
+        for name, value in fields.items():
+            setattr(message, name, value)
+        return message
+
+    return change
+
+
+def pose_of(**orientation):
+    def change(message):
+        for name, value in orientation.items():
+            setattr(message.pose.pose.orientation, name, value)
+        return message
+
+    return change
+
+
+def jumped(message):
+    message.pose.pose.position.x += 5.0
+    return message
+
+
+def metres_as_millimetres(message):
+    depth = np.frombuffer(message.data, np.uint16).reshape(message.height, message.width)
+    return raw(depth.astype(np.float32), "32FC1", message.header)
+
+
+def all_zero(message):
+    return raw(np.zeros((message.height, message.width), np.uint16), "16UC1", message.header)
+
+
+def stamped_elsewhere(message):
+    message.header = header_of(50.0)
+    return message
+
+
+BAD = {
+    "sizes": ("frame_sizes", {"depth": with_(height=60)}, "expected 160 x 120 pixels"),
+    "short data": ("frame_sizes", {"depth": with_(data=b"\0" * 100)}, "100 bytes in all"),
+    "colour of another size": (
+        "frame_sizes",
+        {"colour": with_(width=80, step=240)},
+        "colour image: expected 160 x 120",
+    ),
+    "camera_info of zeros": ("frame_camera", {"info": lambda m: with_(k=[0.0] * 9)(m)}, "fx 0"),
+    "no depth encoding": ("frame_encoding", {"depth": with_(encoding="bgr8")}, "'bgr8' is no depth"),
+    "no colour encoding": ("frame_encoding", {"colour": with_(encoding="bayer_rggb8")}, "'bayer_rggb8' is not read"),
+    "wrong unit": ("frame_depth", {"depth": metres_as_millimetres}, "the unit is wrong"),
+    "all zero": ("frame_depth", {"depth": all_zero}, "no pixel has a depth"),
+    "NaN pose": ("frame_pose", {"pose": pose_of(x=float("nan"))}, "not finite"),
+    "quaternion of zeros": ("frame_pose", {"pose": pose_of(x=0.0, y=0.0, z=0.0, w=0.0)}, "unit quaternion"),
+    "quaternion too long": ("frame_pose", {"pose": pose_of(w=3.0)}, "unit quaternion"),
+    "pose that jumps": ("frame_pose", {"pose": jumped}, "m since the last frame, expected at most 0.5 m"),
+    "no pose": ("frame_pose", {"pose": stamped_elsewhere}, "the nearest one is"),
+    "colour of another time": ("frame_sync", {"colour": stamped_elsewhere}, "sync_tolerance_s = 0.02"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_frame_is_refused_by_name_and_the_map_stays(name, mapped, remote):
+    kind, changes, says = BAD[name]
+    key = f"faults of kind {kind}"
+    before = int(remote.values().get(key, 0))
+    voxels = remote.healthy(0)["voxels"]
+    mapped.send(POSES[0], **changes)
+    values = remote.healthy(1, says)
+    assert int(values[key]) == before + 1
+    assert values["voxels"] == voxels
+    # The next good frame is used.
+    processed = int(values["frames_processed"])
+    mapped.stream(POSES, lambda: int(remote.values()["frames_processed"]) > processed, "frames again")
+    remote.healthy(0)
+
+
+def test_stamps_that_go_backwards_are_refused(mapped, remote):
+    key = "faults of kind frame_stamp"
+    before = int(remote.values().get(key, 0))
+    stamp = mapped.stamp_s
+    # One tenth of a second back, with everything of that time.
+    mapped.stamp_s = stamp - 0.25
+    mapped.send(POSES[0])
+    mapped.stamp_s = stamp
+    remote.until(lambda: int(remote.values().get(key, 0)) > before, key)
+
+
+def test_the_map_is_saved_and_reset(mapped, remote, tmp_path):
+    path = tmp_path / "new" / "map.ply"
+    assert remote.set(save_path=str(path)).successful
+    answer = remote.call(Trigger, "save", Trigger.Request())
+    assert answer.success, answer.message
+    assert str(path) in answer.message
+    assert np.quantile(surface_distance(read_cloud(path).xyz), 0.95) < 0.006
+    assert remote.set(save_path="/proc/none/map.ply").successful
+    answer = remote.call(Trigger, "save", Trigger.Request())
+    assert not answer.success
+    assert "cannot be written" in answer.message
+    answer = remote.call(Trigger, "reset", Trigger.Request())
+    assert answer.success
+    assert "emptied" in answer.message
+    remote.until(lambda: mapped.clouds[-1].width == 0, "an empty cloud")
+
+
+def test_parameters_are_checked_with_reasons_and_apply_at_once(mapped, remote):
+    for values, says in (
+        ({"voxel_size": 0.0}, "voxel_size: expected a number in 0.002..0.2, got 0"),
+        ({"min_distance": 9.0}, "min_distance: expected less than max_distance"),
+        ({"pose_source": "tf"}, "pose_source can only change while the node is unconfigured"),
+        ({"voxelsize": 0.1}, "there is no parameter 'voxelsize'"),
+    ):
+        result = remote.set(**values)
+        assert not result.successful
+        assert says in result.reason
+    assert remote.set(min_observations=1000).successful
+    mapped.stream(POSES, lambda: mapped.clouds[-1].width == 0, "an empty cloud")
+    remote.healthy(0, "no voxel was measured by min_observations = 1000 frames")
+    assert remote.set(min_observations=3).successful
+
+
+def test_it_pauses_and_goes_on_with_its_map(mapped, remote):
+    assert remote.change("deactivate")
+    voxels = int(remote.healthy(0, "inactive")["voxels"])
+    assert voxels > 2000
+    assert remote.change("activate")
+    mapped.remote.until(mapped.depth.get_subscription_count, "the subscription")
+    mapped.stream(POSES, lambda: int(remote.values().get("frames_processed", 0)) > 0, "frames")
+    assert int(remote.values()["voxels"]) >= voxels - 100
+
+
+def test_missing_images_and_calibration_are_named():
+    with started(OTHER) as process:
+        line = process.wait_for("nothing is published: nobody publishes depth images")
+        assert "/accumulator/input/depth" in line
+        with Remote(OTHER_NODE, outputs=(), profile=None) as remote:
+            camera = CameraTopics(remote, colour=False)
+            camera.send(POSES[0], info=None)
+            process.wait_for("frame refused (frame_camera, 1 so far): camera_info: none has come")
+            # A depth image without a colour publisher is used without colour.
+            camera.stream(POSES, lambda: camera.clouds and camera.clouds[-1].width > 2000, "a cloud")
+            assert [field.name for field in camera.clouds[-1].fields] == ["x", "y", "z"]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tf2_ros") is not None, reason="tf2 is installed")
+def test_without_tf2_frames_are_refused_by_name():
+    with started(OTHER, pose_source="tf") as process, Remote(OTHER_NODE, outputs=(), profile=None) as remote:
+        process.wait_for("active: taking depth images")
+        depth = remote.node.create_publisher(Image, f"{OTHER_NODE}/input/depth", 10)
+        calibration = remote.node.create_publisher(CameraInfo, f"{OTHER_NODE}/input/camera_info", 10)
+        for publisher in (depth, calibration):
+            remote.until(publisher.get_subscription_count, publisher.topic_name)
+        calibration.publish(info(header_of(1.0)))
+        depth.publish(raw(millimetres(np.ones((120, 160))), "16UC1", header_of(1.0)))
+        process.wait_for("frame refused (frame_transform, 1 so far): no transform from")
+
+
+def test_a_bad_mount_or_value_keeps_it_unconfigured():
+    with started(OTHER, camera_mount="1 2 3") as process:
+        process.wait_for("cannot be configured: camera_mount: expected 'x y z qx qy qz qw', got '1 2 3'")
+    with started(OTHER, min_distance=9.0) as process:
+        process.wait_for("cannot be configured: parameter min_distance: expected less than max_distance")
+
+
+def test_a_projected_colour_camera_needs_no_tf_in_the_same_frame(mapped):
+    # Twice the resolution, same frame: points are projected with its own camera_info.
+    double = Camera(320, 240, 280.0, 280.0, 159.5, 119.5)
+    publisher = mapped.remote.node.create_publisher(CameraInfo, "/accumulator/input/colour_camera_info", 10)
+    mapped.remote.until(publisher.get_subscription_count, "the subscription of colour_camera_info")
+    publisher.publish(info(header_of(1.0), double))
+    before = int(mapped.remote.values()["frames_processed"])
+
+    def doubled(message):
+        small = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
+        return raw(small.repeat(2, 0).repeat(2, 1), "bgr8", message.header)
+
+    def done():
+        mapped.send(POSES[3], colour=doubled)
+        return int(mapped.remote.values()["frames_processed"]) > before + 2
+
+    mapped.remote.until(done, "frames with projected colour")
+    check_scene(mapped)
