@@ -1,4 +1,5 @@
 import os
+import platform
 import subprocess
 import sys
 
@@ -47,3 +48,22 @@ def test_the_peak_of_earlier_work_does_not_count():
     if first is None:
         pytest.skip("this system does not report the peak memory of a process")
     assert second.growth < first.growth / 4
+
+
+def test_freed_memory_is_kept_where_that_is_asked_for():
+    code = (
+        "import ctypes\n"
+        "from dspdet3d_ros.system import keep_freed_memory, memory_bytes, process_status\n"
+        "def resident():\n"
+        "    block = bytearray(256 << 20)\n"
+        "    block[::4096] = b'a' * (len(block) // 4096)\n"
+        "    del block\n"
+        "    return memory_bytes(process_status(), 'VmRSS')\n"
+        "before = resident()\n"
+        "keep_freed_memory()\n"
+        "print(resident() - before)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    if platform.libc_ver()[0] == "glibc":
+        assert int(result.stdout) > 200 << 20

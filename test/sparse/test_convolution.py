@@ -4,7 +4,7 @@ import pytest
 import torch
 from random_cells import cells_of, outputs_of
 
-from dspdet3d_ros.sparse import CoordinateSet, TorchEngine
+from dspdet3d_ros.sparse import CoordinateSet, TorchEngine, convolution
 from dspdet3d_ros.sparse import matmul as product_module
 from dspdet3d_ros.sparse.convolution import Epilogue, convolve, gather_multiply
 from dspdet3d_ros.sparse.coords import kernel_offsets, kernel_size
@@ -52,9 +52,26 @@ def test_gradients_follow_from_the_definition(kind, volume, stride):
         torch.testing.assert_close(ours, wanted, rtol=1e-4, atol=1e-4)
 
 
-def test_only_gradients_that_are_asked_for_are_computed(monkeypatch):
-    from dspdet3d_ros.sparse import convolution
+@pytest.mark.parametrize("count", [0, 1, 90])
+@pytest.mark.parametrize(("kind", "volume", "stride"), CASES)
+def test_the_paths_of_a_gpu_give_the_same_gradients(monkeypatch, kind, volume, stride, count):
+    inputs = cells_of(count, stride)
+    outputs = outputs_of(inputs, kind)
+    leaves, direction = (torch.randn(len(inputs), 5), torch.randn(volume, 5, 7)), torch.randn(len(outputs), 7)
+    results = []
+    for gpu in (False, True):
+        monkeypatch.setattr(convolution, "synchronises", lambda _, gpu=gpu: gpu)
+        # Several chunks of rows.
+        monkeypatch.setattr(convolution, "CPU_CHUNK_ELEMENTS", 32 * volume * 5)
+        features, weight = (leaf.clone().requires_grad_() for leaf in leaves)
+        out = TorchEngine().convolve(features, weight, inputs, outputs)
+        out.backward(direction)
+        results.append((out.detach(), features.grad, weight.grad))
+    for found, wanted in zip(*results, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
+
+def test_only_gradients_that_are_asked_for_are_computed(monkeypatch):
     inputs = cells_of(80, 1)
     pairs, features, weight = kernel_map(inputs, inputs, 27), torch.randn(len(inputs), 3), torch.randn(27, 3, 4)
     features.requires_grad_()
@@ -67,8 +84,6 @@ def test_only_gradients_that_are_asked_for_are_computed(monkeypatch):
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("way", ["rows", "pairs"])
 def test_both_ways_in_many_chunks_on_any_number_of_threads_give_the_same(threads, way, monkeypatch):
-    from dspdet3d_ros.sparse import convolution
-
     inputs = cells_of(800, 1)
     pairs = kernel_map(inputs, inputs, 27)
     monkeypatch.setattr(convolution, "PAIR_COST_CHANNELS", 1e9 if way == "pairs" else 0)
@@ -133,16 +148,6 @@ def test_an_empty_set_convolves_to_nothing():
     inputs = CoordinateSet(torch.empty(0, dtype=torch.int64), 4)
     for outputs in (inputs, inputs.downsampled(), inputs.expanded()):
         assert TorchEngine().convolve(torch.empty(0, 3), torch.randn(27, 3, 5), inputs, outputs).shape == (0, 5)
-
-
-def test_a_map_from_a_set_onto_itself_is_the_same_searched_by_halves():
-    inputs = cells_of(300, 4)
-    copy = CoordinateSet(inputs.keys.clone(), 4)
-    halves, whole = kernel_map(inputs, inputs, 27), kernel_map(inputs, copy, 27)
-    assert torch.equal(halves.by_offset, whole.by_offset)
-    for ours, wanted in zip(halves.pair_lists, whole.pair_lists, strict=True):
-        assert torch.equal(ours[0], wanted[0])
-        assert torch.equal(ours[1], wanted[1])
 
 
 @pytest.mark.parametrize("kind", ["same", "down", "up"])

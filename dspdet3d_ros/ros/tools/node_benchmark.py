@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.ros.tools.client import Client, ClientError, NodeProcess, isolate
+from dspdet3d_ros.system import memory_bytes, process_status
 from dspdet3d_ros.tools.benchmark.benchmark_scene import BenchmarkScene
 from dspdet3d_ros.tools.benchmark.repeats import NETWORK_STAGES
 from dspdet3d_ros.tools.benchmark.samples import summary
@@ -27,7 +29,8 @@ def measure_node(parameters: dict[str, Any], scene: BenchmarkScene, repeats: int
 
     Returns:
         Milliseconds from arrival to publication (`latency_ms`), in the network (`network_ms`), and the fraction of the
-        latency outside the network.
+        latency outside the network; milliseconds from the start of the process to its first result (`start_ms`), and
+        its resident memory between clouds (`rest_mb`, None where the system does not report it).
 
     Raises:
         InputError: the node does not start or does not answer.
@@ -38,9 +41,18 @@ def measure_node(parameters: dict[str, Any], scene: BenchmarkScene, repeats: int
     with tempfile.TemporaryDirectory(prefix="dspdet3d_benchmark_") as folder:
         log = Path(folder) / "node.log"
         log.touch()
+        begin = time.perf_counter()
         process = NodeProcess(namespace, arguments, log)
         try:
-            samples = _samples(Client(process, namespace, _TIMEOUT_S), scene, repeats, warmup)
+            client = Client(process, namespace, _TIMEOUT_S)
+            try:
+                client.wait_until_active()
+                client.detect(scene.cloud)
+                start_ms = (time.perf_counter() - begin) * 1e3
+                samples = [_sample(client, scene) for _ in range(warmup + repeats)][warmup:]
+                rest_mb = _resident_mb(process.pid)
+            finally:
+                client.close()
         except ClientError as error:
             raise InputError(f"--node: {error}") from error
         finally:
@@ -51,21 +63,23 @@ def measure_node(parameters: dict[str, Any], scene: BenchmarkScene, repeats: int
         "latency_ms": summary([latency for latency, _ in samples]),
         "network_ms": summary([network for _, network in samples]),
         "share_outside_network": summary(shares),
+        "start_ms": start_ms,
+        "rest_mb": rest_mb,
     }
 
 
-def _samples(client: Client, scene: BenchmarkScene, repeats: int, warmup: int) -> list[tuple[float, float]]:
-    """(latency, time in the network) of each measured cloud, milliseconds."""
-    cloud, samples = scene.cloud, []
+def _sample(client: Client, scene: BenchmarkScene) -> tuple[float, float]:
+    """Latency and time in the network of one cloud, milliseconds."""
+    found, header = client.detect(scene.cloud)
+    network = sum(found.stats.stage_ms.get(stage, 0.0) for stage in NETWORK_STAGES)
+    return client.latency_ms(header), network
+
+
+def _resident_mb(pid: int) -> float | None:
     try:
-        client.wait_until_active()
-        for _ in range(warmup + repeats):
-            found, header = client.detect(cloud)
-            network = sum(found.stats.stage_ms.get(stage, 0.0) for stage in NETWORK_STAGES)
-            samples.append((client.latency_ms(header), network))
-    finally:
-        client.close()
-    return samples[warmup:]
+        return memory_bytes(process_status(pid), "VmRSS") / 1e6
+    except (OSError, KeyError):
+        return None
 
 
 def table(values: dict[str, Any]) -> str:
@@ -73,5 +87,7 @@ def table(values: dict[str, Any]) -> str:
     return (
         f"node, {values['points']} points: {values['latency_ms']['median']:.0f} ms from arrival to publication, "
         f"{values['network_ms']['median']:.0f} of them in the network, "
-        f"{values['share_outside_network']['median']:.1%} outside"
+        f"{values['share_outside_network']['median']:.1%} outside; "
+        f"{values['start_ms'] / 1e3:.1f} s from the start of the process to the first result, "
+        f"{'unknown' if values['rest_mb'] is None else format(values['rest_mb'], '.0f')} MB between clouds"
     )

@@ -28,3 +28,5 @@ def test_what_is_spent_outside_the_network(tmp_path, environment):
     assert node["points"] == 4000
     assert 0 < node["network_ms"]["median"] < node["latency_ms"]["median"]
     assert 0 < node["share_outside_network"]["median"] < 1
+    assert node["start_ms"] > node["latency_ms"]["median"]
+    assert node["rest_mb"] > 50
