@@ -15,6 +15,9 @@ from dspdet3d_ros.detector.boxes import corners, iou_matrix, suppress
 
 #: Candidates with a lower score have no vote.
 _LEAST_VOTER = 0.05
+#: The most candidates that can be chosen, the best ones, and the number that are voted on at once: they bound memory.
+_MOST_LEADERS = 5000
+_AT_ONCE = 256
 #: The most voters of a box, those with the best scores.
 _MOST_VOTERS = 64
 #: Overlap with the chosen box above which a candidate votes for its faces and its name.
@@ -41,24 +44,31 @@ def fused(boxes: Tensor, scores: Tensor, score_threshold: float, nms_iou_thresho
     best = scores.amax(1) if len(scores) else scores.new_empty(0)
     rows = torch.topk(best, int((best > min(score_threshold, _LEAST_VOTER)).sum())).indices
     boxes, scores, best = boxes[rows], scores[rows], best[rows]
-    leaders = boxes[best > score_threshold]
+    leaders = boxes[best > score_threshold][:_MOST_LEADERS]
     chosen = suppress(iou_matrix(leaders, leaders), best[: len(leaders)], nms_iou_threshold)
     if not len(chosen):
         return boxes[:0], scores[:0]
-    overlap = iou_matrix(boxes[chosen], boxes)
     # Candidates come best first, so earlier columns are better boxes.
-    rivals = torch.tril(overlap[:, chosen].square(), diagonal=-1)
-    weaker = torch.exp(-rivals.sum(1) / _SOFTNESS)
-    heard = torch.where(overlap > _AGREES, best, 0.0)
-    agreement = (heard * overlap).sum(1) / heard.sum(1)
-    votes = torch.where(overlap > _VOTES, best.square(), 0.0)
-    names = votes @ scores
-    names = names / names.amax(1, keepdim=True) * (best[chosen] * weaker * agreement**_AGREEMENT_POWER)[:, None]
-    weights, voters = torch.topk(votes, min(_MOST_VOTERS, len(boxes)))
-    faces = _weighted_medians(torch.cat(corners(boxes), 1)[voters], weights)
+    rivals = torch.tril(iou_matrix(boxes[chosen], boxes[chosen]).square(), diagonal=-1)
+    leading = best[chosen] * torch.exp(-rivals.sum(1) / _SOFTNESS)
+    # In parts: each overlaps with all candidates.
+    parts = [_voted(boxes, scores, best, rows) for rows in chosen.split(_AT_ONCE)]
+    faces, names, agreement = (torch.cat(part) for part in zip(*parts, strict=True))
+    names = names / names.amax(1, keepdim=True) * (leading * agreement**_AGREEMENT_POWER)[:, None]
     low, high = faces[:, :3], faces[:, 3:]
     order = torch.argsort(names.amax(1), descending=True, stable=True)
     return torch.cat([(low + high) / 2, high - low], 1)[order], names[order]
+
+
+def _voted(boxes: Tensor, scores: Tensor, best: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(K, 6) corners, (K, n_classes) sums of scores and (K,) agreement that all candidates vote for the chosen ones."""
+    overlap = iou_matrix(boxes[chosen], boxes)
+    heard = torch.where(overlap > _AGREES, best, 0.0)
+    agreement = (heard * overlap).sum(1) / heard.sum(1)
+    votes = torch.where(overlap > _VOTES, best.square(), 0.0)
+    weights, voters = torch.topk(votes, min(_MOST_VOTERS, len(boxes)))
+    faces = _weighted_medians(torch.cat(corners(boxes), 1)[voters], weights)
+    return faces, votes @ scores, agreement
 
 
 def _weighted_medians(values: Tensor, weights: Tensor) -> Tensor:

@@ -17,6 +17,9 @@ from dspdet3d_ros.detector.score_map import ScoreMap
 
 #: Boxes with an edge beyond e^±29 m (4e12 m) have overflowed: the volume of larger ones may be infinite in float32.
 _LARGEST_LOG_SIZE = 29.0
+#: Fusion takes all cells with a larger class logit than this, a little less than those that vote; and so many at least.
+_LEAST_LOGIT = -3.0
+_FEWEST = 1000
 
 
 def best_cells(outputs: Sequence[LevelOutput], config: ModelConfig) -> tuple[Tensor, Tensor, int]:
@@ -30,17 +33,22 @@ def best_cells(outputs: Sequence[LevelOutput], config: ModelConfig) -> tuple[Ten
     """
     # Most cells are looked at once: what costs more than that is done for the best few of each level.
     usable = [_usable(output) for output in outputs]
+    tops = [torch.where(good, output.logits.amax(1), -torch.inf) for output, good in zip(outputs, usable, strict=True)]
+    counts = torch.stack([*((~good).sum() for good in usable), *((top > _LEAST_LOGIT).sum() for top in tops)]).tolist()
+    left_out, voters = sum(counts[: len(usable)]), sum(counts[len(usable) :])
+    most = config.nms_pre
+    if config.postprocessing == "fused":
+        # All that have a vote, however large the map is: then a box does not depend on what else is in the map.
+        most = min(most, max(voters, _FEWEST))
     boxes, logits = [], []
-    for output, good in zip(outputs, usable, strict=True):
-        top = torch.where(good, output.logits.amax(1), -torch.inf)
-        rows = torch.topk(top, min(config.nms_pre, len(top))).indices
+    for output, good, top in zip(outputs, usable, tops, strict=True):
+        rows = torch.topk(top, min(most, len(top))).indices
         boxes.append(output.boxes(config.voxel_size, rows))
         logits.append(torch.where(good[rows, None], output.logits[rows], -torch.inf))
-    left_out = sum(torch.stack([(~good).sum() for good in usable]).tolist())
     found = sum(len(output.coords) for output in outputs) - left_out
     few_boxes, few_logits = torch.cat(boxes), torch.cat(logits)
     # Those that are not usable come last.
-    best = torch.topk(few_logits.amax(1), min(config.nms_pre, found)).indices
+    best = torch.topk(few_logits.amax(1), min(most, found)).indices
     return few_boxes[best], torch.sigmoid(few_logits[best]), left_out
 
 

@@ -38,9 +38,9 @@ def test_most_objects_of_the_demo_scene_are_found_and_most_boxes_are_right(detec
 
 
 def test_average_precision_on_generated_tables(detector):
-    """Three scenes with 22 objects that the weights were not trained on; measured: 0.72 at IoU 0.25, 0.44 at 0.5."""
+    """Eight scenes with 61 objects that the weights were not trained on; measured: 0.63 at IoU 0.25, 0.38 at 0.5."""
     pytest.importorskip("embreex", reason="the generator needs it")
-    scenes = [generate_scene(seed, "table") for seed in (900_001, 900_002, 900_003)]
+    scenes = [generate_scene(seed, "table") for seed in range(900_001, 900_009)]
     results = [result_of(detector, scene.xyz, scene) for scene in scenes]
     assert precision(results, 0.25).average > 0.5
     assert precision(results, 0.5).average > 0.25

@@ -8,7 +8,7 @@ from dspdet3d_ros.learning.training.training_config import load_training_config
 
 def test_the_released_models_are_as_published():
     counts = {name: len(load_model_config(name).classes) for name in model_names()}
-    assert counts == {"scannet_md40": 22, "toscene_down": 70, "class_agnostic": 1, "small": 34}
+    assert counts == {"scannet_md40": 22, "toscene_down": 70, "class_agnostic": 1, "small": len(CLASS_NAMES)}
     for name in ("scannet_md40", "toscene_down", "class_agnostic"):
         config = load_model_config(name)
         assert (config.widths, config.blocks, config.head_width) == ((64, 128, 128, 128), (3, 4, 6, 3), 128)
@@ -19,7 +19,7 @@ def test_the_released_models_are_as_published():
 
 
 def test_the_small_model_knows_the_generated_classes():
-    assert set(load_model_config("small").classes) == set(CLASS_NAMES) - {"part"}
+    assert set(load_model_config("small").classes) == set(CLASS_NAMES)
 
 
 def test_a_copy_with_other_classes_may_keep_the_sizes():
@@ -57,6 +57,7 @@ def test_a_config_survives_the_round_trip_through_plain_values():
         ({"classes": ["cup"], "nms_pre": 0}, "nms_pre"),
         ({"classes": ["cup"], "nms_pre": 10.5}, "nms_pre"),
         ({"classes": ["cup"], "nms_pre": 5001}, "nms_pre"),
+        ({"classes": ["cup"], "nms_pre": 50_001, "postprocessing": "fused", "nms_across_classes": True}, "nms_pre"),
         ({"classes": ["cup"], "nms_pre": 10**12}, "nms_pre"),
         ({"classes": ["cup"], "voxel_size": float("inf")}, "voxel_size"),
         ({"classes": ["cup"], "voxel_size": "1e-2"}, "voxel_size"),

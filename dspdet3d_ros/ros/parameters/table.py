@@ -174,7 +174,7 @@ PARAMETERS = (
     Spec(
         "score_threshold",
         "double",
-        0.4,
+        0.35,
         "boxes with a lower class score are dropped",
         live=True,
         low=0,

@@ -43,7 +43,7 @@ def test_a_shape_stands_on_the_ground_in_many_sizes(name):
     assert np.std(sizes, axis=0).max() > 0.004
 
 
-@pytest.mark.parametrize("name", load_model_config("small").classes)
+@pytest.mark.parametrize("name", CLASS_NAMES)
 def test_the_default_model_states_the_sizes_that_it_was_trained_with(name):
     low, high = load_model_config("small").class_sizes[name]
     rng = np.random.default_rng(6)
