@@ -16,13 +16,11 @@ MODEL_DIR = Path(__file__).parent.parent / "models"
 
 #: The overlaps of this number of boxes with each other take 100 MB.
 MAX_NMS_PRE = 5000
-#: Fusion computes the overlaps of a few of the boxes with all others.
-MAX_NMS_PRE_FUSED = 50_000
 
 _RANGES = {
     **dict.fromkeys(("voxel_size", "point_spacing", "class_sizes"), POSITIVE),
     **dict.fromkeys(("widths", "blocks", "head_width"), AT_LEAST_ONE),
-    "nms_pre": Range(1, MAX_NMS_PRE_FUSED),
+    "nms_pre": Range(1, MAX_NMS_PRE),
     **dict.fromkeys(("pruning_threshold", "score_threshold", "nms_iou_threshold"), SHARE),
 }
 
@@ -47,8 +45,8 @@ class ModelConfig:
         score_map: slope (above 0) and offset of the logistic map from the network's scores to the reported ones; see
             `ScoreMap`. None reports the network's scores.
         nms_across_classes: one box per object, instead of one per object and class.
-        nms_pre: number of best-scored cells that become boxes at all; at most `MAX_NMS_PRE`, with fused
-            post-processing `MAX_NMS_PRE_FUSED`.
+        nms_pre: number of best-scored cells that become boxes at all; at most `MAX_NMS_PRE`. Fused
+            post-processing takes all cells that have a vote instead.
         partial_addition: the head adds the backbone's features where both have a cell; off for ablations only
             (docs/ablations.md).
         relative_xy: the network receives the position of a point in its voxel instead of x and y, so that predictions
@@ -93,10 +91,6 @@ class ModelConfig:
             raise InputError(f"postprocessing: expected 'published' or 'fused', got {self.postprocessing!r}")
         if self.postprocessing == "fused" and not (self.nms_across_classes and self.nms_overlap == "3d"):
             raise InputError("postprocessing: 'fused' needs nms_across_classes: true and nms_overlap: 3d; set them")
-        if self.postprocessing == "published" and self.nms_pre > MAX_NMS_PRE:
-            raise InputError(
-                f"nms_pre: expected at most {MAX_NMS_PRE} with published post-processing, got {self.nms_pre}"
-            )
         if self.score_map and self.score_map[0] <= 0:
             raise InputError(f"score_map: expected a slope above 0 first, got {list(self.score_map)}")
         for name, (low, high) in (self.class_sizes or {}).items():

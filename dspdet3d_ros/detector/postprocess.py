@@ -17,9 +17,10 @@ from dspdet3d_ros.detector.score_map import ScoreMap
 
 #: Boxes with an edge beyond e^±29 m (4e12 m) have overflowed: the volume of larger ones may be infinite in float32.
 _LARGEST_LOG_SIZE = 29.0
-#: Fusion takes all cells with a larger class logit than this, a little less than those that vote; and so many at least.
+#: Fusion takes all cells with a larger class logit than this, a little less than those that vote; but at
+#: least and at most these numbers.
 _LEAST_LOGIT = -3.0
-_FEWEST = 1000
+_FEWEST, _MOST = 1000, 50_000
 
 
 def best_cells(outputs: Sequence[LevelOutput], config: ModelConfig) -> tuple[Tensor, Tensor, int]:
@@ -39,7 +40,7 @@ def best_cells(outputs: Sequence[LevelOutput], config: ModelConfig) -> tuple[Ten
     most = config.nms_pre
     if config.postprocessing == "fused":
         # All that have a vote, however large the map is: then a box does not depend on what else is in the map.
-        most = min(most, max(voters, _FEWEST))
+        most = min(max(voters, _FEWEST), _MOST)
     boxes, logits = [], []
     for output, good, top in zip(outputs, usable, tops, strict=True):
         rows = torch.topk(top, min(most, len(top))).indices

@@ -7,10 +7,12 @@ import torch
 
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.fusion import fused
-from dspdet3d_ros.detector.postprocess import select_boxes
+from dspdet3d_ros.detector.head import LevelOutput
+from dspdet3d_ros.detector.postprocess import best_cells, select_boxes
 from dspdet3d_ros.detector.result import DetectionSettings
 from dspdet3d_ros.detector.score_map import ScoreMap
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.sparse import CoordinateSet
 
 CONFIG = ModelConfig(classes=("cup", "bowl"), postprocessing="fused", nms_across_classes=True)
 SETTINGS = DetectionSettings(0.3, 0.2, 0.25)
@@ -132,3 +134,15 @@ def test_a_score_map_keeps_the_order_and_its_inverse_undoes_it():
 def test_a_model_file_that_does_not_fit_is_refused(wrong):
     with pytest.raises(InputError, match=r"postprocessing|score_map"):
         replace(CONFIG, **wrong)
+
+
+def test_all_cells_that_have_a_vote_take_part_however_many_there_are():
+    """A box must not depend on what else is in a large map."""
+    count = 7000
+    coords = torch.arange(count)[:, None] * torch.tensor([0, 4, 0, 0])
+    cells = CoordinateSet.from_coordinates(coords, 4)[0]
+    logits = torch.full((count, 2), -2.0)
+    logits[6000:] = -9.0
+    output = LevelOutput(0, cells, torch.zeros(count, 6), logits, None, count)
+    assert len(best_cells([output], replace(CONFIG, nms_pre=100))[0]) == 6000
+    assert len(best_cells([output], replace(CONFIG, nms_pre=100, postprocessing="published"))[0]) == 100

@@ -57,7 +57,6 @@ def test_a_config_survives_the_round_trip_through_plain_values():
         ({"classes": ["cup"], "nms_pre": 0}, "nms_pre"),
         ({"classes": ["cup"], "nms_pre": 10.5}, "nms_pre"),
         ({"classes": ["cup"], "nms_pre": 5001}, "nms_pre"),
-        ({"classes": ["cup"], "nms_pre": 50_001, "postprocessing": "fused", "nms_across_classes": True}, "nms_pre"),
         ({"classes": ["cup"], "nms_pre": 10**12}, "nms_pre"),
         ({"classes": ["cup"], "voxel_size": float("inf")}, "voxel_size"),
         ({"classes": ["cup"], "voxel_size": "1e-2"}, "voxel_size"),
