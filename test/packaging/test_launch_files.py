@@ -104,8 +104,8 @@ def test_the_document_names_every_argument_that_is_no_parameter_and_only_such_as
     own = (ROOT / "docs" / "accumulator.md").read_text(encoding="utf-8")
     for name in set.union(*DECLARED.values()) - parameters:
         assert f"`{name}`" in DOCUMENT + own
-    assert set(re.findall(r"\b(\w+):=", own)) <= set.union(*DECLARED.values())
-    assert set(re.findall(r"\b(\w+):=", DOCUMENT)) <= set.union(*DECLARED.values())
+    assert set(re.findall(r"(?<![\w/])([a-z]\w*):=", own)) <= set.union(*DECLARED.values())
+    assert set(re.findall(r"(?<![\w/])([a-z]\w*):=", DOCUMENT)) <= set.union(*DECLARED.values())
 
 
 def test_launch_loads_the_example_of_the_document():
