@@ -159,7 +159,7 @@ def main(argv: list[str] | None = None) -> int:
         for name, kind, allowed in (("frames", int, Range(8, 10_000)), ("rate", float, POSITIVE)):
             text = mismatch(getattr(args, name), kind, allowed)
             if text:
-                raise InputError(f"--{name}: {text}")
+                raise InputError(f"--{name}: {text}; correct the argument")
         run(args)
     except (ClientError, InputError) as error:
         print(f"demo_rgbd: {error}", file=sys.stderr)
