@@ -11,6 +11,9 @@ import numpy as np
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.geometry import interpolate, quaternion_rotation
 
+#: How far the length of a quaternion may be from 1.
+UNIT_TOLERANCE = 0.02
+
 
 class TransformError(InputError):
     """There is no transform between two frames at that time."""
@@ -124,14 +127,17 @@ class Transforms:
 
 
 def pose_matrix(translation: Sequence[float] | np.ndarray, quaternion: Sequence[float] | np.ndarray) -> np.ndarray:
-    """(4, 4) matrix of a translation in metres and a rotation, a quaternion x y z w of any length.
+    """(4, 4) matrix of a translation in metres and a rotation, a unit quaternion x y z w.
 
     Raises:
-        TransformError: a number is not finite, or the quaternion is zero.
+        TransformError: a number is not finite, or the quaternion is not a unit quaternion.
     """
     q, t = np.asarray(quaternion, np.float64), np.asarray(translation, np.float64)
-    if not (np.isfinite(q).all() and np.isfinite(t).all() and np.linalg.norm(q) > 1e-6):
-        raise TransformError(f"a pose has translation {t.tolist()} and rotation {q.tolist()}, expected finite numbers")
+    if not (np.isfinite(q).all() and np.isfinite(t).all() and abs(np.linalg.norm(q) - 1) < UNIT_TOLERANCE):
+        raise TransformError(
+            f"a pose has translation {t.tolist()} and rotation {q.tolist()}, "
+            "expected finite numbers and a unit quaternion"
+        )
     pose = np.eye(4)
     pose[:3, :3], pose[:3, 3] = quaternion_rotation(q), t
     return pose

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dspdet3d_ros.ros.parameters import accumulator_table, player
+from dspdet3d_ros.ros.parameters import accumulator_table, player, rgbd_launch
 from dspdet3d_ros.ros.parameters.accumulator_launch import TOPICS, accumulator_arguments
 from dspdet3d_ros.ros.parameters.launch_arguments import NAMES, demo_arguments, detector_arguments
 from dspdet3d_ros.ros.parameters.table import PARAMETERS
@@ -18,6 +18,7 @@ FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 DECLARED = {
     "accumulator.launch.py": {argument.name for argument in accumulator_arguments(ROOT)},
     "detector.launch.py": {argument.name for argument in detector_arguments(ROOT)},
+    "rgbd.launch.py": {argument.name for argument in rgbd_launch.ARGUMENTS},
     "demo.launch.py": {argument.name for argument in (*demo_arguments(ROOT), *NAMES)},
 }
 # What launch 1.0 and launch_ros 0.19 (Humble) have, and Kilted's still do.
@@ -87,7 +88,7 @@ def test_every_declared_argument_is_used_and_every_used_one_declared(path):
     # What the files do not ask for themselves, these functions do.
     in_functions = subscripts(ROOT / "dspdet3d_ros" / "ros" / "parameters" / "launch_arguments.py")
     in_functions |= {spec.name for spec in (*PARAMETERS, *player.PARAMETERS, *accumulator_table.PARAMETERS)}
-    in_functions |= set(TOPICS)
+    in_functions |= set(TOPICS) | {argument.name for argument in rgbd_launch.ARGUMENTS}
     used = subscripts(path)
     assert used <= DECLARED[path.name]
     assert DECLARED[path.name] <= used | in_functions
@@ -101,11 +102,13 @@ def test_the_programs_that_it_starts_are_installed(path):
 
 def test_the_document_names_every_argument_that_is_no_parameter_and_only_such_as_there_are():
     parameters = {spec.name for spec in (*PARAMETERS, *accumulator_table.PARAMETERS)}
-    own = (ROOT / "docs" / "accumulator.md").read_text(encoding="utf-8")
+    own = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("accumulator.md", "rgbd.md"))
+    # Of the driver's launch file.
+    own = own.replace("align_depth.enable:=", "")
     for name in set.union(*DECLARED.values()) - parameters:
         assert f"`{name}`" in DOCUMENT + own
-    assert set(re.findall(r"\b(\w+):=", own)) <= set.union(*DECLARED.values())
-    assert set(re.findall(r"\b(\w+):=", DOCUMENT)) <= set.union(*DECLARED.values())
+    assert set(re.findall(r"(?<![\w/])([a-z]\w*):=", own)) <= set.union(*DECLARED.values())
+    assert set(re.findall(r"(?<![\w/])([a-z]\w*):=", DOCUMENT)) <= set.union(*DECLARED.values())
 
 
 def test_launch_loads_the_example_of_the_document():
@@ -170,7 +173,7 @@ def rviz2(tmp_path, monkeypatch):
 def test_launch_describes_its_nodes(path, module, rviz2):
     nodes = visited(module.generate_launch_description(), namespace="robot", name="finder", **GIVEN.get(path.name, {}))
     assert nodes[0].node_name == "/robot/finder"
-    assert len(nodes) == (3 if path.name == "demo.launch.py" else 1)
+    assert len(nodes) == {"demo.launch.py": 3, "rgbd.launch.py": 2}.get(path.name, 1)
 
 
 @by_name

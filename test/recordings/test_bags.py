@@ -85,6 +85,20 @@ def test_messages_that_do_not_fit_their_type_are_counted(tmp_path):
     assert losses[0].endswith(": 1")
 
 
+@pytest.mark.parametrize("mode", ["FILE", "MESSAGE"])
+def test_compressed_bags_are_read(tmp_path, mode):
+    from rosbags.rosbag2 import CompressionFormat, CompressionMode
+
+    bag = Writer(tmp_path / "bag", version=8, storage_plugin=StoragePlugin.SQLITE3)
+    bag.set_compression(CompressionMode[mode], CompressionFormat.ZSTD)
+    with bag:
+        connection = bag.add_connection(TOPIC, number(1).__msgtype__, typestore=typestore())
+        for value in range(5):
+            message = number(value)
+            bag.write(connection, value, typestore().serialize_cdr(message, message.__msgtype__))
+    assert values(tmp_path / "bag") == (list(range(5)), [])
+
+
 def test_a_bag_appears_only_when_it_is_complete(tmp_path):
     def fail():
         with BagWriter(tmp_path / "bag") as bag:

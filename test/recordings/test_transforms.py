@@ -81,7 +81,7 @@ def test_rotations_and_quaternions_are_inverse_to_each_other():
     for _ in range(200):
         q = rng.normal(size=4)
         q *= np.sign(q[3]) / np.linalg.norm(q)
-        matrix = pose_matrix([0, 0, 0], 3 * q)[:3, :3]
+        matrix = pose_matrix([0, 0, 0], 1.01 * q)[:3, :3]
         assert matrix @ matrix.T == pytest.approx(np.eye(3))
         assert np.linalg.det(matrix) == pytest.approx(1)
         assert quaternion_of(matrix) == pytest.approx(q)
@@ -94,7 +94,12 @@ def test_the_shorter_way_is_taken():
 
 @pytest.mark.parametrize(
     ("translation", "quaternion"),
-    [((0, 0, 0), (0, 0, 0, 0)), ((np.nan, 0, 0), (0, 0, 0, 1)), ((0, 0, 0), (np.inf, 0, 0, 1))],
+    [
+        ((0, 0, 0), (0, 0, 0, 0)),
+        ((np.nan, 0, 0), (0, 0, 0, 1)),
+        ((0, 0, 0), (np.inf, 0, 0, 1)),
+        ((0, 0, 0), (0, 0, 0, 2)),
+    ],
 )
 def test_poses_that_are_none_are_refused(translation, quaternion):
     with pytest.raises(TransformError, match="expected finite numbers"):

@@ -34,9 +34,17 @@ def rotated(scene: LabelledScene, degrees: float) -> LabelledScene:
     else:
         boxes = fit_boxes(xyz, scene.inst, len(scene.boxes))
     seen, inst = labelled_objects(scene.inst, len(scene.boxes))
+    full = None if scene.full_boxes is None else _turned(scene.full_boxes[seen], matrix)
     names = tuple(name for name, kept in zip(scene.names, seen, strict=True) if kept)
     return replace(
-        scene, xyz=xyz, boxes=boxes[seen], names=names, inst=inst, extents=None, ignore=_turned(scene.ignore, matrix)
+        scene,
+        xyz=xyz,
+        boxes=boxes[seen],
+        names=names,
+        inst=inst,
+        extents=None,
+        full_boxes=full,
+        ignore=_turned(scene.ignore, matrix),
     )
 
 

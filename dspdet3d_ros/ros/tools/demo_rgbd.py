@@ -26,7 +26,6 @@ from vision_msgs.msg import Detection3DArray
 from dspdet3d_ros.clouds.cloud import LabelledBoxes
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.clouds.pointcloud2 import decode
-from dspdet3d_ros.commands.arguments import check_number
 from dspdet3d_ros.defaults import DEMO_CLOUD
 from dspdet3d_ros.detector.result import Detections
 from dspdet3d_ros.errors import InputError
@@ -42,7 +41,7 @@ from dspdet3d_ros.ros.parameters.table import NODE_NAME
 from dspdet3d_ros.ros.tools.client import ClientError, NodeProcess, isolate
 from dspdet3d_ros.tools.viewer.picture import draw_detections
 from dspdet3d_ros.tools.viewer.summary import FOUND_IOU, overlaps
-from dspdet3d_ros.validation import POSITIVE, Range
+from dspdet3d_ros.validation import POSITIVE, Range, mismatch
 
 ACCUMULATOR = "accumulator"
 #: The optical frame (x right, y down, z forward) in the frame that the odometry moves (x forward, y left, z up).
@@ -57,7 +56,7 @@ INPUTS = {
 
 @dataclass(frozen=True)
 class State:
-    """What was found in one cloud of the map.
+    """The objects in one cloud of the map.
 
     Attributes:
         frames: number of images that the camera had published then.
@@ -157,8 +156,10 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        check_number("--frames", args.frames, Range(8, 10_000))
-        check_number("--rate", args.rate, POSITIVE)
+        for name, kind, allowed in (("frames", int, Range(8, 10_000)), ("rate", float, POSITIVE)):
+            text = mismatch(getattr(args, name), kind, allowed)
+            if text:
+                raise InputError(f"--{name}: {text}; correct the argument")
         run(args)
     except (ClientError, InputError) as error:
         print(f"demo_rgbd: {error}", file=sys.stderr)
@@ -189,7 +190,14 @@ def run(args: argparse.Namespace) -> None:
     processes = [
         NodeProcess(
             namespace,
-            ["pose_source:=odometry", f"camera_mount:='{MOUNT}'", "world_frame:=odom", "publish_rate_hz:=1.0"],
+            [
+                "pose_source:=odometry",
+                f"camera_mount:='{MOUNT}'",
+                "world_frame:=odom",
+                "publish_rate_hz:=1.0",
+                "max_jump_m:=1.5",
+                "max_jump_deg:=90.0",
+            ],
             logs[0],
             "accumulator_node",
         ),
@@ -268,7 +276,7 @@ def _report(states: list[State], truth: LabelledBoxes, out: Path) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="demo_rgbd", description="Find objects with a played depth camera.")
     parser.add_argument("--out", type=Path, default=Path("build/demo_rgbd"), help="folder of the results")
-    parser.add_argument("--frames", type=int, default=120, help="number of images (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=200, help="number of images (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=10.0, help="images per second (default: %(default)s)")
     parser.add_argument(
         "--timeout", type=float, default=180.0, help="seconds to wait for anything (default: %(default)s)"
