@@ -18,7 +18,12 @@ from dspdet3d_ros.tools.doctor.finding import Check, Finding, ok, problem, warni
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
 # Module, name for pip, oldest supported version; as in setup.py.
-LIBRARIES = (("numpy", "numpy", (1, 21)), ("yaml", "PyYAML", (5, 4)), ("tqdm", "tqdm", (4, 60)))
+LIBRARIES = (
+    ("numpy", "numpy", (1, 21)),
+    ("PIL", "pillow", (9, 0)),
+    ("yaml", "PyYAML", (5, 4)),
+    ("tqdm", "tqdm", (4, 60)),
+)
 OLDEST_TORCH = (2, 1)
 #: Packages that only some commands need, and these commands.
 OPTIONAL = {
@@ -30,6 +35,8 @@ OPTIONAL = {
     "lazrs": "clouds from .laz",
     "pye57": "clouds from .e57",
     "trimesh": "clouds from .obj, .stl and .glb",
+    "rosbags": "replay, record-demo",
+    "mcap": "replay of truncated bags",
 }
 HOW_TO_TORCH = f"pip install 'torch>={OLDEST_TORCH[0]}.{OLDEST_TORCH[1]}', for the Python that runs ROS"
 _NATIVE = "apt install gcc, then python -m dspdet3d_ros.sparse.native.build, or build the workspace again"

@@ -12,7 +12,9 @@ from made_up_report import report
 
 from dspdet3d_ros.cli import main
 from dspdet3d_ros.clouds.cloud import PointCloud
+from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.clouds.remarks import Remark
+from dspdet3d_ros.defaults import DEMO_CLOUD
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.tools.viewer.page import runs_at, write_page
@@ -153,9 +155,9 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path):
 
 def test_a_page_goes_to_lower_scores_without_changing_the_boxes_above():
     detector = Detector.load(device="cpu")
-    rng = np.random.default_rng(0)
-    xyz = rng.uniform(0, (1, 1, 0.3), (4000, 3)).astype(np.float32)
-    settings = replace(detector.default_settings(), score_threshold=0.35)
+    xyz = read_cloud(DEMO_CLOUD).xyz
+    xyz = xyz[xyz[:, 0] < 0]
+    settings = replace(detector.default_settings(), score_threshold=0.8)
     runs = runs_at([0.8, 0.4], detector, PointCloud(xyz), settings)
     assert [run.stats.pruning_threshold for run in runs] == [0.4, 0.8]
     asked, low = detector(xyz, settings), runs[0]
