@@ -12,11 +12,9 @@ from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.mapping.accumulator import Accumulator
 from dspdet3d_ros.mapping.folders import FrameFolder
 from dspdet3d_ros.mapping.frame import FrameRefused
+from dspdet3d_ros.mapping.refusals import Refusals, counts_text
 from dspdet3d_ros.mapping.settings import MapSettings
 from dspdet3d_ros.mapping.thickness import VOXEL, Thickness, thickness_of
-
-# So many refusals of one kind are listed with their texts.
-_LISTED = 3
 
 
 @dataclass
@@ -68,7 +66,7 @@ class FuseReport:
 
     def as_text(self) -> str:
         """Lines for the terminal."""
-        refused = ", ".join(f"{number} {kind}" for kind, number in sorted(self.refused.items())) or "none"
+        refused = counts_text(self.refused)
         lines = [f"{self.layout}: {self.used} of {self.frames} frames used; refused: {refused}"]
         lines += [f"  {text}" for text in (*self.texts, *(f"the map was emptied: {why}" for why in self.restarts))]
         lines.append(f"{self.points} points; poses corrected by {self.correction_mm:.1f} mm on average")
@@ -102,6 +100,7 @@ def fuse_frames(
     """
     accumulator = Accumulator(settings, device, folder.video)
     report = FuseReport(folder.layout, len(folder.frames))
+    refusals = Refusals(report.refused, report.texts)
     corrections = 0.0
     for number, source in enumerate(folder.frames, 1):
         try:
@@ -110,9 +109,7 @@ def fuse_frames(
             done = accumulator.insert(frame)
             report.seconds += time.perf_counter() - started
         except FrameRefused as refusal:
-            report.refused[refusal.kind] += 1
-            if report.refused[refusal.kind] <= _LISTED:
-                report.texts.append(f"{source.name}: {refusal}")
+            refusals.add(refusal.kind, f"{source.name}: {refusal}")
         else:
             report.used += 1
             corrections += done.correction_m * 1000

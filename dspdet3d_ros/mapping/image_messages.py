@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from dspdet3d_ros.mapping.frame import Camera, FrameRefused
+from dspdet3d_ros.mapping.frame import Camera, FrameRefused, RGBDFrame
 from dspdet3d_ros.mapping.images import in_metres, read_colour, read_depth
+from dspdet3d_ros.mapping.pairing import ImageSet, stamp_ns
 
 #: Encodings of raw depth images: type of the numbers.
 DEPTH = {"16UC1": "u2", "mono16": "u2", "32FC1": "f4"}
@@ -84,6 +86,38 @@ def camera_of(message: Any, name: str) -> Camera:
     camera = Camera.from_matrix(np.array(message.k, np.float64).reshape(3, 3), message.width, message.height)
     camera.check(name)
     return camera
+
+
+def frame_of(
+    images: ImageSet,
+    pose: Callable[[], np.ndarray],
+    units_per_metre: float,
+    colour_from_depth: Callable[[str], np.ndarray],
+) -> RGBDFrame:
+    """The frame of messages that belong together.
+
+    Args:
+        images: the messages.
+        pose: gives the (4, 4) pose of the depth camera, camera → world; called when the depth image can be used.
+        units_per_metre: of depth images of 16-bit integers.
+        colour_from_depth: gives the (4, 4) transform from the depth image's frame to the frame of this name.
+
+    Raises:
+        FrameRefused: a message cannot be used, or `pose` or `colour_from_depth` raises it.
+    """
+    header = images.depth.header
+    camera = camera_of(images.info, "camera_info of the depth image")
+    depth = depth_of(images.depth, units_per_metre)
+    placed = pose()
+    colour = colour_camera = moved = None
+    if images.colour is not None:
+        colour = colour_of(images.colour)
+        if images.colour_info is not None:
+            colour_camera = camera_of(images.colour_info, "camera_info of the colour image")
+            frame = images.colour.header.frame_id
+            if frame and frame != header.frame_id:
+                moved = colour_from_depth(frame)
+    return RGBDFrame(depth, camera, placed, colour, stamp_ns(images.depth) * 1e-9, colour_camera, moved)
 
 
 def _pixels(message: Any, name: str, size: int) -> np.ndarray:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dspdet3d_ros.detector.result import Detections
-from dspdet3d_ros.geometry import corners
 from dspdet3d_ros.tracking.settings import TrackingSettings
 from dspdet3d_ros.tracking.visibility import PlacePoints, is_filled, is_seen
 
@@ -96,12 +95,15 @@ class Tracker:
         pairs = self._associate(boxes, class_scores)
         places = PlacePoints.count(xyz, np.concatenate([self._boxes(), boxes]))
         known = len(self._tracks)
+        now = PlacePoints(places.inside[:known], places.around[:known])
+        before = PlacePoints(*np.array([(track.inside, track.around) for track in self._tracks]).reshape(-1, 2).T)
+        seen, filled = is_seen(now, before), is_filled(now, before)
         for number, track in enumerate(self._tracks):
             if number in pairs:
                 row = pairs[number]
                 self._see(track, boxes[row], class_scores[row], *_place(places, known + row))
             else:
-                self._miss(track, *_place(places, number))
+                _miss(track, bool(seen[number]), bool(filled[number]))
         taken = set(pairs.values())
         for row in range(len(boxes)):
             if row not in taken:
@@ -144,16 +146,6 @@ class Tracker:
         track.inside, track.around = inside, around
         track.missed = track.empty = 0
         track.in_view = True
-
-    def _miss(self, track: _Track, inside: float, around: float) -> None:
-        now = PlacePoints(np.array([inside]), np.array([around]))
-        before = PlacePoints(np.array([track.inside]), np.array([track.around]))
-        filled, seen = bool(is_filled(now, before)[0]), bool(is_seen(now, before)[0])
-        track.in_view = seen
-        if not seen:
-            return
-        track.missed += 1
-        track.empty = 0 if filled else track.empty + 1
 
     def _begin(self, box: np.ndarray, scores: np.ndarray, inside: float, around: float) -> None:
         self._tracks.append(_Track(self._next, box, float(scores.max()), scores.copy(), inside, around))
@@ -221,6 +213,14 @@ def track(tracker: Tracker, detections: Detections, xyz: np.ndarray) -> Detectio
     )
 
 
+def _miss(track: _Track, seen: bool, filled: bool) -> None:
+    """The object was not detected in a cloud that shows its place or not, with points in it or not."""
+    track.in_view = seen
+    if seen:
+        track.missed += 1
+        track.empty = 0 if filled else track.empty + 1
+
+
 def _place(places: PlacePoints, number: int) -> tuple[float, float]:
     return float(places.inside[number]), float(places.around[number])
 
@@ -231,11 +231,12 @@ def _normalised(rows: np.ndarray) -> np.ndarray:
 
 def _iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """(M, K) intersection over union of boxes given by centre and size."""
-    (low_a, high_a), (low_b, high_b) = corners(first), corners(second)
-    edges = np.minimum(high_a[:, None], high_b) - np.maximum(low_a[:, None], low_b)
-    shared = np.clip(edges, 0, None).prod(axis=-1)
-    union = first[:, 3:].prod(axis=1)[:, None] + second[:, 3:].prod(axis=1) - shared
-    return shared / np.maximum(union, 1e-12)
+    # torch takes seconds to import; a node that starts has no objects yet.
+    import torch
+
+    from dspdet3d_ros.detector.boxes import iou_matrix
+
+    return iou_matrix(torch.from_numpy(first), torch.from_numpy(second)).numpy()
 
 
 def _centre_inside(inner: np.ndarray, outer: np.ndarray) -> np.ndarray:

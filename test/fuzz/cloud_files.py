@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mutation import changed
 from outcome import Tally, judge
 
+from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.clouds.files import read_cloud
 
 RNG = np.random.default_rng(3)
@@ -110,26 +111,35 @@ VALID = {
 FILES = changed(VALID)
 
 
-def strategy(folder: Path) -> st.SearchStrategy:
+def strategy(folder: Path, files: st.SearchStrategy = FILES) -> st.SearchStrategy:
     """Files that are to be written into a folder."""
-    return FILES.map(lambda case: (folder, *case))
+    return files.map(lambda case: (folder, *case))
 
 
-def run(tally: Tally, case) -> None:
-    """One file: valid ones give the points that were written; others a cloud that keeps its promises, or a refusal."""
+def read(tally: Tally, case) -> PointCloud | None:
+    """The cloud of one file, which keeps its promises; None for a refusal, which valid files do not get."""
     folder, name, data, untouched = case
     path = folder / name
     path.write_bytes(data)
     cloud = judge(tally, lambda: read_cloud(path), str(path))
     assert cloud is not None or not untouched
     if cloud is None:
-        return
+        return None
     assert cloud.xyz.dtype in (np.float32, np.float64)
     assert cloud.xyz.ndim == 2
     assert cloud.xyz.shape[1] == 3
     assert (np.abs(cloud.xyz) <= np.finfo(np.float32).max).all()
     assert cloud.rgb is None or (cloud.rgb.dtype == np.uint8 and cloud.rgb.shape == cloud.xyz.shape)
     assert cloud.truth is None or len(cloud.truth.boxes) == len(cloud.truth.names)
+    return cloud
+
+
+def run(tally: Tally, case) -> None:
+    """One file: valid ones give the points that were written; others a cloud that keeps its promises, or a refusal."""
+    _, name, data, untouched = case
+    cloud = read(tally, case)
+    if cloud is None:
+        return
     if untouched:
         assert cloud.xyz.dtype == np.float32
         np.testing.assert_array_equal(cloud.xyz, XYZ)

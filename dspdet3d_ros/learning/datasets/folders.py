@@ -103,8 +103,8 @@ def _open_index(path: Path) -> SceneSet:
 def _read_indexed(path: Path, entry: dict[str, Any]) -> LabelledScene:
     try:
         name = str(entry["scene"])
-        boxes = np.array([thing["box"] for thing in entry["objects"]], np.float32).reshape(-1, 6)
-        names = tuple(str(thing.get("name", ANY_CLASS)) for thing in entry["objects"])
+        boxes = np.array([item["box"] for item in entry["objects"]], np.float32).reshape(-1, 6)
+        names = tuple(str(item.get("name", ANY_CLASS)) for item in entry["objects"])
         ignore = np.array([region["box"] for region in entry.get("ignore", ())], np.float32).reshape(-1, 6)
         table_z = None if entry.get("table_z") is None else float(entry["table_z"])
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -122,9 +122,7 @@ def _read_indexed(path: Path, entry: dict[str, Any]) -> LabelledScene:
     cloud = _cloud_of(path.parent, name)
     xyz = read_cloud(cloud).xyz
     inst = (
-        None
-        if cloud.suffix != ".npz"
-        else _instances(cloud, [thing.get("inst") for thing in entry["objects"]], len(xyz))
+        None if cloud.suffix != ".npz" else _instances(cloud, [item.get("inst") for item in entry["objects"]], len(xyz))
     )
     return LabelledScene(name, str(entry.get("subset", "all")), xyz, boxes, names, inst, table_z, ignore=ignore)
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from dspdet3d_ros.errors import InputError, one_line
 from dspdet3d_ros.mapping.frame import FrameRefused, RGBDFrame
-from dspdet3d_ros.mapping.image_messages import camera_of, colour_of, depth_of
-from dspdet3d_ros.mapping.pairing import ImageSet, stamp_ns
+from dspdet3d_ros.mapping.image_messages import frame_of
+from dspdet3d_ros.mapping.pairing import ImageSet
 from dspdet3d_ros.ros.accumulation.poses import CameraPoses, Frames
 from dspdet3d_ros.ros.faults import Fault, FaultLog, fault_of, release_frames
 from dspdet3d_ros.ros.parameters.accumulator_table import AccumulatorSettings
@@ -193,20 +193,13 @@ class Accumulation:
         return Done(images.arrival_s, inserted, cloud)
 
     def _read(self, images: ImageSet, settings: AccumulatorSettings) -> RGBDFrame:
-        depth_header = images.depth.header
-        camera = camera_of(images.info, "camera_info of the depth image")
-        depth = depth_of(images.depth, settings.depth_units_per_metre)
-        pose = self._poses.at(depth_header, settings.sync_tolerance_s)
-        colour = colour_camera = moved = None
-        if images.colour is not None:
-            colour = colour_of(images.colour)
-            if images.colour_info is not None:
-                colour_camera = camera_of(images.colour_info, "camera_info of the colour image")
-                colour_frame = images.colour.header.frame_id
-                if colour_frame and colour_frame != depth_header.frame_id:
-                    moved = self._frames.find(colour_frame, depth_header)
-        stamp_s = stamp_ns(images.depth) * 1e-9
-        return RGBDFrame(depth, camera, pose, colour, stamp_s, colour_camera, moved)
+        header = images.depth.header
+        return frame_of(
+            images,
+            lambda: self._poses.at(header, settings.sync_tolerance_s),
+            settings.depth_units_per_metre,
+            lambda frame: self._frames.find(frame, header),
+        )
 
     def _follow_frame(self) -> None:
         """Empties the map if the poses come in another world frame."""

@@ -27,6 +27,7 @@ from vision_msgs.msg import Detection3DArray
 from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.result import Detections
+from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.message_contents import to_detections
 from dspdet3d_ros.msg import PruningStats
 from dspdet3d_ros.ros.interface.fastdds import PROFILE_VARIABLES, profile_file
@@ -45,6 +46,22 @@ FRAME_ID = "map"
 
 class ClientError(RuntimeError):
     """An expected message or answer did not arrive; the text is one line."""
+
+
+def exit_status(program: str, work: Callable[[], None]) -> int:
+    """Runs a demo; 1 and one line for an expected failure, 130 after an interrupt.
+
+    SIGTERM interrupts as Ctrl-C does: however the demo is ended, it takes the processes of its nodes with it.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        work()
+    except (ClientError, InputError) as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
 
 
 def isolate() -> None:

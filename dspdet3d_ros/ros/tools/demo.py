@@ -6,7 +6,6 @@ of the running node does.
 
 import argparse
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -15,9 +14,8 @@ from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.clouds.upright import upright
 from dspdet3d_ros.defaults import BIN_COLUMNS, COLUMNS_HELP, DEMO_CLOUD, UNIT_HELP, UNITS, UP_HELP, UPS
-from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.output_files import write_json, writing
-from dspdet3d_ros.ros.tools.client import Client, ClientError, NodeProcess, isolate
+from dspdet3d_ros.ros.tools.client import Client, ClientError, NodeProcess, exit_status, isolate
 from dspdet3d_ros.tools.viewer.summary import as_json, boxes_table, cost_line, match_line, pruning_table
 
 THRESHOLDS = (0.0, 0.3, 0.6, 0.9)
@@ -26,16 +24,7 @@ THRESHOLDS = (0.0, 0.3, 0.6, 0.9)
 def main(argv: list[str] | None = None) -> int:
     """Runs the demo; status 0 only if everything arrived, else 1 and one line that says what did not."""
     args = _parser().parse_args(argv)
-    # However the demo is ended, it takes the node's process with it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        run(args)
-    except (ClientError, InputError) as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return exit_status("demo", lambda: run(args))
 
 
 def run(args: argparse.Namespace) -> None:

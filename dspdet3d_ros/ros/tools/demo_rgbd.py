@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -38,7 +37,7 @@ from dspdet3d_ros.recordings.types import typestore
 from dspdet3d_ros.ros.interface import topics
 from dspdet3d_ros.ros.interface.qos import LATCHED
 from dspdet3d_ros.ros.parameters.table import NODE_NAME
-from dspdet3d_ros.ros.tools.client import ClientError, NodeProcess, isolate
+from dspdet3d_ros.ros.tools.client import ClientError, NodeProcess, exit_status, isolate
 from dspdet3d_ros.tools.viewer.picture import draw_detections
 from dspdet3d_ros.tools.viewer.summary import FOUND_IOU, overlaps
 from dspdet3d_ros.validation import POSITIVE, Range, mismatch
@@ -154,19 +153,7 @@ def _keep(message: Any, kept: dict[tuple[int, int], Any]) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Runs the demo; status 0 only if the objects in the last map arrived, else 1 and one line with the reason."""
     args = _parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        for name, kind, allowed in (("frames", int, Range(8, 10_000)), ("rate", float, POSITIVE)):
-            text = mismatch(getattr(args, name), kind, allowed)
-            if text:
-                raise InputError(f"--{name}: {text}; correct the argument")
-        run(args)
-    except (ClientError, InputError) as error:
-        print(f"demo_rgbd: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return exit_status("demo_rgbd", lambda: run(args))
 
 
 def run(args: argparse.Namespace) -> None:
@@ -174,8 +161,12 @@ def run(args: argparse.Namespace) -> None:
 
     Raises:
         ClientError: something did not arrive.
-        InputError: a result cannot be written.
+        InputError: an argument is out of range, or a result cannot be written.
     """
+    for name, kind, allowed in (("frames", int, Range(8, 10_000)), ("rate", float, POSITIVE)):
+        text = mismatch(getattr(args, name), kind, allowed)
+        if text:
+            raise InputError(f"--{name}: {text}; correct the argument")
     room = read_cloud(DEMO_CLOUD)
     if room.rgb is None or room.truth is None:
         raise InputError(f"{DEMO_CLOUD}: has no colours or no boxes; install the package again")

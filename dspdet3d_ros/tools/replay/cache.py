@@ -11,6 +11,7 @@ import numpy as np
 
 from dspdet3d_ros.detector.result import Detections, DetectionStats, LevelCells, Shortlist
 from dspdet3d_ros.errors import InputError, unwritable
+from dspdet3d_ros.output_files import writing_whole
 
 NAME = "computed.jsonl"
 
@@ -34,11 +35,10 @@ class Cache:
         self.reused = 0
         if resume and self._path.is_file():
             self._read(settings)
+        with writing_whole(self._path) as part:
+            part.write_text("".join(map(_line, [{"settings": settings}, *self._found.values()])), encoding="utf-8")
         try:
-            self._stream: IO[str] = open(self._path, "w", encoding="utf-8")  # noqa: SIM115, open until `close`
-            self._write({"settings": settings})
-            for record in self._found.values():
-                self._write(record)
+            self._stream: IO[str] = open(self._path, "a", encoding="utf-8")  # noqa: SIM115, open until `close`
         except OSError as error:
             raise unwritable(self._path, error) from error
 
@@ -57,17 +57,14 @@ class Cache:
             InputError: the file cannot be written.
         """
         try:
-            self._write({"time_ns": time_ns, "points": points, "detections": _to_plain(detections)})
+            self._stream.write(_line({"time_ns": time_ns, "points": points, "detections": _to_plain(detections)}))
+            self._stream.flush()
         except OSError as error:
             raise unwritable(self._path, error) from error
 
     def close(self) -> None:
         """Closes the file."""
         self._stream.close()
-
-    def _write(self, record: dict[str, Any]) -> None:
-        self._stream.write(json.dumps(record) + "\n")
-        self._stream.flush()
 
     def _read(self, settings: dict[str, Any]) -> None:
         """Reads what an earlier run has written; it may have ended in the middle of a line."""
@@ -83,6 +80,10 @@ class Cache:
             self._found = {record["time_ns"]: record for record in records[1:]}
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{self._path}: cannot be read ({error}); run without --resume") from error
+
+
+def _line(record: dict[str, Any]) -> str:
+    return json.dumps(record) + "\n"
 
 
 def _to_plain(detections: Detections) -> dict[str, Any]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from dspdet3d_ros.mapping.frame import FrameRefused, RGBDFrame
-from dspdet3d_ros.mapping.image_messages import camera_of, colour_of, depth_of
+from dspdet3d_ros.mapping.image_messages import frame_of
 from dspdet3d_ros.mapping.pairing import ImageSet, Pairing, stamp_ns
+from dspdet3d_ros.mapping.refusals import Refusals
 from dspdet3d_ros.recordings.bags import Record
 from dspdet3d_ros.recordings.transforms import TransformError, Transforms, pose_matrix
 from dspdet3d_ros.tools.replay.inputs import POSES, TRANSFORMS, Inputs
@@ -19,7 +18,6 @@ from dspdet3d_ros.tools.replay.inputs import POSES, TRANSFORMS, Inputs
 PATIENCE_NS = 1_000_000_000
 #: A pose may be so much older or newer than an image that has none between two.
 _NEAREST_NS = 100_000_000
-_LISTED = 3
 
 
 def add_transforms(transforms: Transforms, record: Record) -> list[str]:
@@ -46,10 +44,7 @@ class RecordedFrames:
         tolerance_s: largest difference between the stamps of depth and colour.
         units_per_metre: of depth images of 16-bit integers.
         deliver: takes each frame, with its depth message and the name of the world frame.
-
-    Attributes:
-        refused: number of depth images that made no frame, by reason.
-        texts: the first ones of them with their texts.
+        refusals: counts what makes no frame.
     """
 
     def __init__(
@@ -59,10 +54,10 @@ class RecordedFrames:
         tolerance_s: float,
         units_per_metre: float,
         deliver: Callable[[RGBDFrame, Any, str], None],
+        refusals: Refusals,
     ) -> None:
         self._inputs, self._world, self._units, self._deliver = inputs, world, units_per_metre, deliver
-        self.refused: Counter[str] = Counter()
-        self.texts: list[str] = []
+        self._refusals = refusals
         self.transforms = Transforms()
         self._now_ns = 0
         self._waiting: deque[ImageSet] = deque()
@@ -87,7 +82,7 @@ class RecordedFrames:
         self._now_ns = record.time_ns
         if record.kind == TRANSFORMS:
             for text in add_transforms(self.transforms, record):
-                self._count("transform", text)
+                self._refusals.add("transform", text)
         elif record.kind in POSES and record.topic == self._inputs.poses:
             self._take_pose(record.message)
         elif record.topic in self._takers:
@@ -112,7 +107,7 @@ class RecordedFrames:
         try:
             matrix = pose_matrix((p.x, p.y, p.z), (q.x, q.y, q.z, q.w))
         except TransformError as error:
-            self._count("pose", str(error))
+            self._refusals.add("pose", str(error))
             return
         self._moving = getattr(message, "child_frame_id", "") or "camera"
         self._world = self._world or message.header.frame_id
@@ -127,7 +122,7 @@ class RecordedFrames:
             except TransformError as error:
                 if not waited:
                     return
-                self._count("transform", str(error))
+                self._refusals.add("transform", str(error))
                 self._waiting.popleft()
                 continue
             except FrameRefused as refusal:
@@ -148,24 +143,14 @@ class RecordedFrames:
             # The pose is that of the camera itself, where no tf says where the camera sits.
             source = self._moving
         self._world = self._world or self.transforms.root_of(source)
+        # Before the images are decoded, as they may have to wait for their pose.
         pose = self.transforms.find(self._world, source, time_ns, tolerance_ns)
-        camera = camera_of(images.info, "camera_info of the depth image")
-        depth = depth_of(images.depth, self._units)
-        colour = colour_camera = moved = None
-        if images.colour is not None:
-            colour = colour_of(images.colour)
-            colour_camera = (
-                camera_of(images.colour_info, "camera_info of the colour image") if images.colour_info else None
-            )
-            frame = images.colour.header.frame_id
-            if colour_camera is not None and frame and frame != header.frame_id:
-                moved = self.transforms.find(frame, header.frame_id, time_ns, tolerance_ns)
-        return RGBDFrame(depth, camera, np.asarray(pose), colour, time_ns * 1e-9, colour_camera, moved)
+        return frame_of(
+            images,
+            lambda: pose,
+            self._units,
+            lambda frame: self.transforms.find(frame, header.frame_id, time_ns, tolerance_ns),
+        )
 
     def _refuse(self, refusal: FrameRefused) -> None:
-        self._count(refusal.kind, str(refusal))
-
-    def _count(self, kind: str, text: str) -> None:
-        self.refused[kind] += 1
-        if self.refused[kind] <= _LISTED:
-            self.texts.append(text)
+        self._refusals.add(refusal.kind, str(refusal))

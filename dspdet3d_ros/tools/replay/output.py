@@ -10,6 +10,7 @@ from typing import Any
 from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.detector.result import Detections
 from dspdet3d_ros.errors import unwritable
+from dspdet3d_ros.mapping.refusals import counts_text
 from dspdet3d_ros.message_contents import TYPES, MessageContents, Timing
 from dspdet3d_ros.output_files import write_json
 from dspdet3d_ros.recordings.bags import BagWriter, Record
@@ -66,8 +67,7 @@ class Summary:
         speed = f" ({self.recorded_s / self.seconds:.2f} times as fast as recorded)" if self.seconds else ""
         lines = [f"{self.bag}: {self.clouds} clouds, {self.boxes} boxes, {self.seconds:.1f} s{speed}"]
         if self.frames or self.refused:
-            refused = ", ".join(f"{count} {kind}" for kind, count in sorted(self.refused.items())) or "none"
-            lines.append(f"  {self.frames} frames in the map; refused: {refused}")
+            lines.append(f"  {self.frames} frames in the map; refused: {counts_text(self.refused)}")
         lines += [f"  {text}" for text in (*self.refusals, *(f"lost: {loss}" for loss in self.losses))]
         if self.reused:
             lines.append(f"  {self.reused} clouds were computed by an earlier run")

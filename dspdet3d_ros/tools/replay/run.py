@@ -17,6 +17,7 @@ from dspdet3d_ros.errors import InputError, one_line
 from dspdet3d_ros.mapping.accumulator import Accumulator
 from dspdet3d_ros.mapping.frame import RGBDFrame
 from dspdet3d_ros.mapping.pairing import stamp_ns
+from dspdet3d_ros.mapping.refusals import Refusals
 from dspdet3d_ros.mapping.settings import MapSettings
 from dspdet3d_ros.output_files import make_folder
 from dspdet3d_ros.recordings.bags import BagReader, Record
@@ -28,8 +29,6 @@ from dspdet3d_ros.tools.replay.inputs import CLOUD, TRANSFORMS, choose_inputs
 from dspdet3d_ros.tools.replay.output import Output, Summary
 from dspdet3d_ros.tracking.settings import TrackingSettings
 from dspdet3d_ros.tracking.tracker import Tracker, track
-
-_LISTED = 3
 
 
 @dataclass(frozen=True)
@@ -96,14 +95,19 @@ def replay(
         run = _Run(bag, detector, settings, inputs.names, cache, output)
         try:
             total = sum(topic.count for topic in bag.topics if topic.name in inputs.names)
-            make_frames = (
+            frames = (
                 None
                 if inputs.cloud
                 else RecordedFrames(
-                    inputs, settings.world, settings.tolerance_s, settings.units_per_metre, run.take_frame
+                    inputs,
+                    settings.world,
+                    settings.tolerance_s,
+                    settings.units_per_metre,
+                    run.take_frame,
+                    run.refusals,
                 )
             )
-            run.work(progress(bag.records(inputs.names), total), make_frames)
+            run.work(progress(bag.records(inputs.names), total), frames)
             summary = run.summary(path)
             output.close(summary)
         except BaseException:
@@ -131,7 +135,11 @@ def _description(detector: Detector, settings: ReplaySettings, topics: Sequence[
 
 
 class _Run:
-    """The state of a replay."""
+    """The state of a replay.
+
+    Attributes:
+        refusals: what could not be used.
+    """
 
     def __init__(
         self,
@@ -148,21 +156,18 @@ class _Run:
         self._tracker = None if settings.tracking is None else Tracker(settings.tracking)
         self._started = time.perf_counter()
         self._clouds = self._boxes = self._frames = 0
-        self._first_ns = self._last_ns = self._time_ns = 0
+        self._first_ns = self._time_ns = 0
         self._detected_ns: int | None = None
         self._unused: Any = None
         self._last: Detections | None = None
-        self._refused: Counter[str] = Counter()
-        self._texts: list[str] = []
+        self.refusals = Refusals()
         self._objects: set[int] = set()
-        self._source: RecordedFrames | None = None
         self._transforms = Transforms()
 
     def work(self, records: Iterator[Record], source: RecordedFrames | None) -> None:
         """Takes all messages."""
-        self._source = source
         for record in records:
-            self._time_ns = self._last_ns = record.time_ns
+            self._time_ns = record.time_ns
             self._first_ns = self._first_ns or record.time_ns
             if record.kind == TRANSFORMS:
                 self._output.copy(record)
@@ -188,20 +193,19 @@ class _Run:
 
     def summary(self, path: Path) -> Summary:
         """The result."""
-        refused = self._refused + (self._source.refused if self._source else Counter())
         return Summary(
             bag=str(path),
             topics=self._topics,
             clouds=self._clouds,
             reused=self._cache.reused,
             frames=self._frames,
-            refused=dict(refused),
-            refusals=[*self._texts, *(self._source.texts if self._source else ())],
+            refused=dict(self.refusals.counts),
+            refusals=self.refusals.texts,
             losses=list(self._bag.losses),
             boxes=self._boxes,
             objects=None if self._tracker is None else len(self._objects),
             classes=dict(Counter(self._last.names)) if self._last else {},
-            recorded_s=(self._last_ns - self._first_ns) / 1e9,
+            recorded_s=(self._time_ns - self._first_ns) / 1e9,
             seconds=time.perf_counter() - self._started,
         )
 
@@ -222,16 +226,14 @@ class _Run:
             self._detect(cloud, header)
         except InputError as error:
             kind = "transform" if isinstance(error, TransformError) else "cloud"
-            self._refused[kind] += 1
-            if self._refused[kind] <= _LISTED:
-                self._texts.append(f"cloud of {stamp_ns(record.message) / 1e9:.3f} s: {one_line(error)}")
+            self.refusals.add(kind, f"cloud of {stamp_ns(record.message) / 1e9:.3f} s: {one_line(error)}")
 
     def _detect(self, cloud: PointCloud, header: Any, shown: PointCloud | None = None) -> None:
         time_ns, points = header.stamp.sec * 10**9 + header.stamp.nanosec, len(cloud.xyz)
         found = self._cache.get(time_ns, points, self._detector.class_names)
         if found is None:
             found = self._detector(cloud, self._settings.detection)
-        self._cache.add(time_ns, points, found)
+            self._cache.add(time_ns, points, found)
         if self._tracker is not None:
             found = track(self._tracker, found, cloud.xyz)
             assert found.ids is not None
