@@ -12,7 +12,7 @@ from dspdet3d_ros.clouds.content import check_content
 from dspdet3d_ros.clouds.e57 import read_e57
 from dspdet3d_ros.clouds.isolation import isolated
 from dspdet3d_ros.clouds.las import read_las
-from dspdet3d_ros.clouds.meshes import read_mesh
+from dspdet3d_ros.clouds.mesh_files import read_mesh
 from dspdet3d_ros.clouds.numpy_files import read_npy_cloud, read_npz_cloud
 from dspdet3d_ros.clouds.pcd import read_pcd
 from dspdet3d_ros.clouds.ply import read_ply

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dspdet3d_ros import defaults
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.mapping.settings import DESCRIPTIONS, RANGES, MapSettings
+from dspdet3d_ros.mapping.map_settings import DESCRIPTIONS, RANGES, MapSettings
 from dspdet3d_ros.validation import Range, mismatch
 
 

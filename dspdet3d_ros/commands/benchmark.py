@@ -164,10 +164,10 @@ def _node(args: argparse.Namespace, target: BenchmarkTarget) -> tuple[dict[str, 
 
 def _accumulator(args: argparse.Namespace, target: BenchmarkTarget) -> tuple[dict[str, Any], str]:
     from dspdet3d_ros.detector.loaded_model import choose_device
-    from dspdet3d_ros.tools.benchmark import accumulator
+    from dspdet3d_ros.tools.benchmark import accumulator_speed
 
-    values = accumulator.measure_accumulator(str(choose_device(args.device)), args.frames)
-    return {"accumulator": values}, accumulator.table(values)
+    values = accumulator_speed.measure_accumulator(str(choose_device(args.device)), args.frames)
+    return {"accumulator": values}, accumulator_speed.table(values)
 
 
 _OTHERS = {

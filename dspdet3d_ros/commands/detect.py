@@ -149,8 +149,8 @@ def _many(args: argparse.Namespace, job: Job) -> int:
         if getattr(args, name):
             raise InputError(f"--{name}: applies to one cloud without -o; leave out one of them")
 
-    from dspdet3d_ros.tools.batch.inputs import cloud_files
-    from dspdet3d_ros.tools.batch.run import ProcessShare, run
+    from dspdet3d_ros.tools.batch.batch_run import ProcessShare, run
+    from dspdet3d_ros.tools.batch.cloud_inputs import cloud_files
 
     paths, share = cloud_files(args.cloud), ProcessShare.of_environment()
     outcome = run(job, paths, args.out, args.workers or 1, args.threads, share)

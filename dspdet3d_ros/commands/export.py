@@ -30,8 +30,8 @@ def run(args: argparse.Namespace) -> int:
     """Writes the files, and prints how many."""
     check_number("--score", args.score, SHARE)
 
+    from dspdet3d_ros.learning.datasets.formats.detection_results import read_results
     from dspdet3d_ros.learning.datasets.formats.exporting import EXPORTS
-    from dspdet3d_ros.learning.datasets.formats.results import read_results
 
     found, failed = read_results(args.results, args.score)
     files = EXPORTS[args.format](found, args.out)

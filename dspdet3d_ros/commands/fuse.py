@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from dspdet3d_ros.clouds.cloud import PointCloud
-    from dspdet3d_ros.clouds.writing import check_suffix, write_cloud
+    from dspdet3d_ros.clouds.writers import check_suffix, write_cloud
     from dspdet3d_ros.mapping.folders import open_frames
     from dspdet3d_ros.mapping.fusing import fuse_frames
     from dspdet3d_ros.mapping.levelling import levelled

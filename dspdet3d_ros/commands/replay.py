@@ -67,8 +67,8 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from dspdet3d_ros.detector.predictor import Detector
-    from dspdet3d_ros.tools.batch.run import ProcessShare
-    from dspdet3d_ros.tools.replay.run import ReplaySettings, replay
+    from dspdet3d_ros.tools.batch.batch_run import ProcessShare
+    from dspdet3d_ros.tools.replay.bag_run import ReplaySettings, replay
 
     share = ProcessShare.of_environment()
     detector = Detector.load(args.model, args.checkpoint, args.device, args.backend, precision=args.precision)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dspdet3d_ros.detector.boxes import iou_matrix, suppress
 from dspdet3d_ros.detector.config import ModelConfig
-from dspdet3d_ros.detector.fusion import fused
+from dspdet3d_ros.detector.fused_boxes import fused
 from dspdet3d_ros.detector.head import LevelOutput
 from dspdet3d_ros.detector.result import DetectionSettings, Shortlist
 from dspdet3d_ros.detector.score_map import ScoreMap

@@ -11,9 +11,9 @@ import torch
 
 from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.mapping.frame import FrameRefused, RGBDFrame, check_frame, rigid
+from dspdet3d_ros.mapping.map_settings import MapSettings
 from dspdet3d_ros.mapping.pixels import FramePoints, frame_points
 from dspdet3d_ros.mapping.refine import align, bounded
-from dspdet3d_ros.mapping.settings import MapSettings
 from dspdet3d_ros.mapping.voxel_map import COLOUR, COLOUR_WEIGHT, VoxelMap
 
 # A step back in time by more than this is a recording that starts again, not a late frame.

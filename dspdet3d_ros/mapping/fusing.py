@@ -12,8 +12,8 @@ from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.mapping.accumulator import Accumulator
 from dspdet3d_ros.mapping.folders import FrameFolder
 from dspdet3d_ros.mapping.frame import FrameRefused
+from dspdet3d_ros.mapping.map_settings import MapSettings
 from dspdet3d_ros.mapping.refusals import Refusals, counts_text
-from dspdet3d_ros.mapping.settings import MapSettings
 from dspdet3d_ros.mapping.thickness import VOXEL, Thickness, thickness_of
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from dspdet3d_ros.mapping.frame import Camera, RGBDFrame
-from dspdet3d_ros.mapping.settings import MapSettings
+from dspdet3d_ros.mapping.map_settings import MapSettings
 
 # Inverse depth is averaged over windows of this edge, in decimated pixels, before normals are computed.
 _WINDOW = 5

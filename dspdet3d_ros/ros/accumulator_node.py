@@ -45,7 +45,7 @@ class AccumulatorParameters(NodeParameters):
     def settings_of(self, live: dict[str, Any]) -> AccumulatorSettings:
         """The live parameters."""
         # Imported here because it needs no torch, and this class is made before torch is.
-        from dspdet3d_ros.mapping.settings import MapSettings
+        from dspdet3d_ros.mapping.map_settings import MapSettings
 
         of_map = {name: live[name] for name in MAP_FIELDS}
         return AccumulatorSettings(MapSettings(**of_map), **{n: v for n, v in live.items() if n not in of_map})

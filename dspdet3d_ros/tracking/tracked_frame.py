@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from dspdet3d_ros.detector.result import Detections
-from dspdet3d_ros.tracking.settings import TrackingSettings
 from dspdet3d_ros.tracking.tracker import Tracker, track
+from dspdet3d_ros.tracking.tracking_settings import TrackingSettings
 
 
 class TrackedFrame:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dspdet3d_ros.detector.result import Detections
-from dspdet3d_ros.tracking.settings import TrackingSettings
+from dspdet3d_ros.tracking.tracking_settings import TrackingSettings
 from dspdet3d_ros.tracking.visibility import PlacePoints, is_filled, is_seen
 
 #: Two objects that overlap more than this are one that was counted twice.

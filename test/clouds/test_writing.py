@@ -5,7 +5,7 @@ import pytest
 
 from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.clouds.files import read_cloud
-from dspdet3d_ros.clouds.writing import SUFFIXES, write_cloud
+from dspdet3d_ros.clouds.writers import SUFFIXES, write_cloud
 from dspdet3d_ros.errors import InputError
 
 

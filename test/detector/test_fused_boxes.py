@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dspdet3d_ros.detector.config import ModelConfig
-from dspdet3d_ros.detector.fusion import fused
+from dspdet3d_ros.detector.fused_boxes import fused
 from dspdet3d_ros.detector.head import LevelOutput
 from dspdet3d_ros.detector.postprocess import best_cells, select_boxes
 from dspdet3d_ros.detector.result import DetectionSettings

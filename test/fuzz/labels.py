@@ -14,9 +14,9 @@ from stored import json_bytes, replaced
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.learning.datasets.folders import open_scenes
+from dspdet3d_ros.learning.datasets.formats.detection_results import read_results
 from dspdet3d_ros.learning.datasets.formats.exporting import EXPORTS
 from dspdet3d_ros.learning.datasets.formats.importing import import_labels
-from dspdet3d_ros.learning.datasets.formats.results import read_results
 
 _AT = {"x": 0.1, "y": -0.2, "z": 0.3}
 _BY = {"x": 0.0, "y": 0.0, "z": -0.5}

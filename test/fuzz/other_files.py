@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mutation import changed
 from outcome import Tally
 
-from dspdet3d_ros.clouds import meshes
+from dspdet3d_ros.clouds import mesh_files
 
 # Points on faces of random size, as many as a small case justifies.
 MOST_POINTS = 10_000
@@ -90,7 +90,7 @@ def strategy(folder: Path) -> st.SearchStrategy:
 def run(tally: Tally, case) -> None:
     """One file: valid ones give the points that were written; others a cloud that keeps its promises, or a refusal."""
     _, name, _, untouched = case
-    with patch.object(meshes, "MOST_POINTS", MOST_POINTS):
+    with patch.object(mesh_files, "MOST_POINTS", MOST_POINTS):
         cloud = cloud_files.read(tally, case)
     if cloud is None:
         return

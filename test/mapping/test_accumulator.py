@@ -10,7 +10,7 @@ from box_scene import BOX, FLOOR, frame, looking_at, orbit, surface_distance
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.mapping.accumulator import RESTART_FRAMES, Accumulator
 from dspdet3d_ros.mapping.frame import FrameRefused
-from dspdet3d_ros.mapping.settings import MapSettings
+from dspdet3d_ros.mapping.map_settings import MapSettings
 from dspdet3d_ros.mapping.thickness import thickness_of
 
 EXACT = MapSettings(refine=False, voxel_size=0.02)

@@ -14,7 +14,7 @@ from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.mapping.folders import open_frames
 from dspdet3d_ros.mapping.frame import FrameRefused
 from dspdet3d_ros.mapping.fusing import fuse_frames
-from dspdet3d_ros.mapping.settings import MapSettings
+from dspdet3d_ros.mapping.map_settings import MapSettings
 
 SETTINGS = MapSettings(refine=False, voxel_size=0.02)
 

@@ -8,8 +8,8 @@ import torch
 from box_scene import BOX, BOX_HIGH, CAMERA, FLOOR, WALL, frame, looking_at, orbit, surface_distance
 
 from dspdet3d_ros.mapping.frame import Camera, RGBDFrame
+from dspdet3d_ros.mapping.map_settings import MapSettings
 from dspdet3d_ros.mapping.pixels import frame_points
-from dspdet3d_ros.mapping.settings import MapSettings
 
 POSE = orbit(3)[1]
 SETTINGS = MapSettings()

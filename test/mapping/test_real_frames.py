@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from dspdet3d_ros.mapping.folders import open_frames
 from dspdet3d_ros.mapping.fusing import fuse_frames
-from dspdet3d_ros.mapping.settings import MapSettings
+from dspdet3d_ros.mapping.map_settings import MapSettings
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 

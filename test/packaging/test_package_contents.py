@@ -227,3 +227,9 @@ def test_every_command_works_from_an_installation_without_the_checkout(tmp_path:
     )
     assert result.returncode == 0, result.stderr
     assert "objects found at IoU 0.25" in result.stdout
+
+
+def test_no_two_modules_have_the_same_name():
+    # Commands are exempt: their names are those of the sub-commands.
+    names = [path.name for path in PACKAGE.rglob("*.py") if path.parent.name != "commands" and path.stem != "__init__"]
+    assert sorted(names) == sorted(set(names))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.tracking.settings import TrackingSettings
 from dspdet3d_ros.tracking.tracker import Tracker
+from dspdet3d_ros.tracking.tracking_settings import TrackingSettings
 
 CUP, BOOK = [0.6, 0.3], [0.2, 0.7]
 

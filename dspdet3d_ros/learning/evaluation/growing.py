@@ -12,8 +12,8 @@ from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.detector.result import Detections, DetectionSettings
 from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
 from dspdet3d_ros.learning.evaluation.metric import SceneResult, matches
-from dspdet3d_ros.tracking.settings import TrackingSettings
 from dspdet3d_ros.tracking.tracker import Tracker, track
+from dspdet3d_ros.tracking.tracking_settings import TrackingSettings
 
 FOUND_IOU = 0.25
 #: Share of the points near the camera that each state adds; the distance along the path that it sees, metres; noise of

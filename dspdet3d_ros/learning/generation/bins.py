@@ -11,7 +11,7 @@ from dspdet3d_ros.learning.generation.containers import CONTAINERS, Container
 from dspdet3d_ros.learning.generation.crowd import fill
 from dspdet3d_ros.learning.generation.furniture import wood
 from dspdet3d_ros.learning.generation.meshes import block, box
-from dspdet3d_ros.learning.generation.placement import Support
+from dspdet3d_ros.learning.generation.object_placement import Support
 from dspdet3d_ros.learning.generation.shapes import BIN_WEIGHTS, draw_name, make_shape
 from dspdet3d_ros.learning.generation.vessels import paint
 from dspdet3d_ros.learning.generation.world import World

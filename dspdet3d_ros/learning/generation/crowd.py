@@ -8,7 +8,7 @@ import numpy as np
 
 from dspdet3d_ros.learning.generation.catalogue import Catalogue
 from dspdet3d_ros.learning.generation.meshes import Mesh, block, join, tube
-from dspdet3d_ros.learning.generation.placement import Support
+from dspdet3d_ros.learning.generation.object_placement import Support
 from dspdet3d_ros.learning.generation.shapes import SLAB_WEIGHTS, Shape, draw_name, make_shape
 from dspdet3d_ros.learning.generation.vessels import paint
 

@@ -8,7 +8,7 @@ from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.generation.camera import Pose, look
 from dspdet3d_ros.learning.generation.crowd import fill
 from dspdet3d_ros.learning.generation.furniture import BEARING, STANDING
-from dspdet3d_ros.learning.generation.placement import Support
+from dspdet3d_ros.learning.generation.object_placement import Support
 from dspdet3d_ros.learning.generation.rooms import bare_room, free_place, room_size
 from dspdet3d_ros.learning.generation.shapes import ROOM_WEIGHTS
 from dspdet3d_ros.learning.generation.upholstery import PIECES

@@ -9,7 +9,7 @@ from dspdet3d_ros.learning.generation.catalogue import Catalogue
 from dspdet3d_ros.learning.generation.crowd import fill, loose_clutter
 from dspdet3d_ros.learning.generation.furniture import BEARING, STANDING, Piece, chair
 from dspdet3d_ros.learning.generation.meshes import Mesh, block, box, join
-from dspdet3d_ros.learning.generation.placement import Support
+from dspdet3d_ros.learning.generation.object_placement import Support
 from dspdet3d_ros.learning.generation.shapes import ROOM_WEIGHTS
 from dspdet3d_ros.learning.generation.world import World
 

@@ -11,7 +11,7 @@ from dspdet3d_ros.learning.generation.catalogue import Catalogue
 from dspdet3d_ros.learning.generation.crowd import fill, loose_clutter
 from dspdet3d_ros.learning.generation.furniture import Piece, bin_or_case, chair, counter, desk, table
 from dspdet3d_ros.learning.generation.meshes import block, box
-from dspdet3d_ros.learning.generation.placement import Support
+from dspdet3d_ros.learning.generation.object_placement import Support
 from dspdet3d_ros.learning.generation.shapes import TABLE_WEIGHTS
 from dspdet3d_ros.learning.generation.vessels import paint
 from dspdet3d_ros.learning.generation.world import World

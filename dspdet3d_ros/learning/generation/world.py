@@ -8,7 +8,7 @@ import numpy as np
 
 from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.generation.meshes import Mesh, join
-from dspdet3d_ros.learning.generation.placement import Placed, Support
+from dspdet3d_ros.learning.generation.object_placement import Placed, Support
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,8 @@ def open_frames(folder: str | Path, intrinsics: tuple[float, float, float, float
         InputError: the folder has none of these layouts, or its calibration or list of poses cannot be read.
     """
     # The readers need `FrameFolder`.
-    from dspdet3d_ros.mapping.folders import apc, open3d, scannet, seven_scenes, tum
+    from dspdet3d_ros.mapping.folders import apc, open3d, seven_scenes, tum
+    from dspdet3d_ros.mapping.folders import scannet_frames as scannet
 
     folder = Path(folder)
     if not os.path.isdir(folder):

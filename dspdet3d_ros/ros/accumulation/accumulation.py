@@ -143,7 +143,7 @@ class Accumulation:
         """
         from pathlib import Path
 
-        from dspdet3d_ros.clouds.writing import write_cloud
+        from dspdet3d_ros.clouds.writers import write_cloud
 
         path = Path(self._settings().save_path).expanduser()
         with self._map:

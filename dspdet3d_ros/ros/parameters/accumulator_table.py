@@ -6,7 +6,7 @@ This module needs no ROS.
 from dataclasses import dataclass, fields
 from typing import Any
 
-from dspdet3d_ros.mapping.settings import DESCRIPTIONS, RANGES, MapSettings
+from dspdet3d_ros.mapping.map_settings import DESCRIPTIONS, RANGES, MapSettings
 from dspdet3d_ros.ros.parameters.table import Spec
 
 NODE_NAME = "accumulator"

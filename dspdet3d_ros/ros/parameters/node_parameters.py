@@ -13,7 +13,7 @@ from dspdet3d_ros.clouds import region
 from dspdet3d_ros.detector.result import DetectionSettings
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.ros.parameters.table import KINDS, PARAMETERS, Spec, coerce, fault, unknown_classes
-from dspdet3d_ros.tracking.settings import TrackingSettings
+from dspdet3d_ros.tracking.tracking_settings import TrackingSettings
 
 # rclpy declares it.
 SIM_TIME = Spec("use_sim_time", "bool", False, "take the time from /clock")

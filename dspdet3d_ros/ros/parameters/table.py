@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dspdet3d_ros import defaults
-from dspdet3d_ros.tracking.settings import TrackingSettings
+from dspdet3d_ros.tracking.tracking_settings import TrackingSettings
 from dspdet3d_ros.validation import Range, mismatch
 
 NODE_NAME = "dspdet3d"

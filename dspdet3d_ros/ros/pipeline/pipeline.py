@@ -22,8 +22,8 @@ from dspdet3d_ros.ros.pipeline.frames import TargetFrame
 from dspdet3d_ros.ros.placement import Placement
 from dspdet3d_ros.ros.results import CloudResult, TrackedScene
 from dspdet3d_ros.system import torch_threads
-from dspdet3d_ros.tracking.settings import TrackingSettings
 from dspdet3d_ros.tracking.tracked_frame import TrackedFrame
+from dspdet3d_ros.tracking.tracking_settings import TrackingSettings
 
 if TYPE_CHECKING:
     # Only for its name: it imports torch, which takes seconds.

@@ -10,7 +10,7 @@ from dspdet3d_ros.defaults import DEMO_CLOUD
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.learning.datasets.scene_files import load_scene
 from dspdet3d_ros.learning.evaluation.growing import evaluate_identity, growing
-from dspdet3d_ros.tracking.settings import TrackingSettings
+from dspdet3d_ros.tracking.tracking_settings import TrackingSettings
 
 
 @pytest.fixture(scope="module")

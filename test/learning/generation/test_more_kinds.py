@@ -5,8 +5,8 @@ import pytest
 
 from dspdet3d_ros.learning.datasets.generated_classes import CLASS_NAMES
 from dspdet3d_ros.learning.generation.containers import CONTAINERS
+from dspdet3d_ros.learning.generation.object_placement import Support
 from dspdet3d_ros.learning.generation.parts import PART_KINDS
-from dspdet3d_ros.learning.generation.placement import Support
 from dspdet3d_ros.learning.generation.scene import generate_scene
 from dspdet3d_ros.learning.generation.shapes import make_shape
 from dspdet3d_ros.learning.generation.upholstery import PIECES

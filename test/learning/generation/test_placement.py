@@ -5,7 +5,7 @@ import pytest
 
 from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.generation.meshes import block
-from dspdet3d_ros.learning.generation.placement import CELL, Support, columns_of
+from dspdet3d_ros.learning.generation.object_placement import CELL, Support, columns_of
 from dspdet3d_ros.learning.generation.shapes import Shape
 from dspdet3d_ros.learning.generation.tables import table_world
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.mapping.settings import MapSettings
+from dspdet3d_ros.mapping.map_settings import MapSettings
 from dspdet3d_ros.ros.parameters.accumulator_launch import (
     accumulator_arguments,
     accumulator_parameters,

@@ -15,9 +15,9 @@ import pytest
 
 from dspdet3d_ros.cli import main
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.tools.batch.inputs import cloud_files
+from dspdet3d_ros.tools.batch.batch_run import ProcessShare, run
+from dspdet3d_ros.tools.batch.cloud_inputs import cloud_files
 from dspdet3d_ros.tools.batch.job import Job
-from dspdet3d_ros.tools.batch.run import ProcessShare, run
 from dspdet3d_ros.tools.batch.workers import Workers
 
 

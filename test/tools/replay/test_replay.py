@@ -18,7 +18,7 @@ from dspdet3d_ros.message_contents import TYPES, MessageContents
 from dspdet3d_ros.recordings.bags import STORAGES, BagReader, BagWriter, Topic
 from dspdet3d_ros.recordings.record_demo import COLOUR, DEPTH, DEPTH_INFO, ODOMETRY, TF, TF_STATIC, record_demo
 from dspdet3d_ros.recordings.types import MessageTypes, make
-from dspdet3d_ros.tools.replay.inputs import choose_inputs
+from dspdet3d_ros.tools.replay.bag_inputs import choose_inputs
 
 FRAMES = 16
 # Frames of the beginning, in which the camera sees objects.

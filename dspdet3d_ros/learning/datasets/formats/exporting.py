@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.learning.datasets.formats.detection_results import FoundBoxes
 from dspdet3d_ros.learning.datasets.formats.kitti import write_kitti
 from dspdet3d_ros.learning.datasets.formats.labelcloud import CLASSES, write_classes, write_labelcloud
 from dspdet3d_ros.learning.datasets.formats.oriented import OrientedBoxes
-from dspdet3d_ros.learning.datasets.formats.results import FoundBoxes
 from dspdet3d_ros.output_files import writing_whole
 
 TABLE = "detections.csv"

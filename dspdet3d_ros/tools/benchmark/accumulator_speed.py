@@ -10,7 +10,7 @@ import torch
 
 from dspdet3d_ros.mapping.accumulator import Accumulator
 from dspdet3d_ros.mapping.frame import Camera, RGBDFrame
-from dspdet3d_ros.mapping.settings import MapSettings
+from dspdet3d_ros.mapping.map_settings import MapSettings
 from dspdet3d_ros.tools.benchmark.samples import summary
 
 CAMERA = Camera(640, 480, 585.0, 585.0, 319.5, 239.5)

@@ -16,19 +16,19 @@ from dspdet3d_ros.detector.result import Detections, DetectionSettings
 from dspdet3d_ros.errors import InputError, one_line
 from dspdet3d_ros.mapping.accumulator import Accumulator
 from dspdet3d_ros.mapping.frame import RGBDFrame
+from dspdet3d_ros.mapping.map_settings import MapSettings
 from dspdet3d_ros.mapping.pairing import stamp_ns
 from dspdet3d_ros.mapping.refusals import Refusals
-from dspdet3d_ros.mapping.settings import MapSettings
 from dspdet3d_ros.output_files import make_folder
 from dspdet3d_ros.recordings.bags import BagReader, Record
 from dspdet3d_ros.recordings.transforms import TransformError, Transforms
 from dspdet3d_ros.recordings.types import make
+from dspdet3d_ros.tools.replay.bag_inputs import CLOUD, TRANSFORMS, choose_inputs
 from dspdet3d_ros.tools.replay.cache import Cache
-from dspdet3d_ros.tools.replay.frames import RecordedFrames, add_transforms
-from dspdet3d_ros.tools.replay.inputs import CLOUD, TRANSFORMS, choose_inputs
 from dspdet3d_ros.tools.replay.output import Output, Summary
-from dspdet3d_ros.tracking.settings import TrackingSettings
+from dspdet3d_ros.tools.replay.recorded_frames import RecordedFrames, add_transforms
 from dspdet3d_ros.tracking.tracker import Tracker, track
+from dspdet3d_ros.tracking.tracking_settings import TrackingSettings
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dspdet3d_ros.mapping.pairing import ImageSet, Pairing, stamp_ns
 from dspdet3d_ros.mapping.refusals import Refusals
 from dspdet3d_ros.recordings.bags import Record
 from dspdet3d_ros.recordings.transforms import TransformError, Transforms, pose_matrix
-from dspdet3d_ros.tools.replay.inputs import POSES, TRANSFORMS, Inputs
+from dspdet3d_ros.tools.replay.bag_inputs import POSES, TRANSFORMS, Inputs
 
 #: Images wait so long, in recorded time, for a pose that comes after them.
 PATIENCE_NS = 1_000_000_000
