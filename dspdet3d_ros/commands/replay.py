@@ -71,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.tools.replay.bag_run import ReplaySettings, replay
 
     share = ProcessShare.of_environment()
-    detector = Detector.load(args.model, args.checkpoint, args.device, args.backend, precision=args.precision)
+    device = share.device(args.device)
+    detector = Detector.load(args.model, args.checkpoint, device, args.backend, precision=args.precision)
     given = {"pruning_threshold": args.tau, "score_threshold": args.score}
     thresholds = {name: value for name, value in given.items() if value is not None}
     settings = ReplaySettings(

@@ -10,7 +10,7 @@ import numpy as np
 
 from dspdet3d_ros.errors import InputError, text_of
 from dspdet3d_ros.mapping.folders.folder import FrameFolder, FrameSource
-from dspdet3d_ros.mapping.folders.text_files import camera, four, matrix, numbered, read_text, rows_of
+from dspdet3d_ros.mapping.folders.text_files import camera, four, intrinsics_in, numbered, read_text, rows_of
 from dspdet3d_ros.mapping.frame import RGBDFrame
 from dspdet3d_ros.mapping.images import in_metres, read_colour, read_depth
 
@@ -60,9 +60,8 @@ def read(folder: Path, intrinsics: tuple[float, float, float, float] | None) -> 
 
 
 def _intrinsics(folder: Path) -> tuple[float, float, float, float] | None:
-    text = folder / "camera-intrinsics.txt"
-    if text.is_file():
-        return four(matrix(text, 3, 3))
+    if (own := intrinsics_in(folder)) is not None:
+        return own
     path = next((folder / name for name in _JSON_NAMES if (folder / name).is_file()), None)
     if path is None:
         return None

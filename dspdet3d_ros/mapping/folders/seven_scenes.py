@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from dspdet3d_ros.mapping.folders.folder import FrameFolder, FrameSource
-from dspdet3d_ros.mapping.folders.text_files import camera, four, matrix, pose
+from dspdet3d_ros.mapping.folders.text_files import camera, intrinsics_in, pose
 from dspdet3d_ros.mapping.frame import RGBDFrame
 from dspdet3d_ros.mapping.images import in_metres, read_colour, read_depth
 
@@ -23,9 +23,7 @@ def is_layout(folder: Path) -> bool:
 def read(folder: Path, intrinsics: tuple[float, float, float, float] | None) -> FrameFolder:
     """The frames; see `open_frames`."""
     notes = []
-    file = folder / "camera-intrinsics.txt"
-    if intrinsics is None and file.exists():
-        intrinsics = four(matrix(file, 3, 3))
+    intrinsics = intrinsics or intrinsics_in(folder)
     if intrinsics is None:
         notes.append(f"without camera-intrinsics.txt the intrinsics of 7-Scenes are used: {INTRINSICS}")
     stems = sorted(path.name.removesuffix(".depth.png") for path in folder.glob("frame-*.depth.png"))

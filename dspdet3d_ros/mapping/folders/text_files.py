@@ -71,6 +71,12 @@ def four(numbers: np.ndarray) -> tuple[float, float, float, float]:
     return float(numbers[0, 0]), float(numbers[1, 1]), float(numbers[0, 2]), float(numbers[1, 2])
 
 
+def intrinsics_in(folder: Path) -> tuple[float, float, float, float] | None:
+    """fx fy cx cy of the file camera-intrinsics.txt; None if there is none."""
+    file = folder / "camera-intrinsics.txt"
+    return four(matrix(file, 3, 3)) if file.exists() else None
+
+
 def numbered(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:
     """The files of a folder by the last number in their names, in ascending order."""
     found: dict[int, Path] = {}

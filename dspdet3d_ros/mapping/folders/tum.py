@@ -10,7 +10,7 @@ import numpy as np
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.mapping.folders.folder import FrameFolder, FrameSource
-from dspdet3d_ros.mapping.folders.text_files import camera, four, matrix, rows_of
+from dspdet3d_ros.mapping.folders.text_files import camera, intrinsics_in, rows_of
 from dspdet3d_ros.mapping.frame import FrameRefused, RGBDFrame, pose_from_quaternion
 from dspdet3d_ros.mapping.images import in_metres, read_colour, read_depth
 from dspdet3d_ros.mapping.trajectory import Trajectory
@@ -37,9 +37,7 @@ def is_layout(folder: Path) -> bool:
 def read(folder: Path, intrinsics: tuple[float, float, float, float] | None) -> FrameFolder:
     """The frames; see `open_frames`."""
     notes = []
-    file = folder / "camera-intrinsics.txt"
-    if intrinsics is None and file.exists():
-        intrinsics = four(matrix(file, 3, 3))
+    intrinsics = intrinsics or intrinsics_in(folder)
     if intrinsics is None:
         camera_name = next(name for name in _CAMERAS if name in str(folder.resolve()).lower())
         intrinsics = _CAMERAS[camera_name]

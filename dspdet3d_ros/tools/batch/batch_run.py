@@ -47,6 +47,15 @@ class ProcessShare:
             raise InputError(f"RANK: expected 0 to {count - 1}, got {rank}; unset RANK and WORLD_SIZE")
         return cls(rank, count, local_rank)
 
+    def device(self, wanted: str) -> str:
+        """The GPU of this process's number, if any GPU is wanted and there are several processes; else `wanted`."""
+        if self.count == 1 or wanted not in ("auto", "cuda"):
+            return wanted
+        import torch
+
+        gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        return f"cuda:{self.local_rank % gpus}" if gpus else wanted
+
 
 @dataclass(frozen=True)
 class BatchOutcome:
@@ -95,23 +104,14 @@ def run(
         before = {path for path, record in records.of(own).items() if "error" not in record}
         todo = [path for path in own if path not in before]
         count = max(1, min(workers, len(todo)))
-        with Workers(_on_own_gpu(job, share), count, threads or max(1, usable_cores() // count)) as pool:
+        own_job = replace(job, device=share.device(job.device))
+        with Workers(own_job, count, threads or max(1, usable_cores() // count)) as pool:
             records.check_settings(pool.description)
             for path, record in tqdm(pool.results(todo), total=len(todo), desc="detect", unit="cloud", disable=None):
                 records.add(path, record)
         return _outcome(records, paths, own, len(before))
     finally:
         records.close()
-
-
-def _on_own_gpu(job: Job, share: ProcessShare) -> Job:
-    """The job on the GPU of this process's number, if it may use any GPU and there are several processes."""
-    if share.count == 1 or job.device not in ("auto", "cuda"):
-        return job
-    import torch
-
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    return replace(job, device=f"cuda:{share.local_rank % gpus}") if gpus else job
 
 
 def _outcome(records: Records, paths: Sequence[Path], own: Sequence[Path], skipped: int) -> BatchOutcome:
