@@ -161,14 +161,13 @@ def _best_boxes(boxes: Tensor, scores: Tensor, settings: DetectionSettings, conf
     candidates = torch.where(_reported(scores, settings, config), scores, -1.0)
     # Overlaps are computed for boxes that can be reported only: usually a tenth of all.
     some = (candidates > settings.score_threshold).any(1)
-    boxes, scores, candidates = boxes[some], scores[some], candidates[some].numpy()
+    boxes, scores, values = boxes[some], scores[some], candidates[some].numpy()
     clashing = clashes(boxes, settings.nms_iou_threshold, config.nms_overlap)
     if config.nms_across_classes:
-        labels = candidates.argmax(1)
-        kept = suppress(clashing, _best_first(candidates.max(1), settings))
-        found = [(row, int(labels[row])) for row in kept]
+        names = values.argmax(1)
+        found = [(row, int(names[row])) for row in suppress(clashing, _best_first(values.max(1), settings))]
     else:
-        columns = enumerate(np.ascontiguousarray(candidates.T))
+        columns = enumerate(np.ascontiguousarray(values.T))
         found = [(row, k) for k, column in columns for row in suppress(clashing, _best_first(column, settings))]
     rows, labels = torch.tensor(found, dtype=torch.int64).reshape(-1, 2).unbind(1)
     chosen = scores[rows, labels]
