@@ -115,7 +115,7 @@ def test_the_installed_node_answers_the_cloud_of_the_installed_player(tmp_path):
     rclpy = pytest.importorskip("rclpy")
     from vision_msgs.msg import Detection3DArray
 
-    from dspdet3d_ros.ros.tools.client import isolate
+    from dspdet3d_ros.ros.tools.node_client import isolate
 
     isolate()
     commands = {
