@@ -38,6 +38,11 @@ def test_it_compiles_for_the_usual_gpus(tmp_path):
     run("compiled.py", TRITON_INTERPRET="0", TRITON_CACHE_DIR=str(tmp_path))
 
 
+@needs_triton
+def test_a_cloud_takes_few_launches():
+    run("launches.py", TRITON_INTERPRET="1")
+
+
 def test_kernels_are_launched_on_the_device_of_their_tensors():
     run("guarded.py", TRITON_INTERPRET="1")
 

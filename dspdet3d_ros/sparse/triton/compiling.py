@@ -46,30 +46,28 @@ def compile_gemm(
     from dspdet3d_ros.sparse.triton.kernels import LIST_LENGTH, masked_gemm
 
     x, y = (f"*{'fp16' if dtype == torch.float16 else 'fp32'}" for dtype in (features, out))
-    signature = dict.fromkeys(("table", "rows", "offsets", "counts"), "*i32")
+    signature = dict.fromkeys(("table", "offsets", "counts"), "*i32") | {"rows": "*i64"}
     signature |= {"features": x, "weight": x, "bias": "*fp32", "residual": y, "out": y}
-    signature |= dict.fromkeys(("n_in", "n_out", "n_table", "has_bias", "has_residual", "relu"), "i32")
+    signature |= dict.fromkeys(
+        ("n_in", "n_out", "n_table", "ordered", "base", "has_bias", "has_residual", "relu"), "i32"
+    )
     constants = {"C_IN": c_in, "C_OUT": c_out, "LIST": LIST_LENGTH, "WIDE": False, **blocks(configuration, c_in, c_out)}
     return _compile(masked_gemm, signature, constants, capability, configuration.warps, configuration.stages)
 
 
 def compile_plan_kernels(capability: int) -> list[Resources]:
-    """Compiles the kernels that build the maps: searches for 27 and 1 offsets, lists of active offsets."""
+    """Compiles the kernels that build the maps: the search and the lists of active offsets."""
     from dspdet3d_ros.sparse.triton import kernels
     from dspdet3d_ros.sparse.triton.plan import SEARCH_ROWS
 
     search = dict.fromkeys(("in_keys", "out_keys"), "*i64") | dict.fromkeys(("table", "masks"), "*i32")
-    search |= dict.fromkeys(("n_in", "n_out", "steps", "step"), "i32")
+    search |= dict.fromkeys(("n_in", "n_out", "n_table", "steps", "step", "tag"), "i32")
     search |= {"unit_x": "i64", "unit_y": "i32", "unit_z": "i32"}
-    results = [
-        _compile(
-            kernels.find_neighbours, search, {"VOLUME": volume, "ROWS": SEARCH_ROWS, "COLUMNS": columns}, capability
-        )
-        for volume, columns in ((27, 16), (1, 1))
+    lists = dict.fromkeys(("masks", "offsets", "counts"), "*i32") | dict.fromkeys(("first", "volume"), "i32")
+    return [
+        _compile(kernels.find_neighbours, search, {"VOLUME": 27, "ROWS": SEARCH_ROWS, "COLUMNS": 16}, capability),
+        _compile(kernels.list_offsets, lists, {"TILE": 128, "LIST": kernels.LIST_LENGTH}, capability),
     ]
-    lists = dict.fromkeys(("masks", "offsets", "counts"), "*i32")
-    constants = {"TILE": 128, "LIST": kernels.LIST_LENGTH}
-    return [*results, _compile(kernels.list_offsets, lists, constants, capability)]
 
 
 def _compile(

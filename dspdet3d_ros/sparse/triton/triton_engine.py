@@ -85,7 +85,6 @@ class TritonEngine(TorchNormalisation):
     """
 
     name = "triton"
-    coordinate_set = CoordinateSet
 
     def __init__(self, device: torch.device | str, storage: torch.dtype = torch.float16, tune: bool = True) -> None:
         reason = why_not(device)
@@ -96,6 +95,7 @@ class TritonEngine(TorchNormalisation):
 
         self._kernel = kernels.masked_gemm
         self.plan = plan.plan_of
+        self.coordinate_set = plan.PlannedCoordinateSet
         self.storage = storage
         measure: Callable[[Callable[[], None]], float] | None = None
         unfit: tuple[type[Exception], ...] = ()
@@ -156,6 +156,8 @@ class TritonEngine(TorchNormalisation):
                     plan.n_in,
                     plan.n_out,
                     plan.table.shape[1],
+                    int(plan.ordered),
+                    plan.base,
                     int(bias is not None),
                     int(residual is not None),
                     int(epilogue.relu),
