@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from dspdet3d_ros.sparse.triton.tuning import Configuration, blocks, candidates
 SHARED_MEMORY = {80: 163 << 10, 86: 99 << 10, 87: 163 << 10, 89: 99 << 10, 90: 227 << 10, 120: 99 << 10}
 #: Channels of the convolutions of the published network.
 CHANNELS = ((3, 64), (64, 64), (64, 128), (128, 128), (128, 64))
+_FEW_GPUS, _FEW_CHANNELS = (86, 90), ((3, 64), (64, 64))
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,15 @@ def _compile(
     names = kernel.arg_names
     types = {name: signature.get(name, "constexpr") for name in names}
     # torch's allocations are aligned far better than the 16 bytes that wide loads need.
-    aligned = {(i,): [["tt.divisibility", 16]] for i, name in enumerate(names) if types[name].startswith("*")}
-    source = ASTSource(kernel, types, {(names.index(name),): value for name, value in constants.items()}, aligned)
+    aligned = [i for i, name in enumerate(names) if types[name].startswith("*")]
+    if triton.__version__.startswith("3.2."):
+        from triton.backends.compiler import AttrsDescriptor
+
+        ordered = {name: signature[name] for name in names if name in signature}
+        source = ASTSource(kernel, ordered, constants, AttrsDescriptor.from_hints(dict.fromkeys(aligned, 16)))
+    else:
+        values = {(names.index(name),): value for name, value in constants.items()}
+        source = ASTSource(kernel, types, values, {(i,): [["tt.divisibility", 16]] for i in aligned})
     options = {"num_warps": warps, "num_stages": stages}
     compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
     registers, spilled = _ask_ptxas(compiled.asm["ptx"])
@@ -95,7 +104,9 @@ def _ask_ptxas(ptx: str) -> tuple[int | None, int | None]:
     # Triton brings several, of which it takes one that knows the version of its assembly.
     if not hasattr(compiler, "get_ptxas"):
         return None, None
-    program = compiler.get_ptxas(int(re.findall(r"\d+", architecture)[0])).path
+    found = compiler.get_ptxas(int(re.findall(r"\d+", architecture)[0]))
+    # In older versions it is a path and a version.
+    program = found[0] if isinstance(found, tuple) else found.path
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch, "kernel.ptx")
         path.write_text(ptx)
@@ -107,12 +118,17 @@ def _ask_ptxas(ptx: str) -> tuple[int | None, int | None]:
 
 def main() -> int:
     """Prints the table; fails if a configuration does not fit a GPU."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--few", action="store_true", help="one width of each type, for compute capability 8.6 and 9.0")
+    few = parser.parse_args().few
     faults = 0
     print("GPU  channels  operands  tile block warps stages  shared  registers  spilled")
     for capability, limit in SHARED_MEMORY.items():
+        if few and capability not in _FEW_GPUS:
+            continue
         compile_plan_kernels(capability)
-        for c_in, c_out in CHANNELS:
-            for dtype in (torch.float16, torch.float32) if c_in > 3 else (torch.float32,):
+        for c_in, c_out in _FEW_CHANNELS if few else CHANNELS:
+            for dtype in (torch.float16, torch.float32) if c_in > 3 and not few else (_type_of(c_in),):
                 for c in candidates(c_in, c_out, dtype):
                     used = compile_gemm(capability, c, c_in, c_out, dtype, dtype)
                     faults += used.shared > limit
@@ -121,6 +137,11 @@ def main() -> int:
                     print(f"{what}  {how}  {used.shared:6}  {used.registers!s:>9}  {used.spilled!s:>7}", flush=True)
     print(f"{faults} configurations do not fit" if faults else "every configuration compiles and fits")
     return 1 if faults else 0
+
+
+def _type_of(c_in: int) -> torch.dtype:
+    """The first convolution receives coordinates."""
+    return torch.float32 if c_in == 3 else torch.float16
 
 
 if __name__ == "__main__":
