@@ -30,7 +30,7 @@ RCLError = rclpy_implementation.RCLError
 OPTICAL, WORLD = "camera_depth_optical_frame", "odom"
 _INPUTS = {topics.POSE: Odometry, topics.CAMERA_INFO: CameraInfo, topics.COLOUR: Image, topics.DEPTH: Image}
 # The camera moves forwards and back through so many different views.
-_VIEWS = 40
+_VIEWS = 12
 # Of so many frames one cannot be used.
 _BAD_EVERY = 50
 
@@ -49,10 +49,11 @@ class Camera:
 
     def __init__(self, node: Node, accumulator: str) -> None:
         self._node = node
+        # Drawn first, because that takes seconds.
+        self._views = [draw(number, np.random.default_rng(number)) for number in range(_VIEWS)]
         self._publishers = {
             topic: node.create_publisher(kind, f"{accumulator}/{topic}", OUTPUT) for topic, kind in _INPUTS.items()
         }
-        self._views = [draw(number, np.random.default_rng(number)) for number in range(_VIEWS)]
         self.sent = self.lost = 0
 
     @property
