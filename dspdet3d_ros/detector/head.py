@@ -123,7 +123,7 @@ class Head(nn.Module):
             if i < LEVELS - 1:
                 x = self.get_submodule(f"up_block_{i + 1}")(x)
                 if self._partial_addition:
-                    x = x.add_where_present(levels[i])
+                    x = x.add_where_present(levels[i], reuse=True)
                 if keep is not None:
                     x = pruning.limit(x, keep)
             keep = self.keep_conv[i - 1](x) if i > 0 else None

@@ -43,8 +43,7 @@ class _Kernel(nn.Module):
         coords = self.outputs(x.coords)
         if self.kernel.ndim == 2:
             # Predictions are float32 whatever the features between convolutions are.
-            features = x.features.to(self.kernel.dtype)
-            features = features @ self.kernel if self.bias is None else torch.addmm(self.bias, features, self.kernel)
+            features = x.engine.multiply(x.features.to(self.kernel.dtype), self.kernel, self.bias)
         else:
             features = x.engine.convolve(x.features, self.kernel, x.coords, coords)
             if self.bias is not None:

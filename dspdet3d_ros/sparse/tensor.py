@@ -74,11 +74,20 @@ class SparseTensor:
             rows = rows.nonzero()[:, 0]
         return replace(self, features=self.features[rows], coords=self.coords.subset(rows))
 
-    def add_where_present(self, other: SparseTensor) -> SparseTensor:
+    def add_where_present(self, other: SparseTensor, reuse: bool = False) -> SparseTensor:
         """Adds the other tensor's rows at this tensor's coordinates; no new coordinates come from the other one.
 
         The *partial addition* of DSPDet3D (section 3.3).
+
+        Args:
+            other: the tensor to add.
+            reuse: this tensor's features may be overwritten where no gradient is wanted; that saves a copy.
         """
+        if reuse and not torch.is_grad_enabled() and not synchronises(self.features):
+            rows = other.coords.rows_of(self.coords)
+            mine = (rows >= 0).nonzero()[:, 0]
+            self.features[mine] += other.features[rows[mine]]
+            return self
         return self.with_features(_AddWherePresent.apply(self.features, other.features, self.coords, other.coords))
 
     def interpolate_cells(self, cells: CoordinateSet) -> Tensor:

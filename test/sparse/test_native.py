@@ -109,6 +109,22 @@ def test_the_epilogue_adds_bias_and_residual_then_clips(engine, inference):
                 assert_near(engine.convolve(features, weight, inputs, inputs, epilogue), wanted)
 
 
+@pytest.mark.parametrize("rows", [0, 1, 700])
+def test_products_and_their_gradients_equal_those_of_plain_torch(engine, rows):
+    for c_in, c_out in CHANNELS:
+        for bias in (None, torch.randn(1, c_out)):
+            features, matrix = torch.randn(rows, c_in), torch.randn(c_in, c_out)
+            with torch.no_grad():
+                assert_near(engine.multiply(features, matrix, bias), TorchEngine().multiply(features, matrix, bias))
+            gradients = []
+            for each in (engine, TorchEngine()):
+                leaves = [leaf.clone().requires_grad_() for leaf in (features, matrix)]
+                each.multiply(*leaves, bias).square().sum().backward()
+                gradients.append([leaf.grad for leaf in leaves])
+            for found, wanted in zip(*gradients, strict=True):
+                assert_near(found, wanted)
+
+
 def test_an_epilogue_has_no_gradient(engine):
     inputs = cells_of(20, 1)
     with pytest.raises(NotImplementedError):

@@ -27,13 +27,13 @@ from dspdet3d_ros.sparse.native.library import (
 from dspdet3d_ros.sparse.native.maps import WINDOW, NativeCoordinateSet, search, windows_of
 from dspdet3d_ros.sparse.native.native_normalisation import Normalisation
 from dspdet3d_ros.sparse.native.packed_weights import PackedWeights
-from dspdet3d_ros.sparse.normalisation import count_statistics
 from dspdet3d_ros.sparse.parallel import worker_count
+from dspdet3d_ros.sparse.rows import TorchRows, count_statistics
 
 _FLOAT, _ROW = torch.float32, torch.int32
 
 
-class NativeEngine:
+class NativeEngine(TorchRows):
     """The C library, on the CPU, in float32; on as many threads as torch has.
 
     Args:
@@ -81,6 +81,14 @@ class NativeEngine:
         packed = self._packed.of(weight, in_blocks=False)
         return self._multiply_pairs(features.float(), packed, tuple(weight.shape), pairs, epilogue)
 
+    def multiply(self, features: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
+        """See `Engine.multiply`."""
+        if torch.is_grad_enabled() and (features.requires_grad or matrix.requires_grad):
+            return super().multiply(features, matrix, bias)
+        packed, shape = self._packed.of(matrix, in_blocks=False), (1, *matrix.shape)
+        epilogue = Epilogue(None if bias is None else bias.reshape(-1))
+        return self._multiply_pairs(features.float(), packed, shape, None, epilogue)
+
     def normalise(self, features: Tensor, norm: nn.BatchNorm1d, residual: Tensor | None, relu: bool) -> Tensor:
         """See `Engine.normalise`."""
         out, mean, variance = Normalisation.apply(
@@ -94,7 +102,7 @@ class NativeEngine:
         features: Tensor,
         packed: Tensor,
         shape: tuple[int, ...],
-        pairs: KernelMap,
+        pairs: KernelMap | None,
         epilogue: Epilogue | None = None,
     ) -> Tensor:
         """`out[q] = Σ_k W_kᵀ · in[map(q, k)]`, then the epilogue; no gradients.
@@ -103,21 +111,22 @@ class NativeEngine:
             features: (N_in, C_in) float32.
             packed: the packed weights.
             shape: (K, C_in, C_out) of the weights.
-            pairs: K offsets from N_in to N_out rows.
+            pairs: K offsets from N_in to N_out rows; None for K = 1 and each row to itself.
             epilogue: see `Epilogue`.
         """
         volume, c_in, c_out = shape
+        n_in, n_out = (len(features), len(features)) if pairs is None else (pairs.n_in, pairs.n_out)
         features = features.contiguous()
         bias, residual, relu = _parts(epilogue)
-        out = features.new_empty(pairs.n_out, c_out)
+        out = features.new_empty(n_out, c_out)
         arguments = Convolution(
-            pointer(features, _FLOAT, pairs.n_in, c_in),
+            pointer(features, _FLOAT, n_in, c_in),
             packed.data_ptr(),
             pointer(bias, _FLOAT, c_out),
-            pointer(residual, _FLOAT, pairs.n_out, c_out),
-            pointer(out, _FLOAT, pairs.n_out, c_out),
-            pointer(pairs.by_offset, _ROW, volume, pairs.n_out),
-            *(pairs.n_in, pairs.n_out, volume, c_in, c_out, relu),
+            pointer(residual, _FLOAT, n_out, c_out),
+            pointer(out, _FLOAT, n_out, c_out),
+            None if pairs is None else pointer(pairs.by_offset, _ROW, volume, n_out),
+            *(n_in, n_out, volume, c_in, c_out, relu),
         )
         check(self._library.native_convolve(self._number, ctypes.byref(arguments), worker_count()))
         return out

@@ -33,7 +33,7 @@ class PackedWeights:
         """The packed weights, kept as long as the weights are and do not change.
 
         Args:
-            weight: (K, C_in, C_out).
+            weight: (K, C_in, C_out), or (C_in, C_out) where K is 1.
             in_blocks: for the convolution in blocks instead of that by pairs.
         """
         state = _state_of(weight)
@@ -52,7 +52,7 @@ class PackedWeights:
         Weights that are transposed for a convolution in blocks also change the directions of their offsets. The map of
         a convolution by pairs does that, if it is transposed.
         """
-        weight = weight.float().contiguous()
+        weight = weight.float().contiguous().view(-1, *weight.shape[-2:])
         volume, c_in, c_out = weight.shape
         address = pointer(weight, torch.float32, volume, c_in, c_out)
         if transposed:

@@ -240,6 +240,26 @@ static void check_convolution(int isa, int volume, int64_t n_in, int64_t n_out, 
   free(slopes);
 }
 
+/* Without a table each output row belongs to the input row of its number. */
+static void check_product(int isa, int64_t rows, int c_in, int c_out) {
+  float *in = random_floats(rows * c_in), *weight = random_floats((int64_t)c_in * c_out);
+  float *packed = pack(isa, weight, 1, c_in, c_out, 0), *out[2];
+  int32_t *table = block((size_t)rows * sizeof(int32_t));
+  for (int64_t q = 0; q < rows; q++) table[q] = (int32_t)q;
+  for (int i = 0; i < 2; i++) {
+    out[i] = random_floats(rows * c_out);
+    struct native_convolution c = {in, packed, NULL, NULL, out[i], i ? NULL : table, rows, rows, 1, c_in, c_out, 0};
+    CHECK(native_convolve(isa, &c, 1 + 2 * i) == NATIVE_OK);
+  }
+  CHECK(memcmp(out[0], out[1], (size_t)(rows * c_out) * sizeof(float)) == 0);
+  free(in);
+  free(weight);
+  free(packed);
+  free(table);
+  free(out[0]);
+  free(out[1]);
+}
+
 /* The convolution in blocks on up to `most` random cells of a cube, against its definition. */
 static void check_blocks(int isa, int64_t most, uint32_t edge, int c_in, int c_out, int epilogue) {
   int64_t *keys = block((size_t)most * sizeof(int64_t));
@@ -389,6 +409,13 @@ static void check_refusals(int isa) {
   CHECK(native_convolve(isa, &c, 1) == NATIVE_OK);
   CHECK(native_convolve(isa, &c, 0) == NATIVE_BAD_ARGUMENT);
   CHECK(native_convolve(ISA_COUNT, &c, 1) == NATIVE_BAD_ARGUMENT);
+  c.n_in = c.n_out = 5;
+  CHECK(native_convolve(isa, &c, 1) == NATIVE_BAD_ARGUMENT);
+  c.volume = 1;
+  c.n_in = 4;
+  CHECK(native_convolve(isa, &c, 1) == NATIVE_BAD_ARGUMENT);
+  c.volume = 27;
+  c.n_out = 0;
   c.n_in = INT32_MAX;
   CHECK(native_convolve(isa, &c, 1) == NATIVE_BAD_ARGUMENT);
   c.n_in = 0;
@@ -438,6 +465,8 @@ int main(void) {
       check_convolution(isa, 27, 40, 71, channels[i][0], channels[i][1], 1);
     }
     check_convolution(isa, 2, 400, 40000, 5, 3, 1);
+    check_product(isa, 0, 3, 2);
+    check_product(isa, 777, 20, 6);
     for (int64_t most = 0; most < 3; most++) check_blocks(isa, most, 2, 16, 16, 1);
     check_blocks(isa, 100, 3, 16, 48, 0);
     check_blocks(isa, 900, 7, 64, 32, 1);

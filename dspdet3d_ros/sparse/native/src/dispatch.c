@@ -51,6 +51,7 @@ int native_convolve(int isa, const struct native_convolution *c, int threads) {
   const struct kernels *kernels = kernels_of(isa);
   if (kernels == NULL || threads < 1) return NATIVE_BAD_ARGUMENT;
   if (!channels_fit(c->volume, c->c_in, c->c_out) || !rows_fit(c->n_in, c->n_out)) return NATIVE_BAD_ARGUMENT;
+  if (c->table == NULL && c->n_out > 0 && (c->volume != 1 || c->n_in != c->n_out)) return NATIVE_BAD_ARGUMENT;
   return kernels->convolve(c, threads);
 }
 

@@ -24,7 +24,8 @@ struct native_convolution {
   const float *bias;     /* (c_out) or NULL */
   const float *residual; /* (n_out, c_out) or NULL */
   float *out;            /* (n_out, c_out) */
-  const int32_t *table;  /* (volume, n_out) input row of each offset; a number outside [0, n_in) means: none */
+  const int32_t *table;  /* (volume, n_out) input row of each offset; a number outside [0, n_in) means: none.
+                          * NULL where the volume is 1 and each output row has the input row of its number. */
   int64_t n_in, n_out;
   int32_t volume, c_in, c_out, relu;
 };
