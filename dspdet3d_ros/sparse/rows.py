@@ -11,8 +11,7 @@ class TorchRows:
 
     def multiply(self, features: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
         """See `Engine.multiply`."""
-        out = features @ matrix
-        return out if bias is None else out + bias
+        return features @ matrix if bias is None else torch.addmm(bias, features, matrix)
 
     def normalise(self, features: Tensor, norm: nn.BatchNorm1d, residual: Tensor | None, relu: bool) -> Tensor:
         """See `Engine.normalise`."""

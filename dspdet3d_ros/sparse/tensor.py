@@ -44,7 +44,7 @@ def _rows_or_zeros(features: Tensor, rows: Tensor) -> Tensor:
     """(M, C) the features of the (M,) rows, zeros where the row is -1."""
     if not len(features):
         return features.new_zeros(len(rows), features.shape[1])
-    return torch.where((rows >= 0)[:, None], features[rows.clamp(min=0)], features.new_zeros(()))
+    return features[rows.clamp(min=0)].masked_fill_((rows < 0)[:, None], 0)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from typing import Any
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.ros.pipeline.worker import REST_S
-from dspdet3d_ros.ros.tools.client import Client, ClientError, NodeProcess, isolate
+from dspdet3d_ros.ros.tools.client import Client
+from dspdet3d_ros.ros.tools.node_client import ClientError, NodeProcess, isolate
 from dspdet3d_ros.system import memory_bytes, process_status
 from dspdet3d_ros.tools.benchmark.benchmark_scene import BenchmarkScene
 from dspdet3d_ros.tools.benchmark.repeats import NETWORK_STAGES
