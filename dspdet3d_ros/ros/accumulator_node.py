@@ -159,8 +159,11 @@ class AccumulatorNode(ManagedNode):
     def release(self, wait_s: float = LAST_CLOUD_S) -> None:
         """Frees the map; work that goes on after `wait_s` is not waited for."""
         self.stop()
-        if self._accumulation is not None and not self._accumulation.worker.stop(wait_s):
-            self.get_logger().warning("a frame is still being worked on; its result will not be published")
+        if self._accumulation is not None:
+            if self._accumulation.worker.stop(wait_s):
+                self._accumulation.free()
+            else:
+                self.get_logger().warning("a frame is still being worked on; its result will not be published")
         self._accumulation = None
         for part in (self._poses, self._frames):
             if part is not None:

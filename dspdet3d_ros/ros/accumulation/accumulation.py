@@ -158,6 +158,11 @@ class Accumulation:
         write_cloud(path, cloud)
         return f"{len(cloud.xyz)} points written to {path.resolve()}"
 
+    def free(self) -> None:
+        """Frees the map, when the worker has stopped: circular references would keep it for a while."""
+        with self._map:
+            self._accumulator.reset()
+
     def restart(self) -> None:
         """Forgets waiting image sets and counts from zero; the map stays."""
         self.worker.discard()
