@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from outcome import Tally, judge
 
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.ros.parameters.table import BY_NAME, coerce, fault
+from dspdet3d_ros.ros.parameters.spec import coerce, fault
+from dspdet3d_ros.ros.parameters.table import BY_NAME
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "parameters.md"
 ROW = re.compile(r"^\| `(\w+)` \| ([\w\[\]]+) \| [^|]* \| ([^|]*) \|", re.M)

@@ -18,7 +18,7 @@ from dspdet3d_ros.mapping.pairing import ImageSet
 from dspdet3d_ros.ros.accumulation.poses import CameraPoses, Frames
 from dspdet3d_ros.ros.faults import Fault, FaultLog, fault_of, release_frames
 from dspdet3d_ros.ros.parameters.accumulator_table import AccumulatorSettings
-from dspdet3d_ros.ros.pipeline.processing import Traffic
+from dspdet3d_ros.ros.pipeline.traffic import Traffic
 from dspdet3d_ros.ros.pipeline.worker import LatestWorker
 from dspdet3d_ros.ros.results import Counts
 from dspdet3d_ros.system import torch_threads

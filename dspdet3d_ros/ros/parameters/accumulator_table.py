@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from dspdet3d_ros.mapping.map_settings import DESCRIPTIONS, RANGES, MapSettings
-from dspdet3d_ros.ros.parameters.table import Spec
+from dspdet3d_ros.ros.parameters.spec import Spec
 
 NODE_NAME = "accumulator"
 _KINDS = {bool: "bool", int: "integer", float: "double"}

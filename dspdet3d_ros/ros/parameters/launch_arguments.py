@@ -15,7 +15,8 @@ import yaml
 from dspdet3d_ros.errors import InputError, no_such_file, text_of
 from dspdet3d_ros.ros.interface.topics import INPUT, OUTPUTS
 from dspdet3d_ros.ros.parameters import player
-from dspdet3d_ros.ros.parameters.table import NODE_NAME, PARAMETERS, Spec, coerce, fault
+from dspdet3d_ros.ros.parameters.spec import Spec, coerce, fault
+from dspdet3d_ros.ros.parameters.table import NODE_NAME, PARAMETERS
 
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 BOOLEANS = ("true", "false", "True", "False")

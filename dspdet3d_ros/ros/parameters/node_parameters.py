@@ -12,7 +12,8 @@ from rclpy.parameter import Parameter
 from dspdet3d_ros.clouds import region
 from dspdet3d_ros.detector.result import DetectionSettings
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.ros.parameters.table import KINDS, PARAMETERS, Spec, coerce, fault, unknown_classes
+from dspdet3d_ros.ros.parameters.spec import KINDS, Spec, coerce, fault
+from dspdet3d_ros.ros.parameters.table import PARAMETERS, unknown_classes
 from dspdet3d_ros.tracking.tracking_settings import TrackingSettings
 
 # rclpy declares it.

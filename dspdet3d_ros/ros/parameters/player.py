@@ -1,7 +1,7 @@
 """The cloud player's parameters as a table; the player and demo.launch.py follow from it. It needs no ROS."""
 
 from dspdet3d_ros.defaults import BIN_COLUMNS, COLUMNS_HELP, UNIT_HELP, UNITS, UP_HELP, UPS
-from dspdet3d_ros.ros.parameters.table import Spec
+from dspdet3d_ros.ros.parameters.spec import Spec
 
 PARAMETERS = (
     Spec("cloud", "string", "", "cloud file (docs/bringup.md lists the kinds); empty: the demo scene"),

@@ -1,73 +1,15 @@
-"""The node's parameters as one table; descriptors, checks, docs/parameters.md and config/detector.yaml follow from it.
+"""The detector's parameters as one table; docs/parameters.md and config/detector.yaml follow from it.
 
 This module needs no ROS, so that documents can be made anywhere.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from dspdet3d_ros import defaults
+from dspdet3d_ros.ros.parameters.spec import Spec
 from dspdet3d_ros.tracking.tracking_settings import TrackingSettings
-from dspdet3d_ros.validation import Range, mismatch
 
 NODE_NAME = "dspdet3d"
-# kind -> code in rcl_interfaces/msg/ParameterType
-KINDS = {"bool": 1, "integer": 2, "double": 3, "string": 4, "double[]": 8, "string[]": 9}
-TYPES = {
-    "bool": bool,
-    "integer": int,
-    "double": float,
-    "string": str,
-    "double[]": tuple[float, ...],
-    "string[]": tuple[str, ...],
-}
-UNSAFE_PLAIN = ("", "true", "false", "yes", "no", "on", "off", "null", "~")
-
-
-@dataclass(frozen=True)
-class Spec:
-    """One parameter.
-
-    Attributes:
-        name: as in `ros2 param get`.
-        kind: one of `KINDS`.
-        default: its value if it is not set; for one that is `from_model`, until a model is loaded.
-        description: one sentence.
-        live: may change at any time; otherwise only while the node is unconfigured.
-        low: least value of a number.
-        high: greatest value of a number.
-        choices: the only strings allowed; empty: any.
-        lengths: the lengths of a list that are allowed; empty: any.
-        from_model: it takes the value of the loaded model if it is not set.
-    """
-
-    name: str
-    kind: str
-    default: Any
-    description: str
-    live: bool = False
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] = ()
-    lengths: tuple[int, ...] = ()
-    from_model: bool = False
-
-    @property
-    def range(self) -> Range | None:
-        """The allowed range of a number, or None."""
-        return None if self.low is None or self.high is None else Range(self.low, self.high)
-
-    @property
-    def allowed(self) -> str:
-        """The allowed values as text; empty if every value of the kind is allowed."""
-        if self.choices:
-            return ", ".join(self.choices)
-        if self.lengths:
-            return f"{' or '.join(map(str, self.lengths))} numbers"
-        return self.range.interval if self.range else ""
-
-
 PARAMETERS = (
     Spec(
         "model",
@@ -271,44 +213,6 @@ PARAMETERS = (
 BY_NAME = {spec.name: spec for spec in PARAMETERS}
 
 
-def coerce(spec: Spec, value: Any) -> Any:
-    """The value in the type of the parameter if it means the same: 1 for 1.0, "cup" for ["cup"], [""] for [].
-
-    `ros2 param set` and yaml files send a number without a fraction as an integer, and have no way to write an empty
-    list of strings: they send an empty list of another type, or a list of one empty string. A plain `y` reaches a node
-    as true.
-    """
-    if spec.kind == "string" and value is True and "y" in spec.choices:
-        return "y"
-    if spec.kind == "double":
-        return coerce_number(value)
-    if spec.kind == "double[]" and not isinstance(value, (str, bytes)) and hasattr(value, "__len__"):
-        # An empty list comes as one of any type.
-        if len(value) == 0 or list(value) == [""]:
-            return []
-        return [coerce_number(number) for number in value]
-    if spec.kind == "string[]":
-        if isinstance(value, str):
-            value = [value]
-        if not isinstance(value, bytes) and hasattr(value, "__len__"):
-            return [] if len(value) == 0 or list(value) == [""] else list(value)
-    return value
-
-
-def coerce_number(value: Any) -> Any:
-    """An integer as a float; anything else as it is."""
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def fault(spec: Spec, value: Any) -> str | None:
-    """One line that says why a coerced value is not accepted, or None."""
-    plain = tuple(value) if isinstance(value, list) else value
-    text = mismatch(plain, TYPES[spec.kind], spec.range, spec.choices)
-    if not text and spec.lengths and len(plain) not in spec.lengths:
-        text = f"expected {spec.allowed}, got {len(plain)}"
-    return f"{spec.name}: {text}" if text else None
-
-
 def unknown_classes(wanted: Any, class_names: Any) -> str | None:
     """Why a class filter cannot be used with a model, in one line that lists what can, or None."""
     unknown = [name for name in wanted if name not in class_names]
@@ -316,56 +220,3 @@ def unknown_classes(wanted: Any, class_names: Any) -> str | None:
         return None
     listed = ", ".join(f"'{name}'" for name in unknown)
     return f"class_filter has {listed}, which the model does not know; it knows {', '.join(class_names)}"
-
-
-def default_text(spec: Spec) -> str:
-    """The default as the documents show it."""
-    if spec.from_model:
-        return "the model's"
-    return f"`{_yaml(spec.default, _empty(spec))}`"
-
-
-def markdown_table(parameters: Sequence[Spec] = PARAMETERS) -> str:
-    """The parameters as a Markdown table."""
-    rows = ["| Parameter | Type | Default | Allowed | When | Meaning |", "|---|---|---|---|---|---|"]
-    for spec in parameters:
-        when = "any time" if spec.live else "start-up"
-        cells = (f"`{spec.name}`", spec.kind, default_text(spec), spec.allowed, when, spec.description)
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows) + "\n"
-
-
-def config_yaml(parameters: Sequence[Spec] = PARAMETERS, node: str = "detector", module: str = "table") -> str:
-    """The text of a node's file in config/: every parameter with its default; those of the model are commented out."""
-    lines = [
-        f"# Parameters of the {node} node; made from dspdet3d_ros/ros/parameters/{module}.py.",
-        "/**:",
-        "  ros__parameters:",
-    ]
-    for live, title in ((False, "Start-up: read when the node is configured."), (True, "Live: changes at any time.")):
-        lines.append(f"    # {title}")
-        for spec in (spec for spec in parameters if spec.live == live):
-            allowed = f" ({spec.allowed})" if spec.allowed else ""
-            lines.append(f"    # {spec.description}{allowed}")
-            if spec.from_model:
-                lines.append(f"    # {spec.name}: {_yaml(spec.default)}    # left out: as the model has it")
-            else:
-                lines.append(f"    {spec.name}: {_yaml(spec.default, _empty(spec))}")
-        lines.append("")
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _empty(spec: Spec) -> str:
-    """An empty list of the kind of a parameter."""
-    return "[]" if spec.kind == "double[]" else '[""]'
-
-
-def _yaml(value: Any, empty: str = '[""]') -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        # ROS reads `[]` as no value at all, which the node takes as empty too; this form is clear to both.
-        return empty if not value else "[" + ", ".join(value) + "]"
-    if isinstance(value, str):
-        return f'"{value}"' if value in UNSAFE_PLAIN else value
-    return str(value)

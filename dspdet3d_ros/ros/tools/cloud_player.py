@@ -19,7 +19,7 @@ from dspdet3d_ros.ros.interface.fastdds import large_cloud_environment
 from dspdet3d_ros.ros.interface.messages import cloud_message
 from dspdet3d_ros.ros.interface.qos import LATCHED
 from dspdet3d_ros.ros.parameters.player import PARAMETERS
-from dspdet3d_ros.ros.parameters.table import Spec, coerce, fault
+from dspdet3d_ros.ros.parameters.spec import Spec, coerce, fault
 from dspdet3d_ros.ros.process import run
 
 NODE_NAME = "cloud_player"

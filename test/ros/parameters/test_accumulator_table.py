@@ -13,7 +13,8 @@ from dspdet3d_ros.ros.parameters.accumulator_launch import (
     accumulator_remappings,
 )
 from dspdet3d_ros.ros.parameters.accumulator_table import MAP_FIELDS, PARAMETERS
-from dspdet3d_ros.ros.parameters.table import KINDS, coerce, config_yaml, fault, markdown_table
+from dspdet3d_ros.ros.parameters.documents import config_yaml, markdown_table
+from dspdet3d_ros.ros.parameters.spec import KINDS, coerce, fault
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -7,27 +7,19 @@ import pytest
 import yaml
 
 from dspdet3d_ros.detector.config import load_model_config
-from dspdet3d_ros.ros.parameters.table import (
-    BY_NAME,
-    KINDS,
-    PARAMETERS,
-    Spec,
-    coerce,
-    config_yaml,
-    fault,
-    markdown_table,
-    unknown_classes,
-)
+from dspdet3d_ros.ros.parameters.documents import config_yaml, markdown_table
+from dspdet3d_ros.ros.parameters.spec import KINDS, Spec, coerce, fault
+from dspdet3d_ros.ros.parameters.table import BY_NAME, PARAMETERS, unknown_classes
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_the_parameter_file_is_made_from_the_table():
-    assert (ROOT / "config/detector.yaml").read_text() == config_yaml()
+    assert (ROOT / "config/detector.yaml").read_text() == config_yaml(PARAMETERS, "detector", "table")
 
 
 def test_the_parameter_file_has_every_default_that_is_not_the_models():
-    values = yaml.safe_load(config_yaml())["/**"]["ros__parameters"]
+    values = yaml.safe_load(config_yaml(PARAMETERS, "detector", "table"))["/**"]["ros__parameters"]
     assert set(values) == {spec.name for spec in PARAMETERS if not spec.from_model}
     for name, value in values.items():
         spec = BY_NAME[name]
@@ -46,11 +38,11 @@ def test_every_parameter_is_described_and_its_default_allowed(spec):
     assert spec.kind in KINDS
     assert len(spec.description) > 20
     assert fault(spec, spec.default) is None
-    assert f"| `{spec.name}` | {spec.kind} |" in markdown_table()
+    assert f"| `{spec.name}` | {spec.kind} |" in markdown_table(PARAMETERS)
 
 
 def test_the_page_of_parameters_has_the_table():
-    assert markdown_table() in (ROOT / "docs" / "parameters.md").read_text()
+    assert markdown_table(PARAMETERS) in (ROOT / "docs" / "parameters.md").read_text()
 
 
 @pytest.mark.parametrize(
