@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,17 +23,22 @@ def iou_matrix(a: Tensor, b: Tensor, overlap: str = "3d") -> Tensor:
         (N, M) in 0..1.
     """
     axes = 3 if overlap == "3d" else 2
-    (low_a, high_a), (low_b, high_b) = corners(a, axes), corners(b, axes)
+    # Each face of all boxes side by side: short rows of three are slow to compute with.
+    (low_a, high_a), (low_b, high_b) = ([faces.t().contiguous() for faces in corners(boxes, axes)] for boxes in (a, b))
     volume_a, volume_b = (boxes[:, 3 : 3 + axes].prod(1) for boxes in (a, b))
     iou = a.new_empty(len(a), len(b), dtype=torch.promote_types(a.dtype, b.dtype))
     # In parts: the intermediate results are several times as large as the result.
     rows = max(1, _PAIRS_AT_ONCE // max(len(b), 1))
     for start in range(0, len(a), rows):
         part = slice(start, start + rows)
-        low = torch.maximum(low_a[part, None], low_b[None])
-        high = torch.minimum(high_a[part, None], high_b[None])
-        shared = (high - low).clamp(min=0).prod(2)
-        iou[part] = shared / (volume_a[part, None] + volume_b[None] - shared).clamp(min=1e-12)
+        shared = None
+        for axis in range(axes):
+            edge = torch.minimum(high_a[axis, part, None], high_b[axis])
+            edge = edge.sub_(torch.maximum(low_a[axis, part, None], low_b[axis])).clamp_(min=0)
+            shared = edge if shared is None else shared.mul_(edge)
+        assert shared is not None
+        union = (volume_a[part, None] + volume_b).sub_(shared).clamp_(min=1e-12)
+        torch.div(shared, union, out=iou[part])
     return iou
 
 
@@ -40,24 +48,29 @@ def corners(boxes: Tensor, axes: int = 3) -> tuple[Tensor, Tensor]:
     return center - half, center + half
 
 
-def suppress(iou: Tensor, scores: Tensor, threshold: float, least_score: float = -torch.inf) -> Tensor:
+def clashes(boxes: Tensor, threshold: float, overlap: str = "3d") -> list[int]:
+    """For each of (N, 6) boxes on the CPU, the boxes that overlap it by more than a threshold, as bits of a number."""
+    rows = max(1, _PAIRS_AT_ONCE // max(len(boxes), 1))
+    found: list[int] = []
+    for part in boxes.split(rows):
+        packed = np.packbits((iou_matrix(part, boxes, overlap) > threshold).numpy(), axis=1, bitorder="little")
+        found += [int.from_bytes(row.tobytes(), "little") for row in packed]
+    return found
+
+
+def suppress(clashing: Sequence[int], order: Iterable[int]) -> list[int]:
     """Greedy non-maximum suppression, on the host: it is sequential and small.
 
     Args:
-        iou: (N, N) overlaps, on the CPU.
-        scores: (N,), on the CPU.
-        threshold: of two boxes that overlap more, the one with the lower score goes.
-        least_score: boxes whose score does not exceed it take no part.
+        clashing: see `clashes`.
+        order: the boxes that take part, best first.
 
     Returns:
-        Rows that stay, best score first.
+        Those that stay, best first: each one suppresses later ones that clash with it.
     """
-    order = torch.argsort(scores, descending=True, stable=True)
-    clashes = (iou > threshold).numpy()
-    alive = (scores > least_score).numpy()
-    keep = []
-    for i in order.tolist():
-        if alive[i]:
-            keep.append(i)
-            alive[clashes[i]] = False
-    return torch.tensor(keep, dtype=torch.int64)
+    gone, kept = 0, []
+    for box in order:
+        if not gone >> box & 1:
+            kept.append(box)
+            gone |= clashing[box]
+    return kept

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dspdet3d_ros.detector.boxes import corners, iou_matrix, suppress
+from dspdet3d_ros.detector.boxes import clashes, corners, iou_matrix, suppress
 
 #: Candidates with a lower score have no vote.
 _LEAST_VOTER = 0.05
@@ -33,7 +33,7 @@ def fused(boxes: Tensor, scores: Tensor, score_threshold: float, nms_iou_thresho
     """The boxes that candidates agree on.
 
     Args:
-        boxes: (N, 6) candidates, metres, on the CPU.
+        boxes: (N, 6) candidates, metres, on the CPU, best first: in the order of their largest scores.
         scores: (N, n_classes) their scores.
         score_threshold: only candidates with a better score can be chosen.
         nms_iou_threshold: of two candidates that overlap more, the one with the lower score is not chosen.
@@ -42,12 +42,12 @@ def fused(boxes: Tensor, scores: Tensor, score_threshold: float, nms_iou_thresho
         (K, 6) boxes and (K, n_classes) scores, best first; some of the scores are below the threshold.
     """
     best = scores.amax(1) if len(scores) else scores.new_empty(0)
-    rows = torch.topk(best, int((best > min(score_threshold, _LEAST_VOTER)).sum())).indices
-    boxes, scores, best = boxes[rows], scores[rows], best[rows]
-    leaders = boxes[best > score_threshold][:_MOST_LEADERS]
-    chosen = suppress(iou_matrix(leaders, leaders), best[: len(leaders)], nms_iou_threshold)
-    if not len(chosen):
+    count = int((best > min(score_threshold, _LEAST_VOTER)).sum())
+    boxes, scores, best = boxes[:count], scores[:count], best[:count]
+    leaders = boxes[: int((best > score_threshold).sum())][:_MOST_LEADERS]
+    if not len(leaders):
         return boxes[:0], scores[:0]
+    chosen = torch.tensor(suppress(clashes(leaders, nms_iou_threshold), range(len(leaders))))
     # Candidates come best first, so earlier columns are better boxes.
     rivals = torch.tril(iou_matrix(boxes[chosen], boxes[chosen]).square(), diagonal=-1)
     leading = best[chosen] * torch.exp(-rivals.sum(1) / _SOFTNESS)
@@ -66,7 +66,8 @@ def _voted(boxes: Tensor, scores: Tensor, best: Tensor, chosen: Tensor) -> tuple
     heard = torch.where(overlap > _AGREES, best, 0.0)
     agreement = (heard * overlap).sum(1) / heard.sum(1)
     votes = torch.where(overlap > _VOTES, best.square(), 0.0)
-    weights, voters = torch.topk(votes, min(_MOST_VOTERS, len(boxes)))
+    most = int((votes > 0).sum(1).max())
+    weights, voters = torch.topk(votes, min(_MOST_VOTERS, most))
     faces = _weighted_medians(torch.cat(corners(boxes), 1)[voters], weights)
     return faces, votes @ scores, agreement
 

@@ -49,8 +49,19 @@ class LevelOutput:
         regression, keys = self.regression, self.coords.keys
         if rows is not None:
             regression, keys = regression[rows], keys[rows]
-        corner = unpack(keys)[:, 1:].to(regression.dtype) * voxel_size
-        return torch.cat([corner + regression[:, :3], torch.exp(regression[:, 3:])], 1)
+        return decode_boxes(regression, keys, voxel_size)
+
+
+def decode_boxes(regression: Tensor, keys: Tensor, voxel_size: float) -> Tensor:
+    """(N, 6) boxes of N cells, centre and size, metres; see `LevelOutput`.
+
+    Args:
+        regression: (N, 6).
+        keys: (N,) of the cells.
+        voxel_size: metres.
+    """
+    corner = unpack(keys)[:, 1:].to(regression.dtype) * voxel_size
+    return torch.cat([corner + regression[:, :3], torch.exp(regression[:, 3:])], 1)
 
 
 class Head(nn.Module):

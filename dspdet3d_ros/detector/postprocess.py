@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from dspdet3d_ros.detector.boxes import iou_matrix, suppress
+from dspdet3d_ros.detector.boxes import clashes, suppress
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.fused_boxes import fused
-from dspdet3d_ros.detector.head import LevelOutput
+from dspdet3d_ros.detector.head import LevelOutput, decode_boxes
 from dspdet3d_ros.detector.result import DetectionSettings, Shortlist
 from dspdet3d_ros.detector.score_map import ScoreMap
 
@@ -32,34 +33,35 @@ def best_cells(outputs: Sequence[LevelOutput], config: ModelConfig) -> tuple[Ten
         (N, 6) finite boxes in metres, larger than nothing and of finite volume, (N, n_classes) scores, and the number
         of predictions over all levels that were left out because theirs are not.
     """
-    # Most cells are looked at once: what costs more than that is done for the best few of each level.
-    usable = [_usable(output) for output in outputs]
-    tops = [torch.where(good, output.logits.amax(1), -torch.inf) for output, good in zip(outputs, usable, strict=True)]
-    counts = torch.stack([*((~good).sum() for good in usable), *((top > _LEAST_LOGIT).sum() for top in tops)]).tolist()
-    left_out, voters = sum(counts[: len(usable)]), sum(counts[len(usable) :])
+    logits, regression = (torch.cat([getattr(o, name) for o in outputs]) for name in ("logits", "regression"))
+    top = logits.amax(1)
+    good = _usable(top, logits, regression)
+    top = torch.where(good, top, -torch.inf)
+    # One transfer: on a GPU each waits for all earlier work.
+    found, voters = torch.stack([good.sum(), (top > _LEAST_LOGIT).sum()]).tolist()
     most = config.nms_pre
     if config.postprocessing == "fused":
         # All that have a vote, however large the map is: then a box does not depend on what else is in the map.
         most = min(max(voters, _FEWEST), _MOST)
-    boxes, logits = [], []
-    for output, good, top in zip(outputs, usable, tops, strict=True):
-        rows = torch.topk(top, min(most, len(top))).indices
-        boxes.append(output.boxes(config.voxel_size, rows))
-        logits.append(torch.where(good[rows, None], output.logits[rows], -torch.inf))
-    found = sum(len(output.coords) for output in outputs) - left_out
-    few_boxes, few_logits = torch.cat(boxes), torch.cat(logits)
     # Those that are not usable come last.
-    best = torch.topk(few_logits.amax(1), min(most, found)).indices
-    return few_boxes[best], torch.sigmoid(few_logits[best]), left_out
+    best = torch.topk(top, min(most, found)).indices
+    keys = torch.cat([output.coords.keys for output in outputs])[best]
+    return decode_boxes(regression[best], keys, config.voxel_size), torch.sigmoid(logits[best]), len(top) - found
 
 
-def _usable(output: LevelOutput) -> Tensor:
-    """(N,) mask: predictions that are finite, of boxes that are larger than nothing and of finite volume."""
-    # What is not finite shows in the largest or the smallest value of a row.
-    logits, centre, size = output.logits, output.regression[:, :3], output.regression[:, 3:]
-    finite = [torch.isfinite(part.amax(1)) & torch.isfinite(part.amin(1)) for part in (logits, centre)]
-    fits = (size.amax(1) <= _LARGEST_LOG_SIZE) & (size.amin(1) >= -_LARGEST_LOG_SIZE)
-    return finite[0] & finite[1] & fits
+def _usable(top: Tensor, logits: Tensor, regression: Tensor) -> Tensor:
+    """(N,) mask: predictions that are finite, of boxes that are larger than nothing and of finite volume.
+
+    Args:
+        top: (N,) the largest of the logits.
+        logits: (N, n_classes).
+        regression: (N, 6).
+    """
+    # What is not finite shows in the largest or the smallest value of a row; comparisons with NaN are false.
+    finite = (top < torch.inf) & (logits.amin(1) > -torch.inf)
+    magnitude = regression.abs()
+    fits = magnitude[:, 3:].amax(1) <= _LARGEST_LOG_SIZE
+    return finite & fits & (magnitude[:, :3].amax(1) < torch.inf)
 
 
 @dataclass(frozen=True)
@@ -92,14 +94,19 @@ def shortlist(scores: Tensor, settings: DetectionSettings, config: ModelConfig) 
     """
     if not len(scores):
         return Shortlist()
-    best = int(scores.argmax())
-    over = scores > settings.score_threshold
+    best = scores.amax(1)
+    row = int(best.argmax())
+    over = best > settings.score_threshold
+    wanted = over
+    if settings.class_filter:
+        names = _reported(scores[over], settings, config) & (scores[over] > settings.score_threshold)
+        wanted = names.any(1)
     return Shortlist(
         predictions=len(scores),
-        best_score=float(scores.flatten()[best]),
-        best_class=config.classes[best % len(config.classes)],
-        over_threshold=int(over.any(1).sum()),
-        of_wanted_classes=int((over & _reported(scores, settings, config)).any(1).sum()),
+        best_score=float(best[row]),
+        best_class=config.classes[int(scores[row].argmax())],
+        over_threshold=int(over.sum()),
+        of_wanted_classes=int(wanted.sum()),
     )
 
 
@@ -107,7 +114,7 @@ def select_boxes(boxes: Tensor, scores: Tensor, settings: DetectionSettings, con
     """From candidates to the boxes that are reported, by the model's kind of post-processing.
 
     Args:
-        boxes: (N, 6) metres.
+        boxes: (N, 6) metres, best first, as `best_cells` gives them.
         scores: (N, n_classes) of the network.
         settings: the thresholds; that of the score is compared with reported scores.
         config: says how overlap is measured, whether classes suppress each other, and how scores are mapped.
@@ -115,8 +122,8 @@ def select_boxes(boxes: Tensor, scores: Tensor, settings: DetectionSettings, con
     Returns:
         At most `max_detections` boxes.
     """
-    # What follows is sequential and asks for numbers all the time: on the host.
-    boxes, scores = boxes.cpu(), scores.cpu()
+    # What follows is sequential and asks for numbers all the time: on the host, in one transfer.
+    boxes, scores = torch.cat([boxes, scores], 1).cpu().split([6, scores.shape[1]], 1)
     score_map = ScoreMap(*config.score_map) if config.score_map else ScoreMap()
     settings = replace(settings, score_threshold=score_map.inverse(settings.score_threshold))
     listed = shortlist(scores, settings, config)
@@ -154,16 +161,25 @@ def _best_boxes(boxes: Tensor, scores: Tensor, settings: DetectionSettings, conf
     candidates = torch.where(_reported(scores, settings, config), scores, -1.0)
     # Overlaps are computed for boxes that can be reported only: usually a tenth of all.
     some = (candidates > settings.score_threshold).any(1)
-    boxes, scores, candidates = boxes[some], scores[some], candidates[some]
-    iou = iou_matrix(boxes, boxes, config.nms_overlap)
+    boxes, scores, values = boxes[some], scores[some], candidates[some].numpy()
+    clashing = clashes(boxes, settings.nms_iou_threshold, config.nms_overlap)
     if config.nms_across_classes:
-        rows, labels = _one_box_an_object(candidates, iou, settings)
+        names = values.argmax(1)
+        found = [(row, int(names[row])) for row in suppress(clashing, _best_first(values.max(1), settings))]
     else:
-        rows, labels = _boxes_by_class(candidates, iou, settings)
+        columns = enumerate(np.ascontiguousarray(values.T))
+        found = [(row, k) for k, column in columns for row in suppress(clashing, _best_first(column, settings))]
+    rows, labels = torch.tensor(found, dtype=torch.int64).reshape(-1, 2).unbind(1)
     chosen = scores[rows, labels]
     order = torch.argsort(chosen, descending=True, stable=True)[: settings.max_detections]
     rows = rows[order]
     return boxes[rows], chosen[order], labels[order], scores[rows] if config.nms_across_classes else None
+
+
+def _best_first(scores: np.ndarray, settings: DetectionSettings) -> list[int]:
+    """The rows of (N,) scores over the threshold, best first."""
+    rows = np.flatnonzero(scores > settings.score_threshold)
+    return rows[np.argsort(-scores[rows], kind="stable")].tolist()
 
 
 def _reported(scores: Tensor, settings: DetectionSettings, config: ModelConfig) -> Tensor:
@@ -177,16 +193,3 @@ def _reported(scores: Tensor, settings: DetectionSettings, config: ModelConfig) 
     if settings.class_filter:
         names &= torch.tensor([name in settings.class_filter for name in config.classes])
     return names
-
-
-def _one_box_an_object(scores: Tensor, iou: Tensor, settings: DetectionSettings) -> tuple[Tensor, Tensor]:
-    best, labels = scores.max(1)
-    rows = suppress(iou, best, settings.nms_iou_threshold, settings.score_threshold)
-    return rows, labels[rows]
-
-
-def _boxes_by_class(scores: Tensor, iou: Tensor, settings: DetectionSettings) -> tuple[Tensor, Tensor]:
-    columns = scores.t().contiguous()
-    kept = [suppress(iou, column, settings.nms_iou_threshold, settings.score_threshold) for column in columns]
-    labels = [torch.full_like(rows, label) for label, rows in enumerate(kept)]
-    return torch.cat(kept), torch.cat(labels)

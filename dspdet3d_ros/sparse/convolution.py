@@ -169,7 +169,7 @@ def _weight_gradient_of_rows(features: Tensor, out_gradient: Tensor, kernel_map:
 
 
 def _chunk_rows(row_elements: int, like: Tensor) -> int:
-    elements = CPU_CHUNK_ELEMENTS if like.device.type == "cpu" else GPU_CHUNK_ELEMENTS
+    elements = GPU_CHUNK_ELEMENTS if synchronises(like) else CPU_CHUNK_ELEMENTS
     return max(32, elements // row_elements)
 
 

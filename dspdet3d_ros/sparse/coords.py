@@ -190,8 +190,12 @@ class CoordinateSet:
     def find(self, keys: Tensor) -> Tensor:
         """Row of each key in this set, -1 if it is absent; `keys` int64 of any shape."""
         rows = torch.searchsorted(self.keys, keys)
-        padded = torch.cat([self.keys, self.keys.new_full((1,), NO_KEY)])
-        return torch.where(padded[rows] == keys, rows, -1)
+        return torch.where(self.padded_keys[rows] == keys, rows, -1)
+
+    @property
+    def padded_keys(self) -> Tensor:
+        """(N + 3,) the keys and, after them, keys that no coordinate has."""
+        return self.cached("padded", lambda: torch.cat([self.keys, self.keys.new_full((3,), NO_KEY)]))
 
     def _find_sorted(self, keys: Tensor) -> Tensor:
         """`find` for keys that ascend."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from dspdet3d_ros.sparse.coords import NO_KEY, CoordinateSet, kernel_offsets, kernel_size, key_offset
+from dspdet3d_ros.sparse.coords import CoordinateSet, kernel_offsets, kernel_size, key_offset
 
 
 class KernelMap:
@@ -87,7 +87,7 @@ def search(inputs: CoordinateSet, out_keys: Tensor, volume: int, step: int) -> K
         rows = inputs.find(out_keys)
         return KernelMap(torch.where(rows < 0, n_in, rows).int()[None], n_in)
     found = torch.empty(3, 9, len(out_keys), dtype=torch.int32, device=out_keys.device)
-    keys = torch.cat([inputs.keys, inputs.keys.new_full((3,), NO_KEY)])
+    keys = inputs.padded_keys
     # z is the lowest digit of the key and rows are sorted: from the place of the lowest of three z-neighbours the other
     # two can only be the next rows, so 9 searches answer 27 questions.
     columns = [key_offset(step * dx, step * dy, -abs(step)) for dx, dy, dz in kernel_offsets(3) if dz == 0]

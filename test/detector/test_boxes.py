@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dspdet3d_ros.detector.boxes import corners, iou_matrix, suppress
+from dspdet3d_ros.detector.boxes import clashes, corners, iou_matrix, suppress
 
 UNIT = [0.0, 0, 0, 1, 1, 1]
 
@@ -43,19 +43,25 @@ def test_flat_boxes_give_no_number_that_is_none():
     assert torch.isfinite(iou_matrix(flat, flat)).all()
 
 
-def test_suppression_is_greedy_by_score():
+def test_clashes_are_the_overlaps_above_the_threshold():
+    generator = torch.Generator().manual_seed(0)
+    boxes = torch.rand(1500, 6, generator=generator)
+    for overlap in ("3d", "plan_view"):
+        expected = iou_matrix(boxes, boxes, overlap) > 0.3
+        found = clashes(boxes, 0.3, overlap)
+        for row in (0, 700, 1499):
+            assert [found[row] >> i & 1 for i in range(len(boxes))] == expected[row].tolist()
+    assert clashes(boxes[:0], 0.3) == []
+
+
+def test_suppression_is_greedy():
     # 0 overlaps 1, 1 overlaps 2, 0 does not overlap 2: with 1 best both others go, with 0 best only 1 goes.
-    iou = torch.tensor([[1.0, 0.6, 0.0], [0.6, 1.0, 0.6], [0.0, 0.6, 1.0]])
-    assert suppress(iou, torch.tensor([0.5, 0.9, 0.4]), 0.5).tolist() == [1]
-    assert suppress(iou, torch.tensor([0.9, 0.5, 0.4]), 0.5).tolist() == [0, 2]
-    assert suppress(iou, torch.tensor([0.9, 0.5, 0.4]), 0.6).tolist() == [0, 1, 2]
+    clashing = [0b011, 0b111, 0b110]
+    assert suppress(clashing, [1, 0, 2]) == [1]
+    assert suppress(clashing, [0, 1, 2]) == [0, 2]
+    assert suppress([0b001, 0b010, 0b100], [2, 0, 1]) == [2, 0, 1]
 
 
-def test_boxes_of_too_low_a_score_suppress_nothing():
-    iou = torch.tensor([[1.0, 0.6], [0.6, 1.0]])
-    assert suppress(iou, torch.tensor([0.5, 0.4]), 0.7, least_score=0.4).tolist() == [0]
-    assert suppress(iou, torch.tensor([0.5, 0.4]), 0.5, least_score=0.6).tolist() == []
-
-
-def test_nothing_suppresses_nothing():
-    assert suppress(torch.empty(0, 0), torch.empty(0), 0.5).tolist() == []
+def test_boxes_that_take_no_part_suppress_nothing():
+    assert suppress([0b11, 0b11], [1]) == [1]
+    assert suppress([0b11, 0b11], []) == []

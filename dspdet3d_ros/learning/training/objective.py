@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dspdet3d_ros.detector.head import LEVEL_OF_STRIDE, LevelOutput
+from dspdet3d_ros.detector.head import LEVEL_OF_STRIDE, LevelOutput, decode_boxes
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.detector.preprocess import voxelise
 from dspdet3d_ros.detector.pruning import Pruning, keep_probability
@@ -17,7 +18,7 @@ from dspdet3d_ros.learning.training.losses import diou_loss, focal_loss, focal_s
 from dspdet3d_ros.learning.training.targets import SceneBoxes, assign_boxes, box_levels, keep_mask
 from dspdet3d_ros.learning.training.train_sample import TrainSample
 from dspdet3d_ros.learning.training.training_config import TrainingConfig
-from dspdet3d_ros.sparse import Engine, SparseTensor
+from dspdet3d_ros.sparse import CoordinateSet, Engine, SparseTensor
 
 
 @dataclass(frozen=True)
@@ -43,37 +44,65 @@ def batch_losses(network: DSPDet3D, batch: Sequence[TrainSample], config: Traini
     voxels = voxelise(
         points, model.voxel_size, engine, scene.to(points.device), model.relative_xy, above_ground=model.recenter
     )
-    outputs = network(voxels, TrainingPruning(batch, config, model.voxel_size))
-    return compare(outputs, batch, config, model.voxel_size)
+    targets = Targets(batch, config, model.voxel_size)
+    return compare(network(voxels, TrainingPruning(targets)), targets)
 
 
-class TrainingPruning(Pruning):
-    """Prunes each scene as the detector does at the scene's own τ, except the cells that must be kept.
+class Targets:
+    """The labels of a batch, and what follows from them for the cells.
 
     Args:
         batch: the scenes.
-        config: has the size of the cubes whose cells must be kept, and the most cells of a scene at a level.
+        config: the recipe.
         voxel_size: metres.
     """
 
     def __init__(self, batch: Sequence[TrainSample], config: TrainingConfig, voxel_size: float) -> None:
-        self._batch, self._config, self._voxel_size = batch, config, voxel_size
-        self._boxes = boxes_of(batch, voxel_size)
+        self.taus = [scene.tau for scene in batch]
+        self.config = config
+        self.voxel_size = voxel_size
+        self.labels = torch.cat([scene.labels for scene in batch])
+        boxes = torch.cat([scene.boxes for scene in batch])
+        scenes = torch.arange(len(batch)).repeat_interleave(torch.tensor([len(scene.boxes) for scene in batch]))
+        self.boxes = SceneBoxes(boxes, scenes.to(boxes.device), box_levels(boxes, voxel_size))
+
+    def counts(self, cells: CoordinateSet) -> list[int]:
+        """The number of cells of each scene."""
+        return cells.batch_counts(len(self.taus))
+
+    def keep(self, cells: CoordinateSet) -> Tensor:
+        """(N,) mask of the N cells that must be refined; computed once per set."""
+        level, cube = LEVEL_OF_STRIDE[cells.stride], self.config.prune_cube
+        return cells.cached(
+            ("must be refined", weakref.ref(self)),
+            lambda: keep_mask(cells, self.boxes, level, self.voxel_size, cube),
+        )
+
+    def assigned(self, outputs: Sequence[LevelOutput]) -> Tensor:
+        """(N,) the box that each cell of all levels learns, -1 for none."""
+        levels = [(output.level, output.coords) for output in outputs]
+        cube, count = self.config.assignment_cube, self.config.positives_per_box
+        return assign_boxes(levels, self.boxes, self.voxel_size, cube, count)
+
+
+class TrainingPruning(Pruning):
+    """Prunes each scene as the detector does at the scene's own τ, except the cells that must be kept."""
+
+    def __init__(self, targets: Targets) -> None:
+        self._targets = targets
 
     def keep(self, cells: SparseTensor, prune_logits: Tensor) -> Tensor:
         """See `Pruning.keep`."""
         probability = keep_probability(prune_logits.detach())
-        thresholds = torch.tensor([scene.tau if scene.tau > 0 else -1.0 for scene in self._batch])
-        counts = torch.tensor(cells.coords.batch_counts(len(self._batch)))
+        thresholds = torch.tensor([tau if tau > 0 else -1.0 for tau in self._targets.taus])
+        counts = torch.tensor(self._targets.counts(cells.coords))
         threshold = thresholds.repeat_interleave(counts).to(probability.device)
-        level = LEVEL_OF_STRIDE[cells.coords.stride]
-        wanted = keep_mask(cells.coords, self._boxes, level, self._voxel_size, self._config.prune_cube)
-        return wanted | (probability > threshold)
+        return self._targets.keep(cells.coords) | (probability > threshold)
 
     def limit(self, cells: SparseTensor, coarser: SparseTensor) -> SparseTensor:
         """Weak pruning: a scene with more than `prune_threshold` cells keeps those of the best interpolated score."""
-        most = self._config.prune_threshold
-        counts = cells.coords.batch_counts(len(self._batch))
+        most = self._targets.config.prune_threshold
+        counts = self._targets.counts(cells.coords)
         if max(counts) <= most:
             return cells
         with torch.no_grad():
@@ -87,42 +116,34 @@ class TrainingPruning(Pruning):
         return cells.select(mask)
 
 
-def boxes_of(batch: Sequence[TrainSample], voxel_size: float) -> SceneBoxes:
-    """The boxes of all scenes of a batch, in order."""
-    boxes = torch.cat([scene.boxes for scene in batch])
-    scenes = torch.arange(len(batch)).repeat_interleave(torch.tensor([len(scene.boxes) for scene in batch]))
-    return SceneBoxes(boxes, scenes.to(boxes.device), box_levels(boxes, voxel_size))
-
-
-def compare(
-    outputs: Sequence[LevelOutput], batch: Sequence[TrainSample], config: TrainingConfig, voxel_size: float
-) -> Losses:
-    """The losses of the head's outputs, all levels and scenes."""
-    boxes, all_labels = boxes_of(batch, voxel_size), torch.cat([scene.labels for scene in batch])
-    zero = outputs[0].logits.sum() * 0
-    cls_sum, bbox_sum, keep_sum, name_sum, positives = zero, zero, zero, zero, 0
-    for output in outputs:
-        cells, level = output.coords, output.level
-        if output.prune_logits is not None:
-            keep = keep_mask(cells, boxes, level, voxel_size, config.prune_cube)
-            losses, start = focal_loss(output.prune_logits[:, 0], (~keep).float()), 0
-            for count in cells.batch_counts(len(batch)):
-                part = slice(start, start + count)
-                wanted = keep[part].sum()
-                keep_sum = keep_sum + losses[part].sum() / torch.where(wanted > 0, wanted, max(count, 1))
-                start += count
-        box = assign_boxes(cells, boxes, level, voxel_size, config.assignment_cube, config.positives_per_box)
-        # Once a level: on a GPU the host waits here.
-        row = (box >= 0).nonzero()[:, 0]
-        box = box[row]
-        cls_sum = cls_sum + focal_sum(output.logits, row, all_labels[box])
-        positives += len(row)
-        if config.class_weight:
-            name_sum = name_sum + functional.cross_entropy(output.logits[row], all_labels[box], reduction="sum")
-        bbox_sum = bbox_sum + diou_loss(output.boxes(voxel_size, row), boxes.boxes[box]).sum()
+def compare(outputs: Sequence[LevelOutput], targets: Targets) -> Losses:
+    """The losses of the head's outputs, all levels and scenes together."""
+    config, voxel_size = targets.config, targets.voxel_size
+    box = targets.assigned(outputs)
+    # The one place where the host waits for a GPU.
+    row = (box >= 0).nonzero()[:, 0]
+    box, positives = box[row], max(len(row), 1)
+    logits, labels = torch.cat([output.logits for output in outputs]), targets.labels[box]
+    regression = torch.cat([output.regression for output in outputs])[row]
+    keys = torch.cat([output.coords.keys for output in outputs])[row]
+    distances = diou_loss(decode_boxes(regression, keys, voxel_size), targets.boxes.boxes[box])
+    names = functional.cross_entropy(logits[row], labels, reduction="sum") if config.class_weight else 0 * logits.sum()
     return Losses(
-        cls=cls_sum / max(positives, 1),
-        bbox=bbox_sum / max(positives, 1),
-        keep=keep_sum / (3 * len(batch)) * config.prune_weight,
-        names=name_sum / max(positives, 1) * config.class_weight,
+        cls=focal_sum(logits, row, labels) / positives,
+        bbox=distances.sum() / positives,
+        keep=_keep_sum(outputs, targets) / (3 * len(targets.taus)) * config.prune_weight,
+        names=names / positives * config.class_weight,
     )
+
+
+def _keep_sum(outputs: Sequence[LevelOutput], targets: Targets) -> Tensor:
+    """The losses of pruning, summed up over levels and scenes, each divided by its number of cells to keep."""
+    logits = [(output.prune_logits[:, 0], output.coords) for output in outputs if output.prune_logits is not None]
+    keep = torch.cat([targets.keep(cells) for _, cells in logits])
+    losses = focal_loss(torch.cat([part for part, _ in logits]), (~keep).float())
+    counts = [count for _, cells in logits for count in targets.counts(cells)]
+    # Sums of parts, not `index_add`: that adds in any order on a GPU.
+    parts = torch.stack([losses, keep.float()], 1).split(counts)
+    sums, wanted = torch.stack([part.sum(0) for part in parts]).unbind(1)
+    least = torch.tensor([max(count, 1) for count in counts], dtype=sums.dtype).to(sums.device)
+    return (sums / torch.where(wanted > 0, wanted, least)).sum()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -48,37 +49,45 @@ def cell_size(level: int, voxel_size: float) -> float:
 
 
 def assign_boxes(
-    cells: CoordinateSet, boxes: SceneBoxes, level: int, voxel_size: float, cube: float, count: int
+    levels: Sequence[tuple[int, CoordinateSet]], boxes: SceneBoxes, voxel_size: float, cube: float, count: int
 ) -> Tensor:
-    """The box that each cell of a level learns.
+    """The box that each cell learns.
 
     Args:
-        cells: the N cells of all scenes.
+        levels: numbers of levels and their cells, those of all scenes; N cells together. A cell learns boxes of its
+            level only.
         boxes: the K boxes of all scenes.
-        level: the level of the cells; they learn boxes of this level only.
         voxel_size: metres.
         cube: edge of the cube about a box's centre in which cells can learn it, in cells.
         count: the number of nearest cells that learn a box.
 
     Returns:
-        (N,) index of a box, -1 for none.
+        (N,) index of a box, -1 for none; the cells of all levels in the order of `levels`.
     """
-    rows, corners = _cells_near(cells, boxes, level, voxel_size, cube)
+    device, total = boxes.boxes.device, sum(len(cells) for _, cells in levels)
+    sizes = torch.tensor([cell_size(level, voxel_size) for level in range(LEVELS)], dtype=torch.float64)
+    grid = torch.stack([sizes, cube * sizes / 2]).to(boxes.boxes.dtype).to(device)[:, boxes.levels, None, None]
+    keys, corners, inside = _places_near(boxes, grid[0], grid[1], 4 << boxes.levels[:, None, None], voxel_size, cube)
+    rows, start = torch.full_like(keys, -1), 0
+    for level, cells in levels:
+        found = cells.find(keys)
+        rows = torch.where((found >= 0) & (boxes.levels == level)[:, None], found + start, rows)
+        start += len(cells)
     distance = (corners - boxes.boxes[:, None, :3]).square().sum(2)
-    candidates = torch.where((rows >= 0) & (boxes.levels == level)[:, None], distance, torch.inf)
+    candidates = torch.where((rows >= 0) & inside, distance, torch.inf)
     # One more than learn the box: cells at the same distance as that one do not learn it.
     distance, order = torch.nn.functional.pad(candidates, (0, count + 1), value=torch.inf).sort(1)
     learns = distance[:, :count] < distance[:, count : count + 1]
     order = order[:, :count].clamp(max=rows.shape[1] - 1)
-    rows = torch.where(learns, rows.gather(1, order), len(cells))
+    rows = torch.where(learns, rows.gather(1, order), total)
     corners = corners.gather(1, order[:, :, None].expand(-1, -1, 3))
     # A cell learns the nearest of all boxes of its scene, or none.
     to_all = (corners[:, :, None] - boxes.boxes[None, None, :, :3]).square().sum(3)
     to_all.masked_fill_((boxes.scenes[:, None] != boxes.scenes)[:, None], torch.inf)
-    number = torch.arange(len(boxes.boxes), device=rows.device)[:, None]
-    rows = torch.where(to_all.argmin(2) == number, rows, len(cells)) if len(number) else rows
+    number = torch.arange(len(boxes.boxes), device=device)[:, None]
+    rows = torch.where(to_all.argmin(2) == number, rows, total) if len(number) else rows
     # The last row takes what is written for no cell.
-    box = torch.full((len(cells) + 1,), -1, dtype=torch.int64, device=rows.device)
+    box = torch.full((total + 1,), -1, dtype=torch.int64, device=device)
     box[rows] = number.expand_as(rows)
     return box[:-1]
 
@@ -93,27 +102,40 @@ def keep_mask(cells: CoordinateSet, boxes: SceneBoxes, level: int, voxel_size: f
         voxel_size: metres.
         cube: edge of the cube about a box's centre that is kept, in cells.
     """
-    rows, _ = _cells_near(cells, boxes, level, voxel_size, cube)
+    size = cell_size(level, voxel_size)
+    keys, _, inside = _places_near(boxes, size, cube * size / 2, cells.stride, voxel_size, cube)
+    rows = cells.find(keys)
     kept = torch.zeros(len(cells) + 1, dtype=torch.bool, device=rows.device)
-    kept[torch.where((rows >= 0) & (boxes.levels < level)[:, None], rows, len(cells))] = True
+    kept[torch.where((rows >= 0) & inside & (boxes.levels < level)[:, None], rows, len(cells))] = True
     return kept[:-1]
 
 
-def _cells_near(
-    cells: CoordinateSet, boxes: SceneBoxes, level: int, voxel_size: float, cube: float
-) -> tuple[Tensor, Tensor]:
-    """The cells in the cube about each box's centre: (K, M) rows, -1 for none, and their (K, M, 3) corners, metres.
+def _places_near(
+    boxes: SceneBoxes,
+    size: float | Tensor,
+    half: float | Tensor,
+    stride: int | Tensor,
+    voxel_size: float,
+    cube: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The places of a grid about each of the K boxes: (K, M) keys, (K, M, 3) corners in metres, (K, M) in the cube.
 
-    It looks up every place of the grid in the cube. Each box has the same number of places: the host waits for nothing.
+    Each box has the same number of places: the host waits for nothing.
+
+    Args:
+        boxes: K boxes.
+        size, half: edge of the grid's cells and half of the cube's edge, metres; one number, or (K, 1, 1).
+        stride: edge of the grid's cells, voxels; one number, or (K, 1, 1).
+        voxel_size: metres.
+        cube: edge of the cube about a box's centre, in cells.
     """
-    size, device = cell_size(level, voxel_size), boxes.boxes.device
-    centre, half = boxes.boxes[:, None, :3], cube * size / 2
-    side = torch.arange(math.floor(cube) + 2, device=device)
+    centre = boxes.boxes[:, None, :3]
+    side = torch.arange(math.floor(cube) + 2, device=centre.device)
     steps = torch.stack(torch.meshgrid(side, side, side, indexing="ij"), -1).reshape(-1, 3)
     first = torch.floor((centre - half) / size).to(torch.int64)
-    places = (first + steps) * cells.stride
+    places = (first + steps) * stride
     corners = places.float() * voxel_size
     scene = boxes.scenes[:, None, None].expand(-1, len(steps), 1)
-    rows = cells.find(pack(torch.cat([scene, places], 2).reshape(-1, 4))).reshape(len(boxes.boxes), len(steps))
+    keys = pack(torch.cat([scene, places], 2).reshape(-1, 4)).reshape(len(centre), len(steps))
     inside = ((corners - centre).abs() <= half) & (places.abs() < COORDINATE_LIMIT)
-    return torch.where(inside.all(2), rows, -1), corners
+    return keys, corners, inside.all(2)

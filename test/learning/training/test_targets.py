@@ -36,7 +36,7 @@ def test_cells_double_from_level_to_level():
 
 def assigned(places, boxes, levels, level=0):
     boxes = SceneBoxes(boxes, torch.zeros(len(boxes), dtype=torch.int64), levels)
-    return assign_boxes(cells_at(places, level), boxes, level, S, 7, 6)
+    return assign_boxes([(level, cells_at(places, level))], boxes, S, 7, 6)
 
 
 def kept(places, boxes, levels, level):
@@ -77,7 +77,7 @@ def test_a_box_is_learned_in_its_own_scene_only():
     boxes = torch.tensor([cube(0.0, 0, 0, 0.1), cube(0.05, 0, 0, 0.1)])
     for scenes, wanted in (([0, 1], [0, 0, 1, 1]), ([1, 1], [-1, -1, 0, 1])):
         of_scenes = SceneBoxes(boxes, torch.tensor(scenes), torch.tensor([0, 0]))
-        assert assign_boxes(cells, of_scenes, 0, S, 7, 6).tolist() == wanted
+        assert assign_boxes([(0, cells)], of_scenes, S, 7, 6).tolist() == wanted
         assert keep_mask(cells, of_scenes, 1, S, 7).tolist() == [row >= 0 for row in wanted]
 
 

@@ -11,7 +11,7 @@ from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.learning.datasets.label_boxes import fit_boxes
 from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
 from dspdet3d_ros.learning.training.crops import CropDataset
-from dspdet3d_ros.learning.training.objective import TrainingPruning, batch_losses
+from dspdet3d_ros.learning.training.objective import Targets, TrainingPruning, batch_losses
 from dspdet3d_ros.learning.training.train_sample import TrainSample
 from dspdet3d_ros.learning.training.trainer import MOST_SKIPPED, Trainer, learning_rate_factor
 from dspdet3d_ros.learning.training.training_config import TrainingConfig
@@ -247,7 +247,7 @@ def test_pruning_in_training_never_drops_what_is_to_be_kept(tmp_path):
         batch = [replace(sample, tau=tau) for sample in samples]
         assert float(batch_losses(trainer.network, batch, CONFIG, trainer.engine).bbox.detach()) > 0
         voxels = voxelise(batch[0].points, 0.02, trainer.engine)
-        outputs = trainer.network(voxels, TrainingPruning(batch[:1], CONFIG, 0.02))
+        outputs = trainer.network(voxels, TrainingPruning(Targets(batch[:1], CONFIG, 0.02)))
         cells[tau] = len(outputs[-1].coords)
     assert 0 < cells[0.5] < cells[0.0]
 
@@ -262,10 +262,10 @@ def test_the_row_limit_keeps_the_best_cells_of_each_scene():
     fine = cells.expanded()
     x = SparseTensor(torch.zeros(len(fine), 1), fine, TorchEngine())
     batch = [TrainSample(torch.zeros(0, 3), torch.zeros(0, 6), torch.zeros(0, dtype=torch.int64))] * 2
-    limited = TrainingPruning(batch, replace(CONFIG, prune_threshold=50), 0.02).limit(x, keep)
+    limited = TrainingPruning(Targets(batch, replace(CONFIG, prune_threshold=50), 0.02)).limit(x, keep)
     assert limited.coords.batch_counts(2) == [50, 50]
     assert limited.coords.coords[:, 1].float().mean() > fine.coords[:, 1].float().mean()
-    assert TrainingPruning(batch, replace(CONFIG, prune_threshold=10_000), 0.02).limit(x, keep) is x
+    assert TrainingPruning(Targets(batch, replace(CONFIG, prune_threshold=10_000), 0.02)).limit(x, keep) is x
 
 
 def test_scenes_that_no_crop_fits_end_the_run_with_one_plain_line(tmp_path):

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 
+import pytest
 import torch
 from waits import Launches, Operations, Requests
 
@@ -11,19 +12,23 @@ from dspdet3d_ros.detector.head import LEVELS
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.detector.preprocess import voxelise
 from dspdet3d_ros.detector.pruning import ThresholdPruning
-from dspdet3d_ros.learning.training.objective import batch_losses, compare
+from dspdet3d_ros.learning.training.objective import Targets, compare
 from dspdet3d_ros.learning.training.train_sample import TrainSample
+from dspdet3d_ros.learning.training.trainer import Trainer
 from dspdet3d_ros.learning.training.training_config import TrainingConfig
 from dspdet3d_ros.sparse import TorchEngine, convolution, coords, tensor
 
 MODEL = ModelConfig(classes=("a", "b"), voxel_size=0.02, widths=(8,) * 4, blocks=(1,) * 4, head_width=8)
 
 
-def test_losses_wait_once_a_level():
+MOST_LAUNCHES, MOST_WAITS = 2500, 40
+BOXES = torch.tensor([[0.5, 0.5, 0.5, 0.2, 0.2, 0.2], [0.3, 0.6, 0.2, 0.4, 0.4, 0.4]])
+
+
+def test_losses_wait_once():
     generator = torch.Generator().manual_seed(0)
     points = [torch.rand(1500, 3, generator=generator) for _ in range(2)]
-    boxes = torch.tensor([[0.5, 0.5, 0.5, 0.2, 0.2, 0.2], [0.3, 0.6, 0.2, 0.4, 0.4, 0.4]])
-    batch = [TrainSample(part, boxes, torch.tensor([0, 1])) for part in points]
+    batch = [TrainSample(part, BOXES, torch.tensor([0, 1])) for part in points]
     index = torch.arange(2).repeat_interleave(1500)
     torch.manual_seed(0)
     voxels = voxelise(torch.cat(points), MODEL.voxel_size, TorchEngine(), index)
@@ -33,28 +38,27 @@ def test_losses_wait_once_a_level():
         output.coords.batch_counts(2)
     seen = Counter()
     with Requests(seen), Operations(seen):
-        losses = compare(outputs, batch, TrainingConfig(class_weight=1.0), MODEL.voxel_size)
+        losses = compare(outputs, Targets(batch, TrainingConfig(class_weight=1.0), MODEL.voxel_size))
     assert len(outputs) == LEVELS
-    assert seen == Counter(nonzero=LEVELS)
+    assert seen == Counter(nonzero=1)
     assert float(losses.bbox.detach()) > 0
 
 
-def test_a_step_has_few_operations_and_waits(monkeypatch):
-    """Each operation of torch is about one launch on a GPU; the model has the layers of the default one."""
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_step_has_few_launches_and_waits(monkeypatch, tmp_path, dtype):
+    """The whole step, from the batch on the host to the averaged weights; the layers are those of the default model."""
     for module in (convolution, coords, tensor):
         monkeypatch.setattr(module, "synchronises", lambda _: True)
     generator = torch.Generator().manual_seed(0)
-    boxes = torch.tensor([[0.5, 0.5, 0.5, 0.2, 0.2, 0.2], [0.3, 0.6, 0.2, 0.4, 0.4, 0.4]])
     batch = [
-        TrainSample(torch.rand(400, 3, generator=generator), boxes, torch.tensor([0, 1]), tau) for tau in (0, 0, 0.3)
+        TrainSample(torch.rand(400, 3, generator=generator), BOXES, torch.tensor([0, 1]), tau) for tau in (0, 0, 0.3)
     ]
-    torch.manual_seed(0)
-    network, config = DSPDet3D(replace(MODEL, blocks=(2,) * 4)).train(), TrainingConfig(class_weight=1.0)
-    seen, counts = Counter(), {}
+    config = TrainingConfig(class_weight=1.0, iterations=100, epochs=1, ema_decay=0.99)
+    trainer = Trainer(replace(MODEL, blocks=(2,) * 4), config, tmp_path, torch.device("cpu"))
+    trainer.engine = TorchEngine(dtype)
+    assert trainer.step(batch)["skipped"] == 0
+    seen = Counter()
     with Requests(seen), Operations(seen), Launches() as launches:
-        losses = batch_losses(network, batch, config, TorchEngine())
-        counts["forward"] = launches.number, seen.total()
-        losses.total.backward()
-    counts["step"] = launches.number, seen.total()
-    assert counts["step"][0] <= 3400, (counts, launches.names.most_common(40))
-    assert counts["step"][1] <= 40, (counts, seen)
+        trainer.step(batch)
+    assert 1000 < launches.number <= MOST_LAUNCHES, launches.names.most_common(40)
+    assert seen.total() <= MOST_WAITS, seen
