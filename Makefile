@@ -14,7 +14,7 @@ TEST_DOMAIN := $(shell echo $$(( $$$$ % 100 + 1 )))
 TEST_ENVIRONMENT = ROS_DOMAIN_ID=$(TEST_DOMAIN) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST OMP_WAIT_POLICY=PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-rgbd test fuzz load soak lint coverage clean
+.PHONY: help setup demo demo-rgbd test fuzz load soak soak-accumulator lint coverage clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -46,6 +46,9 @@ load: setup ## the real node with clouds at 50 Hz, MINUTES=10; report and plot i
 
 soak: setup ## the real node through clouds and lifecycle cycles, MINUTES=60; report and plot in build/soak
 	@OMP_WAIT_POLICY=PASSIVE scripts/run python -m dspdet3d_ros.ros.tools.endurance.soak $(if $(MINUTES),--minutes $(MINUTES))
+
+soak-accumulator: setup ## the accumulator with a camera that is too fast, MINUTES=60; report and plot in build/accumulator_soak
+	@OMP_WAIT_POLICY=PASSIVE scripts/run python -m dspdet3d_ros.ros.tools.endurance.accumulator_soak $(if $(MINUTES),--minutes $(MINUTES))
 
 lint: setup ## check style, formatting, types, and that Python 3.10 suffices
 	@.venv/bin/ruff check .

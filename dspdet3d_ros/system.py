@@ -63,6 +63,17 @@ def keep_freed_memory() -> None:
             mallopt(option, value)
 
 
+def return_freed_memory() -> None:
+    """Returns freed memory of this process to the system if the C library can (glibc).
+
+    By itself it keeps much of it for later allocations: after the load of a large model more than that takes. The next
+    allocations take some milliseconds longer.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def usable_cores() -> int:
     """Number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -128,15 +139,8 @@ def measure_peak_memory(work: Callable[[], Result], device: str) -> tuple[Result
         return result, PeakMemory(before, torch.cuda.max_memory_allocated(device))
     if not os.access(_CLEAR, os.W_OK):
         return work(), None
-    _return_freed_memory()
+    return_freed_memory()
     _CLEAR.write_text(_RESET_PEAK)
     before = memory_bytes(process_status(), "VmRSS")
     result = work()
     return result, PeakMemory(before, memory_bytes(process_status(), "VmHWM"))
-
-
-def _return_freed_memory() -> None:
-    """Returns freed memory to the system if the C library can. If it kept that memory, the work would reuse it."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)

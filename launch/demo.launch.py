@@ -7,17 +7,14 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, LogInfo, OpaqueFunction, Shutdown
+from launch.actions import IncludeLaunchDescription, LogInfo, OpaqueFunction, Shutdown
 from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
 
-from dspdet3d_ros.ros.interface.fastdds import large_cloud_environment
+from dspdet3d_ros.ros.launch_actions import PACKAGE, common_options, declared, parameter, values_of
 from dspdet3d_ros.ros.parameters import launch_arguments
 
-PACKAGE = "dspdet3d_ros"
 SHARE = Path(get_package_share_directory(PACKAGE))
 ARGUMENTS = (*launch_arguments.demo_arguments(SHARE), *launch_arguments.NAMES)
 # The player's cloud is latched: the detector gets it even if it starts later.
@@ -30,38 +27,31 @@ def generate_launch_description() -> LaunchDescription:
     An error after a process was started would leave that process behind: launch ends without it. The detector's launch
     file checks its own arguments before it starts the detector.
     """
-    declared = [DeclareLaunchArgument(argument.name, **argument.declaration) for argument in ARGUMENTS]
     detector = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(SHARE / "launch" / "detector.launch.py")), launch_arguments=DETECTOR.items()
     )
     return LaunchDescription(
-        [*declared, OpaqueFunction(function=_check), detector, OpaqueFunction(function=_player_and_viewer)]
+        [*declared(ARGUMENTS), OpaqueFunction(function=_check), detector, OpaqueFunction(function=_player_and_viewer)]
     )
 
 
 def _check(context: LaunchContext) -> list[LogInfo]:
     """Makes the actions of player and RViz, only to raise what is wrong with their arguments."""
     _player_and_viewer(context)
-    obstacle = launch_arguments.viewer_obstacle() if launch_arguments.boolean(_values(context), "rviz") else ""
+    values = values_of(context, ARGUMENTS)
+    obstacle = launch_arguments.viewer_obstacle() if launch_arguments.boolean(values, "rviz") else ""
     return [LogInfo(msg=f"RViz is not started: {obstacle}")] if obstacle else []
 
 
 def _player_and_viewer(context: LaunchContext) -> list[Node]:
-    values = _values(context)
+    values = values_of(context, ARGUMENTS)
     sim_time = launch_arguments.sim_time(values)
-    common = {
-        "namespace": values["namespace"],
-        "ros_arguments": ["--log-level", values["log_level"]],
-        "additional_env": large_cloud_environment(),
-        "output": "screen",
-        "emulate_tty": True,
-    }
+    common = common_options(values)
     parameters = launch_arguments.player_parameters(values)
     player = Node(
         package=PACKAGE,
         executable="cloud_player",
-        # A text stays a text, also if it looks like a number.
-        parameters=[{name: ParameterValue(value, value_type=type(value)) for name, value in parameters.items()}],
+        parameters=[{name: parameter(value) for name, value in parameters.items()}],
         remappings=[("~/output/points", launch_arguments.input_topic(values))],
         on_exit=Shutdown(reason="the cloud is not published any more"),
         **common,
@@ -83,7 +73,3 @@ def _after_viewer(event: ProcessExited, context: LaunchContext) -> LaunchDescrip
     if event.returncode and not context.is_shutdown:
         return LogInfo(msg=f"RViz has failed (status {event.returncode}); the demo goes on without it")
     return Shutdown(reason="RViz was closed")
-
-
-def _values(context: LaunchContext) -> dict[str, str]:
-    return {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}

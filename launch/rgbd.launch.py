@@ -8,25 +8,22 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
+from launch.actions import IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration
 
+from dspdet3d_ros.ros.launch_actions import PACKAGE, declared, values_of
 from dspdet3d_ros.ros.parameters import rgbd_launch
 
-PACKAGE = "dspdet3d_ros"
 SHARE = Path(get_package_share_directory(PACKAGE))
 
 
 def generate_launch_description() -> LaunchDescription:
     """The arguments, then the two launch files."""
-    declared = [DeclareLaunchArgument(argument.name, **argument.declaration) for argument in rgbd_launch.ARGUMENTS]
-    return LaunchDescription([*declared, OpaqueFunction(function=_nodes)])
+    return LaunchDescription([*declared(rgbd_launch.ARGUMENTS), OpaqueFunction(function=_nodes)])
 
 
 def _nodes(context: LaunchContext) -> list[IncludeLaunchDescription]:
-    names = [argument.name for argument in rgbd_launch.ARGUMENTS]
-    values = {name: LaunchConfiguration(name).perform(context) for name in names}
+    values = values_of(context, rgbd_launch.ARGUMENTS)
     accumulator, detector = rgbd_launch.accumulator_values(values), rgbd_launch.detector_values(values)
     return [_included("accumulator.launch.py", accumulator), _included("detector.launch.py", detector)]
 

@@ -30,21 +30,25 @@ class Operations(TorchDispatchMode):
 VIEWS = {
     *("_unsafe_view", "alias", "as_strided", "detach", "empty", "empty_like", "empty_strided", "expand", "new_empty"),
     *("permute", "select", "slice", "split", "split_with_sizes", "squeeze", "t", "transpose", "unbind", "unsqueeze"),
-    *("view", "_local_scalar_dense"),
+    *("view", "_local_scalar_dense", "lift_fresh"),
 }
 
 
 #: Kernels that torch launches on CUDA for an operation, where they are several; estimated from its source.
-KERNELS = {"sort": 8, "_unique2": 10, "nonzero": 4, "topk": 6, "unique_consecutive": 6, "kthvalue": 6}
+KERNELS = {"sort": 8, "_unique2": 10, "nonzero": 4, "topk": 6, "unique_consecutive": 6, "kthvalue": 6, "median": 8}
 
 
 class Launches(TorchDispatchMode):
-    """Counts the kernels that operations would launch on a GPU."""
+    """Counts the operations that launch something on a GPU, and estimates the number of kernels."""
 
     def __init__(self):
         super().__init__()
         self.number = 0
         self.names = Counter()
+
+    @property
+    def operations(self):
+        return self.names.total()
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func.overloadpacket.__name__

@@ -166,7 +166,8 @@ def _many(args: argparse.Namespace, job: Job) -> int:
         print(f"dspdet3d detect: {process}{len(outcome.errors)} clouds have no result:", file=sys.stderr)
         for error in outcome.errors:
             print(f"dspdet3d detect: {error}", file=sys.stderr)
-    return 1 if outcome.errors else 0
+    # torchrun ends all processes if one of them fails, so only the last one may.
+    return 1 if outcome.errors and outcome.joined else 0
 
 
 def _print_remarks(lead: str, remarks: Sequence[Remark]) -> None:

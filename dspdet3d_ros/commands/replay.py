@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from dspdet3d_ros.commands.arguments import add_detector_arguments, add_map_arguments, check_number, map_settings
-from dspdet3d_ros.errors import InputError, one_line
-from dspdet3d_ros.validation import NOT_NEGATIVE, POSITIVE, SHARE
+from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.validation import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SHARE
 
 HELP = "detect objects in bags: in their clouds, or in the map of their depth images"
 
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--topics",
         nargs="+",
         default=(),
-        help="inputs: a cloud, or depth, colour and poses (default: by type and name)",
+        help="inputs where the bag has several of a kind: a cloud, or depth, colour, poses (default: by type and name)",
     )
     parser.add_argument("--world", default="", help="frame of the results (default: that of the poses or clouds)")
     parser.add_argument(
@@ -38,12 +38,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--depth-units-per-metre", type=float, default=1000.0, help="of 16-bit depth images (default: %(default)s)"
     )
+    parser.add_argument(
+        "--camera-mount",
+        type=float,
+        nargs=7,
+        default=(),
+        metavar=("X", "Y", "Z", "QX", "QY", "QZ", "QW"),
+        help="pose of the camera's optical frame in the frame whose odometry or pose is recorded (default: by tf)",
+    )
     parser.add_argument("--colour", action=argparse.BooleanOptionalAction, default=True, help="read colour images")
     parser.add_argument(
         "--tracking", action=argparse.BooleanOptionalAction, default=True, help="objects keep their number and name"
     )
     parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap", help="format of the bag of results")
-    parser.add_argument("--resume", action="store_true", help="use what an earlier run has computed")
+    parser.add_argument(
+        "--resume", action="store_true", help="keep what an earlier run has computed (always so under torchrun)"
+    )
+    parser.add_argument("--workers", type=int, default=1, help="number of processes, each with the model (default: 1)")
     parser.add_argument("--tau", type=float, help="pruning threshold, 0..1 (default: that of the model)")
     parser.add_argument("--score", type=float, help="drop boxes with a lower score, 0..1 (default: that of the model)")
     add_detector_arguments(parser)
@@ -51,62 +62,67 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Replays all bags, or those of this process under torchrun; the exit status is 1 if one cannot be read."""
+    """Replays all bags; under torchrun the processes share them. The exit status is 1 if one has no result."""
     for name, value in (("--tau", args.tau), ("--score", args.score)):
         check_number(name, value, SHARE)
     check_number("--period", args.period, NOT_NEGATIVE)
     check_number("--sync-tolerance", args.sync_tolerance, NOT_NEGATIVE)
     check_number("--depth-units-per-metre", args.depth_units_per_metre, POSITIVE)
+    check_number("--workers", args.workers, AT_LEAST_ONE)
     maps = map_settings(args)
-    folders = {args.out / bag.resolve().stem: bag for bag in args.bags}
-    if len(folders) < len(args.bags):
+    bags = [(bag, bag.resolve().stem) for bag in args.bags]
+    if len({name for _, name in bags}) < len(bags):
         raise InputError("BAG: two bags have the same name, and so the same folder for the results; rename one")
 
     from dataclasses import replace
 
-    from tqdm import tqdm
-
-    from dspdet3d_ros.detector.predictor import Detector
     from dspdet3d_ros.tools.batch.batch_run import ProcessShare
-    from dspdet3d_ros.tools.replay.bag_run import ReplaySettings, replay
+    from dspdet3d_ros.tools.batch.job import Job
+    from dspdet3d_ros.tools.replay.many_bags import replay_bags
+    from dspdet3d_ros.tools.replay.replay_settings import ReplaySettings
 
     share = ProcessShare.of_environment()
     device = share.device(args.device)
-    detector = Detector.load(args.model, args.checkpoint, device, args.backend, precision=args.precision)
-    given = {"pruning_threshold": args.tau, "score_threshold": args.score}
-    thresholds = {name: value for name, value in given.items() if value is not None}
+    model = Job(args.model, args.checkpoint, device, args.backend, args.precision, args.tau, args.score)
     settings = ReplaySettings(
-        detection=replace(detector.default_settings(), **thresholds),
         map=maps,
         topics=tuple(args.topics),
         world=args.world,
         period_s=args.period,
         tolerance_s=args.sync_tolerance,
         units_per_metre=args.depth_units_per_metre,
+        camera_mount=tuple(args.camera_mount),
         use_colour=args.colour,
         storage=args.storage,
         resume=args.resume,
     )
     if not args.tracking:
         settings = replace(settings, tracking=None)
-    failed = 0
-    for folder, bag in list(folders.items())[share.rank :: share.count]:
-        try:
-            summary = replay(
-                bag,
-                folder,
-                detector,
-                settings,
-                lambda records, total, name=bag.name: tqdm(records, name, total, disable=None, unit="message"),  # type: ignore[misc]
-            )
-        except InputError as error:
-            failed += 1
-            print(f"dspdet3d replay: {bag}: {error}", file=sys.stderr)
-        except Exception as error:
-            # Too little memory, or a fault of ours: the other bags are replayed.
-            failed += 1
-            print(f"dspdet3d replay: {bag}: {one_line(error)}", file=sys.stderr)
-        else:
-            print(summary.as_text())
-            print(f"  results in {folder}")
+    try:
+        _ = settings.mount
+    except InputError as error:
+        raise InputError(f"--camera-mount: {error}") from None
+    failed = known = 0
+    for outcome in replay_bags(
+        model,
+        settings,
+        bags,
+        args.out,
+        args.workers,
+        args.threads,
+        share,
+        lambda why: _print_error(f"{why}; once more"),
+    ):
+        failed += bool(outcome.error)
+        known += outcome.known
+        if outcome.error and not outcome.known:
+            _print_error(outcome.error)
+        elif outcome.text:
+            print(outcome.text, flush=True)
+    if known:
+        print(f"{known} bags were done by an earlier run or by another process")
     return 1 if failed else 0
+
+
+def _print_error(text: str) -> None:
+    print(f"dspdet3d replay: {text}", file=sys.stderr, flush=True)

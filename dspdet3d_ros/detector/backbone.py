@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import nn
 
 from dspdet3d_ros.sparse import BatchNorm, Foldable, SparseConv, SparseTensor, conv_norm
+
+#: Convolutions of stride 2: the stem and one in each of four stages.
+_STRIDE_2 = 5
 
 
 class Downsample(nn.Sequential, Foldable):
@@ -65,6 +69,10 @@ class Backbone(Foldable):
 
     def forward(self, x: SparseTensor) -> list[SparseTensor]:
         """Voxels (stride 1) to the four levels (strides 4, 8, 16, 32), fine to coarse."""
+        sets = [x.coords]
+        for _ in range(_STRIDE_2):
+            sets.append(sets[-1].downsampled())
+        x.coords.expect([*pairwise(sets), *((cells, cells) for cells in sets[2:])])
         x = conv_norm(self.conv1, self.norm1, x, relu=True)
         levels = []
         for number in range(1, 5):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dspdet3d_ros.sparse import CoordinateSet
+from dspdet3d_ros.sparse.coords import key_offset
 
 #: Blocks are the cubes of the network's coarsest cells; all voxels of a block have the same ground.
 BLOCK = 32
@@ -27,6 +28,8 @@ _AXIS_BITS = 15
 _Z_OFFSET = 1 << (_Z_BITS - 1)
 _AXIS_OFFSET = 1 << (_AXIS_BITS - 1)
 _X_STEP, _Y_STEP = 1 << (_Z_BITS + _AXIS_BITS), 1 << _Z_BITS
+_BATCH_STEP = _X_STEP << _AXIS_BITS
+_ZERO = _AXIS_OFFSET * (_X_STEP + _Y_STEP) + _Z_OFFSET
 
 
 def ground_level(coords: CoordinateSet, voxel_size: float) -> Tensor:
@@ -42,13 +45,21 @@ def ground_level(coords: CoordinateSet, voxel_size: float) -> Tensor:
     Returns:
         (N,) float64 metres, in the frame of the coordinates.
     """
+    blocks = coords
+    while blocks.stride < BLOCK:
+        # These sets are the network's too.
+        blocks = blocks.downsampled()
+    ordered = torch.sort(_places(coords)).values
+    level = _median_level(ordered, _places(blocks), round(REACH_M / voxel_size))
+    low = BLOCK - 1
+    return level[blocks.find(coords.keys & ~key_offset(low, low, low))] * voxel_size
+
+
+def _places(coords: CoordinateSet) -> Tensor:
+    """(N,) number of each place: batch and column of blocks, then the height of the voxel."""
     batch, x, y, z = coords.coords.unbind(1)
-    column = (batch << _AXIS_BITS | (x >> _BLOCK_BITS) + _AXIS_OFFSET) << _AXIS_BITS
-    places = (column | (y >> _BLOCK_BITS) + _AXIS_OFFSET) << _Z_BITS | z + _Z_OFFSET
-    ordered, order = torch.sort(places)
-    blocks, block_of = torch.unique_consecutive(ordered >> _BLOCK_BITS, return_inverse=True)
-    level = _median_level(ordered, blocks << _BLOCK_BITS, round(REACH_M / voxel_size))
-    return torch.empty_like(level[:1].expand(len(z))).scatter_(0, order, level[block_of]) * voxel_size
+    places = torch.add(z + _ZERO, y >> _BLOCK_BITS, alpha=_Y_STEP)
+    return places.add_(x >> _BLOCK_BITS, alpha=_X_STEP).add_(batch, alpha=_BATCH_STEP)
 
 
 def _median_level(ordered: Tensor, bottom: Tensor, reach: int) -> Tensor:

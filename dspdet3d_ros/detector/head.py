@@ -123,17 +123,19 @@ class Head(nn.Module):
             if i < LEVELS - 1:
                 x = self.get_submodule(f"up_block_{i + 1}")(x)
                 if self._partial_addition:
-                    x = x.add_where_present(levels[i])
+                    x = x.add_where_present(levels[i], reuse=True)
                 if keep is not None:
                     x = pruning.limit(x, keep)
             keep = self.keep_conv[i - 1](x) if i > 0 else None
             x = self.get_submodule(f"lateral_block_{i}")(x)
             out = self.get_submodule(f"out_block_{i}")(x)
+            # Once for both predictions, which are float32.
+            out = out.with_features(out.features.to(self.bbox_conv.kernel.dtype))
             rows, wanted, refined = None, len(x), x.coords
             if keep is not None:
-                rows = pruning.keep(x, keep.features).nonzero()[:, 0]
+                rows, refined = x.coords.kept(pruning.keep(x, keep.features))
                 wanted = len(rows)
-                rows, refined = best_cells_within(x.coords, keep.features, rows, pruning.max_cells)
+                rows, refined = best_cells_within(x.coords, keep.features, rows, refined, pruning.max_cells)
             kept = len(refined)
             outputs.append(
                 LevelOutput(

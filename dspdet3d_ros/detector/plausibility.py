@@ -13,7 +13,7 @@ from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.clouds.shape import CloudShape, shape_of
 from dspdet3d_ros.defaults import UNITS
 from dspdet3d_ros.detector.config import ModelConfig
-from dspdet3d_ros.detector.result import Detections
+from dspdet3d_ros.detector.result import Detections, DetectionStats
 
 #: A cloud of fewer points is not judged.
 FEWEST_POINTS = 100
@@ -83,6 +83,19 @@ class Plausibility:
                 "box_count": _count(self._shape, self._points, detections),
             }
         )
+
+
+def range_remarks(stats: DetectionStats) -> tuple[Remark, ...]:
+    """Remarks on points beyond the range of voxels."""
+    if not stats.points_out_of_range:
+        return ()
+    return (
+        Remark(
+            "range",
+            f"{stats.points_out_of_range} points are left out: they are kilometres away from most others, further than "
+            "voxels reach; remove such points in the publisher. points_out_of_range in ~/output/stats counts them",
+        ),
+    )
 
 
 def _cloud_texts(shape: CloudShape, point_spacing: float | None) -> dict[str, str]:

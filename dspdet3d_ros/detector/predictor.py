@@ -22,6 +22,7 @@ from dspdet3d_ros.detector.result import Detections, DetectionSettings, Detectio
 from dspdet3d_ros.detector.stopwatch import Stopwatch
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse import Engine, folded, make_engine
+from dspdet3d_ros.system import return_freed_memory
 
 WARM_UP_POINTS = 200_000
 WARM_UP_CELLS = 40_000
@@ -92,7 +93,10 @@ class Detector:
                 raise InputError(f"{name}: expected at least 1, got {limit}")
         target = choose_device(device)
         engine = make_engine(backend, target, precision)
-        return cls(load_model(model, checkpoint), engine, target, max_points, max_voxels, recenter)
+        detector = cls(load_model(model, checkpoint), engine, target, max_points, max_voxels, recenter)
+        # Weight file, network as loaded and its folded copy: only the last one is still there.
+        return_freed_memory()
+        return detector
 
     @property
     def class_names(self) -> tuple[str, ...]:

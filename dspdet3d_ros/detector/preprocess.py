@@ -19,6 +19,8 @@ from dspdet3d_ros.detector.ground import BLOCK, ground_level
 from dspdet3d_ros.sparse import Engine, SparseTensor
 from dspdet3d_ros.sparse.coords import COORDINATE_LIMIT
 
+#: The network's strides: 1, 2, 4, … up to that of the coarsest cells.
+STRIDES = BLOCK.bit_length()
 #: Apart from `_OFFSET`, the origin of the grid is a multiple of this number of voxels in the frame of the cloud. It is
 #: the edge of the coarsest cells, so the cells of all levels have the same faces for every cloud.
 ANCHOR = BLOCK
@@ -26,7 +28,7 @@ ANCHOR = BLOCK
 #: size, as in maps of voxels, are not divided by rounding errors. Half a coarsest cell in plan: objects in the middle
 #: of the frame are not at the edge where the faces of all levels meet. 12 voxels in height: a floor or table at z = 0
 #: is in the middle of cells of 8 voxels, and not at the faces of all levels, where noise would divide it between cells.
-_OFFSET = torch.tensor([16, 16, 12], dtype=torch.float64) + 1 / 1024
+_OFFSET = np.array([16, 16, 12]) + 1 / 1024
 #: The largest multiple of `ANCHOR`, so that all numbers of voxels are exact in float64.
 _MOST_ANCHORS = 2.0**45
 #: The median of a cloud is computed from about this number of points.
@@ -72,23 +74,24 @@ def usable_points(
     kind = np.float32 if xyz.dtype == np.float32 else np.float64
     points = torch.from_numpy(np.require(xyz, kind, ["C", "W"])).to(device)
     count, reach = len(points), (COORDINATE_LIMIT - ANCHOR) * voxel_size
-    anchor, origin = torch.zeros(3, dtype=torch.int64), torch.zeros(3, dtype=torch.float64)
+    anchor, origin = np.zeros(3, np.int64), np.zeros(3)
     if count:
         # One transfer: on a GPU each transfer waits for all earlier work.
-        low, high, middle = torch.stack([points.amin(0), points.amax(0), _median(points)]).double().cpu()
+        low, high, middle = torch.stack([points.amin(0), points.amax(0), _median(points)]).cpu().double().numpy()
         if recenter:
-            if float((high - low).max()) > reach:
-                middle = _main_place(points, reach).double().cpu()
-            anchors = (middle / (ANCHOR * voxel_size)).round()
-            anchor = anchors.clamp(-_MOST_ANCHORS, _MOST_ANCHORS).long() * ANCHOR
-            origin = (anchor.double() - _OFFSET) * voxel_size
-        if float(torch.maximum(origin - low, high - origin).max()) > reach:
-            points = _select(points, _within(points.double(), origin.to(device), reach))
+            if (high - low).max() > reach:
+                middle = _main_place(points, reach).cpu().double().numpy()
+            anchors = np.round(middle / (ANCHOR * voxel_size)).clip(-_MOST_ANCHORS, _MOST_ANCHORS)
+            anchor = anchors.astype(np.int64) * ANCHOR
+            origin = (anchor - _OFFSET) * voxel_size
+        if np.maximum(origin - low, high - origin).max() > reach:
+            points = _select(points, _within(points.double(), torch.from_numpy(origin).to(device), reach))
     out_of_range = count - len(points)
     if len(points) > max_points:
         bits = points.view(torch.int32 if kind == np.float32 else torch.int64)
         points = points[_choose(bits, max_points)]
-    return UsablePoints(points.double() - origin.to(device), origin.numpy(), anchor, out_of_range)
+    xyz64 = points.double() - torch.from_numpy(origin).to(device)
+    return UsablePoints(xyz64, origin, torch.from_numpy(anchor), out_of_range)
 
 
 def voxelise(
@@ -118,15 +121,17 @@ def voxelise(
     # A tensor on the device: by a number, CUDA multiplies with its reciprocal, and points between voxels change sides.
     size = torch.full((), voxel_size, dtype=points.dtype, device=points.device)
     cells = torch.floor(points / size).clamp(-(2.0**40), 2.0**40).long()
-    index = cells.new_zeros(len(cells)) if batch is None else batch
-    coords, rows = engine.coordinate_set.from_coordinates(torch.cat([index[:, None], cells], 1))
+    if batch is None:
+        coords, rows = engine.coordinate_set.pyramid(cells, STRIDES)
+    else:
+        coords, rows = engine.coordinate_set.from_coordinates(torch.cat([batch[:, None], cells], 1))
     features = points[rows]
     if relative_xy:
         corner = coords.coords[:, 1:3].to(points.dtype) * voxel_size
         features = torch.cat([features[:, :2] - corner, features[:, 2:]], 1)
     if above_ground:
-        height = features[:, 2] - ground_level(coords, voxel_size).to(features.dtype)
-        features = torch.cat([features[:, :2], height[:, None]], 1)
+        # `features` are copies of the points.
+        features[:, 2] -= ground_level(coords, voxel_size).to(features.dtype)
     return SparseTensor(features.float(), coords, engine)
 
 

@@ -72,7 +72,7 @@ def keep_probability(prune_logits: Tensor) -> Tensor:
 
 
 def best_cells_within(
-    coords: CoordinateSet, prune_logits: Tensor, rows: Tensor, max_cells: int | None
+    coords: CoordinateSet, prune_logits: Tensor, rows: Tensor, chosen: CoordinateSet, max_cells: int | None
 ) -> tuple[Tensor, CoordinateSet]:
     """Of the rows to refine, those with the best keep scores, within a bound on the number of finer cells.
 
@@ -83,13 +83,13 @@ def best_cells_within(
         coords: the N cells of a level.
         prune_logits: (N, 1) logits of "prune this cell".
         rows: (M,) rows that pruning left, ascending.
+        chosen: the set of those.
         max_cells: the most cells that the next finer level may have; None: any number.
 
     Returns:
         (M',) rows, ascending, all of them if their refinement fits; and their cells, with the expanded set cached if it
         was computed.
     """
-    chosen = coords.subset(rows)
     if max_cells is None or len(rows) * _MOST_CHILDREN <= max_cells:
         return rows, chosen
     most_rows = max_cells // _OWN_CHILDREN

@@ -136,7 +136,7 @@ class Accumulator:
             self._map.keep(self._inside_window())
         apart = np.linalg.inv(pose) @ used
         return Inserted(
-            len(points.xyz), new, removed, used, _length(apart), math.degrees(_angle(apart)), pairs, restarted
+            len(points.weights), new, removed, used, _length(apart), math.degrees(_angle(apart)), pairs, restarted
         )
 
     def cloud(self, min_observations: int | None = None) -> PointCloud:
@@ -150,11 +150,11 @@ class Accumulator:
         """
         least = self._settings.min_observations if min_observations is None else min_observations
         chosen = (self._inside_window() & (self._map.observations >= least)).nonzero()[:, 0]
-        local = self._map.points(chosen).cpu().numpy()
+        local = self._map.means(chosen)[0].T.cpu().numpy()
         origin = np.zeros(3) if self._origin is None else self._origin
         far = np.abs(origin).max() > _FLOAT32_REACH_M
-        xyz = (local + origin).astype(np.float64 if far else np.float32)
-        sums = self._map.sums[chosen]
+        xyz = np.ascontiguousarray(local + origin, np.float64 if far else np.float32)
+        sums = self._map.sums.index_select(0, chosen)
         weight = sums[:, COLOUR_WEIGHT]
         if not bool((weight > 0).any()):
             return PointCloud(xyz)
@@ -232,9 +232,9 @@ class Accumulator:
     def _fuse(self, points: FramePoints, pose: np.ndarray, stamp_s: float) -> tuple[int, int]:
         """The numbers of new and of removed voxels."""
         local = torch.as_tensor(self._to_map(pose), dtype=torch.float32, device=self.device)
-        turn = local[:3, :3].T
+        turn = local[:3, :3]
         sums = self._map.sum_points(
-            points.xyz @ turn + local[:3, 3], points.normals @ turn, points.weights, points.rgb, points.coloured
+            turn @ points.xyz + local[:3, 3:], turn @ points.normals, points.weights, points.rgb, points.coloured
         )
         new = self._map.insert(sums, self._frame, stamp_s)
         if not self._settings.see_through_frames:
@@ -252,8 +252,8 @@ class Accumulator:
         if settings.window_s and self._last_stamp is not None:
             inside &= self._map.last_stamp >= self._last_stamp - settings.window_s
         if settings.window_m and self._last_pose is not None and len(self._map):
-            place = torch.as_tensor(self._to_map(self._last_pose)[:3, 3], dtype=torch.float32, device=self.device)
-            inside &= ((self._map.points() - place) ** 2).sum(1) <= settings.window_m**2
+            place = torch.as_tensor(self._to_map(self._last_pose)[:3, 3:], dtype=torch.float32, device=self.device)
+            inside &= ((self._map.points() - place) ** 2).sum(0) <= settings.window_m**2
         return inside
 
 

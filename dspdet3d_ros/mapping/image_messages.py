@@ -34,7 +34,8 @@ def depth_of(message: Any, units_per_metre: float) -> np.ndarray:
     """(H, W) float32 metres of a depth image; 0 where nothing was measured.
 
     Args:
-        message: sensor_msgs/Image of an encoding in `DEPTH`, or sensor_msgs/CompressedImage of compressedDepth (PNG).
+        message: sensor_msgs/Image of an encoding in `DEPTH`, or sensor_msgs/CompressedImage of PNG with 16 bits, also
+            with the header of compressedDepth.
         units_per_metre: of images of 16-bit integers.
 
     Raises:
@@ -143,7 +144,7 @@ def _compressed_depth(message: Any, units_per_metre: float) -> np.ndarray:
     data = bytes(message.data)
     start = data[: _HEADER.size + len(_PNG)].find(_PNG)
     name = f"depth image of format '{message.format}'"
-    if start < 0 or "compresseddepth" not in message.format.lower():
+    if start < 0:
         raise FrameRefused(
             "encoding",
             f"{name}: expected '16UC1; compressedDepth png'; set the transport's format to png, not rvl or jpeg",

@@ -25,10 +25,10 @@ class FramePoints:
     """The usable pixels of one frame.
 
     Attributes:
-        xyz: (N, 3) float32, metres, in the frame of the depth camera.
-        normals: (N, 3) float32 unit normals that face the camera, same frame.
+        xyz: (3, N) float32, metres, in the frame of the depth camera.
+        normals: (3, N) float32 unit normals that face the camera, same frame.
         weights: (N,) float32, proportional to 1 / z².
-        rgb: (N, 3) float32, 0..255; None without colour.
+        rgb: (3, N) float32, 0..255; None without colour.
         coloured: (N,) float32, 1 where the colour camera sees the point; None without colour.
         depth: (h, w) float32 decimated depth in metres, 0 where nothing was measured.
         camera: of `depth`.
@@ -55,21 +55,23 @@ def frame_points(frame: RGBDFrame, settings: MapSettings, device: str = "cpu") -
     depth = _decimated(_tensor(frame.depth, device), settings.decimation, edge)
     u = torch.arange(camera.width, device=device, dtype=torch.float32)[None, :] - camera.cx
     v = torch.arange(camera.height, device=device, dtype=torch.float32)[:, None] - camera.cy
-    normals, measured = _normals(depth, u, v, camera)
+    inverse = _inverse(depth)
+    normals, keep = _normals(inverse, u, v, camera)
     rays = torch.sqrt((u / camera.fx) ** 2 + (v / camera.fy) ** 2 + 1)
     # The normal is scaled so that its product with the ray is the inverse depth.
     length = torch.sqrt(normals[0] ** 2 + normals[1] ** 2 + normals[2] ** 2)
-    inverse = torch.where(depth > 0, 1 / depth, torch.zeros_like(depth))
-    keep = measured & (depth >= settings.min_distance) & (depth <= settings.max_distance)
+    keep &= (depth >= settings.min_distance) & (depth <= settings.max_distance)
     keep &= ~_edges(depth, edge)
     keep &= inverse > math.cos(math.radians(settings.max_incidence_deg)) * length * rays
     index = keep.flatten().nonzero()[:, 0]
-    z = depth.flatten()[index]
-    row, column = index // camera.width, index % camera.width
-    xyz = torch.stack([u[0, column] * z / camera.fx, v[row, 0] * z / camera.fy, z], dim=1)
-    towards = -normals.flatten(1)[:, index].T / length.flatten()[index, None]
+    z = depth.flatten().index_select(0, index)
+    weights = inverse.flatten().index_select(0, index) ** 2
+    x = (u / camera.fx).expand(depth.shape).flatten().index_select(0, index) * z
+    y = (v / camera.fy).expand(depth.shape).flatten().index_select(0, index) * z
+    xyz = torch.stack([x, y, z])
+    towards = (normals / -length).flatten(1).index_select(1, index)
     rgb, coloured = _colours(frame, settings.decimation, xyz, index, device)
-    return FramePoints(xyz, towards, 1 / (z * z), rgb, coloured, depth, camera)
+    return FramePoints(xyz, towards, weights, rgb, coloured, depth, camera)
 
 
 def _tensor(image: np.ndarray, device: str) -> torch.Tensor:
@@ -80,23 +82,23 @@ def _tensor(image: np.ndarray, device: str) -> torch.Tensor:
 
 def _decimated(depth: torch.Tensor, factor: int, edge: float) -> torch.Tensor:
     """Mean of each block over the pixels that belong to its nearest surface; 0 where nothing was measured."""
-    depth = torch.nan_to_num(depth.to(torch.float32), 0.0, 0.0, 0.0).clamp_(min=0)
-    if factor == 1:
-        return depth
-    height, width = depth.shape[0] // factor, depth.shape[1] // factor
-    depth = depth[: height * factor, : width * factor]
-    parts = [depth[i::factor, j::factor] for i in range(factor) for j in range(factor)]
-    far = torch.full((), torch.inf, device=depth.device)
-    nearest = torch.where(parts[0] > 0, parts[0], far)
-    for part in parts[1:]:
-        nearest = torch.minimum(nearest, torch.where(part > 0, part, far))
-    limit = nearest * (1 + edge)
-    total, count = torch.zeros_like(nearest), torch.zeros_like(nearest)
-    for part in parts:
-        use = (part > 0) & (part <= limit)
-        total += torch.where(use, part, 0.0)
-        count += use
-    return torch.where(count > 0, total / count.clamp(min=1), 0.0)
+    # Masks are numbers here: products with them are much faster on the CPU than choices by them.
+    depth = torch.nan_to_num(_blocks(depth.to(torch.float32), factor), 0.0, 0.0, 0.0).clamp_(min=0)
+    far = torch.threshold(depth, 0.0, torch.inf)
+    use = far.le_(far.amin(dim=0) * (1 + edge))
+    return (depth * use).sum(dim=0) / use.sum(dim=0)
+
+
+def _inverse(depth: torch.Tensor) -> torch.Tensor:
+    """1 / depth, and 0 where the depth is 0."""
+    return torch.nan_to_num(1 / depth, posinf=0.0)
+
+
+def _blocks(image: torch.Tensor, factor: int) -> torch.Tensor:
+    """(factor², h, w) the pixels of each block of `factor` × `factor` pixels."""
+    height, width = image.shape[0] // factor, image.shape[1] // factor
+    image = image[: height * factor, : width * factor]
+    return image.reshape(height, factor, width, factor).permute(1, 3, 0, 2).reshape(-1, height, width)
 
 
 def _edges(depth: torch.Tensor, edge: float) -> torch.Tensor:
@@ -105,34 +107,34 @@ def _edges(depth: torch.Tensor, edge: float) -> torch.Tensor:
     for axis in (0, 1):
         length = depth.shape[axis] - 1
         a, b = depth.narrow(axis, 0, length), depth.narrow(axis, 1, length)
-        step = ((a - b).abs() > edge * torch.minimum(a, b)) & (a > 0) & (b > 0)
+        nearer = torch.minimum(a, b)
+        step = ((a - b).abs() > edge * nearer) & (nearer > 0)
         found.narrow(axis, 0, length).logical_or_(step)
         found.narrow(axis, 1, length).logical_or_(step)
     return found
 
 
 def _normals(
-    depth: torch.Tensor, u: torch.Tensor, v: torch.Tensor, camera: Camera
+    inverse: torch.Tensor, u: torch.Tensor, v: torch.Tensor, camera: Camera
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(3, h, w) normals, not scaled to unit length, and (h, w) bool where they are known.
 
     The inverse depth of a plane is linear in pixels, so averages of it and differences between them are exact there.
     """
-    valid = (depth > 0).to(torch.float32)
-    inverse = torch.where(depth > 0, 1 / depth, torch.zeros_like(depth))
     reach = _WINDOW // 2
-    total, count = _window_sums(inverse), _window_sums(valid)
+    total, count = _window_sums(inverse), _window_sums((inverse > 0).to(torch.float32))
     mean = total / count.clamp(min=1)
     enough = count >= _LEAST_MEASURED
     inner = (slice(reach, -reach), slice(reach, -reach))
     slope_u = (mean[:, 2 * reach :] - mean[:, : -2 * reach])[inner[0]] / (2 * reach)
     slope_v = (mean[2 * reach :] - mean[: -2 * reach])[:, inner[1]] / (2 * reach)
     known = (enough[:, 2 * reach :] & enough[:, : -2 * reach])[inner[0]]
-    known = known & (enough[2 * reach :] & enough[: -2 * reach])[:, inner[1]] & (depth[inner] > 0)
-    offset = inverse[inner] - u[:, inner[1]] * slope_u - v[inner[0]] * slope_v
-    normals = torch.zeros((3, *depth.shape), device=depth.device)
-    normals[:, inner[0], inner[1]] = torch.stack([slope_u * camera.fx, slope_v * camera.fy, offset])
-    measured = torch.zeros_like(depth, dtype=torch.bool)
+    known = known & (enough[2 * reach :] & enough[: -2 * reach])[:, inner[1]] & (inverse[inner] > 0)
+    normals = torch.zeros((3, *inverse.shape), device=inverse.device)
+    normals[0][inner] = slope_u * camera.fx
+    normals[1][inner] = slope_v * camera.fy
+    normals[2][inner] = inverse[inner] - u[:, inner[1]] * slope_u - v[inner[0]] * slope_v
+    measured = torch.zeros_like(inverse, dtype=torch.bool)
     measured[inner] = known
     return normals, measured
 
@@ -154,23 +156,28 @@ def _window_sums(image: torch.Tensor) -> torch.Tensor:
 def _colours(
     frame: RGBDFrame, factor: int, xyz: torch.Tensor, index: torch.Tensor, device: str
 ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-    """Colours of the points, and 1 for each that has one; None without a colour image."""
+    """(3, N) colours of the points, and (N,) 1 for each that has one; None without a colour image."""
     if frame.colour is None:
         return None, None
     colour = _tensor(frame.colour, device)
     if frame.colour_camera is None and frame.colour_from_depth is None:
-        width = colour.shape[1] // factor
-        row, column = index // width * factor, index % width * factor
-        flat, stride = colour.reshape(-1, 3), colour.shape[1]
-        parts = [flat[(row + i) * stride + column + j] for i in range(factor) for j in range(factor)]
-        return torch.stack(parts).to(torch.float32).mean(0), torch.ones(len(index), device=device)
+        return _block_means(colour, factor, index), torch.ones(len(index), device=device)
     camera = frame.colour_camera or frame.camera
     if frame.colour_from_depth is not None:
         moved = torch.as_tensor(frame.colour_from_depth, dtype=torch.float32, device=device)
-        xyz = xyz @ moved[:3, :3].T + moved[:3, 3]
-    z = xyz[:, 2].clamp(min=1e-6)
-    column = torch.floor(xyz[:, 0] / z * camera.fx + camera.cx + 0.5)
-    row = torch.floor(xyz[:, 1] / z * camera.fy + camera.cy + 0.5)
-    seen = (xyz[:, 2] > 0) & (column >= 0) & (column < camera.width) & (row >= 0) & (row < camera.height)
-    place = torch.where(seen, row * camera.width + column, torch.zeros_like(row)).to(torch.int64)
-    return colour.reshape(-1, 3)[place].to(torch.float32), seen.to(torch.float32)
+        xyz = moved[:3, :3] @ xyz + moved[:3, 3:]
+    z = xyz[2].clamp(min=1e-6)
+    column = torch.floor(xyz[0] / z * camera.fx + camera.cx + 0.5)
+    row = torch.floor(xyz[1] / z * camera.fy + camera.cy + 0.5)
+    seen = (xyz[2] > 0) & (column >= 0) & (column < camera.width) & (row >= 0) & (row < camera.height)
+    place = torch.where(seen, row * camera.width + column, 0.0).to(torch.int64)
+    return colour.reshape(-1, 3).index_select(0, place).T.to(torch.float32), seen.to(torch.float32)
+
+
+def _block_means(colour: torch.Tensor, factor: int, index: torch.Tensor) -> torch.Tensor:
+    """(3, N) float32 mean colours of blocks of `factor` × `factor` pixels, by their numbers."""
+    height, width = colour.shape[0] // factor, colour.shape[1] // factor
+    # The bytes of one row of pixels in a block are next to each other.
+    rows = colour[: height * factor, : width * factor].reshape(height, factor, width, 3 * factor)
+    total = rows.sum(dim=1, dtype=torch.int32).reshape(-1, 3 * factor).index_select(0, index)
+    return total.T.reshape(factor, 3, -1).sum(dim=0).to(torch.float32) / factor**2

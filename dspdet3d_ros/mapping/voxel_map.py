@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 
 from dspdet3d_ros.mapping.frame import Camera
 from dspdet3d_ros.mapping.key_index import KeyIndex
@@ -21,6 +23,8 @@ LOOK_ROWS = 1 << 16
 _BEHIND_M, _BEHIND = 0.02, 0.015
 # If voxels are dropped, so many more are, so that this is rare.
 _HEADROOM = 8
+# If more than this fraction of the rows is removed, all rows are copied.
+_MANY = 16
 _FIRST_ROWS = 1 << 14
 
 # Columns of `sums`: position relative to the voxel's centre, normal, colour, weight, weight of the colour.
@@ -41,15 +45,15 @@ class FrameVoxels:
     sums: torch.Tensor
 
 
-def keys_of(cells: torch.Tensor) -> torch.Tensor:
-    """(N,) int64 keys of (N, 3) int64 voxel indices within ±2^20."""
-    return (cells[:, 0] + _HALF) * _X + (cells[:, 1] + _HALF) * _Y + (cells[:, 2] + _HALF)
+def keys_of(x: torch.Tensor, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    """int64 keys of int64 voxel indices within ±2^20, of any shape."""
+    return x * _X + y * _Y + (z + _HALF * (_X + _Y + 1))
 
 
 def cells_of(keys: torch.Tensor) -> torch.Tensor:
-    """(N, 3) int64 voxel indices of keys; inverse of `keys_of`."""
+    """(3, N) int64 voxel indices of keys; inverse of `keys_of`."""
     mask = _Y - 1
-    return torch.stack([(keys >> (2 * _BITS)), (keys >> _BITS) & mask, keys & mask], dim=1) - _HALF
+    return torch.stack([(keys >> (2 * _BITS)), (keys >> _BITS) & mask, keys & mask]) - _HALF
 
 
 def _column(name: str) -> property:
@@ -116,36 +120,43 @@ class VoxelMap:
         """Sums the points of one frame by voxel.
 
         Args:
-            xyz: (N, 3) float32, metres from the map's origin. Points out of its reach are left out.
-            normals: (N, 3) float32 unit normals.
+            xyz: (3, N) float32, metres from the map's origin. Points out of its reach are left out.
+            normals: (3, N) float32 unit normals.
             weights: (N,) float32.
-            rgb: (N, 3) float32 or None.
+            rgb: (3, N) float32 or None.
             coloured: (N,) float32, 1 where `rgb` is known; None without colours.
         """
         scaled = xyz / self.voxel_size
         cells = torch.floor(scaled)
-        inside = (cells.abs() < _HALF - 1).all(dim=1)
-        if not bool(inside.all()):
-            kept = inside.nonzero()[:, 0]
-            rgb = None if rgb is None else rgb[kept]
+        if not len(weights):
+            return FrameVoxels(weights.to(torch.int64), torch.zeros((0, COLUMNS), device=self.device))
+        low, high = torch.stack([cells.amin(dim=1), cells.amax(dim=1)]).tolist()
+        if min(low) <= 1 - _HALF or max(high) >= _HALF - 1:
+            kept = (cells.abs() < _HALF - 1).all(dim=0).nonzero()[:, 0]
+            rgb = None if rgb is None else rgb[:, kept]
             coloured = None if coloured is None else coloured[kept]
-            return self.sum_points(xyz[kept], normals[kept], weights[kept], rgb, coloured)
-        rows = torch.empty((len(xyz), COLUMNS), device=self.device)
-        rows[:, POSITION] = scaled - cells - 0.5
-        rows[:, NORMAL] = normals
-        rows[:, COLOUR] = 0 if rgb is None else rgb
-        rows[:, WEIGHT] = 1
-        rows[:, COLOUR_WEIGHT] = 0 if coloured is None else coloured
-        rows[:, COLOUR] *= rows[:, COLOUR_WEIGHT, None]
-        rows *= weights[:, None]
-        keys, order = torch.sort(keys_of(cells.to(torch.int64)))
-        first = torch.ones(len(keys), dtype=torch.bool, device=self.device)
-        torch.ne(keys[1:], keys[:-1], out=first[1:])
-        group = torch.cumsum(first, 0) - 1
-        unique = keys[first]
-        sums = torch.zeros((len(unique), COLUMNS), device=self.device)
-        sums.index_add_(0, group, rows[order])
-        return FrameVoxels(unique, sums)
+            return self.sum_points(xyz[:, kept], normals[:, kept], weights[kept], rgb, coloured)
+        if rgb is None or coloured is None:
+            rgb, coloured = torch.zeros_like(xyz), torch.zeros_like(weights)
+        rows = torch.empty((len(weights), COLUMNS), device=self.device)
+        parts = (*(scaled - cells - 0.5), *normals, *(rgb * coloured), torch.ones_like(weights), coloured)
+        # On the CPU this is faster than a transposed copy.
+        for column, values in enumerate(parts):
+            rows[:, column] = values
+        # Numbers in the order of the keys, of 32 bits if they suffice: these are sorted faster.
+        _, ny, nz = sizes = [int(most - least) + 1 for least, most in zip(low, high, strict=True)]
+        whole = cells.to(torch.int32 if math.prod(sizes) < 1 << 31 else torch.int64)
+        start = whole.new_tensor(low)[:, None]
+        x, y, z = whole - start
+        numbers, order = torch.sort((x * ny + y) * nz + z)
+        first = torch.ones(len(numbers), dtype=torch.bool, device=self.device)
+        torch.ne(numbers[1:], numbers[:-1], out=first[1:])
+        starts = first.nonzero()[:, 0]
+        # Sums of parts of a table, by the numbers of their rows: one pass over the points.
+        sums = F.embedding_bag(order, rows, starts, mode="sum", per_sample_weights=weights.index_select(0, order))
+        at = order.index_select(0, starts)
+        x, y, z = (axis.index_select(0, at).to(torch.int64) for axis in whole)
+        return FrameVoxels(keys_of(x, y, z), sums)
 
     def insert(self, voxels: FrameVoxels, frame: int, stamp_s: float) -> int:
         """Adds one frame.
@@ -159,19 +170,20 @@ class VoxelMap:
             The number of voxels that are new.
         """
         rows = self.index.find(voxels.keys)
-        known = rows >= 0
-        at, sums = rows[known], voxels.sums[known]
-        self.sums[at] = _limited(self.sums[at] + sums)
-        self.observations[at] += 1
-        self.last_frame[at] = frame
-        self.last_stamp[at] = stamp_s
-        self.seen_through[at] = 0
-        keys = voxels.keys[~known]
-        if len(keys):
-            start = self._rows
-            self._grow(len(keys))
+        known = (rows >= 0).nonzero()[:, 0]
+        at = rows.index_select(0, known)
+        sums = self.sums.index_select(0, at).add_(voxels.sums.index_select(0, known))
+        self.sums.index_copy_(0, at, _limited(sums))
+        self.observations.index_add_(0, at, torch.ones_like(at, dtype=torch.int32))
+        self.last_frame.index_fill_(0, at, frame)
+        self.last_stamp.index_fill_(0, at, stamp_s)
+        self.seen_through.index_fill_(0, at, 0)
+        new = (rows < 0).nonzero()[:, 0]
+        if len(new):
+            keys, start = voxels.keys.index_select(0, new), self._rows
+            self._grow(len(new))
             self.keys[start:] = keys
-            self.sums[start:] = voxels.sums[~known]
+            self.sums[start:] = voxels.sums.index_select(0, new)
             self.observations[start:] = 1
             self.last_frame[start:] = frame
             self.last_stamp[start:] = stamp_s
@@ -179,7 +191,7 @@ class VoxelMap:
             self.index.add(keys, start)
             if self._rows > self.max_voxels:
                 self._drop_oldest()
-        return len(keys)
+        return len(new)
 
     def look_through(self, depth: torch.Tensor, camera: Camera, from_map: torch.Tensor, frame: int, times: int) -> int:
         """Removes voxels behind which frames measure a surface. One call looks at `LOOK_ROWS` voxels at most.
@@ -198,42 +210,62 @@ class VoxelMap:
             return 0
         start = self._next_look if self._next_look < self._rows else 0
         end = min(start + LOOK_ROWS, self._rows)
-        xyz = self.points(slice(start, end)) @ from_map[:3, :3].T + from_map[:3, 3]
-        z = xyz[:, 2]
-        front = z > 0
-        u = torch.floor(xyz[:, 0] / z * camera.fx + camera.cx + 0.5)
-        v = torch.floor(xyz[:, 1] / z * camera.fy + camera.cy + 0.5)
-        front &= (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
-        front &= self.last_frame[start:end] != frame
+        part = slice(start, end)
+        x, y, z = from_map[:3, :3] @ self.points(part) + from_map[:3, 3:]
+        u = torch.floor(x / z * camera.fx + (camera.cx + 0.5))
+        v = torch.floor(y / z * camera.fy + (camera.cy + 0.5))
+        front = (z > 0) & (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
+        front &= self.last_frame[part] != frame
         seen = front.nonzero()[:, 0]
-        behind = _nearest_around(depth)[v[seen].to(torch.int64), u[seen].to(torch.int64)]
-        through = seen[behind > z[seen] * (1 + _BEHIND) + _BEHIND_M] + start
+        z = z.index_select(0, seen)
+        pixels = (v * camera.width + u).index_select(0, seen).to(torch.int64)
+        behind = _nearest_around(depth).flatten().index_select(0, pixels)
+        through = seen[behind > z * (1 + _BEHIND) + _BEHIND_M] + start
         self.seen_through[through] += 1
-        gone = self.seen_through[start:end] >= times
-        count = int(gone.sum())
-        # After the last row comes the first one, not the rows that the next frame adds.
-        self._next_look = end - count if end < self._rows else 0
-        if count:
-            keep = torch.ones(self._rows, dtype=torch.bool, device=self.device)
-            keep[start:end] = ~gone
-            self.keep(keep)
-        return count
+        gone = (self.seen_through[part] >= times).nonzero()[:, 0] + start
+        self._next_look = end if end < self._rows else 0
+        self._remove(gone)
+        return len(gone)
 
     def keep(self, chosen: torch.Tensor) -> None:
         """Removes the rows that a (V,) bool mask does not choose."""
-        if bool(chosen.all()):
+        gone = (~chosen).nonzero()[:, 0]
+        if len(gone) <= self._rows // _MANY:
+            self._remove(gone)
             return
         rows = chosen.nonzero()[:, 0]
         for column in self._columns.values():
-            column[: len(rows)] = column[rows]
+            column[: len(rows)] = column.index_select(0, rows)
         self.index.keep(chosen)
         self._rows = len(rows)
 
-    def points(self, rows: slice | torch.Tensor = slice(None)) -> torch.Tensor:
-        """(N, 3) float32 mean positions of rows, metres from the map's origin."""
-        sums = self.sums[rows]
-        centres = cells_of(self.keys[rows]).to(torch.float32) + 0.5
-        return (centres + sums[:, POSITION] / sums[:, WEIGHT, None]) * self.voxel_size
+    def _remove(self, gone: torch.Tensor) -> None:
+        """Removes rows by their numbers. The last rows take their places, so that this costs no more than they do."""
+        if not len(gone):
+            return
+        left = self._rows - len(gone)
+        stays = torch.ones(len(gone), dtype=torch.bool, device=self.device)
+        stays[gone[gone >= left] - left] = False
+        moved, to = stays.nonzero()[:, 0] + left, gone[gone < left]
+        self.index.change(self.keys.index_select(0, gone), torch.full_like(gone, -1))
+        self.index.change(self.keys.index_select(0, moved), to)
+        for column in self._columns.values():
+            column.index_copy_(0, to, column.index_select(0, moved))
+        self._rows = left
+
+    def points(self, rows: slice = slice(None)) -> torch.Tensor:
+        """(3, N) float32 mean positions of rows, metres from the map's origin."""
+        return self._places(self.keys[rows], self.sums[rows].T)
+
+    def means(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(3, N) float32 mean positions of rows by their numbers, and (3, N) unit normals there."""
+        sums = self.sums.index_select(0, rows).T.contiguous()
+        return self._places(self.keys.index_select(0, rows), sums), F.normalize(sums[NORMAL], dim=0)
+
+    def _places(self, keys: torch.Tensor, sums: torch.Tensor) -> torch.Tensor:
+        """(3, N) float32 mean positions of voxels with (COLUMNS, N) sums."""
+        centres = cells_of(keys).to(torch.float32) + 0.5
+        return (centres + sums[POSITION] / sums[WEIGHT]) * self.voxel_size
 
     def _grow(self, more: int) -> None:
         needed = self._rows + more
@@ -257,14 +289,13 @@ class VoxelMap:
 
 def _limited(sums: torch.Tensor) -> torch.Tensor:
     """Sums whose weight does not grow without end."""
-    excess = (sums[:, WEIGHT] / _MOST_WEIGHT).clamp(min=1)
-    return sums / excess[:, None]
+    return sums.div_((sums[:, WEIGHT] / _MOST_WEIGHT).clamp_(min=1)[:, None])
 
 
 def _nearest_around(depth: torch.Tensor) -> torch.Tensor:
     """(h, w) depth of the nearest measurement among a pixel and its eight neighbours; 0 if the pixel has none."""
-    far = torch.where(depth > 0, depth, torch.inf)
-    nearest = torch.nn.functional.pad(far, (1, 1, 1, 1), value=torch.inf)
+    far = torch.threshold(depth, 0.0, torch.inf)
+    nearest = F.pad(far, (1, 1, 1, 1), value=torch.inf)
     nearest = torch.minimum(torch.minimum(nearest[:-2], nearest[1:-1]), nearest[2:])
     nearest = torch.minimum(torch.minimum(nearest[:, :-2], nearest[:, 1:-1]), nearest[:, 2:])
-    return torch.where(depth > 0, nearest, 0.0)
+    return nearest.mul_((depth > 0).to(torch.float32)).nan_to_num_(0.0)

@@ -108,9 +108,19 @@ class BagReader:
                     yield Record(connection.topic, connection.msgtype, time_ns, message)
             except Exception as error:
                 # A truncated file ends with an error of sqlite, of a decompressor or of the library.
-                self.losses.append(f"{reader.path.name}: the rest cannot be read ({one_line(error)})")
-        self.losses += [f"{text}: {count}" for text, count in self._bad.items()]
+                self._lose(f"{reader.path.name}: the rest cannot be read ({one_line(error)})")
+        for text, count in self._bad.items():
+            self._lose(f"{text}: {count}")
         self._bad.clear()
+
+    def first(self, topic: str) -> Any:
+        """The first message of a topic; None if it has none."""
+        return next((record.message for record in self.records([topic])), None)
+
+    def _lose(self, text: str) -> None:
+        """Notes a loss once, although a bag may be read several times."""
+        if text not in self.losses:
+            self.losses.append(text)
 
     def _open(self) -> list[Any]:
         try:
@@ -164,7 +174,7 @@ class BagReader:
             types = get_types_from_idl(text) if of_idl else get_types_from_msg(text, kind)
             self._store.register({name: value for name, value in types.items() if name not in self._store.fielddefs})
         except Exception as error:
-            self.losses.append(f"{connection.topic}: type {kind} is not known ({one_line(error)})")
+            self._lose(f"{connection.topic}: type {kind} is not known ({one_line(error)})")
             return False
         return kind in self._store.fielddefs
 

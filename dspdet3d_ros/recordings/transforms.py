@@ -67,6 +67,11 @@ class Transforms:
         """Whether the frame has a parent."""
         return frame.lstrip("/") in self._links
 
+    def moves(self, frame: str) -> bool:
+        """Whether a frame or one of those above it moves in its parent."""
+        chain = self._chain(frame.lstrip("/"))
+        return any(self._links[name].fixed is None for name in chain[:-1])
+
     def root_of(self, frame: str) -> str:
         """The frame at the top of a frame's chain of parents."""
         return self._chain(frame.lstrip("/"))[-1]

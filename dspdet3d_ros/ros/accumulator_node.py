@@ -17,8 +17,10 @@ from std_srvs.srv import Trigger
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.mapping.pairing import Pairing
+from dspdet3d_ros.msg import AccumulatorStats
 from dspdet3d_ros.ros import signals
 from dspdet3d_ros.ros.accumulation.accumulation import Accumulation, MapCloud
+from dspdet3d_ros.ros.accumulation.frame_stats import FrameStats
 from dspdet3d_ros.ros.accumulation.inputs import Inputs
 from dspdet3d_ros.ros.accumulation.poses import CameraPoses, Frames, mount_of
 from dspdet3d_ros.ros.faults import Fault
@@ -32,6 +34,7 @@ from dspdet3d_ros.ros.managed_node import ManagedNode
 from dspdet3d_ros.ros.parameters.accumulator_table import MAP_FIELDS, NODE_NAME, PARAMETERS, AccumulatorSettings
 from dspdet3d_ros.ros.parameters.node_parameters import NodeParameters
 from dspdet3d_ros.ros.process import LAST_CLOUD_S, run
+from dspdet3d_ros.ros.results import Counts
 
 _IMAGE = "sensor_msgs/msg/Image"
 
@@ -66,6 +69,7 @@ class AccumulatorNode(ManagedNode):
         self._pairing: Pairing | None = None
         self._inputs: Inputs | None = None
         self._publisher: Any = None
+        self._stats: Any = None
         self._node_parameters = AccumulatorParameters(self, lambda: self._accumulation is None)
         self._triggers = (
             self.create_service(Trigger, f"~/{topics.RESET}", partial(self._answer, "reset")),
@@ -101,12 +105,14 @@ class AccumulatorNode(ManagedNode):
             self._frames,
         )
         self._publisher = self.create_lifecycle_publisher(PointCloud2, f"~/{topics.CLOUD}", qos.LATCHED)
+        self._stats = self.create_lifecycle_publisher(AccumulatorStats, f"~/{topics.STATS}", qos.LATCHED)
         self._accumulation = Accumulation(
             accumulator,
             lambda: parameters.settings,
             self._poses,
             self._frames,
             self._publish,
+            self._report,
             self.faults,
             self.get_logger(),
             parameters["threads"] or None,
@@ -158,9 +164,10 @@ class AccumulatorNode(ManagedNode):
             if part is not None:
                 part.close()
         self._poses = self._frames = None
-        if self._publisher is not None:
-            self.destroy_lifecycle_publisher(self._publisher)
-            self._publisher = None
+        for publisher in (self._publisher, self._stats):
+            if publisher is not None:
+                self.destroy_lifecycle_publisher(publisher)
+        self._publisher = self._stats = None
 
     def close(self, timeout_s: float) -> bool:
         """Stops working on frames; False if one is still being worked on after `timeout_s`."""
@@ -230,6 +237,12 @@ class AccumulatorNode(ManagedNode):
             if cloud.stamp is not None:
                 header.stamp = cloud.stamp
             self._publisher.publish(cloud_message(header, cloud.cloud.xyz, cloud.cloud.rgb))
+
+    def _report(self, frame: FrameStats, latency_ms: float, counts: Counts) -> None:
+        accumulation = self._accumulation
+        if self._stats is not None and accumulation is not None:
+            now_ns, points = self.get_clock().now().nanoseconds, accumulation.points or 0
+            self._stats.publish(frame.message(points, latency_ms, now_ns, counts, self.faults.counts))
 
     def _answer(self, action: str, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Resets the map or saves the cloud, in any state in which there is a map."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import torch
@@ -21,6 +23,10 @@ COORDINATE_LIMIT = (1 << (AXIS_BITS - 1)) - 1024
 
 _OFFSET = 1 << (AXIS_BITS - 1)
 _MASK = (1 << AXIS_BITS) - 1
+#: The key of the coordinate 0, 0, 0 of batch 0.
+_ZERO = (_OFFSET << 2 * AXIS_BITS) + (_OFFSET << AXIS_BITS) + _OFFSET
+#: Refinements of a level with so many candidates are made together with the choice of its cells: 64 MB of keys.
+_MOST_CANDIDATES = 1 << 23
 #: Larger than every key; fills the end of look-ups.
 NO_KEY = torch.iinfo(torch.int64).max
 
@@ -28,15 +34,14 @@ NO_KEY = torch.iinfo(torch.int64).max
 def pack(coords: Tensor) -> Tensor:
     """(N, 4) int64 rows (batch, x, y, z) -> (N,) int64 keys, ordered like the rows; z is the lowest digit."""
     b, x, y, z = coords.unbind(1)
-    return (((b << AXIS_BITS | x + _OFFSET) << AXIS_BITS | y + _OFFSET) << AXIS_BITS) | z + _OFFSET
+    keys = torch.add(z + _ZERO, y, alpha=1 << AXIS_BITS)
+    return keys.add_(x, alpha=1 << 2 * AXIS_BITS).add_(b, alpha=1 << 3 * AXIS_BITS)
 
 
 def unpack(keys: Tensor) -> Tensor:
     """(N,) int64 keys -> (N, 4) int64 rows (batch, x, y, z)."""
-    z = (keys & _MASK) - _OFFSET
-    y = (keys >> AXIS_BITS & _MASK) - _OFFSET
-    x = (keys >> 2 * AXIS_BITS & _MASK) - _OFFSET
-    return torch.stack([keys >> 3 * AXIS_BITS, x, y, z], 1)
+    shifts, zeros = _fields(keys.device)
+    return ((keys >> shifts & _MASK) - zeros).t()
 
 
 def key_offset(dx: int, dy: int, dz: int) -> int:
@@ -63,9 +68,47 @@ def kernel_size(volume: int) -> int:
     return 1 if volume == 1 else 3
 
 
+@cache
+def _fields(device: torch.device) -> tuple[Tensor, Tensor]:
+    """(4, 1) the lowest bit of batch, x, y and z in a key, and what is added to each."""
+    shifts, zeros = [3 * AXIS_BITS, 2 * AXIS_BITS, AXIS_BITS, 0], [0, _OFFSET, _OFFSET, _OFFSET]
+    return torch.tensor(shifts, device=device)[:, None], torch.tensor(zeros, device=device)[:, None]
+
+
+@cache
+def _coarsening(strides: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(n, 1) for strides 1, 2, 4, …: the bits of a key that stay, and the stride's number in place of the batch."""
+    low = [(1 << k) - 1 for k in range(strides)]
+    stay = torch.tensor([~key_offset(bits, bits, bits) for bits in low], device=device)
+    return stay[:, None], torch.arange(strides, device=device)[:, None] << 3 * AXIS_BITS
+
+
+@cache
+def _steps(step: int, device: torch.device) -> Tensor:
+    """(27,) differences of the keys of a cell and its neighbours at a distance."""
+    return torch.tensor([key_offset(*(step * axis for axis in offset)) for offset in kernel_offsets(3)], device=device)
+
+
 def synchronises(tensor: Tensor) -> bool:
     """True if operations whose output size depends on the data make the host wait for the device."""
     return tensor.is_cuda
+
+
+def _check_range(low: int, high: int) -> None:
+    if low < -COORDINATE_LIMIT or high >= COORDINATE_LIMIT:
+        raise InputError(
+            f"coordinates: expected within ±{COORDINATE_LIMIT} voxels, got {low}..{high}; "
+            "recentre the cloud or crop far outliers"
+        )
+
+
+def _ends(keys: Tensor) -> Tensor:
+    """(N,) how many different ones there are among each of the sorted keys and those before it."""
+    return torch.nn.functional.pad(keys[1:] != keys[:-1], (1, 0), value=True).cumsum(0)
+
+
+def _same(value: Value) -> Value:
+    return value
 
 
 class CoordinateSet:
@@ -74,7 +117,10 @@ class CoordinateSet:
     Attributes:
         keys: (N,) int64, sorted, unique.
         stride: tensor stride in voxels; every coordinate is a multiple of it.
+        filled: True if nearly all neighbours of most cells are in the set, as in one that `expanded` makes.
     """
+
+    filled = False
 
     def __init__(self, keys: Tensor, stride: int) -> None:
         """`keys` must be sorted and unique; `from_coordinates` takes any rows."""
@@ -98,15 +144,45 @@ class CoordinateSet:
             # One transfer: on a GPU each transfer waits for all earlier work.
             extremes = torch.stack([*torch.aminmax(coords[:, 1:]), *torch.aminmax(coords[:, 0])])
             low, high, first_batch, last_batch = extremes.tolist()
-            if low < -COORDINATE_LIMIT or high >= COORDINATE_LIMIT:
-                raise InputError(
-                    f"coordinates: expected within ±{COORDINATE_LIMIT} voxels, got {low}..{high}; "
-                    "recentre the cloud or crop far outliers"
-                )
+            _check_range(low, high)
             if first_batch < 0 or last_batch >= MAX_BATCH:
                 raise InputError(f"batch index: expected 0..{MAX_BATCH - 1}, got {first_batch}..{last_batch}")
         keys, rows = cls._sort_unique(pack(coords))
         return cls(keys, stride), rows
+
+    @classmethod
+    def pyramid(cls, cells: Tensor, strides: int) -> tuple[CoordinateSet, Tensor]:
+        """The set of the cells of one scene, with the coarser sets that `downsampled` leads to.
+
+        The host waits for a GPU once.
+
+        Args:
+            cells: (M, 3) int64 rows (x, y, z); duplicates allowed.
+            strides: number of sets, the first of which has stride 1.
+
+        Returns:
+            The finest set and, for each of its N rows, the first input row that has its coordinate.
+
+        Raises:
+            InputError: a coordinate is out of the range that keys can hold.
+        """
+        if not synchronises(cells) or not len(cells):
+            return cls.from_coordinates(torch.cat([cells.new_zeros(len(cells), 1), cells], 1))
+        stay, numbers = _coarsening(strides, cells.device)
+        keys = torch.add(cells[:, 2] + _ZERO, cells[:, 1], alpha=1 << AXIS_BITS)
+        keys = keys.add_(cells[:, 0], alpha=1 << 2 * AXIS_BITS)
+        # All sets side by side. The batch is 0: its bits are free for their numbers.
+        every, order = torch.sort((keys & stay | numbers).view(-1), stable=True)
+        ends = _ends(every)
+        known = torch.cat([torch.stack(torch.aminmax(cells)), ends[len(cells) - 1 :: len(cells)]]).tolist()
+        _check_range(*known[:2])
+        places = torch.searchsorted(ends, torch.arange(1, known[-1] + 1, device=cells.device))
+        unique = every[places] & (1 << 3 * AXIS_BITS) - 1
+        counts = [last - before for before, last in pairwise([0, *known[2:]])]
+        sets = [cls(part, 1 << k) for k, part in enumerate(unique.split(counts))]
+        for fine, coarse in pairwise(sets):
+            fine.cached("downsampled", partial(_same, coarse))
+        return sets[0], order[places[: counts[0]]]
 
     @staticmethod
     def _sort_unique(keys: Tensor) -> tuple[Tensor, Tensor]:
@@ -155,18 +231,22 @@ class CoordinateSet:
         return self.cached("expanded", self._expand)
 
     def _expand(self) -> CoordinateSet:
-        half = self.stride // 2
-        return type(self)(self._fine_keys(half), half)
+        return self._finer(self._fine_keys(self.stride // 2))
+
+    def _finer(self, keys: Tensor) -> CoordinateSet:
+        finer = type(self)(keys, self.stride // 2)
+        finer.filled = True
+        return finer
 
     def _fine_keys(self, half: int) -> Tensor:
         """The sorted unique keys of all 27 cells at steps of `half` about each cell."""
-        steps = (key_offset(half, 0, 0), key_offset(0, half, 0), key_offset(0, 0, half))
+        if synchronises(self.keys):
+            # One union: each makes the host wait.
+            return torch.unique(self.keys[:, None] + _steps(half, self.keys.device))
+        # One axis after the other: three small unions are cheaper than one of 27 times the rows.
         keys = self.keys
-        for step in steps:
-            keys = torch.cat([keys - step, keys, keys + step])
-            # One axis after the other: three small unions instead of one of 27 times the rows, if that is cheaper.
-            if step == steps[-1] or not synchronises(keys):
-                keys = torch.unique(keys)
+        for step in (key_offset(half, 0, 0), key_offset(0, half, 0), key_offset(0, 0, half)):
+            keys = torch.unique(torch.cat([keys - step, keys, keys + step]))
         return keys
 
     def at_stride(self, stride: int) -> CoordinateSet:
@@ -182,6 +262,35 @@ class CoordinateSet:
         if 2 * stride == self.stride:
             return self.expanded()
         raise InputError(f"stride: expected {self.stride}, its half or its double, got {stride}; go step by step")
+
+    def expect(self, convolutions: Sequence[tuple[CoordinateSet, CoordinateSet]]) -> None:
+        """Announces convolutions of kernel 3 that will follow: a class may make their maps together.
+
+        Args:
+            convolutions: inputs and outputs of each.
+        """
+
+    def kept(self, mask: Tensor) -> tuple[Tensor, CoordinateSet]:
+        """The rows of an (N,) mask, ascending, and the set of those; on a GPU its `expanded` set is known too.
+
+        The host waits for a GPU once, if the set is not very large.
+        """
+        steps = _steps(self.stride // 2, self.keys.device)
+        if not synchronises(self.keys) or not 0 < len(self) * len(steps) <= _MOST_CANDIDATES:
+            rows = mask.nonzero()[:, 0]
+            return rows, self.subset(rows)
+        candidates = torch.where(mask[:, None], self.keys[:, None] + steps, NO_KEY).view(-1).sort().values
+        ends = _ends(candidates)
+        numbers = mask.cumsum(0)
+        kept, fine = torch.cat([numbers[-1:], ends[-1:]]).tolist()
+        rows, fine_rows = (
+            torch.searchsorted(sums, torch.arange(1, count + 1, device=mask.device))
+            # The last of the candidates is no key unless all rows are kept.
+            for sums, count in ((numbers, kept), (ends, fine - (kept < len(self))))
+        )
+        chosen = self.subset(rows)
+        chosen.cached("expanded", partial(chosen._finer, candidates[fine_rows]))
+        return rows, chosen
 
     def subset(self, rows: Tensor) -> CoordinateSet:
         """The given rows: (M,) row numbers, ascending, or an (N,) boolean mask."""

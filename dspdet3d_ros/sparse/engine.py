@@ -12,7 +12,7 @@ from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse.convolution import Epilogue, convolve, gather_multiply
 from dspdet3d_ros.sparse.coords import CoordinateSet
 from dspdet3d_ros.sparse.kernel_map import kernel_map
-from dspdet3d_ros.sparse.normalisation import TorchNormalisation
+from dspdet3d_ros.sparse.rows import TorchRows
 
 
 class Engine(Protocol):
@@ -51,6 +51,10 @@ class Engine(Protocol):
         """
         ...
 
+    def multiply(self, features: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
+        """(N, C_in) features times a (C_in, C_out) matrix, plus the (1, C_out) bias if there is one; differentiable."""
+        ...
+
     def normalise(self, features: Tensor, norm: nn.BatchNorm1d, residual: Tensor | None, relu: bool) -> Tensor:
         """Batch normalisation by the batch's own statistics, then `+ residual` and ReLU if asked for.
 
@@ -65,7 +69,7 @@ class Engine(Protocol):
         ...
 
 
-class TorchEngine(TorchNormalisation):
+class TorchEngine(TorchRows):
     """Plain torch, on the CPU and on CUDA.
 
     Args:

@@ -19,7 +19,7 @@ from torch import Tensor
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse.convolution import Epilogue
 from dspdet3d_ros.sparse.coords import CoordinateSet, kernel_size, pack
-from dspdet3d_ros.sparse.normalisation import TorchNormalisation
+from dspdet3d_ros.sparse.rows import TorchRows
 
 INSTALL = (
     "`apt install libopenblas-dev`, "
@@ -28,7 +28,7 @@ INSTALL = (
 _DIMENSION = 3
 
 
-class MinkowskiBackend(TorchNormalisation):
+class MinkowskiBackend(TorchRows):
     """An `Engine` whose convolutions MinkowskiEngine computes, on coordinate maps of its own.
 
     Weights need no conversion: kernel offsets are in the same order. Rows do: where its maps have another order than

@@ -43,11 +43,11 @@ class _Kernel(nn.Module):
         coords = self.outputs(x.coords)
         if self.kernel.ndim == 2:
             # Predictions are float32 whatever the features between convolutions are.
-            features = x.features.to(self.kernel.dtype) @ self.kernel
+            features = x.engine.multiply(x.features.to(self.kernel.dtype), self.kernel, self.bias)
         else:
             features = x.engine.convolve(x.features, self.kernel, x.coords, coords)
-        if self.bias is not None:
-            features = features + self.bias
+            if self.bias is not None:
+                features = features + self.bias
         return SparseTensor(features, coords, x.engine)
 
     def extra_repr(self) -> str:

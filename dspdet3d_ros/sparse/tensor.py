@@ -44,7 +44,7 @@ def _rows_or_zeros(features: Tensor, rows: Tensor) -> Tensor:
     """(M, C) the features of the (M,) rows, zeros where the row is -1."""
     if not len(features):
         return features.new_zeros(len(rows), features.shape[1])
-    return torch.where((rows >= 0)[:, None], features[rows.clamp(min=0)], features.new_zeros(()))
+    return features[rows.clamp(min=0)].masked_fill_((rows < 0)[:, None], 0)
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,20 @@ class SparseTensor:
             rows = rows.nonzero()[:, 0]
         return replace(self, features=self.features[rows], coords=self.coords.subset(rows))
 
-    def add_where_present(self, other: SparseTensor) -> SparseTensor:
+    def add_where_present(self, other: SparseTensor, reuse: bool = False) -> SparseTensor:
         """Adds the other tensor's rows at this tensor's coordinates; no new coordinates come from the other one.
 
         The *partial addition* of DSPDet3D (section 3.3).
+
+        Args:
+            other: the tensor to add.
+            reuse: this tensor's features may be overwritten where no gradient is wanted; that saves a copy.
         """
+        if reuse and not torch.is_grad_enabled() and not synchronises(self.features):
+            rows = other.coords.rows_of(self.coords)
+            mine = (rows >= 0).nonzero()[:, 0]
+            self.features[mine] += other.features[rows[mine]]
+            return self
         return self.with_features(_AddWherePresent.apply(self.features, other.features, self.coords, other.coords))
 
     def interpolate_cells(self, cells: CoordinateSet) -> Tensor:

@@ -157,7 +157,8 @@ class Builder:
         # pip would treat it as an installed dspdet3d_ros that it cannot replace.
         for leftover in (VENV / INTERFACES).glob("*.egg-info"):
             shutil.rmtree(leftover)
-        self._check(_type_support("dspdet3d_ros", "PruningStats"), "the messages of dspdet3d_ros cannot be used")
+        for name in ("AccumulatorStats", "PruningStats"):
+            self._check(_type_support("dspdet3d_ros", name), "the messages of dspdet3d_ros cannot be used")
         self._check(_type_support("dspdet3d_ros", "Detect", "srv"), "the service of dspdet3d_ros cannot be used")
 
     def _build_native(self, progress: Progress) -> None:

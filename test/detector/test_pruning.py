@@ -25,14 +25,14 @@ def logits(cells):
 
 @pytest.mark.parametrize("most", [0, 1, 26, 27, 500, 5000])
 def test_no_more_cells_come_of_the_rows_than_allowed(cells, logits, most):
-    rows, chosen = best_cells_within(cells, logits, torch.arange(len(cells)), most)
+    rows, chosen = best_cells_within(cells, logits, torch.arange(len(cells)), cells, most)
     assert torch.equal(chosen.keys, cells.keys[rows])
     assert len(chosen.expanded()) <= most
     assert (rows.diff() > 0).all()
 
 
 def test_the_bound_is_nearly_used_up_by_the_best_cells(cells, logits):
-    rows, chosen = best_cells_within(cells, logits, torch.arange(len(cells)), 5000)
+    rows, chosen = best_cells_within(cells, logits, torch.arange(len(cells)), cells, 5000)
     assert len(chosen.expanded()) > 4000
     left = torch.ones(len(cells), dtype=torch.bool)
     left[rows] = False
@@ -41,10 +41,10 @@ def test_the_bound_is_nearly_used_up_by_the_best_cells(cells, logits):
 
 def test_rows_that_fit_stay_as_they_are(cells, logits):
     rows = torch.arange(0, len(cells), 3)
-    assert best_cells_within(cells, logits, rows, 27 * len(rows))[0] is rows
-    assert best_cells_within(cells, logits, rows, None)[0] is rows
+    assert best_cells_within(cells, logits, rows, cells.subset(rows), 27 * len(rows))[0] is rows
+    assert best_cells_within(cells, logits, rows, cells.subset(rows), None)[0] is rows
     exactly = len(cells.subset(rows).expanded())
-    found, chosen = best_cells_within(cells, logits, rows, exactly)
+    found, chosen = best_cells_within(cells, logits, rows, cells.subset(rows), exactly)
     assert torch.equal(found, rows)
     assert torch.equal(chosen.keys, cells.keys[rows])
 

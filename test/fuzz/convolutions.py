@@ -15,12 +15,14 @@ _ENDS = (-COORDINATE_LIMIT - 1, -COORDINATE_LIMIT, COORDINATE_LIMIT - 1, COORDIN
 _PLACES = integers(-4, 4) | sampled_from(_ENDS)
 _ROWS = tuples(integers(0, 1) | sampled_from((-1, MAX_BATCH - 1, MAX_BATCH)), _PLACES, _PLACES, _PLACES)
 _NEAR = tuples(integers(0, 1), *(integers(-4, 4),) * 3)
+#: Enough of these fill blocks of 2 x 2 x 2 cells.
+_DENSE = tuples(integers(0, 0), integers(0, 3), integers(0, 3), integers(-4, 3))
 CASES = builds(
     dict,
-    coords=lists(_NEAR, max_size=60) | lists(_ROWS, max_size=6),
+    coords=lists(_NEAR, max_size=60) | lists(_ROWS, max_size=6) | lists(_DENSE, min_size=20, max_size=60),
     kind=sampled_from(("same", "down", "up")),
     volume=sampled_from((1, 27)),
-    channels=tuples(integers(1, 70), integers(1, 140)),
+    channels=tuples(integers(1, 70), integers(1, 140)) | tuples(*(integers(1, 5).map(lambda n: 16 * n),) * 2),
     threads=integers(1, 4),
     epilogue=booleans(),
 )

@@ -11,7 +11,8 @@ from targets import Target
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.ros.parameters.table import BY_NAME
-from dspdet3d_ros.ros.tools.client import Client, NodeProcess, isolate
+from dspdet3d_ros.ros.tools.client import Client
+from dspdet3d_ros.ros.tools.node_client import NodeProcess, isolate
 
 SHARE = 0.05
 

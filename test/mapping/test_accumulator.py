@@ -85,29 +85,48 @@ def test_objects_that_are_taken_away_disappear():
     assert surface_distance(left[np.abs(left[:, 2]) < 0.01]).max() < 0.01
 
 
+def jumped(good):
+    pose = good.pose.copy()
+    pose[:3, 3] += 2
+    return replace(good, pose=pose)
+
+
 BAD = {
-    "sizes": lambda good: replace(good, depth=good.depth[1:]),
-    "camera": lambda good: replace(good, camera=replace(good.camera, fx=0.0)),
-    "depth": lambda good: replace(good, depth=good.depth * 1000),
-    "colour": lambda good: replace(good, colour=good.colour[..., :1]),
-    "stamp": lambda good: replace(good, stamp_s=1.5),
-    "pose": lambda good: replace(good, pose=good.pose * np.nan),
+    "depth of another size": ("sizes", lambda good: replace(good, depth=good.depth[1:])),
+    "colour of another size": ("sizes", lambda good: replace(good, colour=good.colour[:, 1:])),
+    "zero camera": ("camera", lambda good: replace(good, camera=replace(good.camera, fx=0.0))),
+    "zero colour camera": ("camera", lambda good: replace(good, colour_camera=replace(good.camera, fy=0.0))),
+    "millimetres": ("depth", lambda good: replace(good, depth=good.depth * 1000)),
+    "all zero": ("depth", lambda good: replace(good, depth=good.depth * 0)),
+    "all NaN": ("depth", lambda good: replace(good, depth=good.depth * np.nan)),
+    "one channel": ("colour", lambda good: replace(good, colour=good.colour[..., :1])),
+    "older": ("stamp", lambda good: replace(good, stamp_s=1.5)),
+    "same stamp": ("stamp", lambda good: replace(good, stamp_s=1.9)),
+    "NaN pose": ("pose", lambda good: replace(good, pose=good.pose * np.nan)),
+    "scaled pose": ("pose", lambda good: replace(good, pose=good.pose @ np.diag([2.0, 2, 2, 1]))),
+    "jump": ("pose", jumped),
 }
 
 
-@pytest.mark.parametrize("kind", BAD)
-def test_a_refused_frame_is_counted_and_leaves_the_map_as_it_was(kind):
-    accumulator = accumulated(EXACT, frames())
+@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("refine", [False, True])
+def test_a_refused_frame_is_counted_and_leaves_the_map_as_it_was(name, refine):
+    kind, spoil = BAD[name]
+    accumulator, other = (accumulated(replace(EXACT, refine=refine), frames()) for _ in range(2))
     before, size = accumulator.cloud(), len(accumulator)
     with pytest.raises(FrameRefused) as refused:
-        accumulator.insert(BAD[kind](frame(orbit(10)[-1], stamp_s=2.0)))
+        accumulator.insert(spoil(frame(orbit(10)[-1], stamp_s=2.0)))
     assert refused.value.kind == kind
     assert dict(accumulator.refused) == {kind: 1}
     assert accumulator.used == 10
     assert len(accumulator) == size
     np.testing.assert_array_equal(accumulator.cloud().xyz, before.xyz)
-    accumulator.insert(frame(orbit(10)[-1], stamp_s=2.1))
+    # What follows is as if the frame had not come.
+    for one in (accumulator, other):
+        one.insert(frame(orbit(10)[-1], stamp_s=2.1))
     assert accumulator.used == 11
+    np.testing.assert_array_equal(accumulator.cloud().xyz, other.cloud().xyz)
+    np.testing.assert_array_equal(accumulator.cloud().rgb, other.cloud().rgb)
 
 
 def test_a_pose_that_jumps_is_refused_until_the_next_frames_agree_with_it():

@@ -16,7 +16,7 @@ SETTINGS = MapSettings()
 
 
 def in_world(points, pose=POSE):
-    return points.xyz.numpy() @ pose[:3, :3].T + pose[:3, 3], points.normals.numpy() @ pose[:3, :3].T
+    return points.xyz.numpy().T @ pose[:3, :3].T + pose[:3, 3], points.normals.numpy().T @ pose[:3, :3].T
 
 
 @pytest.mark.parametrize("decimation", [1, 2, 3])
@@ -44,9 +44,9 @@ def test_pixels_at_depth_edges_are_left_out():
 
 def test_gaps_between_measured_pixels_are_no_edges():
     depth = frame(POSE).depth
-    full = len(frame_points(frame(POSE), SETTINGS).xyz)
+    full = len(frame_points(frame(POSE), SETTINGS).weights)
     depth[::4], depth[:, ::4] = 0, 0
-    assert len(frame_points(replace(frame(POSE), depth=depth), SETTINGS).xyz) > 0.8 * full
+    assert len(frame_points(replace(frame(POSE), depth=depth), SETTINGS).weights) > 0.8 * full
 
 
 def test_grazing_angles_are_left_out():
@@ -60,8 +60,8 @@ def test_grazing_angles_are_left_out():
 
 def test_distance_limits_hold():
     points = frame_points(frame(POSE), replace(SETTINGS, min_distance=0.9, max_distance=1.3))
-    assert points.xyz[:, 2].min() >= 0.9
-    assert points.xyz[:, 2].max() <= 1.3
+    assert points.xyz[2].min() >= 0.9
+    assert points.xyz[2].max() <= 1.3
 
 
 def test_invalid_depths_make_no_points():
@@ -69,7 +69,7 @@ def test_invalid_depths_make_no_points():
     depth[:40], depth[40:60], depth[60:62] = np.nan, np.inf, -1
     points = frame_points(replace(frame(POSE), depth=depth), SETTINGS)
     assert torch.isfinite(points.xyz).all()
-    assert (points.xyz[:, 1] / points.xyz[:, 2] * CAMERA.fy + CAMERA.cy > 61).all()
+    assert (points.xyz[1] / points.xyz[2] * CAMERA.fy + CAMERA.cy > 61).all()
 
 
 def shades(xyz, rgb):
@@ -83,7 +83,7 @@ def shades(xyz, rgb):
 
 def test_registered_colour_is_used_pixel_by_pixel():
     points = frame_points(frame(POSE), SETTINGS)
-    for shade, expected in zip(shades(in_world(points)[0], points.rgb.numpy()), (FLOOR, WALL, BOX), strict=True):
+    for shade, expected in zip(shades(in_world(points)[0], points.rgb.numpy().T), (FLOOR, WALL, BOX), strict=True):
         np.testing.assert_allclose(shade, expected, atol=1)
     assert points.coloured.min() == 1
 
@@ -100,7 +100,7 @@ def test_colour_of_another_camera_is_projected():
     seen = points.coloured.numpy() > 0
     assert seen.mean() > 0.8
     for shade, expected in zip(
-        shades(in_world(points)[0][seen], points.rgb.numpy()[seen]), (FLOOR, WALL, BOX), strict=True
+        shades(in_world(points)[0][seen], points.rgb.numpy().T[seen]), (FLOOR, WALL, BOX), strict=True
     ):
         np.testing.assert_allclose(shade, expected, atol=2)
 

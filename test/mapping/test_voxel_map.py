@@ -10,16 +10,16 @@ from dspdet3d_ros.mapping.voxel_map import VoxelMap, cells_of, keys_of
 
 
 def insert(voxels, xyz, frame, weights=None, rgb=None):
-    xyz = torch.as_tensor(xyz, dtype=torch.float32)
-    normals = torch.tensor([[0.0, 0, 1]]).expand(len(xyz), 3)
-    weights = torch.ones(len(xyz)) if weights is None else weights
-    coloured = None if rgb is None else torch.ones(len(xyz))
+    xyz = torch.as_tensor(xyz, dtype=torch.float32).T
+    normals = torch.tensor([[0.0], [0.0], [1.0]]).expand(xyz.shape)
+    weights = torch.ones(xyz.shape[1]) if weights is None else weights
+    coloured = None if rgb is None else torch.ones(xyz.shape[1])
     return voxels.insert(voxels.sum_points(xyz, normals, weights, rgb, coloured), frame, float(frame))
 
 
 def test_keys_keep_order_and_can_be_inverted():
-    cells = torch.tensor([[-(2**20) + 1, 0, 5], [-1, 2**20 - 1, 0], [-1, 2**20 - 1, 1], [0, 0, 0], [7, -3, 2]])
-    keys = keys_of(cells)
+    cells = torch.tensor([[-(2**20) + 1, 0, 5], [-1, 2**20 - 1, 0], [-1, 2**20 - 1, 1], [0, 0, 0], [7, -3, 2]]).T
+    keys = keys_of(*cells)
     assert torch.equal(cells_of(keys), cells)
     assert (keys[1:] > keys[:-1]).all()
 
@@ -38,8 +38,8 @@ def test_the_map_agrees_with_a_dictionary():
             entry[1] += w
             entry[2].add(frame)
     assert len(voxels) == len(expected)
-    points, observations, last = voxels.points().numpy(), voxels.observations.numpy(), voxels.last_frame.numpy()
-    for row, cell in enumerate(map(tuple, cells_of(voxels.keys).tolist())):
+    points, observations, last = voxels.points().numpy().T, voxels.observations.numpy(), voxels.last_frame.numpy()
+    for row, cell in enumerate(map(tuple, cells_of(voxels.keys).T.tolist())):
         total, weight, frames = expected[cell]
         np.testing.assert_allclose(points[row], total / weight, atol=1e-5)
         assert observations[row] == len(frames)
@@ -53,15 +53,24 @@ def test_the_index_finds_keys_and_their_successors_through_additions_and_removal
         new = sorted(set(random.integers(0, 60_000, 4000).tolist()) - set(rows))
         index.add(torch.tensor(new), len(rows))
         rows.update(zip(new, range(len(rows), len(rows) + len(new)), strict=True))
+        if random.random() < 0.5:
+            # Some keys go, and the last rows take their places.
+            gone = random.choice(sorted(rows), 50, replace=False).tolist()
+            index.change(torch.tensor(sorted(gone)), torch.full((50,), -1))
+            for key in gone:
+                row, last = rows.pop(key), max(rows, key=rows.get)
+                if rows[last] > row:
+                    rows[last] = row
+                    index.change(torch.tensor([last]), torch.tensor([row]))
         if random.random() < 0.4:
             chosen = torch.as_tensor(random.random(len(rows)) < 0.7)
             index.keep(chosen)
-            kept = [key for key, row in rows.items() if chosen[row]]
+            kept = [key for key in sorted(rows, key=rows.get) if chosen[rows[key]]]
             rows = dict(zip(kept, range(len(kept)), strict=True))
         wanted = torch.as_tensor(random.integers(-5, 60_005, 3000))
         assert index.find(wanted).tolist() == [rows.get(key, -1) for key in wanted.tolist()]
         expected = [[rows.get(key + step, -1) for step in range(3)] for key in wanted.tolist()]
-        assert index.find_runs(wanted, 3).tolist() == expected
+        assert index.find_runs(wanted, 3).T.tolist() == expected
 
 
 def test_far_points_are_left_out():
@@ -114,7 +123,24 @@ def test_voxels_stay_watched_while_others_are_added():
     for frame in (1, 2, 3):
         insert(voxels, [[0.005 + frame / 10, 0.005, 2.0]], frame)
         voxels.look_through(image, CAMERA, torch.eye(4), frame, 3)
-    assert voxels.points()[:, 2].min() > 1.9
+    assert voxels.points()[2].min() > 1.9
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5], ids=["few", "many"])
+def test_removal_leaves_all_other_voxels_as_they_were(share):
+    random = np.random.default_rng(3)
+    voxels = VoxelMap(0.05, 100_000)
+    for frame in range(8):
+        insert(voxels, random.uniform(-1, 1, (3000, 3)), frame)
+        before = {key: row.tolist() for key, row in zip(voxels.keys.tolist(), voxels.sums, strict=True)}
+        chosen = torch.as_tensor(random.random(len(voxels)) >= share)
+        kept = set(voxels.keys[chosen].tolist())
+        gone = voxels.keys[~chosen]
+        voxels.keep(chosen)
+        assert set(voxels.keys.tolist()) == kept
+        assert voxels.index.find(voxels.keys).tolist() == list(range(len(voxels)))
+        assert set(voxels.index.find(gone).tolist()) == {-1}
+        assert all(before[key] == row.tolist() for key, row in zip(voxels.keys.tolist(), voxels.sums, strict=True))
 
 
 def test_a_large_map_is_looked_through_in_parts(monkeypatch):

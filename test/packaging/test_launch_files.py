@@ -15,6 +15,8 @@ from dspdet3d_ros.ros.parameters.table import PARAMETERS
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "launch").glob("*.launch.py"))
+# What they have in common.
+ACTIONS = ROOT / "dspdet3d_ros" / "ros" / "launch_actions.py"
 DECLARED = {
     "accumulator.launch.py": {argument.name for argument in accumulator_arguments(ROOT)},
     "detector.launch.py": {argument.name for argument in detector_arguments(ROOT)},
@@ -73,7 +75,7 @@ def test_these_are_the_launch_files():
     assert {path.name for path in FILES} == set(DECLARED)
 
 
-@pytest.mark.parametrize("source", [*(path.read_text(encoding="utf-8") for path in FILES), EXAMPLE])
+@pytest.mark.parametrize("source", [*(path.read_text(encoding="utf-8") for path in (*FILES, ACTIONS)), EXAMPLE])
 def test_a_launch_file_uses_only_what_every_distribution_has(source):
     for statement in ast.walk(ast.parse(source)):
         if isinstance(statement, ast.ImportFrom) and statement.module.split(".")[0] in ("launch", "launch_ros"):
@@ -87,6 +89,7 @@ def test_a_launch_file_uses_only_what_every_distribution_has(source):
 def test_every_declared_argument_is_used_and_every_used_one_declared(path):
     # What the files do not ask for themselves, these functions do.
     in_functions = subscripts(ROOT / "dspdet3d_ros" / "ros" / "parameters" / "launch_arguments.py")
+    in_functions |= subscripts(ACTIONS)
     in_functions |= {spec.name for spec in (*PARAMETERS, *player.PARAMETERS, *accumulator_table.PARAMETERS)}
     in_functions |= set(TOPICS) | {argument.name for argument in rgbd_launch.ARGUMENTS}
     used = subscripts(path)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = [ROOT / "msg" / "PruningStats.msg", ROOT / "srv" / "Detect.srv"]
+FILES = [ROOT / "msg" / "AccumulatorStats.msg", ROOT / "msg" / "PruningStats.msg", ROOT / "srv" / "Detect.srv"]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -39,6 +39,26 @@ def test_pruning_stats_survives_the_wire():
     )
     sent.header.frame_id = "map"
     assert serialization.deserialize_message(serialization.serialize_message(sent), PruningStats) == sent
+
+
+def test_accumulator_stats_survives_the_wire():
+    serialization = pytest.importorskip("rclpy.serialization", reason="needs ROS 2")
+    from dspdet3d_ros.msg import AccumulatorStats
+
+    sent = AccumulatorStats(
+        device="cuda:0",
+        map_bytes=2**40,
+        points=2**32 - 1,
+        correction_m=0.01,
+        restarted="the stamps went back by 3 s",
+        stage_names=["read", "map"],
+        stage_ms=[1.5, 20.25],
+        frames_received=2**40,
+        refused_kinds=["frame_pose", "frame_depth"],
+        refused_counts=[3, 2**40],
+    )
+    sent.header.frame_id = "odom"
+    assert serialization.deserialize_message(serialization.serialize_message(sent), AccumulatorStats) == sent
 
 
 @pytest.mark.parametrize(

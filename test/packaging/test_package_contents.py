@@ -20,6 +20,8 @@ ROS_MODULES = {
     "builtin_interfaces",
     "diagnostic_msgs",
     "geometry_msgs",
+    "launch",
+    "launch_ros",
     "lifecycle_msgs",
     "nav_msgs",
     "rcl_interfaces",

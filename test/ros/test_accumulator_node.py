@@ -9,7 +9,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 pytest.importorskip("nav_msgs", reason="nav_msgs and std_srvs are not installed")
 
 from box_scene import BOX, orbit, surface_distance
-from camera_topics import CameraTopics, header_of, info, millimetres, raw
+from camera_topics import OPTICAL, CameraTopics, header_of, info, millimetres, raw
 from node_process import ACCUMULATOR, Process, Remote
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
@@ -148,6 +148,11 @@ BAD = {
     "NaN pose": ("frame_pose", {"pose": pose_of(x=float("nan"))}, "not finite"),
     "quaternion of zeros": ("frame_pose", {"pose": pose_of(x=0.0, y=0.0, z=0.0, w=0.0)}, "unit quaternion"),
     "quaternion too long": ("frame_pose", {"pose": pose_of(w=3.0)}, "unit quaternion"),
+    "frame without a transform": (
+        "frame_transform",
+        {"pose": with_(child_frame_id="nowhere")},
+        f"'{OPTICAL}' to 'nowhere'",
+    ),
     "pose that jumps": ("frame_pose", {"pose": jumped}, "m since the last frame, expected at most 0.5 m"),
     "no pose": ("frame_pose", {"pose": stamped_elsewhere}, "the nearest one is"),
     "colour of another time": ("frame_sync", {"colour": stamped_elsewhere}, "sync_tolerance_s = 0.02"),
@@ -173,12 +178,14 @@ def test_a_bad_frame_is_refused_by_name_and_the_map_stays(name, mapped, remote):
 def test_stamps_that_go_backwards_are_refused(mapped, remote):
     key = "faults of kind frame_stamp"
     before = int(remote.values().get(key, 0))
+    voxels = remote.healthy(0)["voxels"]
     stamp = mapped.stamp_s
     # One tenth of a second back, with everything of that time.
     mapped.stamp_s = stamp - 0.25
     mapped.send(POSES[0])
     mapped.stamp_s = stamp
     remote.until(lambda: int(remote.values().get(key, 0)) > before, key)
+    assert remote.values()["voxels"] == voxels
 
 
 def test_the_map_is_saved_and_reset(mapped, remote, tmp_path):
@@ -255,6 +262,8 @@ def test_a_bad_mount_or_value_keeps_it_unconfigured():
         process.wait_for("cannot be configured: camera_mount: expected 'x y z qx qy qz qw', got '1 2 3'")
     with started(OTHER, min_distance=9.0) as process:
         process.wait_for("cannot be configured: parameter min_distance: expected less than max_distance")
+    with started(OTHER, device="cuda:99") as process:
+        process.wait_for("cannot be configured: device: 'cuda:99' is not there")
 
 
 def test_a_projected_colour_camera_needs_no_tf_in_the_same_frame(mapped):

@@ -42,6 +42,26 @@ def test_a_node_whose_configuration_failed_lives_and_ends_well(launch, number):
     assert "cuda:99" in log
 
 
+def test_beyond_torch_numpy_and_ros_a_detecting_node_imports_only_the_standard_library():
+    code = (
+        "import sys, torch, numpy, yaml, rclpy\n"
+        "before = set(sys.modules)\n"
+        "import dspdet3d_ros.ros.detector_node\n"
+        "from dspdet3d_ros.detector.predictor import Detector, synthetic_room\n"
+        "Detector.load(device='cpu')(synthetic_room(5000))\n"
+        "print(*(set(sys.modules) - before))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT_S)
+    assert result.returncode == 0, result.stderr
+    added = set(result.stdout.split())
+    packages = {name.split(".")[0] for name in added} - sys.stdlib_module_names
+    others = {name for name in packages if not name.endswith(("_msgs", "_srvs", "_interfaces"))}
+    # Extensions that Cython compiled share a module of that name.
+    assert {name for name in others if not name.startswith("_cython")} <= {"dspdet3d_ros", "torch", "numpy", "rclpy"}
+    slow = ("torch._dynamo", "torch._inductor", "torch.export", "torch.onnx", "torch.distributed", "torch.testing")
+    assert not [name for name in added if name.startswith(slow)]
+
+
 def test_a_python_without_torch_is_named_in_one_line_and_the_node_lives(launch):
     without = (
         "import sys; sys.modules['torch'] = None; from dspdet3d_ros.ros.detector_node import main; sys.exit(main())"

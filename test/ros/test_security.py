@@ -12,12 +12,25 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 POLICY = Path(__file__).resolve().parents[2] / "config" / "sros2_policy.xml"
 
 
-def allowed(kind, verb):
-    (profile,) = ElementTree.parse(POLICY).getroot().iter("profile")
-    assert (profile.get("ns"), profile.get("node")) == ("/", "dspdet3d")
+def allowed(node, kind, verb):
+    """Full names of the topics or services that the profile of a node allows."""
+    (profile,) = (one for one in ElementTree.parse(POLICY).getroot().iter("profile") if one.get("node") == node)
+    assert profile.get("ns") == "/"
     names = [entry.text for group in profile.findall(f"{kind}s[@{verb}='ALLOW']") for entry in group.findall(kind)]
     assert len(names) == len(set(names))
-    return {name.replace("~/", "/dspdet3d/") if name.startswith("~") else f"/{name}" for name in names}
+    return {name.replace("~/", f"/{node}/") if name.startswith("~") else f"/{name}" for name in names}
+
+
+def names(names_and_types):
+    return {name for name, _ in names_and_types}
+
+
+def test_each_node_has_an_enclave_of_its_own():
+    enclaves = ElementTree.parse(POLICY).getroot().iter("enclave")
+    assert {enclave.get("path"): [one.get("node") for one in enclave.iter("profile")] for enclave in enclaves} == {
+        "/dspdet3d": ["dspdet3d"],
+        "/accumulator": ["accumulator"],
+    }
 
 
 def test_29_the_policy_names_every_topic_and_service_of_the_node_and_no_other(monkeypatch, request):
@@ -26,16 +39,46 @@ def test_29_the_policy_names_every_topic_and_service_of_the_node_and_no_other(mo
     bench = request.getfixturevalue("start")()
     graph = bench.peer
 
-    def has(names_and_types):
-        return {name for name, _ in names_and_types}
-
     node = ("dspdet3d", "/")
-    published = allowed("topic", "publish")
+    published = allowed(node[0], "topic", "publish")
     if not find_spec("moveit_msgs"):
         published.remove("/dspdet3d/output/collision_objects")
     # The graph becomes known piece by piece.
-    bench.spin_until(lambda: has(graph.get_publisher_names_and_types_by_node(*node)) == published)
-    assert has(graph.get_publisher_names_and_types_by_node(*node)) == published
-    assert has(graph.get_subscriber_names_and_types_by_node(*node)) == allowed("topic", "subscribe")
-    assert has(graph.get_service_names_and_types_by_node(*node)) == allowed("service", "reply")
-    assert has(graph.get_client_names_and_types_by_node(*node)) == set()
+    bench.spin_until(lambda: names(graph.get_publisher_names_and_types_by_node(*node)) == published)
+    assert names(graph.get_publisher_names_and_types_by_node(*node)) == published
+    assert names(graph.get_subscriber_names_and_types_by_node(*node)) == allowed(node[0], "topic", "subscribe")
+    assert names(graph.get_service_names_and_types_by_node(*node)) == allowed(node[0], "service", "reply")
+    assert names(graph.get_client_names_and_types_by_node(*node)) == set()
+
+
+@pytest.mark.parametrize("source", ["odometry", "tf"])
+def test_29_the_policy_names_every_topic_and_service_of_the_accumulator_and_no_other(source):
+    pytest.importorskip("nav_msgs", reason="nav_msgs and std_srvs are not installed")
+    from node_process import ACCUMULATOR, Process, Remote
+
+    of_tf = {"/tf", "/tf_static"}
+    subscribed = allowed("accumulator", "topic", "subscribe")
+    assert of_tf < subscribed
+    if source == "odometry":
+        subscribed -= of_tf
+    else:
+        pytest.importorskip("tf2_ros", reason="tf2 is not installed")
+        subscribed.remove("/accumulator/input/pose")
+    with (
+        Process(None, ACCUMULATOR, pose_source=source) as process,
+        Remote("/accumulator", outputs=(), profile=None) as remote,
+    ):
+        process.wait_for("active: taking depth images")
+        graph, node = remote.node, ("accumulator", "/")
+
+        def services():
+            return names(graph.get_service_names_and_types_by_node(*node))
+
+        def complete():
+            published = names(graph.get_publisher_names_and_types_by_node(*node))
+            known = names(graph.get_subscriber_names_and_types_by_node(*node))
+            expected = allowed(node[0], "topic", "publish"), subscribed, allowed(node[0], "service", "reply")
+            return (published, known, services()) == expected
+
+        remote.until(complete, "exactly the topics and services of the policy")
+        assert names(graph.get_client_names_and_types_by_node(*node)) == set()

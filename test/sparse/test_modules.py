@@ -148,6 +148,11 @@ def test_partial_addition_brings_no_new_coordinates():
     torch.testing.assert_close(x.add_where_present(part).features[mask], 2 * x.features[mask])
     torch.testing.assert_close(x.add_where_present(part).features[~mask], x.features[~mask])
     assert part.add_where_present(x).coords is part.coords
+    with torch.no_grad():
+        fresh = x.with_features(x.features.clone())
+        torch.testing.assert_close(
+            fresh.add_where_present(part, reuse=True).features, x.add_where_present(part).features
+        )
     torch.testing.assert_close(part.add_where_present(x).features, 2 * part.features)
 
 

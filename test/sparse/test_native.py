@@ -15,11 +15,13 @@ from dspdet3d_ros.sparse import CoordinateSet, TorchEngine, choose_backend, make
 from dspdet3d_ros.sparse.convolution import Epilogue
 from dspdet3d_ros.sparse.kernel_map import kernel_map
 from dspdet3d_ros.sparse.native import library
-from dspdet3d_ros.sparse.native.maps import NativeCoordinateSet, search
+from dspdet3d_ros.sparse.native.maps import NativeCoordinateSet, search, windows_of
 from dspdet3d_ros.sparse.native.native_engine import NativeEngine
 from dspdet3d_ros.system import torch_threads
 
 KINDS = [("same", 27, 1), ("same", 27, 4), ("down", 27, 1), ("down", 1, 2), ("up", 27, 8)]
+#: Enough cells within so many strides of the origin that blocks of 2 x 2 x 2 are full, and channels for these.
+MANY, DENSE, BLOCK_CHANNELS = 2000, 4, [(16, 16), (32, 80)]
 CHANNELS = [(1, 1), (3, 64), (5, 7), (64, 33), (70, 130)]
 LIMIT_S = 60
 
@@ -70,11 +72,32 @@ def test_results_and_gradients_equal_those_of_plain_torch(engine, kind, volume, 
             assert_near(found, wanted)
 
 
+@pytest.mark.parametrize("count", [1, MANY])
+@pytest.mark.parametrize("stride", [1, 4])
+def test_results_and_gradients_in_blocks_equal_those_of_plain_torch(engine, stride, count):
+    inputs = cells_of(count, stride, reach=DENSE)
+    if count > 1:
+        assert windows_of(native(inputs)) is not None
+    for c_in, c_out in BLOCK_CHANNELS:
+        leaves = torch.randn(len(inputs), c_in), torch.randn(27, c_in, c_out)
+        direction = torch.randn(len(inputs), c_out)
+        results = []
+        for each in (engine, TorchEngine()):
+            features, weight = (leaf.clone().requires_grad_() for leaf in leaves)
+            out = each.convolve(features, weight, inputs, inputs)
+            out.backward(direction)
+            results.append((out.detach(), features.grad, weight.grad))
+        for found, wanted in zip(*results, strict=True):
+            assert_near(found, wanted)
+
+
 @pytest.mark.parametrize("inference", [False, True])
 def test_the_epilogue_adds_bias_and_residual_then_clips(engine, inference):
     with torch.inference_mode() if inference else torch.no_grad():
-        inputs = cells_of(300, 1)
-        for c_in, c_out in CHANNELS:
+        for inputs, (c_in, c_out) in [
+            *((cells_of(300), channels) for channels in CHANNELS),
+            *((cells_of(MANY, reach=DENSE), channels) for channels in BLOCK_CHANNELS),
+        ]:
             features, weight = torch.randn(len(inputs), c_in), torch.randn(27, c_in, c_out)
             for epilogue in (
                 Epilogue(torch.randn(c_out), torch.randn(len(inputs), c_out), relu=True),
@@ -86,6 +109,22 @@ def test_the_epilogue_adds_bias_and_residual_then_clips(engine, inference):
                 assert_near(engine.convolve(features, weight, inputs, inputs, epilogue), wanted)
 
 
+@pytest.mark.parametrize("rows", [0, 1, 700])
+def test_products_and_their_gradients_equal_those_of_plain_torch(engine, rows):
+    for c_in, c_out in CHANNELS:
+        for bias in (None, torch.randn(1, c_out)):
+            features, matrix = torch.randn(rows, c_in), torch.randn(c_in, c_out)
+            with torch.no_grad():
+                assert_near(engine.multiply(features, matrix, bias), TorchEngine().multiply(features, matrix, bias))
+            gradients = []
+            for each in (engine, TorchEngine()):
+                leaves = [leaf.clone().requires_grad_() for leaf in (features, matrix)]
+                each.multiply(*leaves, bias).square().sum().backward()
+                gradients.append([leaf.grad for leaf in leaves])
+            for found, wanted in zip(*gradients, strict=True):
+                assert_near(found, wanted)
+
+
 def test_an_epilogue_has_no_gradient(engine):
     inputs = cells_of(20, 1)
     with pytest.raises(NotImplementedError):
@@ -94,11 +133,11 @@ def test_an_epilogue_has_no_gradient(engine):
         )
 
 
-def test_a_value_that_is_no_number_stays_one(engine):
-    inputs = cells_of(30, 1)
-    features = torch.full((len(inputs), 2), float("nan"))
+@pytest.mark.parametrize(("inputs", "channels"), [(cells_of(30), (2, 3)), (cells_of(MANY, reach=DENSE), (16, 32))])
+def test_a_value_that_is_no_number_stays_one(engine, inputs, channels):
+    features = torch.full((len(inputs), channels[0]), float("nan"))
     with torch.no_grad():
-        out = engine.convolve(features, torch.randn(27, 2, 3), inputs, inputs, Epilogue(relu=True))
+        out = engine.convolve(features, torch.randn(27, *channels), inputs, inputs, Epilogue(relu=True))
     assert out.isnan().all()
 
 
@@ -118,6 +157,28 @@ def test_results_do_not_depend_on_the_number_of_threads(engine, kind, volume, st
             results.append((outputs.keys, pairs.by_offset, out.detach(), x.grad, w.grad))
     for other in results[1:]:
         assert all(map(torch.equal, results[0], other))
+
+
+def test_results_in_blocks_do_not_depend_on_the_number_of_threads(engine):
+    whole = cells_of(20000, 2, reach=8)
+    features, weight, results = torch.randn(len(whole), 16), torch.randn(27, 16, 48), []
+    for threads in (1, 2, 3, 7):
+        with torch_threads(threads):
+            inputs = native(whole)
+            x, w = (leaf.clone().requires_grad_() for leaf in (features, weight))
+            out = engine.convolve(x, w, inputs, inputs)
+            out.square().sum().backward()
+            windows = windows_of(inputs)
+            assert windows is not None
+            results.append((windows, out.detach(), x.grad, w.grad))
+    for other in results[1:]:
+        assert all(map(torch.equal, results[0], other))
+
+
+@needs_library
+def test_cells_without_neighbours_are_not_taken_in_blocks():
+    assert windows_of(native(cells_of(100, 2))) is None
+    assert windows_of(native(cells_of(0, 2))) is None
 
 
 @needs_library
@@ -225,9 +286,9 @@ def changed_behind_the_counter(weight):
 
 @pytest.mark.parametrize("change", [changed_in_place, changed_behind_the_counter])
 @pytest.mark.parametrize("inference", [False, True])
-def test_changed_weights_take_effect(engine, change, inference):
-    inputs, weight = cells_of(50, 1), torch.randn(27, 3, 4)
-    features = torch.randn(len(inputs), 3)
+@pytest.mark.parametrize(("inputs", "channels"), [(cells_of(50), (3, 4)), (cells_of(MANY, reach=DENSE), (16, 16))])
+def test_changed_weights_take_effect(engine, change, inference, inputs, channels):
+    weight, features = torch.randn(27, *channels), torch.randn(len(inputs), channels[0])
     with torch.inference_mode(inference), torch.no_grad():
         before = engine.convolve(features, weight, inputs, inputs)
         assert torch.equal(engine.convolve(features, weight, inputs, inputs), before)
@@ -236,10 +297,11 @@ def test_changed_weights_take_effect(engine, change, inference):
 
 
 def test_what_an_engine_keeps_of_weights_ends_with_them(engine):
-    inputs, weight = cells_of(50, 1), torch.randn(27, 3, 4)
+    weight = torch.randn(27, 16, 16)
     with torch.no_grad():
-        engine.convolve(torch.randn(len(inputs), 3), weight, inputs, inputs)
-    assert engine.kept == 1
+        for inputs in (cells_of(50), cells_of(MANY, reach=DENSE)):
+            engine.convolve(torch.randn(len(inputs), 16), weight, inputs, inputs)
+    assert engine.kept == 2
     gc.disable()
     try:
         del weight

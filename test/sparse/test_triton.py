@@ -38,6 +38,11 @@ def test_it_compiles_for_the_usual_gpus(tmp_path):
     run("compiled.py", TRITON_INTERPRET="0", TRITON_CACHE_DIR=str(tmp_path))
 
 
+@needs_triton
+def test_a_cloud_takes_few_launches():
+    run("launches.py", TRITON_INTERPRET="1")
+
+
 def test_kernels_are_launched_on_the_device_of_their_tensors():
     run("guarded.py", TRITON_INTERPRET="1")
 
@@ -56,13 +61,13 @@ def agrees(monkeypatch):
 def test_auto_on_cuda_is_triton_where_it_can_run(monkeypatch, agrees):
     monkeypatch.setattr(triton_engine, "no_launcher", lambda: None)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 6))
-    monkeypatch.setattr(triton_engine, "installed_version", lambda: "3.1.0")
+    monkeypatch.setattr(triton_engine, "installed_version", lambda: "3.2.0")
     assert choose_backend("cuda:0") == ("triton", "CUDA with Triton, which differs by 3.2e-04 from plain torch")
-    monkeypatch.setattr(triton_engine, "installed_version", lambda: "2.3.1")
-    assert choose_backend("cuda:0") == ("torch", "no Triton kernels: Triton 2.3.1 is older than 3.0")
+    monkeypatch.setattr(triton_engine, "installed_version", lambda: "3.1.0")
+    assert choose_backend("cuda:0") == ("torch", "no Triton kernels: Triton 3.1.0 is older than 3.2")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "T4")
-    monkeypatch.setattr(triton_engine, "installed_version", lambda: "3.1.0")
+    monkeypatch.setattr(triton_engine, "installed_version", lambda: "3.2.0")
     assert choose_backend("cuda:0")[1] == "no Triton kernels: T4 is older than compute capability 8.0"
 
 
@@ -89,7 +94,7 @@ def test_auto_on_cuda_is_torch_where_the_kernels_cannot_be_relied_on(monkeypatch
 
 def test_auto_on_cuda_is_torch_where_triton_cannot_compile(monkeypatch, tmp_path, agrees):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 6))
-    monkeypatch.setattr(triton_engine, "installed_version", lambda: "3.1.0")
+    monkeypatch.setattr(triton_engine, "installed_version", lambda: "3.2.0")
     monkeypatch.setenv("CC", "no-such-compiler")
     reason = "no Triton kernels: Triton needs a C compiler, and there is no no-such-compiler (apt install gcc)"
     assert choose_backend("cuda:0") == ("torch", reason)
@@ -98,6 +103,23 @@ def test_auto_on_cuda_is_torch_where_triton_cannot_compile(monkeypatch, tmp_path
     monkeypatch.setattr(triton_engine.sysconfig, "get_path", lambda _: str(tmp_path))
     assert "Python's headers" in choose_backend("cuda:0")[1]
     (tmp_path / "Python.h").touch()
+    assert choose_backend("cuda:0")[0] == "triton"
+
+
+@pytest.mark.parametrize("kept", ["file/cache", "file"])
+def test_auto_on_cuda_is_torch_where_the_cache_cannot_be_written(monkeypatch, tmp_path, agrees, kept):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 6))
+    monkeypatch.setattr(triton_engine, "installed_version", lambda: "3.2.0")
+    monkeypatch.setattr(triton_engine, "no_launcher", lambda: None)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / kept))
+    backend, reason = choose_backend("cuda:0")
+    assert backend == "torch"
+    assert "Triton cannot write its cache" in reason
+    assert "set TRITON_CACHE_DIR" in reason
+    with pytest.raises(InputError, match=r"^backend triton: Triton cannot write its cache"):
+        make_engine("triton", "cuda:0")
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "new" / "cache"))
     assert choose_backend("cuda:0")[0] == "triton"
 
 

@@ -58,7 +58,8 @@ def test_every_module_and_data_file_is_installed_with_the_messages(package):
     ours = sources()
     assert ours - files(package) == set()
     generated = files(package) - ours
-    assert {Path("msg/_pruning_stats.py"), Path("srv/_detect.py")} <= generated
+    assert {Path(f"msg/_{kind}_stats.py") for kind in ("accumulator", "pruning")} <= generated
+    assert Path("srv/_detect.py") in generated
     assert {path.suffix for path in generated if path.parent.name not in ("msg", "srv")} <= {".so", ".c"}
     for path in ours:
         assert (package / path).is_symlink() == SYMLINKS
@@ -80,6 +81,7 @@ def test_modules_and_messages_are_imported_from_where_they_are_installed(package
         f"import {NAME}.msg, {NAME}.ros.detector_node, {NAME}.detector.network as network, vision_msgs.msg\n"
         f"from rclpy.type_support import check_for_type_support\n"
         f"check_for_type_support({NAME}.msg.PruningStats)\n"
+        f"check_for_type_support({NAME}.msg.AccumulatorStats)\n"
         f"print({NAME}.__file__, {NAME}.msg.__file__, {NAME}.ros.detector_node.__file__, network.__file__)"
     )
     for place in python(code):
@@ -89,7 +91,8 @@ def test_modules_and_messages_are_imported_from_where_they_are_installed(package
 def test_the_index_and_the_share_folder_have_what_ros_looks_for():
     resources = PREFIX / "share" / "ament_index" / "resource_index"
     assert (resources / "packages" / NAME).is_file()
-    assert "msg/PruningStats.msg" in (resources / "rosidl_interfaces" / NAME).read_text().split()
+    listed = (resources / "rosidl_interfaces" / NAME).read_text().split()
+    assert {"msg/AccumulatorStats.msg", "msg/PruningStats.msg"} <= set(listed)
     share = PREFIX / "share" / NAME
     for folder in ("launch", "config"):
         assert files(share / folder) == files(ROOT / folder)
@@ -112,7 +115,7 @@ def test_the_installed_node_answers_the_cloud_of_the_installed_player(tmp_path):
     rclpy = pytest.importorskip("rclpy")
     from vision_msgs.msg import Detection3DArray
 
-    from dspdet3d_ros.ros.tools.client import isolate
+    from dspdet3d_ros.ros.tools.node_client import isolate
 
     isolate()
     commands = {

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from std_msgs.msg import Header
 
 from dspdet3d_ros.errors import InputError, one_line
 from dspdet3d_ros.mapping.frame import FrameRefused, RGBDFrame
 from dspdet3d_ros.mapping.image_messages import frame_of
 from dspdet3d_ros.mapping.pairing import ImageSet
+from dspdet3d_ros.ros.accumulation.frame_stats import FrameStats, StageTimes
 from dspdet3d_ros.ros.accumulation.poses import CameraPoses, Frames
 from dspdet3d_ros.ros.faults import Fault, FaultLog, fault_of, release_frames
 from dspdet3d_ros.ros.parameters.accumulator_table import AccumulatorSettings
@@ -45,10 +47,10 @@ class MapCloud:
 
 @dataclass(frozen=True)
 class Done:
-    """The result of an image set, or of a request to publish (without `inserted`)."""
+    """The result of an image set, or of a request to publish (without `frame`)."""
 
     arrival_s: float
-    inserted: Inserted | None
+    frame: FrameStats | None
     cloud: MapCloud | None
 
 
@@ -61,6 +63,7 @@ class Accumulation:
         poses: of the camera.
         frames: transforms, for a colour camera of its own.
         publish: publishes a cloud.
+        report: publishes the figures of a frame, with its latency in milliseconds and the counts of frames.
         faults: gets all faults.
         logger: the node's.
         threads: number of CPU threads; None keeps torch's choice.
@@ -79,12 +82,14 @@ class Accumulation:
         poses: CameraPoses,
         frames: Frames,
         publish: Callable[[MapCloud], None],
+        report: Callable[[FrameStats, float, Counts], None],
         faults: FaultLog,
         logger: Any,
         threads: int | None,
     ) -> None:
         self._accumulator, self._settings, self._poses, self._frames = accumulator, settings, poses, frames
-        self._publish, self._faults, self._logger, self._threads = publish, faults, logger, threads
+        self._publish, self._report, self._faults = publish, report, faults
+        self._logger, self._threads = logger, threads
         self.traffic = Traffic()
         self.points: int | None = None
         self.inserted: Inserted | None = None
@@ -182,15 +187,24 @@ class Accumulation:
         if images is None:
             with self._map, torch_threads(self._threads):
                 return Done(time.monotonic(), None, self._cloud())
+        stages = StageTimes()
         with torch_threads(self._threads):
             frame = self._read(images, settings)
+            stages.end("read")
             with self._map:
                 self._follow_frame()
                 self._accumulator.settings = settings.map
                 inserted = self._accumulator.insert(frame)
                 self._stamp, self._changed = images.depth.header.stamp, True
-                cloud = self._cloud() if self._due() else None
-        return Done(images.arrival_s, inserted, cloud)
+                stages.end("map")
+                cloud = None
+                if self._due():
+                    cloud = self._cloud()
+                    stages.end("cloud")
+                header = Header(stamp=self._stamp, frame_id=self._frame)
+                device, memory = self._accumulator.device, self.memory_bytes
+                stats = FrameStats(header, inserted, device, self.voxels, memory, stages.ms)
+        return Done(images.arrival_s, stats, cloud)
 
     def _read(self, images: ImageSet, settings: AccumulatorSettings) -> RGBDFrame:
         header = images.depth.header
@@ -218,16 +232,19 @@ class Accumulation:
 
     def _deliver(self, done: Done, counts: Counts) -> None:
         """Runs in the worker's thread, never while or after the node is deactivated."""
-        if done.inserted is not None:
-            self.inserted = done.inserted
-            if done.inserted.restarted:
-                self._logger.warning(f"the map starts again: {done.inserted.restarted}")
-            self._faults.good()
-            self.traffic.answered((time.monotonic() - done.arrival_s) * 1e3)
         if done.cloud is not None:
             self._published_s, self._changed = time.monotonic(), False
             self.points = len(done.cloud.cloud.xyz)
             self._publish(done.cloud)
+        if done.frame is None:
+            return
+        self.inserted = done.frame.inserted
+        if self.inserted.restarted:
+            self._logger.warning(f"the map starts again: {self.inserted.restarted}")
+        self._faults.good()
+        latency_ms = (time.monotonic() - done.arrival_s) * 1e3
+        self.traffic.answered(latency_ms)
+        self._report(done.frame, latency_ms, counts)
 
     def _on_failure(self, images: ImageSet | None, error: Exception) -> None:
         fault = fault_of(error)

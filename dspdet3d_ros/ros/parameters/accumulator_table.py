@@ -43,7 +43,7 @@ class AccumulatorSettings:
 
 
 PARAMETERS = (
-    Spec("device", "string", "cpu", "where the map is: cpu, cuda or cuda:N"),
+    Spec("device", "string", "cpu", "device of the map: cpu, cuda, cuda:N or auto (CUDA if there is one)"),
     Spec("threads", "integer", 0, "number of CPU threads of the map; 0: torch's choice", low=0, high=1024),
     Spec("autostart", "bool", True, "the node configures and activates itself when it starts"),
     Spec(

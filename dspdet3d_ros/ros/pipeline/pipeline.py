@@ -16,8 +16,8 @@ from dspdet3d_ros.clouds.region import RegionOfInterest
 from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.object_points import ObjectPoints, points_of_objects
 from dspdet3d_ros.detector.orientation import fit_orientations
-from dspdet3d_ros.detector.plausibility import Plausibility
-from dspdet3d_ros.detector.result import Detections, DetectionSettings, DetectionStats
+from dspdet3d_ros.detector.plausibility import Plausibility, range_remarks
+from dspdet3d_ros.detector.result import Detections, DetectionSettings
 from dspdet3d_ros.ros.pipeline.frames import TargetFrame
 from dspdet3d_ros.ros.placement import Placement
 from dspdet3d_ros.ros.results import CloudResult, TrackedScene
@@ -187,7 +187,7 @@ class Pipeline:
         remark((*cloud.remarks, *_header_remarks(placement.header)), "message")
         remark(plausibility.of_cloud, "cloud")
         found = self._detector(cloud, settings)
-        remark((*plausibility.of_boxes(found), *_range_remarks(found.stats)), "boxes")
+        remark((*plausibility.of_boxes(found), *range_remarks(found.stats)), "boxes")
         objects, scene, after_ms = None, None, {}
         start = time.perf_counter()
         if tracked is not None and tracked.follow(placement.header.frame_id):
@@ -233,18 +233,5 @@ def _header_remarks(header: Header) -> list[Remark]:
             "frame_id",
             "header.frame_id is empty: the boxes are published without a frame, so RViz and tf2 cannot place them; "
             "set it in the publisher",
-        )
-    ]
-
-
-def _range_remarks(stats: DetectionStats) -> list[Remark]:
-    """Remarks on points beyond the range of voxels."""
-    if not stats.points_out_of_range:
-        return []
-    return [
-        Remark(
-            "range",
-            f"{stats.points_out_of_range} points are left out: they are kilometres away from most others, further than "
-            "voxels reach; remove such points in the publisher. points_out_of_range in ~/output/stats counts them",
         )
     ]

@@ -22,6 +22,7 @@ from dspdet3d_ros.ros.pipeline.traffic import Traffic
 from dspdet3d_ros.ros.pipeline.worker import LatestWorker
 from dspdet3d_ros.ros.requests import Answer, Request
 from dspdet3d_ros.ros.results import CloudResult, Counts, LastResult
+from dspdet3d_ros.system import return_freed_memory
 
 #: Requests that may wait for an answer.
 MOST_REQUESTS = 8
@@ -79,7 +80,11 @@ class Processing:
         self._requests: list[Request] = []
         self._requests_lock = threading.Lock()
         self.worker: LatestWorker[Arrival | Repetition | Request, CloudResult | Repetition | Request] = LatestWorker(
-            self._compute, self._publish, self._on_failure, lambda: self.outputs.wanted and not self.lost
+            self._compute,
+            self._publish,
+            self._on_failure,
+            wanted=lambda: self.outputs.wanted and not self.lost,
+            rest=return_freed_memory,
         )
         self.worker.start()
 

@@ -1,5 +1,6 @@
 """A thread that processes the latest item: at most one item waits, older ones are counted and forgotten."""
 
+import math
 import threading
 import time
 from collections import deque
@@ -10,6 +11,8 @@ from typing import Generic, TypeVar
 from dspdet3d_ros.ros.results import Counts
 
 THREAD_NAME = "detector"
+#: Seconds without an item after which the worker rests.
+REST_S = 2.0
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -22,6 +25,7 @@ class LatestWorker(Generic[Item, Result]):
         deliver: hands a result on, with the counts that include it; never runs after `discard` has returned.
         failed: called with an item whose computation or delivery raised, which counts as refused.
         wanted: true if somebody wants a result. Until then the latest item waits; `wake` makes the worker ask again.
+        rest: called in the thread, once after each series of items, when no item has come for `REST_S`.
     """
 
     def __init__(
@@ -30,8 +34,10 @@ class LatestWorker(Generic[Item, Result]):
         deliver: Callable[[Result, Counts], None],
         failed: Callable[[Item, Exception], None],
         wanted: Callable[[], bool] = lambda: True,
+        rest: Callable[[], None] = lambda: None,
     ) -> None:
         self._compute, self._deliver, self._failed, self._wanted = compute, deliver, failed, wanted
+        self._rest = rest
         self._changed = threading.Condition()
         # Held while a result is delivered, so that `discard` can wait for it but `submit` need not.
         self._delivery = threading.Lock()
@@ -157,19 +163,35 @@ class LatestWorker(Generic[Item, Result]):
 
     def _next(self) -> tuple[Item, int, bool] | None:
         """The item to work on, its epoch, and whether it is to be counted; None when the thread is to end."""
-        with self._changed:
-            while not self._stopping:
-                # An item that waits comes first: its result is newer.
-                if self._requests:
-                    self._busy_since, self._working = time.monotonic(), None
-                    return self._requests.popleft(), self._epoch, False
-                counted = bool(self._waiting) and self._wanted()
-                if counted or self._again:
-                    self._busy_since = time.monotonic()
-                    self._working = self._epoch if counted else None
-                    return (self._waiting if counted else self._again).pop(), self._epoch, counted
-                self._changed.wait()
+        rests_at = time.monotonic() + REST_S
+        while True:
+            with self._changed:
+                while not self._stopping:
+                    job = self._choose()
+                    if job is not None:
+                        return job
+                    left = rests_at - time.monotonic()
+                    if left <= 0:
+                        break
+                    self._changed.wait(None if math.isinf(left) else left)
+                else:
+                    return None
+            # Without the lock: items may come meanwhile.
+            self._rest()
+            rests_at = math.inf
+
+    def _choose(self) -> tuple[Item, int, bool] | None:
+        """As `_next`, or None where no item waits."""
+        # An item that waits comes first: its result is newer.
+        if self._requests:
+            self._busy_since, self._working = time.monotonic(), None
+            return self._requests.popleft(), self._epoch, False
+        counted = bool(self._waiting) and self._wanted()
+        if not counted and not self._again:
             return None
+        self._busy_since = time.monotonic()
+        self._working = self._epoch if counted else None
+        return (self._waiting if counted else self._again).pop(), self._epoch, counted
 
     def _run(self) -> None:
         try:

@@ -15,7 +15,8 @@ from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.clouds.upright import upright
 from dspdet3d_ros.defaults import BIN_COLUMNS, COLUMNS_HELP, DEMO_CLOUD, UNIT_HELP, UNITS, UP_HELP, UPS
 from dspdet3d_ros.output_files import write_json, writing
-from dspdet3d_ros.ros.tools.client import Client, ClientError, NodeProcess, exit_status, isolate
+from dspdet3d_ros.ros.tools.client import Client
+from dspdet3d_ros.ros.tools.node_client import ClientError, NodeProcess, exit_status, isolate
 from dspdet3d_ros.tools.viewer.summary import as_json, boxes_table, cost_line, match_line, pruning_table
 
 THRESHOLDS = (0.0, 0.3, 0.6, 0.9)

@@ -37,7 +37,7 @@ from dspdet3d_ros.recordings.types import typestore
 from dspdet3d_ros.ros.interface import topics
 from dspdet3d_ros.ros.interface.qos import LATCHED
 from dspdet3d_ros.ros.parameters.table import NODE_NAME
-from dspdet3d_ros.ros.tools.client import ClientError, NodeProcess, exit_status, isolate
+from dspdet3d_ros.ros.tools.node_client import ClientError, NodeProcess, exit_status, isolate
 from dspdet3d_ros.tools.viewer.picture import draw_detections
 from dspdet3d_ros.tools.viewer.summary import FOUND_IOU, overlaps
 from dspdet3d_ros.validation import POSITIVE, Range, mismatch

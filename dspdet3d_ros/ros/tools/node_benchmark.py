@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.ros.tools.client import Client, ClientError, NodeProcess, isolate
+from dspdet3d_ros.ros.pipeline.worker import REST_S
+from dspdet3d_ros.ros.tools.client import Client
+from dspdet3d_ros.ros.tools.node_client import ClientError, NodeProcess, isolate
 from dspdet3d_ros.system import memory_bytes, process_status
 from dspdet3d_ros.tools.benchmark.benchmark_scene import BenchmarkScene
 from dspdet3d_ros.tools.benchmark.repeats import NETWORK_STAGES
 from dspdet3d_ros.tools.benchmark.samples import summary
 
 _TIMEOUT_S = 180.0
+#: By then a node without clouds has returned its freed memory.
+_REST_S = REST_S + 1
 
 
 def measure_node(parameters: dict[str, Any], scene: BenchmarkScene, repeats: int, warmup: int) -> dict[str, Any]:
@@ -30,7 +34,7 @@ def measure_node(parameters: dict[str, Any], scene: BenchmarkScene, repeats: int
     Returns:
         Milliseconds from arrival to publication (`latency_ms`), in the network (`network_ms`), and the fraction of the
         latency outside the network; milliseconds from the start of the process to its first result (`start_ms`), and
-        its resident memory between clouds (`rest_mb`, None where the system does not report it).
+        its resident memory when no more clouds come (`rest_mb`, None where the system does not report it).
 
     Raises:
         InputError: the node does not start or does not answer.
@@ -50,6 +54,7 @@ def measure_node(parameters: dict[str, Any], scene: BenchmarkScene, repeats: int
                 client.detect(scene.cloud)
                 start_ms = (time.perf_counter() - begin) * 1e3
                 samples = [_sample(client, scene) for _ in range(warmup + repeats)][warmup:]
+                time.sleep(_REST_S)
                 rest_mb = _resident_mb(process.pid)
             finally:
                 client.close()
@@ -89,5 +94,5 @@ def table(values: dict[str, Any]) -> str:
         f"{values['network_ms']['median']:.0f} of them in the network, "
         f"{values['share_outside_network']['median']:.1%} outside; "
         f"{values['start_ms'] / 1e3:.1f} s from the start of the process to the first result, "
-        f"{'unknown' if values['rest_mb'] is None else format(values['rest_mb'], '.0f')} MB between clouds"
+        f"{'unknown' if values['rest_mb'] is None else format(values['rest_mb'], '.0f')} MB at rest"
     )

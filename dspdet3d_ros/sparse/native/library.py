@@ -16,10 +16,12 @@ from dspdet3d_ros.errors import InputError, text_of
 # Not resolved: in a workspace of symbolic links the library lies with the links.
 PATH = Path(__file__).absolute().parent / "libdspdet3d_native.so"
 #: As in native.h: a library of another version was compiled from other sources.
-VERSION = 2
+VERSION = 3
 ISA_VARIABLE = "DSPDET3D_NATIVE_ISA"
 #: Instruction sets by their numbers in native.h; the fastest first.
 ISAS = {"avx512": 2, "avx2": 1, "neon": 3, "scalar": 0}
+#: Numbers of channels of a convolution in blocks are multiples of it.
+BLOCK_CHANNELS = 16
 _BUILD = "build it with `python -m dspdet3d_ros.sparse.native.build`"
 _NO_MEMORY, _BAD_ARGUMENT = -1, -2
 
@@ -31,6 +33,16 @@ class Convolution(ctypes.Structure):
         *((name, c_void_p) for name in ("features", "packed", "bias", "residual", "out", "table")),
         *((name, c_int64) for name in ("n_in", "n_out")),
         *((name, c_int32) for name in ("volume", "c_in", "c_out", "relu")),
+    ]
+
+
+class BlockConvolution(ctypes.Structure):
+    """`struct native_block_convolution`."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("features", "packed", "bias", "residual", "out", "windows")),
+        *((name, c_int64) for name in ("rows", "n_blocks")),
+        *((name, c_int32) for name in ("c_in", "c_out", "relu")),
     ]
 
 
@@ -72,10 +84,14 @@ _FUNCTIONS: dict[str, tuple[type, tuple]] = {
     "native_packed_size": (c_int64, (c_int, c_int, c_int, c_int)),
     "native_pack": (c_int, (c_int, _ARRAY, c_int, c_int, c_int, c_int, _ARRAY)),
     "native_convolve": (c_int, (c_int, POINTER(Convolution), c_int)),
+    "native_packed_blocks_size": (c_int64, (c_int, c_int, c_int)),
+    "native_pack_blocks": (c_int, (c_int, _ARRAY, c_int, c_int, c_int, _ARRAY)),
+    "native_convolve_blocks": (c_int, (c_int, POINTER(BlockConvolution), c_int)),
     "native_weight_gradient": (c_int, (c_int, POINTER(WeightGradient), c_int)),
     "native_norm": (c_int, (c_int, POINTER(Norm), c_int)),
     "native_norm_gradient": (c_int, (c_int, POINTER(NormGradient), c_int)),
     "native_kernel_map": (c_int, (_ARRAY, _SIZE, _ARRAY, _SIZE, c_int64 * 3, _ARRAY, c_int)),
+    "native_block_map": (c_int, (_ARRAY, _SIZE, _ARRAY, _SIZE, c_int64 * 3, _ARRAY, c_int)),
     "native_transpose_map": (c_int, (_ARRAY, c_int, _SIZE, _SIZE, _ARRAY, c_int)),
     "native_count_pairs": (c_int, (_ARRAY, c_int, _SIZE, _SIZE, _ARRAY)),
     "native_find_sorted": (c_int, (_ARRAY, _SIZE, _ARRAY, _SIZE, _ARRAY)),

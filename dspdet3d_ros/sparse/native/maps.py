@@ -13,6 +13,10 @@ from dspdet3d_ros.sparse.native.library import check, load, pointer
 from dspdet3d_ros.sparse.parallel import worker_count
 
 _KEY, _ROW = torch.int64, torch.int32
+#: Cells of the window that a block of 2 x 2 x 2 cells reads.
+WINDOW = 64
+#: Cells that blocks must have on average to be faster than pairs. Measured: blocks take as long at 4.5 to 4.7 of 8.
+_LEAST_CELLS = 5
 
 
 class NativeCoordinateSet(CoordinateSet):
@@ -75,6 +79,28 @@ def search(inputs: CoordinateSet, out_keys: Tensor, volume: int, step: int) -> K
     keys, wanted = _keys(inputs.keys), _keys(out_keys)
     check(load().native_kernel_map(keys, n_in, wanted, n_out, steps, into, worker_count()))
     return NativeKernelMap(table, n_in)
+
+
+def windows_of(cells: CoordinateSet) -> Tensor | None:
+    """The rows of the 4 x 4 x 4 cells around each block of 2 x 2 x 2 cells; cached.
+
+    Returns:
+        (B, 64) int32, z fastest, N for an absent cell. None where blocks have few cells: there, the convolution by
+        pairs is faster.
+    """
+    return cells.cached("windows", lambda: _search_windows(cells))
+
+
+def _search_windows(cells: CoordinateSet) -> Tensor | None:
+    blocks = cells.downsampled()
+    n, n_blocks, step = len(cells), len(blocks), cells.stride
+    if n < _LEAST_CELLS * n_blocks or not n:
+        return None
+    windows = torch.empty(n_blocks, WINDOW, dtype=_ROW)
+    steps = (c_int64 * 3)(key_offset(step, 0, 0), key_offset(0, step, 0), key_offset(0, 0, step))
+    into = pointer(windows, _ROW, n_blocks, WINDOW)
+    check(load().native_block_map(_keys(cells.keys), n, _keys(blocks.keys), n_blocks, steps, into, worker_count()))
+    return windows
 
 
 def _keys(tensor: Tensor) -> int | None:

@@ -6,6 +6,7 @@ import importlib
 import os
 import shutil
 import sysconfig
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,13 +19,14 @@ from dspdet3d_ros.errors import InputError, text_of
 from dspdet3d_ros.sparse.convolution import Epilogue, convolve
 from dspdet3d_ros.sparse.coords import CoordinateSet
 from dspdet3d_ros.sparse.kernel_map import kernel_map
-from dspdet3d_ros.sparse.normalisation import TorchNormalisation
+from dspdet3d_ros.sparse.rows import TorchRows
 from dspdet3d_ros.sparse.triton.tuning import Configuration, Tuner, blocks, candidates, measure_on_cuda, tuning_key
 
 if TYPE_CHECKING:
     from dspdet3d_ros.sparse.triton.plan import Plan
 
-OLDEST_TRITON = (3, 0)
+#: The first version with which `.ci/triton_versions` compiles the kernels.
+OLDEST_TRITON = (3, 2)
 #: Compute capability of the first GPUs that the kernels are compiled for in the tests (Ampere).
 OLDEST_GPU = (8, 0)
 
@@ -57,7 +59,18 @@ def why_not(device: torch.device | str) -> str | None:
         return f"Triton {installed} is older than {'.'.join(map(str, OLDEST_TRITON))}"
     if device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(device) < OLDEST_GPU:
         return f"{torch.cuda.get_device_name(device)} is older than compute capability {OLDEST_GPU[0]}.{OLDEST_GPU[1]}"
-    return no_launcher() if device.type == "cuda" else None
+    return no_launcher() or no_cache() if device.type == "cuda" else None
+
+
+def no_cache() -> str | None:
+    """Why Triton cannot keep what it compiles, or None."""
+    folder = Path(os.environ.get("TRITON_CACHE_DIR") or Path("~/.triton/cache").expanduser())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except (OSError, RuntimeError) as error:
+        return f"Triton cannot write its cache ({text_of(error)[:100]}); set TRITON_CACHE_DIR to a folder of yours"
 
 
 def no_launcher() -> str | None:
@@ -71,7 +84,7 @@ def no_launcher() -> str | None:
     return None
 
 
-class TritonEngine(TorchNormalisation):
+class TritonEngine(TorchRows):
     """Masked implicit GEMM on CUDA; while gradients are wanted, plain torch.
 
     Args:
@@ -85,7 +98,6 @@ class TritonEngine(TorchNormalisation):
     """
 
     name = "triton"
-    coordinate_set = CoordinateSet
 
     def __init__(self, device: torch.device | str, storage: torch.dtype = torch.float16, tune: bool = True) -> None:
         reason = why_not(device)
@@ -96,6 +108,7 @@ class TritonEngine(TorchNormalisation):
 
         self._kernel = kernels.masked_gemm
         self.plan = plan.plan_of
+        self.coordinate_set = plan.PlannedCoordinateSet
         self.storage = storage
         measure: Callable[[Callable[[], None]], float] | None = None
         unfit: tuple[type[Exception], ...] = ()
@@ -156,6 +169,8 @@ class TritonEngine(TorchNormalisation):
                     plan.n_in,
                     plan.n_out,
                     plan.table.shape[1],
+                    int(plan.ordered),
+                    plan.base,
                     int(bias is not None),
                     int(residual is not None),
                     int(epilogue.relu),

@@ -23,11 +23,13 @@ class ProcessShare:
         rank: number of this process.
         count: number of processes, on all machines.
         local_rank: number of this process on its machine.
+        local_count: number of processes on its machine.
     """
 
     rank: int = 0
     count: int = 1
     local_rank: int = 0
+    local_count: int = 1
 
     @classmethod
     def of_environment(cls) -> ProcessShare:
@@ -36,16 +38,20 @@ class ProcessShare:
         Raises:
             InputError: they are no numbers that fit.
         """
-        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
         if not all(name in os.environ for name in names[:2]):
             return cls()
         try:
-            rank, count, local_rank = (int(os.environ.get(name, "0")) for name in names)
+            rank, count, local_rank, local_count = (int(os.environ.get(name, "0")) for name in names)
         except ValueError:
             raise InputError("RANK, WORLD_SIZE: expected whole numbers, as torchrun sets them; unset them") from None
         if not 0 <= rank < count or local_rank < 0:
             raise InputError(f"RANK: expected 0 to {count - 1}, got {rank}; unset RANK and WORLD_SIZE")
-        return cls(rank, count, local_rank)
+        return cls(rank, count, local_rank, max(local_count, 1))
+
+    def threads(self, wanted: int | None, workers: int) -> int:
+        """CPU threads of each of `workers` processes of this process: `wanted`, or its part of the cores."""
+        return wanted or max(1, usable_cores() // (workers * self.local_count))
 
     def device(self, wanted: str) -> str:
         """The GPU of this process's number, if any GPU is wanted and there are several processes; else `wanted`."""
@@ -66,7 +72,7 @@ class BatchOutcome:
         skipped: those of earlier runs.
         boxes: number of boxes in them.
         doubtful: number of them with doubts.
-        errors: why other clouds of this process have no result.
+        errors: why clouds have no result: clouds of all processes if the results are joined, else those of this one.
         joined: the file with the results of all processes; None if other processes are not done.
         missing: number of clouds of other processes that are not done.
     """
@@ -105,7 +111,7 @@ def run(
         todo = [path for path in own if path not in before]
         count = max(1, min(workers, len(todo)))
         own_job = replace(job, device=share.device(job.device))
-        with Workers(own_job, count, threads or max(1, usable_cores() // count)) as pool:
+        with Workers(own_job, count, share.threads(threads, count)) as pool:
             records.check_settings(pool.description)
             for path, record in tqdm(pool.results(todo), total=len(todo), desc="detect", unit="cloud", disable=None):
                 records.add(path, record)
@@ -120,12 +126,13 @@ def _outcome(records: Records, paths: Sequence[Path], own: Sequence[Path], skipp
     joined = None if missing else records.join(paths, results)
     mine: list[dict[str, Any]] = [results[path] for path in own if path in results]
     good = [record for record in mine if "error" not in record]
+    judged = mine if missing else [results[path] for path in paths]
     return BatchOutcome(
         done=len(good),
         skipped=skipped,
         boxes=sum(len(record["detections"]) for record in good),
         doubtful=sum(bool(record["doubts"]) for record in good),
-        errors=tuple(str(record["error"]) for record in mine if "error" in record),
+        errors=tuple(str(record["error"]) for record in judged if "error" in record),
         joined=joined,
         missing=len(missing),
     )

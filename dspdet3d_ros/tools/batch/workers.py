@@ -1,22 +1,50 @@
-"""Processes that detect objects in files. If one of them dies, its file is an error and another process continues."""
+"""Processes that compute results of files. If one of them dies, only its file is affected, and the others are done."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
-from collections.abc import Iterator, Sequence
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from dspdet3d_ros.errors import InputError, one_line
-from dspdet3d_ros.tools.batch.job import Job
 
 # Seconds that a process may take to end after its last file.
 _END_S = 10.0
+
+
+class LoadedWork(Protocol):
+    """A job that is ready to compute."""
+
+    def description(self) -> dict[str, Any]:
+        """All settings on which the results depend, as JSON values."""
+
+    def record(self, path: Path) -> dict[str, Any]:
+        """The result of a file, as JSON values.
+
+        Raises:
+            InputError: the file cannot be used.
+        """
+
+
+class Work(Protocol):
+    """A job that is sent to a process."""
+
+    def load(self) -> LoadedWork:
+        """Loads what all files need, such as the model.
+
+        Raises:
+            InputError: it cannot be loaded.
+        """
 
 
 @dataclass
@@ -27,7 +55,9 @@ class _Worker:
 
 
 class Workers:
-    """Processes with the model of a job; used as a context, at the end of which they have ended.
+    """Processes that have loaded a job; used as a context, at the end of which they have ended.
+
+    If the process that starts them dies, they end as well.
 
     Args:
         job: the job.
@@ -35,13 +65,13 @@ class Workers:
         threads: CPU threads of each; None keeps torch's choice.
 
     Attributes:
-        description: see `LoadedJob.description`.
+        description: see `LoadedWork.description`.
 
     Raises:
-        InputError: the model cannot be used.
+        InputError: the job cannot be loaded.
     """
 
-    def __init__(self, job: Job, count: int, threads: int | None) -> None:
+    def __init__(self, job: Work, count: int, threads: int | None) -> None:
         # Forked processes could not use threads or CUDA, which this process may have used.
         self._context = multiprocessing.get_context("spawn")
         self._job, self._threads = job, threads
@@ -61,9 +91,18 @@ class Workers:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def results(self, paths: Sequence[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """Each file with its record, or with the record {"error": why there is none}, as they are done."""
+    def results(
+        self, paths: Sequence[Path], retries: int = 0, died: Callable[[str], None] = lambda reason: None
+    ) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """Each file with its record, or with the record {"error": why there is none}, as they are done.
+
+        Args:
+            paths: the files.
+            retries: how often a file whose process has died is tried again.
+            died: is called with the reason before a file is tried again.
+        """
         waiting = list(reversed(paths))
+        deaths: Counter[Path] = Counter()
         for worker in self._workers:
             _give(worker, waiting)
         while busy := [worker for worker in self._workers if worker.path is not None]:
@@ -72,13 +111,19 @@ class Workers:
             for worker in [worker for worker in busy if worker.pipe in ready]:
                 path = worker.path
                 assert path is not None
+                worker.path, retried = None, False
                 try:
                     record = worker.pipe.recv()
                 except (EOFError, OSError):
                     worker.process.join()
-                    record = {"error": _reason_of_death(worker.process, path)}
-                worker.path = None
-                yield path, record
+                    deaths[path] += 1
+                    reason, retried = _reason_of_death(worker.process, path), deaths[path] <= retries
+                    record = {"error": reason}
+                if retried:
+                    died(reason)
+                    waiting.append(path)
+                else:
+                    yield path, record
                 if waiting and not worker.process.is_alive():
                     self._replace(worker)
                 _give(worker, waiting)
@@ -137,10 +182,21 @@ def _reason_of_death(process: BaseProcess, path: Path | None = None) -> str:
     return f"{lead}the process that computes ended with {how}{memory}"
 
 
-def _serve(pipe: Connection, job: Job, threads: int | None) -> None:
+def _end_with_parent() -> None:
+    """Ends this process when the one that started it has died: nobody would take the results."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _serve(pipe: Connection, job: Work, threads: int | None) -> None:
     """A process: receives paths and sends records, until the pipe is closed."""
     # After Ctrl-C, which reaches all processes, the first process closes the pipes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Temporary files are removed.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
 
     if threads is not None:

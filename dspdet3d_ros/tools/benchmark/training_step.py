@@ -9,8 +9,10 @@ import torch
 
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.learning.training.objective import Losses, batch_losses
+from dspdet3d_ros.learning.training.precision import PRODUCT_TYPES, choose_precision
 from dspdet3d_ros.learning.training.train_sample import TrainSample
 from dspdet3d_ros.learning.training.training_config import load_training_config
+from dspdet3d_ros.sparse import choose_backend, training_engine
 from dspdet3d_ros.system import keep_freed_memory
 from dspdet3d_ros.tools.benchmark.samples import milliseconds, summary
 from dspdet3d_ros.tools.benchmark.target import BenchmarkTarget
@@ -23,10 +25,13 @@ Result = TypeVar("Result")
 def measure_training(
     target: BenchmarkTarget, backend: str, repeats: int, warmup: int, points: int = POINTS
 ) -> dict[str, Any]:
-    """Milliseconds of the forward pass (with losses) and the backward pass on a generated room, in float32.
+    """Milliseconds of the forward pass (with losses) and the backward pass on a generated room.
+
+    For the backend that "auto" chooses, engine and precision are those in which `dspdet3d train` trains here.
 
     Returns:
-        `forward_ms`, `backward_ms`, and `ratio`: the sum of the medians divided by that of the forward pass.
+        `precision`, `forward_ms`, `backward_ms`, and `ratio`: the sum of the medians divided by that of the forward
+        pass.
 
     Raises:
         InputError: model, weights, device or engine cannot be used, or a library for generating is missing.
@@ -39,10 +44,14 @@ def measure_training(
     torch.manual_seed(_SEED)
     keep_freed_memory()
     network = DSPDet3D(detector.config, config.initial_size).to(device).train()
+    engine, precision = detector.engine, "fp32"
+    if backend in ("auto", choose_backend(device)[0]):
+        precision = choose_precision(config.precision, device, detector.config.widths[0]).name
+        engine = training_engine(device, PRODUCT_TYPES[precision])
 
     def forward() -> Losses:
         network.zero_grad(set_to_none=True)
-        return batch_losses(network, [scene], config, detector.engine)
+        return batch_losses(network, [scene], config, engine)
 
     spent: dict[str, list[float]] = {"forward": [], "backward": []}
     for number in range(warmup + repeats):
@@ -54,6 +63,7 @@ def measure_training(
     ms_of = {name: summary(samples) for name, samples in spent.items()}
     return {
         "points": len(scene.points),
+        "precision": precision,
         "forward_ms": ms_of["forward"],
         "backward_ms": ms_of["backward"],
         "ratio": 1 + ms_of["backward"]["median"] / ms_of["forward"]["median"],
@@ -81,6 +91,7 @@ def _scene(class_names: tuple[str, ...], points: int, device: torch.device) -> T
 def table(values: dict[str, Any]) -> str:
     """The figures in one line."""
     return (
-        f"training on {values['points']} points: forward {values['forward_ms']['median']:.0f} ms, "
+        f"training on {values['points']} points in {values['precision']}: "
+        f"forward {values['forward_ms']['median']:.0f} ms, "
         f"backward {values['backward_ms']['median']:.0f} ms; both take {values['ratio']:.2f} times the forward pass"
     )

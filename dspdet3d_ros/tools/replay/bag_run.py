@@ -5,68 +5,49 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.clouds.pointcloud2 import decode
-from dspdet3d_ros.detector.predictor import Detector
-from dspdet3d_ros.detector.result import Detections, DetectionSettings
+from dspdet3d_ros.clouds.remarks import Remark
+from dspdet3d_ros.detector.plausibility import range_remarks
+from dspdet3d_ros.detector.result import Detections
 from dspdet3d_ros.errors import InputError, one_line
 from dspdet3d_ros.mapping.accumulator import Accumulator
 from dspdet3d_ros.mapping.frame import RGBDFrame
-from dspdet3d_ros.mapping.map_settings import MapSettings
 from dspdet3d_ros.mapping.pairing import stamp_ns
 from dspdet3d_ros.mapping.refusals import Refusals
 from dspdet3d_ros.output_files import make_folder
 from dspdet3d_ros.recordings.bags import BagReader, Record
 from dspdet3d_ros.recordings.transforms import TransformError, Transforms
 from dspdet3d_ros.recordings.types import make
-from dspdet3d_ros.tools.replay.bag_inputs import CLOUD, TRANSFORMS, choose_inputs
+from dspdet3d_ros.tools.batch.job import LoadedJob
+from dspdet3d_ros.tools.replay.bag_inputs import (
+    CLOUD,
+    TRANSFORMS,
+    Inputs,
+    choose_inputs,
+    is_static,
+    unclear_images,
+)
 from dspdet3d_ros.tools.replay.cache import Cache
-from dspdet3d_ros.tools.replay.output import Output, Summary
+from dspdet3d_ros.tools.replay.output import Doubt, Output, Summary
 from dspdet3d_ros.tools.replay.recorded_frames import RecordedFrames, add_transforms
+from dspdet3d_ros.tools.replay.replay_settings import ReplaySettings
+from dspdet3d_ros.tools.replay.stamp_order import by_stamp
 from dspdet3d_ros.tracking.tracker import Tracker, track
-from dspdet3d_ros.tracking.tracking_settings import TrackingSettings
-
-
-@dataclass(frozen=True)
-class ReplaySettings:
-    """Settings of a replay.
-
-    Attributes:
-        detection: thresholds.
-        map: of the map of depth images.
-        topics: inputs; empty: chosen by types and names.
-        world: frame of the map, or to which clouds are brought; empty: the frame of the poses, or the clouds' own.
-        period_s: objects are detected in the map once in so many seconds of recorded time.
-        tolerance_s: largest difference between the stamps of depth and colour images.
-        units_per_metre: of depth images of 16-bit integers.
-        use_colour: whether colour images are read.
-        tracking: None leaves objects without identity.
-        storage: format of the bag of results.
-        resume: use what an earlier run has computed.
-    """
-
-    detection: DetectionSettings
-    map: MapSettings = field(default_factory=MapSettings)
-    topics: tuple[str, ...] = ()
-    world: str = ""
-    period_s: float = 1.0
-    tolerance_s: float = 0.02
-    units_per_metre: float = 1000.0
-    use_colour: bool = True
-    tracking: TrackingSettings | None = field(default_factory=TrackingSettings)
-    storage: str = "mcap"
-    resume: bool = False
 
 
 def replay(
     path: Path,
     folder: Path,
-    detector: Detector,
+    job: LoadedJob,
     settings: ReplaySettings,
+    conditions: dict[str, Any],
     progress: Callable[[Iterator[Record], int], Iterator[Record]] = lambda records, total: records,
 ) -> Summary:
     """Detects objects in a bag and writes the results.
@@ -74,25 +55,26 @@ def replay(
     Args:
         path: the bag.
         folder: for the results.
-        detector: the model.
+        job: the model with its thresholds.
         settings: see there.
+        conditions: settings and bag that the results belong to, for the summary.
         progress: shows how many messages are done.
 
     Raises:
         InputError: the bag has no usable input, or the results cannot be written.
     """
     with BagReader(path) as bag:
-        inputs = choose_inputs(bag.topics, settings.topics, settings.use_colour)
+        inputs = _inputs(bag, settings)
         make_folder(folder)
-        cache = Cache(folder, _description(detector, settings, inputs.names), settings.resume)
+        cache = Cache(folder, _description(job, settings, inputs.names), settings.resume)
         output = Output(
             folder,
             settings.storage,
-            detector.model_name,
-            detector.class_names,
-            settings.detection.score_threshold,
+            job.detector.model_name,
+            job.detector.class_names,
+            job.settings.score_threshold,
         )
-        run = _Run(bag, detector, settings, inputs.names, cache, output)
+        run = _Run(bag, job, settings, inputs.names, cache, output)
         try:
             total = sum(topic.count for topic in bag.topics if topic.name in inputs.names)
             frames = (
@@ -100,15 +82,22 @@ def replay(
                 if inputs.cloud
                 else RecordedFrames(
                     inputs,
+                    bag.first(inputs.poses) if inputs.poses else None,
                     settings.world,
                     settings.tolerance_s,
                     settings.units_per_metre,
+                    settings.mount,
                     run.take_frame,
                     run.refusals,
                 )
             )
+            transforms = run.transforms if frames is None else frames.transforms
+            # They hold from the beginning, although a recorder may get them late.
+            for record in bag.records([name for name in inputs.transforms if is_static(name)]):
+                add_transforms(transforms, record)
             run.work(progress(bag.records(inputs.names), total), frames)
-            summary = run.summary(path)
+            run.remarks += [] if frames is None else frames.remarks
+            summary = replace(run.summary(path), conditions=conditions)
             output.close(summary)
         except BaseException:
             output.abandon()
@@ -118,12 +107,21 @@ def replay(
     return summary
 
 
-def _description(detector: Detector, settings: ReplaySettings, topics: Sequence[str]) -> dict[str, Any]:
+def _inputs(bag: BagReader, settings: ReplaySettings) -> Inputs:
+    """The topics that are read. Where names do not say what an image shows, its encoding does."""
+    first = {name: bag.first(name) for name in unclear_images(bag.topics)}
+    encodings = {
+        name: str(getattr(message, "encoding", "") or getattr(message, "format", "")) for name, message in first.items()
+    }
+    return choose_inputs(bag.topics, settings.topics, settings.use_colour, encodings)
+
+
+def _description(job: LoadedJob, settings: ReplaySettings, topics: Sequence[str]) -> dict[str, Any]:
     """All that detections depend on, as JSON values."""
-    detection = asdict(settings.detection)
+    detection = asdict(job.settings)
     return {
-        "model": detector.model_name,
-        "checkpoint_sha256": detector.checkpoint_sha256,
+        "model": job.detector.model_name,
+        "checkpoint_sha256": job.detector.checkpoint_sha256,
         "detection": {name: list(v) if isinstance(v, tuple) else v for name, v in detection.items()},
         "map": asdict(settings.map),
         "topics": list(topics),
@@ -131,7 +129,20 @@ def _description(detector: Detector, settings: ReplaySettings, topics: Sequence[
         "period_s": settings.period_s,
         "tolerance_s": settings.tolerance_s,
         "units_per_metre": settings.units_per_metre,
+        "camera_mount": list(settings.camera_mount),
     }
+
+
+@dataclass(frozen=True)
+class _Result:
+    """The result of a cloud; see `Output.add`."""
+
+    header: Any
+    time_ns: int
+    detections: Detections
+    doubts: tuple[Remark, ...]
+    xyz: np.ndarray
+    shown: PointCloud | None
 
 
 class _Run:
@@ -139,20 +150,22 @@ class _Run:
 
     Attributes:
         refusals: what could not be used.
+        transforms: of clouds.
+        remarks: how doubtful inputs were taken.
     """
 
     def __init__(
         self,
         bag: BagReader,
-        detector: Detector,
+        job: LoadedJob,
         settings: ReplaySettings,
         topics: list[str],
         cache: Cache,
         output: Output,
     ) -> None:
-        self._bag, self._detector, self._settings, self._topics = bag, detector, settings, topics
+        self._bag, self._job, self._settings, self._topics = bag, job, settings, topics
         self._cache, self._output = cache, output
-        self._accumulator = Accumulator(settings.map, detector.device)
+        self._accumulator = Accumulator(settings.map, job.detector.device)
         self._tracker = None if settings.tracking is None else Tracker(settings.tracking)
         self._started = time.perf_counter()
         self._clouds = self._boxes = self._frames = 0
@@ -161,14 +174,17 @@ class _Run:
         self._unused: Any = None
         self._last: Detections | None = None
         self.refusals = Refusals()
+        self._doubts: dict[str, Doubt] = {}
         self._objects: set[int] = set()
-        self._transforms = Transforms()
+        self.transforms = Transforms()
+        self.remarks: list[str] = []
+        self._held: list[_Result] = []
 
     def work(self, records: Iterator[Record], source: RecordedFrames | None) -> None:
         """Takes all messages."""
-        for record in records:
-            self._time_ns = record.time_ns
-            self._first_ns = self._first_ns or record.time_ns
+        for record in by_stamp(records):
+            self._time_ns = max(self._time_ns, record.time_ns)
+            self._first_ns = min(self._first_ns or record.time_ns, record.time_ns)
             if record.kind == TRANSFORMS:
                 self._output.copy(record)
             if record.kind == CLOUD:
@@ -176,11 +192,15 @@ class _Run:
             elif source is not None:
                 source.take(record)
             elif record.kind == TRANSFORMS:
-                add_transforms(self._transforms, record)
+                add_transforms(self.transforms, record)
         if source is not None:
             source.end()
             if self._unused is not None:
                 self._detect_in_map(*self._unused)
+        if self._held and self._tracker is not None:
+            self._tracker.settings = replace(self._tracker.settings, births=1)
+            self.remarks.append(f"few clouds ({self._clouds}): objects are reported from their first detection on")
+            self._report_held()
 
     def take_frame(self, frame: RGBDFrame, depth: Any, world: str) -> None:
         """Adds a frame to the map, and detects objects in it if it is time."""
@@ -201,7 +221,9 @@ class _Run:
             frames=self._frames,
             refused=dict(self.refusals.counts),
             refusals=self.refusals.texts,
+            remarks=self.remarks,
             losses=list(self._bag.losses),
+            doubts=self._doubts,
             boxes=self._boxes,
             objects=None if self._tracker is None else len(self._objects),
             classes=dict(Counter(self._last.names)) if self._last else {},
@@ -220,7 +242,7 @@ class _Run:
         try:
             cloud = decode(record.message)
             if self._settings.world and header.frame_id != self._settings.world:
-                pose = self._transforms.find(self._settings.world, header.frame_id, stamp_ns(record.message), 10**8)
+                pose = self.transforms.find(self._settings.world, header.frame_id, stamp_ns(record.message), 10**8)
                 cloud = replace(cloud, xyz=(cloud.xyz @ pose[:3, :3].T + pose[:3, 3]).astype(cloud.xyz.dtype))
                 header = make("std_msgs/msg/Header", stamp=header.stamp, frame_id=self._settings.world)
             self._detect(cloud, header)
@@ -230,15 +252,35 @@ class _Run:
 
     def _detect(self, cloud: PointCloud, header: Any, shown: PointCloud | None = None) -> None:
         time_ns, points = header.stamp.sec * 10**9 + header.stamp.nanosec, len(cloud.xyz)
-        found = self._cache.get(time_ns, points, self._detector.class_names)
+        detector = self._job.detector
+        found = self._cache.get(time_ns, points, detector.class_names)
+        plausibility = self._job.doubts(cloud)
         if found is None:
-            found = self._detector(cloud, self._settings.detection)
+            found = detector(cloud, self._job.settings)
             self._cache.add(time_ns, points, found)
-        if self._tracker is not None:
-            found = track(self._tracker, found, cloud.xyz)
-            assert found.ids is not None
-            self._objects.update(found.ids.tolist())
+        doubts = (
+            *cloud.remarks,
+            *plausibility.of_cloud,
+            *plausibility.of_boxes(found),
+            *range_remarks(found.stats),
+            *self._job.why_none(found),
+        )
+        for remark in doubts:
+            self._doubts.setdefault(remark.kind, Doubt(remark.text)).clouds += 1
         self._clouds += 1
-        self._boxes += len(found)
-        self._last = found
-        self._output.add(header, self._time_ns, found, shown)
+        self._held.append(_Result(header, self._time_ns, found, doubts, cloud.xyz, shown))
+        if self._tracker is None or self._clouds >= self._tracker.settings.births:
+            self._report_held()
+
+    def _report_held(self) -> None:
+        """Tracks and writes the results that wait until it is known how many clouds the bag has."""
+        for held in self._held:
+            found = held.detections
+            if self._tracker is not None:
+                found = track(self._tracker, found, held.xyz)
+                assert found.ids is not None
+                self._objects.update(found.ids.tolist())
+            self._boxes += len(found)
+            self._last = found
+            self._output.add(held.header, held.time_ns, found, held.doubts, held.shown)
+        self._held.clear()

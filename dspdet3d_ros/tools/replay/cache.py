@@ -75,7 +75,7 @@ class Cache:
                 return
             if records[0]["settings"] != settings:
                 raise InputError(
-                    f"{self._path}: has detections of other settings; use those again, or run without --resume"
+                    f"{self._path}: has detections of other settings; use those again, or name another folder"
                 )
             self._found = {record["time_ns"]: record for record in records[1:]}
         except (KeyError, TypeError, ValueError) as error:

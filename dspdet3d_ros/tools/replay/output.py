@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dspdet3d_ros.clouds.cloud import PointCloud
+from dspdet3d_ros.clouds.remarks import Remark
 from dspdet3d_ros.detector.result import Detections
 from dspdet3d_ros.errors import unwritable
 from dspdet3d_ros.mapping.refusals import counts_text
@@ -29,6 +31,19 @@ DETECTIONS, MARKERS, STATS, LABELS, MAP = (
 
 
 @dataclass
+class Doubt:
+    """Remarks of one kind on clouds and boxes.
+
+    Attributes:
+        text: of the first one.
+        clouds: number of clouds with such a remark.
+    """
+
+    text: str
+    clouds: int = 0
+
+
+@dataclass
 class Summary:
     """The result of a bag.
 
@@ -40,12 +55,15 @@ class Summary:
         frames: number of depth images in the map.
         refused: number of messages that could not be used, by reason.
         refusals: the first ones of them.
+        remarks: how doubtful inputs were taken.
         losses: parts of the bag that could not be read.
+        doubts: why boxes may be wrong or missing, by kind.
         boxes: number of boxes in all clouds.
         objects: number of tracked objects; None without tracking.
         classes: number of boxes of the last cloud, by class.
         recorded_s: recorded time from the first to the last input.
         seconds: that the replay took.
+        conditions: settings and bag that the results belong to.
     """
 
     bag: str
@@ -55,12 +73,15 @@ class Summary:
     frames: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
+    doubts: dict[str, Doubt] = field(default_factory=dict)
     boxes: int = 0
     objects: int | None = None
     classes: dict[str, int] = field(default_factory=dict)
     recorded_s: float = 0.0
     seconds: float = 0.0
+    conditions: dict[str, Any] = field(default_factory=dict)
 
     def as_text(self) -> str:
         """Lines for the terminal."""
@@ -68,7 +89,8 @@ class Summary:
         lines = [f"{self.bag}: {self.clouds} clouds, {self.boxes} boxes, {self.seconds:.1f} s{speed}"]
         if self.frames or self.refused:
             lines.append(f"  {self.frames} frames in the map; refused: {counts_text(self.refused)}")
-        lines += [f"  {text}" for text in (*self.refusals, *(f"lost: {loss}" for loss in self.losses))]
+        lines += [f"  {text}" for text in (*self.refusals, *self.remarks, *(f"lost: {loss}" for loss in self.losses))]
+        lines += [f"  doubtful in {doubt.clouds} clouds: {doubt.text}" for doubt in self.doubts.values()]
         if self.reused:
             lines.append(f"  {self.reused} clouds were computed by an earlier run")
         classes = ", ".join(f"{count} {name}" for name, count in sorted(self.classes.items())) or "nothing"
@@ -104,13 +126,16 @@ class Output:
         """Adds a message of tf as it is."""
         self._bag.write(record.topic, record.message, record.time_ns, latched=record.topic.endswith("static"))
 
-    def add(self, header: Any, time_ns: int, detections: Detections, cloud: PointCloud | None) -> None:
+    def add(
+        self, header: Any, time_ns: int, detections: Detections, doubts: Sequence[Remark], cloud: PointCloud | None
+    ) -> None:
         """Adds the result of a cloud.
 
         Args:
             header: of the cloud.
             time_ns: when it was recorded.
             detections: in the cloud.
+            doubts: why they may be wrong.
             cloud: the cloud itself, where it is one of the map.
         """
         stamp_ns = header.stamp.sec * 10**9 + header.stamp.nanosec
@@ -129,7 +154,7 @@ class Output:
         self._bag.write(STATS, of.stats(header, detections, self._model, timing, self._counts), time_ns)
         if cloud is not None:
             self._bag.write(MAP, of.cloud(header, cloud.xyz, cloud.rgb), time_ns)
-        plain = as_json(detections, header.frame_id, (header.stamp.sec, header.stamp.nanosec))
+        plain = as_json(detections, header.frame_id, (header.stamp.sec, header.stamp.nanosec), doubts)
         if detections.ids is not None:
             for item, identity in zip(plain["detections"], detections.ids, strict=True):
                 item["id"] = int(identity)

@@ -13,6 +13,7 @@ from dspdet3d_ros.errors import InputError, text_of
 
 _AGAIN = "restore the reference file"
 FORWARD_TOLERANCE = 1e-4
+HALF_TOLERANCE = 2e-3
 LOSS_TOLERANCE = 1e-4
 GRADIENT_TOLERANCE = 3e-3
 

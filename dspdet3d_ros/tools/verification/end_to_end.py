@@ -23,7 +23,7 @@ from dspdet3d_ros.learning.training.objective import batch_losses
 from dspdet3d_ros.learning.training.train_sample import TrainSample
 from dspdet3d_ros.learning.training.training_config import TrainingConfig
 from dspdet3d_ros.sparse import CoordinateSet, Engine, SparseTensor
-from dspdet3d_ros.sparse.normalisation import TorchNormalisation
+from dspdet3d_ros.sparse.rows import TorchRows
 from dspdet3d_ros.system import torch_threads
 from dspdet3d_ros.tools.verification.comparison import (
     FORWARD_TOLERANCE,
@@ -195,7 +195,7 @@ def _distance(wanted: tuple[np.ndarray, float, int], ours: list[np.ndarray]) -> 
     return float(np.where(labels == label, error, np.inf).min(initial=np.inf))
 
 
-class _TorchNormalisation(TorchNormalisation):
+class _TorchNormalisation(TorchRows):
     """An engine whose batch normalisation is that of torch, as in the original.
 
     The sums of torch are float32, and their rounding decides on which side of zero some values before a ReLU are. The

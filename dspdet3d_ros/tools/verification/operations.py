@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dspdet3d_ros.sparse import CoordinateSet, Engine, SparseTensor
+from dspdet3d_ros.sparse import CoordinateSet, Engine, SparseTensor, make_engine
 from dspdet3d_ros.tools.verification.comparison import (
     FORWARD_TOLERANCE,
     GRADIENT_TOLERANCE,
+    HALF_TOLERANCE,
     Comparison,
     close,
     read_reference,
@@ -68,6 +69,7 @@ def _verify_convolution(
     elif "_s2" in name:
         stride *= 2
     outputs = x.coords.at_stride(stride)
+    yield from _verify_inference(name, features.detach(), weight.detach(), x.coords, outputs, engine, part["out_feats"])
     out = engine.convolve(features, weight, x.coords, outputs)
     out_grad = torch.from_numpy(part["out_grad"]).to(device)
     in_grad, weight_grad = torch.autograd.grad(out, (features, weight), out_grad)
@@ -78,6 +80,25 @@ def _verify_convolution(
     yield close(f"{name} input gradient", in_grad.cpu().numpy(), part["in_grad"][order], GRADIENT_TOLERANCE)
     weight_gradient = weight_grad.cpu().numpy().reshape(part["weight_grad"].shape)
     yield close(f"{name} weight gradient", weight_gradient, part["weight_grad"], GRADIENT_TOLERANCE)
+
+
+def _verify_inference(
+    name: str,
+    features: torch.Tensor,
+    weight: torch.Tensor,
+    inputs: CoordinateSet,
+    outputs: CoordinateSet,
+    engine: Engine,
+    wanted: np.ndarray,
+) -> Iterator[Comparison]:
+    """Compares the output without gradients, for which an engine may have other kernels, and types of its own."""
+    with torch.inference_mode():
+        out = engine.convolve(features, weight, inputs, outputs)
+        yield close(f"{name} inference", out.cpu().numpy(), wanted, FORWARD_TOLERANCE)
+        if engine.name == "triton":
+            half = make_engine("triton", features.device, "fp16")
+            out = half.convolve(features.half(), weight.half(), inputs, outputs).float()
+            yield close(f"{name} inference in fp16", out.cpu().numpy(), wanted, HALF_TOLERANCE)
 
 
 def _verify_interpolation(

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from dspdet3d_ros.ros.pipeline.worker import LatestWorker
+from dspdet3d_ros.ros.pipeline.worker import REST_S, LatestWorker
 from dspdet3d_ros.ros.results import Counts
 
 WAIT_S = 60
@@ -268,3 +268,17 @@ def test_after_a_failure_an_item_is_still_worked_on_again(worker, gate):
     wait(gate.done)
     assert [result for result, _ in gate.delivered] == [20]
     assert settled(worker, received=1, refused=1) == Counts(received=1, refused=1)
+
+
+def test_it_rests_once_after_each_series_of_items(gate):
+    rests = threading.Semaphore(0)
+    worker = LatestWorker(gate.compute, gate.deliver, gate.failed, rest=rests.release)
+    worker.start()
+    for item in range(2):
+        worker.submit(item)
+        gate.passes.release()
+        wait(gate.done)
+        wait(rests)
+        worker.wake()
+    assert not rests.acquire(timeout=2 * REST_S)
+    assert worker.stop(WAIT_S)

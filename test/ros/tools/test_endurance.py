@@ -1,4 +1,4 @@
-"""Short versions of `make load` and `make soak`: the real node, a publisher and a client in processes of their own."""
+"""Short versions of `make load`, `make soak` and `make soak-accumulator`: node, publisher and client as processes."""
 
 import json
 import os
@@ -48,6 +48,19 @@ def test_cycles_and_signals_leave_nothing_behind(tmp_path):
     assert [name for name, passed in values["checks"].items() if not passed] == [], values
     assert values["done"]["activated"] >= 1
     assert len(values["ends"]) == 4
+
+
+def test_an_accumulator_that_is_too_slow_for_its_camera_leaves_nothing_behind(tmp_path):
+    pytest.importorskip("nav_msgs", reason="nav_msgs and std_srvs are not installed")
+    arguments = ("--minutes", 0.2, "--on", 4, "--off", 2, "--states", "working")
+    values = run("accumulator_soak", tmp_path, *arguments)
+    assert [name for name, passed in values["checks"].items() if not passed] == [], values
+    done = values["done"]
+    assert done["activated"] >= 1
+    assert done["resets"] >= 1
+    assert done["results"] > 4
+    assert values["refused_kinds"].keys() <= {"frame_depth", "frame_pose", "frame_sync"}
+    assert len(values["ends"]) == 2
 
 
 def samples(megabytes):

@@ -240,6 +240,93 @@ static void check_convolution(int isa, int volume, int64_t n_in, int64_t n_out, 
   free(slopes);
 }
 
+/* Without a table each output row belongs to the input row of its number. */
+static void check_product(int isa, int64_t rows, int c_in, int c_out) {
+  float *in = random_floats(rows * c_in), *weight = random_floats((int64_t)c_in * c_out);
+  float *packed = pack(isa, weight, 1, c_in, c_out, 0), *out[2];
+  int32_t *table = block((size_t)rows * sizeof(int32_t));
+  for (int64_t q = 0; q < rows; q++) table[q] = (int32_t)q;
+  for (int i = 0; i < 2; i++) {
+    out[i] = random_floats(rows * c_out);
+    struct native_convolution c = {in, packed, NULL, NULL, out[i], i ? NULL : table, rows, rows, 1, c_in, c_out, 0};
+    CHECK(native_convolve(isa, &c, 1 + 2 * i) == NATIVE_OK);
+  }
+  CHECK(memcmp(out[0], out[1], (size_t)(rows * c_out) * sizeof(float)) == 0);
+  free(in);
+  free(weight);
+  free(packed);
+  free(table);
+  free(out[0]);
+  free(out[1]);
+}
+
+/* The convolution in blocks on up to `most` random cells of a cube, against its definition. */
+static void check_blocks(int isa, int64_t most, uint32_t edge, int c_in, int c_out, int epilogue) {
+  int64_t *keys = block((size_t)most * sizeof(int64_t));
+  int64_t rows = random_cells(keys, most, edge, 2), *blocks = block((size_t)rows * sizeof(int64_t));
+  int64_t n_blocks = native_coarsen(keys, rows, key_of(3, 3, 3), key_of(2, 0, 0), key_of(0, 2, 0), blocks);
+  const int64_t steps[3] = {2 * AXIS * AXIS, 2 * AXIS, 2};
+  size_t bytes = 64 * (size_t)n_blocks * sizeof(int32_t);
+  int32_t *windows = block(bytes), *same = block(bytes);
+  CHECK(native_block_map(keys, rows, blocks, n_blocks, steps, windows, 1) == NATIVE_OK);
+  CHECK(native_block_map(keys, rows, blocks, n_blocks, steps, same, 3) == NATIVE_OK);
+  CHECK(memcmp(windows, same, bytes) == 0);
+  for (int64_t b = 0; b < n_blocks; b++)
+    for (int i = 0; i < 64; i++) {
+      int64_t row = row_of(keys, rows, blocks[b] + 2 * key_of(i / 16 - 1, i / 4 % 4 - 1, i % 4 - 1));
+      CHECK(windows[b * 64 + i] == (row < 0 ? rows : row));
+    }
+
+  int64_t weights = (int64_t)27 * c_in * c_out;
+  float *in = random_floats(rows * c_in), *weight = random_floats(weights), *turned = random_floats(weights);
+  float *bias = random_floats(c_out), *residual = random_floats(rows * c_out);
+  for (int k = 0; k < 27; k++)
+    for (int i = 0; i < c_in; i++)
+      for (int j = 0; j < c_out; j++)
+        turned[((int64_t)(26 - k) * c_out + j) * c_in + i] = weight[((int64_t)k * c_in + i) * c_out + j];
+  double *wanted = block((size_t)(rows * c_out) * sizeof(double));
+  for (int64_t q = 0; q < rows; q++) {
+    int64_t neighbours[27];
+    for (int k = 0; k < 27; k++) neighbours[k] = row_of(keys, rows, keys[q] + 2 * key_of(k % 3 - 1, k / 3 % 3 - 1, k / 9 - 1));
+    for (int j = 0; j < c_out; j++) {
+      double sum = epilogue ? (double)bias[j] + residual[q * c_out + j] : 0.0;
+      for (int k = 0; k < 27; k++)
+        for (int i = 0; neighbours[k] >= 0 && i < c_in; i++)
+          sum += (double)in[neighbours[k] * c_in + i] * weight[((int64_t)k * c_in + i) * c_out + j];
+      wanted[q * c_out + j] = epilogue && sum < 0.0 ? 0.0 : sum;
+    }
+  }
+  int64_t size = native_packed_blocks_size(isa, c_in, c_out);
+  CHECK(size == 64 * (int64_t)c_in * c_out);
+  float *packed = block((size_t)size * sizeof(float)), *again = block((size_t)size * sizeof(float));
+  CHECK(native_pack_blocks(isa, weight, c_in, c_out, 0, packed) == NATIVE_OK);
+  CHECK(native_pack_blocks(isa, turned, c_in, c_out, 1, again) == NATIVE_OK);
+  CHECK(memcmp(packed, again, (size_t)size * sizeof(float)) == 0);
+  float *out[2];
+  for (int i = 0; i < 2; i++) {
+    out[i] = random_floats(rows * c_out);
+    struct native_block_convolution c = {in, packed, epilogue ? bias : NULL, epilogue ? residual : NULL, out[i], windows,
+                                         rows, n_blocks, c_in, c_out, epilogue};
+    CHECK(native_convolve_blocks(isa, &c, i ? 4 : 1) == NATIVE_OK);
+  }
+  check_near(out[0], wanted, rows * c_out);
+  CHECK(memcmp(out[0], out[1], (size_t)(rows * c_out) * sizeof(float)) == 0);
+  free(keys);
+  free(blocks);
+  free(windows);
+  free(same);
+  free(in);
+  free(weight);
+  free(turned);
+  free(bias);
+  free(residual);
+  free(wanted);
+  free(packed);
+  free(again);
+  free(out[0]);
+  free(out[1]);
+}
+
 static void check_norm(int isa, int64_t rows, int channels, int relu, int added) {
   int64_t count = rows * channels;
   size_t bytes = (size_t)count * sizeof(float);
@@ -322,11 +409,31 @@ static void check_refusals(int isa) {
   CHECK(native_convolve(isa, &c, 1) == NATIVE_OK);
   CHECK(native_convolve(isa, &c, 0) == NATIVE_BAD_ARGUMENT);
   CHECK(native_convolve(ISA_COUNT, &c, 1) == NATIVE_BAD_ARGUMENT);
+  c.n_in = c.n_out = 5;
+  CHECK(native_convolve(isa, &c, 1) == NATIVE_BAD_ARGUMENT);
+  c.volume = 1;
+  c.n_in = 4;
+  CHECK(native_convolve(isa, &c, 1) == NATIVE_BAD_ARGUMENT);
+  c.volume = 27;
+  c.n_out = 0;
   c.n_in = INT32_MAX;
   CHECK(native_convolve(isa, &c, 1) == NATIVE_BAD_ARGUMENT);
   c.n_in = 0;
   c.c_out = 0;
   CHECK(native_convolve(isa, &c, 1) == NATIVE_BAD_ARGUMENT);
+  struct native_block_convolution b = {NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 16, 16, 0};
+  CHECK(native_convolve_blocks(isa, &b, 1) == NATIVE_OK);
+  CHECK(native_convolve_blocks(isa, &b, 0) == NATIVE_BAD_ARGUMENT);
+  CHECK(native_convolve_blocks(ISA_COUNT, &b, 1) == NATIVE_BAD_ARGUMENT);
+  b.rows = INT32_MAX;
+  CHECK(native_convolve_blocks(isa, &b, 1) == NATIVE_BAD_ARGUMENT);
+  b.rows = 0;
+  b.c_in = 24;
+  CHECK(native_convolve_blocks(isa, &b, 1) == NATIVE_BAD_ARGUMENT);
+  CHECK(native_packed_blocks_size(isa, 16, 0) == NATIVE_BAD_ARGUMENT);
+  CHECK(native_pack_blocks(isa, NULL, 16, 8, 0, NULL) == NATIVE_BAD_ARGUMENT);
+  CHECK(native_block_map(NULL, INT32_MAX, NULL, 0, steps, NULL, 1) == NATIVE_BAD_ARGUMENT);
+  CHECK(native_block_map(NULL, 0, NULL, 0, steps, NULL, 1) == NATIVE_OK);
   struct native_norm n = {NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 3, 0, 0.0f};
   CHECK(native_norm(isa, &n, 1) == NATIVE_BAD_ARGUMENT);
   struct native_norm_gradient g = {NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 5, 0, 0.0f};
@@ -358,6 +465,12 @@ int main(void) {
       check_convolution(isa, 27, 40, 71, channels[i][0], channels[i][1], 1);
     }
     check_convolution(isa, 2, 400, 40000, 5, 3, 1);
+    check_product(isa, 0, 3, 2);
+    check_product(isa, 777, 20, 6);
+    for (int64_t most = 0; most < 3; most++) check_blocks(isa, most, 2, 16, 16, 1);
+    check_blocks(isa, 100, 3, 16, 48, 0);
+    check_blocks(isa, 900, 7, 64, 32, 1);
+    check_blocks(isa, 300, 5, 272, 80, 1);
     for (int kind = 0; kind < 4; kind++) {
       check_norm(isa, 2, 3, kind & 1, kind & 2);
       check_norm(isa, 129, 64, kind & 1, kind & 2);

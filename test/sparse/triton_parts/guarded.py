@@ -46,7 +46,7 @@ from dspdet3d_ros.sparse.triton.plan import plan_of  # noqa: E402
 def guards(monkeypatch):
     LAUNCHES.clear()
     monkeypatch.setattr(torch.cuda, "device_of", Guard)
-    monkeypatch.setattr(triton_engine, "installed_version", lambda: "3.1.0")
+    monkeypatch.setattr(triton_engine, "installed_version", lambda: "3.2.0")
 
 
 def test_every_kernel_of_a_convolution_is_launched_on_the_device_of_its_tensors():

@@ -21,23 +21,24 @@ from dspdet3d_ros.sparse.triton.triton_engine import TritonEngine
 CPU = torch.device("cpu")
 
 
-KINDS = [("same", 27, 1), ("same", 1, 4), ("down", 27, 2), ("down", 1, 2), ("up", 27, 8)]
+KINDS = [("same", 27, 1), ("same", 1, 4), ("down", 27, 2), ("down", 1, 2), ("up", 27, 8), ("filled", 27, 4)]
 
 
 @pytest.mark.parametrize(("kind", "volume", "stride"), KINDS)
 def test_plans_hold_the_pairs_of_the_kernel_map(kind, volume, stride):
     inputs = cells_of(60 if kind == "up" else 200, stride, reach=4)
-    outputs = outputs_of(inputs, kind)
+    if kind == "filled":
+        inputs = cells_of(10, 2 * stride, reach=2).expanded()
+    outputs = inputs if kind == "filled" else outputs_of(inputs, kind)
     plan = plan_of(inputs, outputs, volume)
-    rows = plan.rows[: len(outputs)].long()
-    table = torch.empty(len(outputs), volume, dtype=torch.int32)
-    table[rows] = plan.table[:, : len(outputs)].t()
-    assert torch.equal(table, kernel_map(inputs, outputs, volume).table)
+    assert torch.equal(plan.table[:, : len(outputs)], kernel_map(inputs, outputs, volume).by_offset)
     assert (plan.table[:, len(outputs) :] == len(inputs)).all()
+    assert plan.ordered == (kind != "filled")
+    ordered = plan.table[:, plan.rows] if plan.ordered else plan.table
     for height in (32, 128):
         offsets, counts = plan.tiles(height)
         for tile, count in enumerate(counts.tolist()):
-            held = (plan.table[:, tile * height : (tile + 1) * height] < len(inputs)).any(1).nonzero()[:, 0]
+            held = (ordered[:, tile * height : (tile + 1) * height] < len(inputs)).any(1).nonzero()[:, 0]
             assert offsets[tile, :count].tolist() == held.tolist()
 
 
@@ -50,12 +51,15 @@ def test_plans_hold_the_pairs_of_the_kernel_map(kind, volume, stride):
         ("down", 27, 1, 3, 20, torch.float32, 1e-6),
         ("down", 1, 2, 16, 32, torch.float16, 1e-3),
         ("up", 27, 8, 32, 16, torch.float16, 1e-3),
+        ("filled", 27, 4, 16, 16, torch.float16, 1e-3),
     ],
 )
 def test_outputs_equal_the_torch_engine(kind, volume, stride, c_in, c_out, dtype, tolerance):
     torch.manual_seed(1)
     inputs = cells_of(30 if kind == "up" else 150, stride, reach=4)
-    outputs = outputs_of(inputs, kind)
+    if kind == "filled":
+        inputs = cells_of(10, 2 * stride, reach=2).expanded()
+    outputs = inputs if kind == "filled" else outputs_of(inputs, kind)
     x = torch.randn(len(inputs), c_in).to(dtype)
     w = torch.randn(volume, c_in, c_out).to(dtype)
     bias, residual = torch.randn(c_out), torch.randn(len(outputs), c_out).to(dtype)

@@ -182,6 +182,18 @@ def test_a_process_that_dies_between_two_files_is_replaced(scans, job):
     assert multiprocessing.active_children() == []
 
 
+def test_only_the_last_process_fails_for_a_cloud_without_result(scans, model, tmp_path, capsys, monkeypatch):
+    """torchrun would end all other processes if an earlier one failed."""
+    (scans / "a.npz").write_bytes(b"PK\3\4")
+    out = tmp_path / "out"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank, status in (("0", 0), ("1", 1)):
+        monkeypatch.setenv("RANK", rank)
+        assert main(["detect", str(scans), *model, "-o", str(out)]) == status
+        assert f"{scans / 'a.npz'}: cannot be read" in capsys.readouterr().err
+    assert names(lines(out / "detections.jsonl")) == ["a.npz", "b.npz", "c.npz", "d.npz"]
+
+
 def test_shares_of_two_processes_are_joined_by_the_last(scans, model, tmp_path, capsys, monkeypatch):
     out = tmp_path / "out"
     monkeypatch.setenv("WORLD_SIZE", "2")

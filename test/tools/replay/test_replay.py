@@ -1,6 +1,5 @@
 """Bags to results: what is detected, what is written, what is said about what cannot be used."""
 
-import json
 import shutil
 import sqlite3
 from dataclasses import replace
@@ -10,29 +9,19 @@ import pytest
 
 pytest.importorskip("rosbags")
 
-from dspdet3d_ros.cli import main
+from replaying import lines_of, model, run
+
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.defaults import DEMO_CLOUD
+from dspdet3d_ros.detector.plausibility import Plausibility
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.message_contents import TYPES, MessageContents
 from dspdet3d_ros.recordings.bags import STORAGES, BagReader, BagWriter, Topic
-from dspdet3d_ros.recordings.record_demo import COLOUR, DEPTH, DEPTH_INFO, ODOMETRY, TF, TF_STATIC, record_demo
+from dspdet3d_ros.recordings.record_demo import COLOUR, DEPTH, DEPTH_INFO, ODOMETRY, TF, TF_STATIC
 from dspdet3d_ros.recordings.types import MessageTypes, make
 from dspdet3d_ros.tools.replay.bag_inputs import choose_inputs
 
 FRAMES = 16
-# Frames of the beginning, in which the camera sees objects.
-RATE_HZ = 8.0
-
-
-@pytest.fixture(scope="module")
-def walk(tmp_path_factory):
-    """A recording of part of the demo room."""
-    path = tmp_path_factory.mktemp("bags") / "walk"
-    cloud = read_cloud(DEMO_CLOUD)
-    near = cloud.xyz[:, 0] > 0
-    record_demo(path, cloud.xyz[near].astype(np.float64), cloud.rgb[near], FRAMES, RATE_HZ)
-    return path
 
 
 def changed(bag, path, change, storage="mcap"):
@@ -43,27 +32,6 @@ def changed(bag, path, change, storage="mcap"):
             if message is not None:
                 writer.write(record.topic, message, record.time_ns)
     return path
-
-
-def lines_of(folder):
-    return [json.loads(line) for line in (folder / "detections.jsonl").read_text().splitlines()]
-
-
-def run(bag, out, *arguments):
-    """The status, and the summary of the bag if there is one."""
-    status = main(["replay", *map(str, [bag] if not isinstance(bag, list) else bag), "-o", str(out), *arguments])
-    summary = out / (bag.stem if not isinstance(bag, list) else "none") / "summary.json"
-    return status, json.loads(summary.read_text()) if summary.is_file() else None
-
-
-@pytest.fixture(scope="module")
-def replayed(walk, tmp_path_factory):
-    out = tmp_path_factory.mktemp("out")
-    status, summary = run(
-        walk, out, "--period", "0.5", "--min-observations", "1", "--max-jump-m", "0", "--max-jump-deg", "0"
-    )
-    assert status == 0
-    return out / "walk", summary
 
 
 def test_objects_are_detected_in_the_map_of_the_images(replayed):
@@ -123,15 +91,14 @@ def test_a_run_that_was_stopped_continues_with_what_it_has_computed(walk, replay
     # As after a crash: three clouds are done, and half a line is written.
     computed.write_text("".join(lines[:4]) + lines[4][:40])
     (tmp_path / "walk" / "detections.jsonl").unlink()
-    arguments = ("--period", "0.5", "--min-observations", "1", "--max-jump-m", "0", "--max-jump-deg", "0", "--resume")
-    status, summary = run(walk, tmp_path, *arguments)
-    assert (status, summary["reused"]) == (0, 3)
+    assert run(walk, tmp_path, period_s=0.5, resume=True)["reused"] == 3
 
     def found(folder):
         return [line["detections"] for line in lines_of(folder)]
 
     assert found(tmp_path / "walk") == found(replayed[0])
-    assert main(["replay", str(walk), "-o", str(tmp_path), *arguments, "--tau", "0.1"]) == 1
+    with pytest.raises(InputError, match="other settings"):
+        run(walk, tmp_path, period_s=0.25, resume=True)
 
 
 @pytest.mark.parametrize("storage", STORAGES)
@@ -143,14 +110,13 @@ def test_objects_are_detected_in_recorded_clouds(tmp_path, storage):
             stamp = make("builtin_interfaces/msg/Time", sec=second)
             header = make("std_msgs/msg/Header", stamp=stamp, frame_id="map")
             bag.write("/map", contents.cloud(header, cloud.xyz), second * 10**9)
-    out = ("--storage", storage)
-    status, summary = run(tmp_path / "clouds", tmp_path / "out", *out)
-    assert (status, summary["clouds"], summary["frames"]) == (0, 3, 0)
+    summary = run(tmp_path / "clouds", tmp_path / "out", storage=storage)
+    assert (summary["clouds"], summary["frames"]) == (3, 0)
     lines = lines_of(tmp_path / "out" / "clouds")
     # An object is reported once it was seen twice.
     assert [bool(line["detections"]) for line in lines] == [False, True, True]
     assert [item["id"] for item in lines[1]["detections"]] == [item["id"] for item in lines[2]["detections"]]
-    assert run(tmp_path / "clouds", tmp_path / "out", *out, "--no-tracking")[1]["objects"] is None
+    assert run(tmp_path / "clouds", tmp_path / "out", storage=storage, tracking=None)["objects"] is None
     assert "id" not in lines_of(tmp_path / "out" / "clouds")[0]["detections"][0]
     (file,) = (tmp_path / "out" / "clouds" / "results").glob(f"*.{'db3' if storage == 'sqlite3' else 'mcap'}")
     if storage == "sqlite3":
@@ -161,10 +127,7 @@ def test_objects_are_detected_in_recorded_clouds(tmp_path, storage):
 
 
 def frames_refused(walk, tmp_path, change):
-    path = changed(walk, tmp_path / "changed", change)
-    status, summary = run(path, tmp_path / "out", "--period", "100", "--max-jump-m", "0", "--max-jump-deg", "0")
-    assert status == 0
-    return summary
+    return run(changed(walk, tmp_path / "changed", change), tmp_path / "out", period_s=100)
 
 
 def test_a_pose_that_is_not_a_number_costs_its_frames_only(walk, tmp_path):
@@ -187,8 +150,8 @@ def test_a_pose_that_is_not_a_number_costs_its_frames_only(walk, tmp_path):
 
 def test_images_without_calibration_are_refused_by_name(walk, tmp_path):
     changed(walk, tmp_path / "bag", lambda record: None if "camera_info" in record.topic else record.message)
-    status, _ = run(tmp_path / "bag", tmp_path / "out")
-    assert status == 1
+    with pytest.raises(InputError, match="no calibration of /camera/"):
+        run(tmp_path / "bag", tmp_path / "out")
 
 
 def test_a_calibration_of_zeros_is_refused(walk, tmp_path):
@@ -232,24 +195,16 @@ def test_without_tf_the_odometry_is_the_pose_of_the_camera(walk, tmp_path):
     assert ODOMETRY in summary["topics"]
 
 
-def test_a_bag_that_cannot_be_read_does_not_stop_the_others(walk, tmp_path, capsys):
-    (tmp_path / "empty").mkdir()
-    status = main(["replay", str(tmp_path / "empty"), str(walk), "-o", str(tmp_path / "out"), "--period", "100"])
-    said = capsys.readouterr()
-    assert status == 1
-    assert "empty" in said.err
-    assert (tmp_path / "out" / "walk" / "summary.json").is_file()
-
-
-def test_processes_share_the_bags(walk, tmp_path, monkeypatch):
-    other = tmp_path / "other"
-    shutil.copytree(walk, other)
-    for rank in ("0", "1"):
-        monkeypatch.setenv("RANK", rank)
-        monkeypatch.setenv("WORLD_SIZE", "2")
-        assert main(["replay", str(walk), str(other), "-o", str(tmp_path / rank), "--period", "100"]) == 0
-    assert [path.name for path in (tmp_path / "0").iterdir()] == ["walk"]
-    assert [path.name for path in (tmp_path / "1").iterdir()] == ["other"]
+def test_a_cloud_in_millimetres_is_doubtful_in_the_words_of_the_node(tmp_path):
+    cloud = read_cloud(DEMO_CLOUD)
+    with BagWriter(tmp_path / "clouds") as bag:
+        header = make("std_msgs/msg/Header", stamp=make("builtin_interfaces/msg/Time", sec=1), frame_id="map")
+        bag.write("/map", MessageContents(MessageTypes(*TYPES)).cloud(header, cloud.xyz * 1000), 10**9)
+    doubt = run(tmp_path / "clouds", tmp_path / "out")["doubts"]["unit"]
+    assert doubt["clouds"] == 1
+    assert doubt["text"] == Plausibility(cloud.xyz * 1000, model().detector.config).of_cloud[0].text
+    (line,) = lines_of(tmp_path / "out" / "clouds")
+    assert {"kind": "unit", "text": doubt["text"]} in line["doubts"]
 
 
 CLOUDS = Topic("/map", "sensor_msgs/msg/PointCloud2", 3)
@@ -284,7 +239,7 @@ def test_inputs_are_chosen_by_type_and_name():
         ([CLOUDS], ["/maps"], "no topic /maps; it has /map"),
         ([CLOUDS, *CAMERA, TRANSFORMS], [], "has clouds .* and depth images"),
         (CAMERA, [], "neither tf nor odometry"),
-        ([CAMERA[0], TRANSFORMS], [], "no calibration of the depth images"),
+        ([CAMERA[0], TRANSFORMS], [], "no calibration of /camera/"),
     ],
 )
 def test_inputs_that_are_missing_or_ambiguous_are_named(topics, wanted, said):
@@ -296,9 +251,3 @@ def test_the_topics_of_the_recorded_demo_are_found(walk):
     with BagReader(walk) as bag:
         inputs = choose_inputs(bag.topics)
     assert (inputs.depth, inputs.depth_info, inputs.colour) == (DEPTH, DEPTH_INFO, COLOUR)
-
-
-@pytest.mark.parametrize(("argument", "value"), [("--period", "-1"), ("--voxel-size", "1"), ("--tau", "2")])
-def test_numbers_out_of_range_are_refused(tmp_path, capsys, argument, value):
-    assert main(["replay", "bag", "-o", str(tmp_path), argument, value]) == 1
-    assert argument in capsys.readouterr().err

@@ -10,9 +10,9 @@ from typing import Any
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.output_files import make_folder, write_json
-from dspdet3d_ros.ros.tools.client import ClientError
 from dspdet3d_ros.ros.tools.endurance import figures
 from dspdet3d_ros.ros.tools.endurance.process_sample import ProcessSample
+from dspdet3d_ros.ros.tools.node_client import ClientError
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ from lifecycle_msgs.msg import Transition
 
 from dspdet3d_ros.clouds.cloud import PointCloud
 from dspdet3d_ros.msg import PruningStats
-from dspdet3d_ros.ros.tools.client import Client, ClientError, NodeProcess, isolate
+from dspdet3d_ros.ros.tools.client import Client
 from dspdet3d_ros.ros.tools.endurance import command, figures
 from dspdet3d_ros.ros.tools.endurance.process_sample import ProcessSample, sample_process
 from dspdet3d_ros.ros.tools.endurance.publisher import surfaces
+from dspdet3d_ros.ros.tools.node_client import ClientError, NodeProcess, isolate
 
 ANSWER_MS = 100.0
 BETWEEN_CALLS_S = 0.05

@@ -18,10 +18,11 @@ from std_msgs.msg import Header
 
 from dspdet3d_ros.msg import PruningStats
 from dspdet3d_ros.ros.interface.messages import cloud_message
-from dspdet3d_ros.ros.tools.client import Client, ClientError, NodeProcess, isolate
+from dspdet3d_ros.ros.tools.client import Client
 from dspdet3d_ros.ros.tools.endurance import command, figures
 from dspdet3d_ros.ros.tools.endurance.process_sample import ProcessSample, sample_process
 from dspdet3d_ros.ros.tools.endurance.publisher import surfaces
+from dspdet3d_ros.ros.tools.node_client import ClientError, NodeProcess, isolate
 from dspdet3d_ros.ros.tools.shared_memory import left_over, segments
 
 # Long, for machines that do much else at the same time.
@@ -152,7 +153,7 @@ def run(args: argparse.Namespace) -> command.Outcome:
     finally:
         status = process.stop()
     ends = {f"{state}, {number.name}": _end(args, state, number) for state in args.states for number in SIGNALS}
-    values = _values(args, soak, status, left_over(mapped), ends)
+    values = values_of(args, soak, status, left_over(mapped), ends)
     return command.Outcome(values, soak.samples, soak.latencies, f"{soak.counts['activated']} cycles")
 
 
@@ -185,6 +186,11 @@ def _end(args: argparse.Namespace, state: str, number: signal.Signals) -> dict[s
         client.close()
     finally:
         status = process.stop(number)
+    return ended(status, mapped)
+
+
+def ended(status: int, mapped: set[str]) -> dict[str, Any]:
+    """Exit status of a node, and the shared memory that it leaves behind of what it had mapped."""
     return {"status": status, "shared_memory_left": sorted(left_over(mapped))}
 
 
@@ -192,7 +198,18 @@ def _parameters(args: argparse.Namespace) -> list[str]:
     return ["input_reliability:=reliable", *args.parameters]
 
 
-def _values(args: argparse.Namespace, soak: Soak, status: int, left: set[str], ends: dict[str, dict]) -> dict[str, Any]:
+def values_of(
+    args: argparse.Namespace, soak: Any, status: int, left: set[str], ends: dict[str, dict]
+) -> dict[str, Any]:
+    """The report of a run, with its checks.
+
+    Args:
+        args: of the command.
+        soak: has `samples`, `latencies` and `counts`; see `Soak`.
+        status: exit status of the node.
+        left: names of shared memory that it left behind.
+        ends: results of `ended`, by state and signal.
+    """
     samples = soak.samples
     settled = samples[len(samples) // 3]
     memory = figures.memory(samples)

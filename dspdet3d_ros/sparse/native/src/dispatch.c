@@ -51,7 +51,26 @@ int native_convolve(int isa, const struct native_convolution *c, int threads) {
   const struct kernels *kernels = kernels_of(isa);
   if (kernels == NULL || threads < 1) return NATIVE_BAD_ARGUMENT;
   if (!channels_fit(c->volume, c->c_in, c->c_out) || !rows_fit(c->n_in, c->n_out)) return NATIVE_BAD_ARGUMENT;
+  if (c->table == NULL && c->n_out > 0 && (c->volume != 1 || c->n_in != c->n_out)) return NATIVE_BAD_ARGUMENT;
   return kernels->convolve(c, threads);
+}
+
+int64_t native_packed_blocks_size(int isa, int c_in, int c_out) {
+  if (kernels_of(isa) == NULL || !channels_fit(27, c_in, c_out)) return NATIVE_BAD_ARGUMENT;
+  if (c_in % NATIVE_BLOCK_CHANNELS || c_out % NATIVE_BLOCK_CHANNELS) return NATIVE_BAD_ARGUMENT;
+  return 64 * (int64_t)c_in * c_out;
+}
+
+int native_pack_blocks(int isa, const float *weight, int c_in, int c_out, int transposed, float *packed) {
+  if (native_packed_blocks_size(isa, c_in, c_out) < 0) return NATIVE_BAD_ARGUMENT;
+  kernels_of(isa)->pack_blocks(weight, c_in, c_out, transposed, packed);
+  return NATIVE_OK;
+}
+
+int native_convolve_blocks(int isa, const struct native_block_convolution *c, int threads) {
+  if (threads < 1 || native_packed_blocks_size(isa, c->c_in, c->c_out) < 0) return NATIVE_BAD_ARGUMENT;
+  if (!rows_fit(c->rows, c->n_blocks)) return NATIVE_BAD_ARGUMENT;
+  return kernels_of(isa)->convolve_blocks(c, threads);
 }
 
 int native_weight_gradient(int isa, const struct native_weight_gradient *g, int threads) {

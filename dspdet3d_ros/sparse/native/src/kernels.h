@@ -8,6 +8,8 @@ struct kernels {
   int lanes; /* floats in a vector: packed weights have a multiple of it as columns */
   void (*pack)(const float *weight, int volume, int c_in, int c_out, int transposed, float *packed);
   int (*convolve)(const struct native_convolution *convolution, int threads);
+  void (*pack_blocks)(const float *weight, int c_in, int c_out, int transposed, float *packed);
+  int (*convolve_blocks)(const struct native_block_convolution *convolution, int threads);
   int (*weight_gradient)(const struct native_weight_gradient *gradient, int threads);
   int (*norm)(const struct native_norm *norm, int threads);
   int (*norm_gradient)(const struct native_norm_gradient *gradient, int threads);

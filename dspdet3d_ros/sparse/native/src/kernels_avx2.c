@@ -6,6 +6,7 @@
 #endif
 #define KERNELS_AVX2
 #include "kernels.inc"
+#include "blocks.inc"
 #include "norm.inc"
 
 KERNELS(avx2);

@@ -1,6 +1,7 @@
 #if defined(__aarch64__)
 #define KERNELS_NEON
 #include "kernels.inc"
+#include "blocks.inc"
 #include "norm.inc"
 
 KERNELS(neon);

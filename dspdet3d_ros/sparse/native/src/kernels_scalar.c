@@ -1,4 +1,5 @@
 #include "kernels.inc"
+#include "blocks.inc"
 #include "norm.inc"
 
 KERNELS(scalar);

@@ -77,6 +77,51 @@ int native_kernel_map(const int64_t *in_keys, int64_t n_in, const int64_t *out_k
   return status;
 }
 
+struct block_search {
+  const int64_t *keys; /* the cells' keys and four more, larger than all */
+  const int64_t *blocks;
+  int64_t n, n_blocks, chunks;
+  const int64_t *steps;
+  int32_t *windows;
+};
+
+/* The four cells along z at one x and y of the windows of some blocks; as search_column. */
+static void search_windows(const void *context, int64_t item, void *scratch) {
+  (void)scratch;
+  const struct block_search *s = context;
+  int64_t first = item % s->chunks * CHUNK_ROWS;
+  int64_t last = first + CHUNK_ROWS < s->n_blocks ? first + CHUNK_ROWS : s->n_blocks;
+  int column = (int)(item / s->chunks);
+  int64_t size = s->steps[2], offset = (column / 4 - 1) * s->steps[0] + (column % 4 - 1) * s->steps[1] - size;
+  const int64_t *keys = s->keys;
+  int64_t row = lower_bound(keys, s->n, s->blocks[first] + offset);
+  for (int64_t b = first; b < last; b++) {
+    int64_t key = s->blocks[b] + offset;
+    while (keys[row] < key) row++;
+    int32_t *window = s->windows + b * 64 + column * 4;
+    int64_t next = row;
+    for (int z = 0; z < 4; z++) {
+      int found = keys[next] == key + z * size;
+      window[z] = (int32_t)(found ? next : s->n);
+      next += found;
+    }
+  }
+}
+
+int native_block_map(const int64_t *keys, int64_t n, const int64_t *blocks, int64_t n_blocks, const int64_t steps[3],
+                     int32_t *windows, int threads) {
+  if (n < 0 || n >= INT32_MAX || n_blocks < 0 || n_blocks >= INT32_MAX / 64 || steps[2] <= 0) return NATIVE_BAD_ARGUMENT;
+  if (n_blocks == 0) return NATIVE_OK;
+  int64_t *ended = malloc(((size_t)n + 4) * sizeof(int64_t));
+  if (ended == NULL) return NATIVE_NO_MEMORY;
+  if (n > 0) memcpy(ended, keys, (size_t)n * sizeof(int64_t));
+  for (int i = 0; i < 4; i++) ended[n + i] = INT64_MAX;
+  struct block_search search = {ended, blocks, n, n_blocks, (n_blocks + CHUNK_ROWS - 1) / CHUNK_ROWS, steps, windows};
+  int status = for_items(search_windows, &search, 16 * search.chunks, n_blocks < 512 ? 1 : threads, 0);
+  free(ended);
+  return status;
+}
+
 struct transposition {
   const int32_t *table;
   int64_t n_in, n_out;

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define NATIVE_VERSION 2
+#define NATIVE_VERSION 3
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -24,10 +24,26 @@ struct native_convolution {
   const float *bias;     /* (c_out) or NULL */
   const float *residual; /* (n_out, c_out) or NULL */
   float *out;            /* (n_out, c_out) */
-  const int32_t *table;  /* (volume, n_out) input row of each offset; a number outside [0, n_in) means: none */
+  const int32_t *table;  /* (volume, n_out) input row of each offset; a number outside [0, n_in) means: none.
+                          * NULL where the volume is 1 and each output row has the input row of its number. */
   int64_t n_in, n_out;
   int32_t volume, c_in, c_out, relu;
 };
+
+/* A stride-1 convolution of kernel 3 in blocks of 2 x 2 x 2 cells; both numbers of channels are multiples of
+ * NATIVE_BLOCK_CHANNELS. The result is that of native_convolve but for rounding. */
+struct native_block_convolution {
+  const float *in;        /* (rows, c_in) */
+  const float *packed;    /* weights as native_pack_blocks writes them */
+  const float *bias;      /* (c_out) or NULL */
+  const float *residual;  /* (rows, c_out) or NULL */
+  float *out;             /* (rows, c_out) */
+  const int32_t *windows; /* (n_blocks, 4, 4, 4) as native_block_map writes them; each row is in one block */
+  int64_t rows, n_blocks;
+  int32_t c_in, c_out, relu;
+};
+
+#define NATIVE_BLOCK_CHANNELS 16
 
 /* The gradient of the weights: out[k] = sum over q of in[table[k][q]] gradient[q]'. */
 struct native_weight_gradient {
@@ -76,7 +92,7 @@ EXPORT int native_version(void);
 /* Whether this processor can run the kernels of an instruction set that this library has. */
 EXPORT int native_isa_usable(int isa);
 
-/* Number of floats that packed weights take; -1 where there are no such weights. */
+/* Number of floats that packed weights take; -2 where there are no such weights. */
 EXPORT int64_t native_packed_size(int isa, int volume, int c_in, int c_out);
 
 /* Orders weights for the kernels.
@@ -84,6 +100,15 @@ EXPORT int64_t native_packed_size(int isa, int volume, int c_in, int c_out);
 EXPORT int native_pack(int isa, const float *weight, int volume, int c_in, int c_out, int transposed, float *packed);
 
 EXPORT int native_convolve(int isa, const struct native_convolution *convolution, int threads);
+
+/* Number of floats that weights for native_convolve_blocks take; -2 where there are no such weights. */
+EXPORT int64_t native_packed_blocks_size(int isa, int c_in, int c_out);
+
+/* Transforms and orders the weights of 27 offsets for native_convolve_blocks.
+ * weight: (27, c_in, c_out), or (27, c_out, c_in) where `transposed`: then the convolution is the transposed one. */
+EXPORT int native_pack_blocks(int isa, const float *weight, int c_in, int c_out, int transposed, float *packed);
+
+EXPORT int native_convolve_blocks(int isa, const struct native_block_convolution *convolution, int threads);
 
 EXPORT int native_weight_gradient(int isa, const struct native_weight_gradient *gradient, int threads);
 
@@ -96,6 +121,12 @@ EXPORT int native_norm_gradient(int isa, const struct native_norm_gradient *grad
  * table: (27, n_out), x fastest, then y, then z. */
 EXPORT int native_kernel_map(const int64_t *in_keys, int64_t n_in, const int64_t *out_keys, int64_t n_out,
                              const int64_t steps[3], int32_t *table, int threads);
+
+/* The windows of 4 x 4 x 4 cells of blocks of 2 x 2 x 2: the row of keys that holds blocks[b] + (x - 1, y - 1, z - 1)
+ * steps, x, y and z in 0..3; n where there is none. Both lists of keys ascend and are unique.
+ * steps: what one step along x, y and z adds to a key, all positive. windows: (n_blocks, 4, 4, 4), z fastest. */
+EXPORT int native_block_map(const int64_t *keys, int64_t n, const int64_t *blocks, int64_t n_blocks,
+                            const int64_t steps[3], int32_t *windows, int threads);
 
 /* The table of the transposed convolution: (volume, n_in) of output rows; n_out where there is none. */
 EXPORT int native_transpose_map(const int32_t *table, int volume, int64_t n_in, int64_t n_out, int32_t *transposed,

@@ -12,6 +12,8 @@ typedef __m512 vec;
 INLINE vec load(const float *p) { return _mm512_loadu_ps(p); }
 INLINE void store(float *p, vec v) { _mm512_storeu_ps(p, v); }
 INLINE vec splat(float x) { return _mm512_set1_ps(x); }
+INLINE vec add(vec a, vec b) { return _mm512_add_ps(a, b); }
+INLINE vec subtract(vec a, vec b) { return _mm512_sub_ps(a, b); }
 INLINE vec multiply_add(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 
 #elif defined(KERNELS_AVX2)
@@ -22,6 +24,8 @@ typedef __m256 vec;
 INLINE vec load(const float *p) { return _mm256_loadu_ps(p); }
 INLINE void store(float *p, vec v) { _mm256_storeu_ps(p, v); }
 INLINE vec splat(float x) { return _mm256_set1_ps(x); }
+INLINE vec add(vec a, vec b) { return _mm256_add_ps(a, b); }
+INLINE vec subtract(vec a, vec b) { return _mm256_sub_ps(a, b); }
 INLINE vec multiply_add(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
 
 #elif defined(KERNELS_NEON)
@@ -32,6 +36,8 @@ typedef float32x4_t vec;
 INLINE vec load(const float *p) { return vld1q_f32(p); }
 INLINE void store(float *p, vec v) { vst1q_f32(p, v); }
 INLINE vec splat(float x) { return vdupq_n_f32(x); }
+INLINE vec add(vec a, vec b) { return vaddq_f32(a, b); }
+INLINE vec subtract(vec a, vec b) { return vsubq_f32(a, b); }
 INLINE vec multiply_add(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
 
 #else
@@ -52,6 +58,14 @@ INLINE vec splat(float x) {
   vec v;
   for (int i = 0; i < LANES; i++) v.lane[i] = x;
   return v;
+}
+INLINE vec add(vec a, vec b) {
+  for (int i = 0; i < LANES; i++) a.lane[i] += b.lane[i];
+  return a;
+}
+INLINE vec subtract(vec a, vec b) {
+  for (int i = 0; i < LANES; i++) a.lane[i] -= b.lane[i];
+  return a;
 }
 INLINE vec multiply_add(vec a, vec b, vec c) {
   for (int i = 0; i < LANES; i++) c.lane[i] += a.lane[i] * b.lane[i];

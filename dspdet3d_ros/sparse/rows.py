@@ -1,4 +1,4 @@
-"""Batch normalisation in training, in plain torch."""
+"""Operations on rows of features, in plain torch: products, and batch normalisation in training."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import torch
 from torch import Tensor, nn
 
 
-class TorchNormalisation:
-    """Batch normalisation by torch, for engines without kernels of their own for it."""
+class TorchRows:
+    """Operations on rows by torch, for engines without kernels of their own for them."""
+
+    def multiply(self, features: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
+        """See `Engine.multiply`."""
+        return features @ matrix if bias is None else torch.addmm(bias, features, matrix)
 
     def normalise(self, features: Tensor, norm: nn.BatchNorm1d, residual: Tensor | None, relu: bool) -> Tensor:
         """See `Engine.normalise`."""
