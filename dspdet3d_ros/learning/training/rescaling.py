@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -37,8 +37,13 @@ def _smaller_with_sizes(values: Tensor, ratio: float) -> Tensor:
     return torch.cat([values[..., :3] / ratio, values[..., 3:] - math.log(ratio)], -1)
 
 
-_CHANGES = {
-    "backbone.conv1.kernel": torch.mul,
+def _larger(values: Tensor, ratio: float) -> Tensor:
+    """Of the first convolution: what it receives is smaller."""
+    return values * ratio
+
+
+_CHANGES: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "backbone.conv1.kernel": _larger,
     "head.bbox_conv.kernel": _smaller,
     "head.bbox_conv.bias": _smaller_with_sizes,
 }

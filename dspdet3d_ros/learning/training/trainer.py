@@ -24,8 +24,8 @@ from dspdet3d_ros.learning.training.loading import default_workers, load_batches
 from dspdet3d_ros.learning.training.objective import batch_losses
 from dspdet3d_ros.learning.training.precision import PRODUCT_TYPES, Precision, choose_precision
 from dspdet3d_ros.learning.training.processes import Processes
-from dspdet3d_ros.learning.training.running_statistics import RunningStatistics
 from dspdet3d_ros.learning.training.rescaling import for_voxel_size
+from dspdet3d_ros.learning.training.running_statistics import RunningStatistics
 from dspdet3d_ros.learning.training.train_sample import TrainSample
 from dspdet3d_ros.learning.training.training_config import TrainingConfig
 from dspdet3d_ros.output_files import make_folder
