@@ -205,7 +205,7 @@ def _close(shape: CloudShape, detections: Detections, close_model: str | None) -
     return (
         f"{small} of {len(detections)} boxes have no edge longer than {_length(SMALL_BOX)}, and the points are only "
         f"about {_length(shape.spacing)} apart: objects are small and near; set model to {close_model}, which finds "
-        "more of them"
+        "more of them, with more false boxes"
     )
 
 
