@@ -146,8 +146,10 @@ class AccumulatorNode(ManagedNode):
 
     def stop(self) -> None:
         """Stops taking images; the map stays."""
-        if self._inputs is not None:
+        if self._inputs is not None and self._pairing is not None:
             self._inputs.close()
+            # Its images are megabytes each, which would stay until Python looks for circular references.
+            self._pairing.forget()
             self._inputs = self._pairing = None
         if self._accumulation is not None:
             self._accumulation.restart()

@@ -4,39 +4,22 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 DEVICE = "cuda:7"
-# What brings data to the host, where it may synchronise with a device.
+# What brings numbers to the host.
 _TO_HOST = ("cpu", "tolist", "item", "__bool__", "__int__", "__float__", "__index__", "__len__", "__repr__")
 
 
-class OnDevice(torch.Tensor):
-    """A tensor that stands for one on `DEVICE`."""
-
-    __torch_function__ = torch._C._disabled_torch_function_impl
-
-
-def plain(value):
-    if isinstance(value, OnDevice):
-        return value.as_subclass(torch.Tensor)
-    if isinstance(value, (tuple, list)) and not isinstance(value, torch.Size):
-        return type(value)(map(plain, value)) if type(value) in (tuple, list) else value
-    return value
-
-
-def marked(value):
-    if type(value) is torch.Tensor:
-        return value.as_subclass(OnDevice)
-    if isinstance(value, (tuple, list)) and not isinstance(value, torch.Size):
-        made = [marked(part) for part in value]
-        return tuple(made) if isinstance(value, tuple) else made
-    return value
-
-
 def tensors(value):
+    """All tensors in a value, and in lists and tuples."""
     if isinstance(value, torch.Tensor):
         yield value
     elif isinstance(value, (tuple, list)):
         for part in value:
             yield from tensors(part)
+
+
+def is_there(tensor):
+    """Whether a tensor stands for one on `DEVICE`."""
+    return getattr(tensor, "is_there", False)
 
 
 class CheckedDevice(TorchFunctionMode):
@@ -51,30 +34,34 @@ class CheckedDevice(TorchFunctionMode):
         self.operations = 0
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
-        kwargs = dict(kwargs or {})
-        name = getattr(function, "__name__", "")
+        kwargs, name = dict(kwargs or {}), getattr(function, "__name__", "")
         given = [*tensors(list(args)), *tensors(list(kwargs.values()))]
-        on_device = [isinstance(tensor, OnDevice) for tensor in given]
+        there = any(map(is_there, given))
         if name == "__get__":
-            # An attribute, such as `device`, `T` or `dtype`.
-            value = function(*plain(args), **kwargs)
-            if not any(on_device):
-                return value
-            return torch.device(DEVICE) if isinstance(value, torch.device) else marked(value)
-        moved = str(kwargs.get("device", "")) == DEVICE or any(
-            str(a) == DEVICE for a in args if not given or a is not given[0]
-        )
+            # An attribute, such as `device` or `T`.
+            value = function(*args, **kwargs)
+            return torch.device(DEVICE) if there and isinstance(value, torch.device) else self._mark(value, there)
+        others = [value for value in args if not isinstance(value, torch.Tensor)]
+        moved = DEVICE in map(str, [*others, kwargs.get("device")])
         if moved:
+            # To the device, or made there.
             kwargs.pop("device", None)
-            args = [a for a in args if isinstance(a, torch.Tensor) or str(a) != DEVICE]
-        # A number may come from the host.
-        elif any(on_device) and not all(d or not t.dim() for d, t in zip(on_device, given, strict=True)):
+            args = [value for value in args if isinstance(value, torch.Tensor) or str(value) != DEVICE]
+            if name == "to" and len(args) == 1 and not kwargs:
+                return self._mark(args[0].clone(), True)
+        # Single numbers may come from the host.
+        elif there and not all(is_there(tensor) or not tensor.dim() for tensor in given):
             raise AssertionError(f"{name}: tensors of the host and of the device in one operation")
-        value = function(*plain(tuple(args)), **{key: plain(part) for key, part in kwargs.items()})
         if name == "numpy":
-            assert not any(on_device), "numpy() of a tensor on the device"
-        if not moved and (name in _TO_HOST or not any(on_device)):
-            return value
-        self.operations += 1
-        # An operation in place returns the same tensor.
-        return args[0] if any(on_device) and value is plain(args[0]) else marked(value)
+            assert not there, "numpy() of a tensor on the device"
+        value = function(*args, **kwargs)
+        if name in _TO_HOST:
+            return value.clone() if isinstance(value, torch.Tensor) else value
+        return self._mark(value, there or moved)
+
+    def _mark(self, value, there):
+        if there:
+            for tensor in tensors(value):
+                tensor.is_there = True
+                self.operations += 1
+        return value

@@ -1,4 +1,4 @@
-"""What was done with one frame, as the message on ~/output/stats."""
+"""The message on ~/output/stats: figures of one frame."""
 
 from __future__ import annotations
 

@@ -150,8 +150,8 @@ class CameraPoses:
             return self._trajectory.at(stamp_s, tolerance_s)
         except FrameRefused as refusal:
             if self._refused is not None:
-                # The poses come, but they cannot be used.
-                raise self._refused from None
+                # The poses come, but they cannot be used. Raised as a new error: one that is raised often grows.
+                raise FrameRefused(self._refused.kind, str(self._refused)) from None
             raise FrameRefused(refusal.kind, f"{refusal} ({self.topic})") from None
 
     def _mounted(self, header: Header) -> np.ndarray:

@@ -138,7 +138,7 @@ def _seconds(stats: AccumulatorStats) -> float:
 
 
 def _camera(args: argparse.Namespace, name: str, seconds: float) -> subprocess.Popen:
-    module = [sys.executable, "-m", "dspdet3d_ros.ros.tools.endurance.camera", name]
+    module = [sys.executable, "-m", "dspdet3d_ros.ros.tools.endurance.rgbd_camera", name]
     options = ["--hertz", str(args.hertz), "--seconds", str(seconds), "--on", str(args.on), "--off", str(args.off)]
     return subprocess.Popen([*module, *options], stdout=subprocess.PIPE, text=True)
 
