@@ -56,6 +56,9 @@ class ModelConfig:
         weights: file of the weights that come with the package, or None.
         point_spacing: largest distance between the points of a surface, metres, at which the model finds most of the
             objects that it finds in dense clouds; None if not measured. Clouds that are less dense are doubted.
+        close_model: model that finds more small objects in the cloud of a table or a bin, and is recommended for it;
+            None for no recommendation.
+        room_model: model that is recommended for rooms, if this one is for single tables and bins; else None.
         class_sizes: shortest and longest edge, metres, of the objects that the model was trained with, by class. For
             each object the longest of its three edges counts. Boxes of very different sizes are doubted; boxes of
             classes that are not listed are not.
@@ -79,6 +82,8 @@ class ModelConfig:
     recenter: bool = True
     weights: str | None = None
     point_spacing: float | None = None
+    close_model: str | None = None
+    room_model: str | None = None
     class_sizes: Mapping[str, tuple[float, float]] | None = None
 
     def __post_init__(self) -> None:

@@ -49,6 +49,17 @@ MUCH_LONGER = 2.5
 #: So many boxes with fewer points each than this, or with larger faces than all surfaces together, are not objects.
 MANY_BOXES = 20
 FEWEST_POINTS_A_BOX = 50
+#: A cloud is one of small objects seen from near if it is not wider than this, its points are not further apart, and at
+#: least so many boxes, and so large a share of them, have no edge longer than `SMALL_BOX`, metres.
+CLOSE_EXTENT = 2.0
+CLOSE_SPACING = 0.01
+SMALL_BOX = 0.1
+SMALL_BOXES = 2
+SMALL_SHARE = 0.2
+#: A cloud that is wider than this is one of a room, metres.
+ROOM_EXTENT = 3.0
+#: The model for rooms takes points that are so many times as far apart.
+ROOM_SPACING = 2
 _MAPS = "RTAB-Map: Grid/CellSize, octomap: resolution, nvblox: voxel_size"
 
 
@@ -61,28 +72,27 @@ class Plausibility:
 
     Attributes:
         of_cloud: why the cloud may not be what the model expects: at most one remark of each of the kinds "unit",
-            "density" and "up_axis".
+            "density", "up_axis" and "room".
     """
 
     def __init__(self, xyz: np.ndarray, config: ModelConfig) -> None:
-        self._points, self._sizes = len(xyz), config.class_sizes or {}
+        self._points, self._config = len(xyz), config
         self._shape = shape_of(xyz) if len(xyz) >= FEWEST_POINTS else None
-        self.of_cloud = _remarks(_cloud_texts(self._shape, config.point_spacing) if self._shape else {})
+        self.of_cloud = _remarks(_cloud_texts(self._shape, config) if self._shape else {})
 
     def of_boxes(self, detections: Detections) -> tuple[Remark, ...]:
-        """Why the boxes in the cloud may be wrong: remarks of the kinds "box_sizes" and "box_count".
+        """Why boxes in the cloud may be wrong or missing: remarks of the kinds "box_sizes", "box_count" and "close".
 
-        There are none if the unit of the cloud is doubtful, since wrong boxes follow from it, or if the model file does
-        not give the sizes of objects.
+        There are none if the unit of the cloud is doubtful, since wrong boxes follow from it. The sizes and the number
+        of boxes are judged if the model file gives the sizes of objects.
         """
-        if self._shape is None or not self._sizes or any(remark.kind == "unit" for remark in self.of_cloud):
+        if self._shape is None or any(remark.kind == "unit" for remark in self.of_cloud):
             return ()
-        return _remarks(
-            {
-                "box_sizes": _sizes(detections, self._sizes),
-                "box_count": _count(self._shape, self._points, detections),
-            }
-        )
+        texts = {}
+        if self._config.class_sizes:
+            texts["box_sizes"] = _sizes(detections, self._config.class_sizes)
+            texts["box_count"] = _count(self._shape, self._points, detections)
+        return _remarks({**texts, "close": _close(self._shape, detections, self._config.close_model)})
 
 
 def range_remarks(stats: DetectionStats) -> tuple[Remark, ...]:
@@ -98,12 +108,17 @@ def range_remarks(stats: DetectionStats) -> tuple[Remark, ...]:
     )
 
 
-def _cloud_texts(shape: CloudShape, point_spacing: float | None) -> dict[str, str]:
+def _cloud_texts(shape: CloudShape, config: ModelConfig) -> dict[str, str]:
     wrong_unit = _unit(shape)
     if wrong_unit:
         # Other doubts follow from it.
         return {"unit": wrong_unit}
-    return {"unit": _height(shape), "density": _density(shape, point_spacing), "up_axis": _up(shape)}
+    return {
+        "unit": _height(shape),
+        "density": _density(shape, config),
+        "up_axis": _up(shape),
+        "room": _room(shape, config.room_model),
+    }
 
 
 def _remarks(texts: Mapping[str, str]) -> tuple[Remark, ...]:
@@ -151,8 +166,9 @@ def _usual(shape: CloudShape, metres: float, widest_spacing: float) -> bool:
     )
 
 
-def _density(shape: CloudShape, point_spacing: float | None) -> str:
+def _density(shape: CloudShape, config: ModelConfig) -> str:
     """Whether the points are close enough for the model."""
+    point_spacing = config.point_spacing
     if point_spacing is None or shape.spacing <= point_spacing:
         return ""
     seen = f"the points are about {_length(shape.spacing)} apart"
@@ -162,9 +178,35 @@ def _density(shape: CloudShape, point_spacing: float | None) -> str:
         f"{seen}, but the model needs {_length(point_spacing)} or less: it misses small objects and gives wrong "
         f"names. Build the map with voxels of 1 to 2 cm ({_MAPS}), or scan for longer"
     )
+    if config.room_model and shape.spacing <= ROOM_SPACING * point_spacing:
+        text += f", or set model to {config.room_model}"
     if shape.extent[2] * UNITS["ft"] > 1 and shape.spacing * UNITS["ft"] <= point_spacing:
         text += f". If the coordinates are feet ({_spanned(shape.extent * UNITS['ft'])}), use --unit ft"
     return text
+
+
+def _room(shape: CloudShape, room_model: str | None) -> str:
+    """Whether the cloud is too wide for a model of single tables and bins."""
+    if not room_model or shape.extent[:2].max() <= ROOM_EXTENT:
+        return ""
+    return (
+        f"the cloud spans {_spanned(shape.extent)}, a room: this model is for tables and bins. It takes longer and "
+        f"reports more false boxes; set model to {room_model}, or crop the cloud"
+    )
+
+
+def _close(shape: CloudShape, detections: Detections, close_model: str | None) -> str:
+    """Whether a model of small objects that are seen from near finds more."""
+    if not close_model or shape.extent[:2].max() > CLOSE_EXTENT or shape.spacing > CLOSE_SPACING:
+        return ""
+    small = int((detections.boxes[:, 3:] <= SMALL_BOX).all(1).sum())
+    if small < SMALL_BOXES or small < SMALL_SHARE * len(detections):
+        return ""
+    return (
+        f"{small} of {len(detections)} boxes have no edge longer than {_length(SMALL_BOX)}, and the points are only "
+        f"about {_length(shape.spacing)} apart: objects are small and near; set model to {close_model}, which finds "
+        "more of them, with more false boxes"
+    )
 
 
 def _up(shape: CloudShape) -> str:

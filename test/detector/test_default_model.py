@@ -6,6 +6,8 @@ import pytest
 from dspdet3d_ros.clouds.cloud import LabelledBoxes
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.defaults import DATA, DEMO_CLOUD
+from dspdet3d_ros.detector.checkpoint import read_checkpoint, trained_model
+from dspdet3d_ros.detector.config import load_model_config
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.learning.datasets.folders import open_scenes
 from dspdet3d_ros.learning.datasets.rotation import rotated_set
@@ -74,6 +76,26 @@ def test_a_object_is_found_wherever_in_a_building_it_stands(detector):
     assert distance.min(0).max() < 1e-3
 
 
-def test_weights_and_scene_are_small_enough_to_ship():
-    assert (DATA / "small.pth").stat().st_size <= 8e6
+def test_the_close_model_finds_more_objects_in_bins_than_the_default_model(detector):
+    """Six bins with 40 objects that the weights were not trained on."""
+    pytest.importorskip("embreex", reason="the generator needs it")
+    scenes = [generate_scene(seed, "bin") for seed in range(800_000, 800_006)]
+    close = Detector.load("close", device="cpu")
+    here, there = (
+        precision([result_of(model, scene.xyz, scene) for scene in scenes], 0.25) for model in (close, detector)
+    )
+    assert here.average > there.average + 0.05
+    assert here.average > 0.4
+
+
+@pytest.mark.parametrize("name", ["small", "close"])
+def test_weights_are_small_enough_to_ship_and_were_trained_as_the_model_file_says(name):
+    path, config = DATA / f"{name}.pth", load_model_config(name)
+    assert path.stat().st_size <= 8e6
+    trained = trained_model(read_checkpoint(path), str(path))
+    same = ("classes", "voxel_size", "widths", "blocks", "head_width", "relative_xy", "recenter")
+    assert {key: getattr(trained, key) for key in same} == {key: getattr(config, key) for key in same}
+
+
+def test_the_demo_scene_is_small_enough_to_ship():
     assert DEMO_CLOUD.stat().st_size <= 2e6

@@ -8,7 +8,8 @@ from dspdet3d_ros.learning.training.training_config import load_training_config
 
 def test_the_released_models_are_as_published():
     counts = {name: len(load_model_config(name).classes) for name in model_names()}
-    assert counts == {"scannet_md40": 22, "toscene_down": 70, "class_agnostic": 1, "small": len(CLASS_NAMES)}
+    own = dict.fromkeys(("small", "close"), len(CLASS_NAMES))
+    assert counts == {"scannet_md40": 22, "toscene_down": 70, "class_agnostic": 1, **own}
     for name in ("scannet_md40", "toscene_down", "class_agnostic"):
         config = load_model_config(name)
         assert (config.widths, config.blocks, config.head_width) == ((64, 128, 128, 128), (3, 4, 6, 3), 128)
@@ -18,8 +19,13 @@ def test_the_released_models_are_as_published():
     assert load_model_config("toscene_down").classes[18] == "bag"
 
 
-def test_the_small_model_knows_the_generated_classes():
-    assert set(load_model_config("small").classes) == set(CLASS_NAMES)
+def test_the_models_with_weights_know_the_generated_classes_and_name_each_other():
+    small, close = load_model_config("small"), load_model_config("close")
+    assert set(small.classes) == set(CLASS_NAMES)
+    assert close.classes == small.classes
+    assert close.class_sizes == small.class_sizes
+    assert (small.close_model, small.room_model) == ("close", None)
+    assert (close.close_model, close.room_model) == (None, "small")
 
 
 def test_a_copy_with_other_classes_may_keep_the_sizes():

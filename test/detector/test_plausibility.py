@@ -15,6 +15,7 @@ from dspdet3d_ros.detector.result import Detections, DetectionStats
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 SMALL = load_model_config("small")
+CLOSE = load_model_config("close")
 NO_STATS = DetectionStats(0.4, 0, 0, 0, (), {}, 0.0, "cpu", "torch")
 # A ScanNet scan has a point every 7 cm.
 SPARSE = "scannet"
@@ -197,6 +198,46 @@ def test_more_boxes_than_there_is_room_for_make_a_cloud_doubtful(demo):
     assert "60 boxes were found in 2,000 points" in counted.text
 
 
+def tray(spacing=0.005):
+    """A level plate of 0.6 x 0.5 m with a wall of 20 cm."""
+    x, y = np.mgrid[0:0.6:spacing, 0:0.5:spacing].reshape(2, -1)
+    along, up = np.mgrid[0:0.6:spacing, 0:0.2:spacing].reshape(2, -1)
+    wall = np.stack([along, np.zeros_like(along), up], 1)
+    return np.concatenate([np.stack([x, y, np.zeros_like(x)], 1), wall])
+
+
+def test_small_boxes_in_a_dense_cloud_of_a_tray_recommend_the_close_model(demo):
+    found = boxes([cube(0.08)] * 2 + [cube(0.2)] * 3, ["box"] * 5)
+    (doubt,) = doubts(tray(), SMALL, found)
+    assert doubt.kind == "close"
+    assert "2 of 5 boxes have no edge longer than 10 cm" in doubt.text
+    assert "set model to close" in doubt.text
+    for xyz, config, boxes_in_it in (
+        (tray(0.015), SMALL, found),
+        (demo.xyz, SMALL, found),
+        (tray(), CLOSE, found),
+        (tray(), SMALL, boxes([cube(0.08)] * 2 + [cube(0.2)] * 9, ["box"] * 11)),
+        (tray(), SMALL, boxes([cube(0.08), cube(0.2)], ["box"] * 2)),
+        (tray(), SMALL, boxes([], [])),
+    ):
+        assert doubts(xyz, config, boxes_in_it) == ()
+
+
+def test_a_room_recommends_the_model_for_rooms(demo):
+    doubt = doubts(demo.xyz, CLOSE)[-1]
+    assert doubt.kind == "room"
+    assert "the cloud spans 4.05 x 4.15" in doubt.text
+    assert "set model to small" in doubt.text
+    assert doubts(tray(), CLOSE) == ()
+
+
+def test_a_cloud_that_is_too_sparse_for_the_close_model_recommends_the_other():
+    (doubt,) = doubts(tray(0.025), CLOSE)
+    assert doubt.kind == "density"
+    assert "or set model to small" in doubt.text
+    assert "model to" not in doubts(tray(0.05), CLOSE)[0].text
+
+
 def test_all_doubts_about_one_cloud_come_together(demo):
     tilted = thinned(demo.xyz, 0.05) @ rotation(1, 30).T
     kinds = [doubt.kind for doubt in doubts(tilted, SMALL, boxes([cube(0.5)], ["mug"]))]
@@ -233,12 +274,20 @@ def test_the_demo_scene_is_not_doubted_with_its_boxes(demo, detector):
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the real clouds are not there")
-@pytest.mark.parametrize("name", ["arc_bin/arc2017", "pcl_tables/laptop", "mosd_learn/learn20", "desk_real/fr2_desk"])
-def test_real_clouds_are_not_doubted_with_their_boxes(detector, name):
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("arc_bin/arc2017", ["close"]),
+        ("pcl_tables/laptop", []),
+        ("mosd_learn/learn20", []),
+        ("desk_real/fr2_desk", []),
+    ],
+)
+def test_real_clouds_are_not_doubted_with_their_boxes_but_a_bin_recommends_the_close_model(detector, name, kinds):
     xyz = read_cloud(DATA / f"{name}.npz").xyz
     found = detector(xyz)
     assert len(found) > 0
-    assert doubts(xyz, detector.config, found) == ()
+    assert [doubt.kind for doubt in doubts(xyz, detector.config, found)] == kinds
 
 
 @pytest.mark.parametrize("kind", ["room", "table"])

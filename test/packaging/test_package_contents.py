@@ -51,7 +51,7 @@ for name in names:
         main([name.replace("_", "-"), "--help"])
     except SystemExit as end:
         assert end.code == 0, name
-sys.exit(main(["doctor", "--without-ros"]) or main(["detect", cloud]))
+sys.exit(main(["doctor", "--without-ros"]) or main(["detect", cloud]) or main(["detect", cloud, "--model", "close"]))
 """
 MODULE_OF = {"pillow": "PIL", "pyyaml": "yaml"}
 

@@ -64,7 +64,7 @@ def augment(
     largest = config.yaw if scene.inst is not None else min(config.yaw, _LARGEST_BLIND_TURN)
     scene = mapped(scene, rotate("z", rng.uniform(-largest, largest)) @ mirror)
     if config.degraded_fraction and rng.random() < config.degraded_fraction:
-        scene = degraded(scene, rng)
+        scene = degraded(scene, rng, config.degraded_scale)
     return thin(scene, config.points_per_scene, rng)
 
 

@@ -16,7 +16,7 @@ _MOST_NOISE_M = 0.006
 _DOUBLE_M = (0.004, 0.012)
 
 
-def degraded(scene: LabelledScene, rng: np.random.Generator) -> LabelledScene:
+def degraded(scene: LabelledScene, rng: np.random.Generator, scale: float = 1.0) -> LabelledScene:
     """The scene after one to three of the changes, in the order in which a real system makes them.
 
     Boxes stay as they are. Every object keeps at least one of its points.
@@ -24,15 +24,17 @@ def degraded(scene: LabelledScene, rng: np.random.Generator) -> LabelledScene:
     Args:
         scene: stays as it is.
         rng: source of chance.
+        scale: factor of the lengths of the changes. 1 fits maps of rooms; maps of nearer objects are finer.
     """
     if not len(scene.xyz):
         return scene
+    scene = replace(scene, xyz=scene.xyz / np.float32(scale))
     changes = (doubled, noisy, with_gaps, with_shards, averaged)
     weights = np.array([0.12, 0.2, 0.2, 0.16, 0.32])
     chosen = rng.choice(len(changes), int(rng.integers(1, 4)), replace=False, p=weights)
     for number in sorted(chosen):
         scene = changes[number](scene, rng)
-    return scene
+    return replace(scene, xyz=scene.xyz * np.float32(scale))
 
 
 def doubled(scene: LabelledScene, rng: np.random.Generator) -> LabelledScene:

@@ -24,6 +24,7 @@ from dspdet3d_ros.learning.training.loading import default_workers, load_batches
 from dspdet3d_ros.learning.training.objective import batch_losses
 from dspdet3d_ros.learning.training.precision import PRODUCT_TYPES, Precision, choose_precision
 from dspdet3d_ros.learning.training.processes import Processes
+from dspdet3d_ros.learning.training.rescaling import for_voxel_size
 from dspdet3d_ros.learning.training.running_statistics import RunningStatistics
 from dspdet3d_ros.learning.training.train_sample import TrainSample
 from dspdet3d_ros.learning.training.training_config import TrainingConfig
@@ -127,7 +128,8 @@ class Trainer:
     def start_from(self, path: Path) -> None:
         """Takes another run's weights as the start of this one.
 
-        If they have other classes, classes of the same name keep their weights and the others start untrained.
+        If they have other classes, classes of the same name keep their weights and the others start untrained. If they
+        have another voxel size, they are rescaled; see `for_voxel_size`.
 
         Raises:
             InputError: they do not fit this model in anything else, or cannot be read.
@@ -136,6 +138,8 @@ class Trainer:
         state, model = contents["state_dict"], trained_model(contents, str(path))
         if model is not None and model.classes != self.model.classes:
             state = state | self._with_classes_of(state, model.classes)
+        if model is not None and model.voxel_size != self.model.voxel_size:
+            state = for_voxel_size(state, model.voxel_size / self.model.voxel_size)
         load_weights(self.network, state, str(path))
         self._average.load(None)
 

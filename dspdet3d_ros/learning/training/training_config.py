@@ -19,7 +19,7 @@ _RANGES = {
     **dict.fromkeys(("class_weight", "prune_weight"), NOT_NEGATIVE),
     **dict.fromkeys(("train_tau_range", "unpruned_fraction", "background_fraction", "touching_fraction"), SHARE),
     **dict.fromkeys(("wide_scale_fraction", "degraded_fraction"), SHARE),
-    "wide_scale": POSITIVE,
+    **dict.fromkeys(("wide_scale", "degraded_scale"), POSITIVE),
     "ema_decay": Range(0, 0.99999),
 }
 
@@ -55,6 +55,7 @@ class TrainingConfig:
         wide_scale: the smallest and the largest of these factors.
         degraded_fraction: part of the crops that get other densities, voxel centres, gaps between scan lines, shards,
             noise or doubled surfaces; see `degradation.degraded`.
+        degraded_scale: factor of the lengths of these changes.
         ema_decay: the weights that are evaluated and written are an exponential moving average of those of the steps,
             with this decay; 0 takes the weights of the last step.
         initial_size: size of the boxes that an untrained network predicts, metres.
@@ -91,6 +92,7 @@ class TrainingConfig:
     wide_scale_fraction: float = 0.0
     wide_scale: tuple[float, float] = (0.7, 1.5)
     degraded_fraction: float = 0.0
+    degraded_scale: float = 1.0
     ema_decay: float = 0.0
     initial_size: float = 1.0
     class_weight: float = 0.0

@@ -17,33 +17,34 @@ ROW = re.compile(r"`([\w.-]+\.pth)`.*`([0-9a-f]{64})`")
 
 
 def weights(data: Path = DATA) -> Iterable[Finding]:
-    """The weights of the default model: whether they exist, and whether their hash is that in the model card.
+    """The weights of the package: whether they exist, and whether their hashes are those in the model card.
 
     Args:
         data: folder of the weights and the model card.
     """
     card = data / CARD
-    match = ROW.search(card.read_text(encoding="utf-8")) if card.is_file() else None
-    if match is None:
+    rows = ROW.findall(card.read_text(encoding="utf-8")) if card.is_file() else []
+    if not rows:
         yield problem("weights", f"{card} is missing or has no weights", "install the package again")
-        return
-    path, wanted = data / match[1], match[2]
+    for name, wanted in rows:
+        yield _weights(data / name, wanted)
+
+
+def _weights(path: Path, wanted: str) -> Finding:
+    """One weight file, and the hash that it should have."""
     if not path.is_file():
-        yield problem("weights", f"{path} is missing", "install the package again, or set checkpoint to other weights")
-        return
+        return problem("weights", f"{path} is missing", "install the package again, or set checkpoint to other weights")
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found == wanted:
-        yield ok("weights", f"{path.name}, SHA-256 {found[:12]} as in the model card")
-        return
+        return ok("weights", f"{path.name}, SHA-256 {found[:12]} as in the model card")
     text = f"{path} has SHA-256 {found[:12]}, the model card says {wanted[:12]}"
     from dspdet3d_ros.detector.checkpoint import read_checkpoint
 
     try:
         read_checkpoint(path)
     except InputError as error:
-        yield problem("weights", f"{text}; it cannot be read: {error}", "install the package again")
-    else:
-        yield warning("weights", text, "install the package again, unless you replaced the weights")
+        return problem("weights", f"{text}; it cannot be read: {error}", "install the package again")
+    return warning("weights", text, "install the package again, unless you replaced the weights")
 
 
 CHECKS: tuple[tuple[str, Check], ...] = (("weights", weights),)

@@ -1,5 +1,7 @@
 """Degraded clouds keep their objects and get the faults that they are named after."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from labelled_table import scene_of, table
@@ -45,3 +47,12 @@ def test_gaps_make_scan_lines():
     scene = table()
     kept = [len(with_gaps(scene, np.random.default_rng(seed)).xyz) / len(scene.xyz) for seed in range(8)]
     assert 0.3 < min(kept) <= max(kept) < 0.9
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_scale_makes_all_changes_finer(seed):
+    scene = table()
+    small = replace(scene, xyz=scene.xyz / 4)
+    coarse, fine = degraded(scene, np.random.default_rng(seed)), degraded(small, np.random.default_rng(seed), 0.25)
+    np.testing.assert_allclose(fine.xyz * 4, coarse.xyz, atol=1e-5)
+    np.testing.assert_array_equal(fine.inst, coarse.inst)

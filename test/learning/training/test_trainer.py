@@ -185,6 +185,16 @@ def test_weights_of_other_classes_are_a_start_and_common_names_keep_what_they_le
     assert torch.equal(second.network.backbone.conv1.kernel, first.network.backbone.conv1.kernel)
 
 
+def test_weights_of_another_voxel_size_are_a_start_and_their_boxes_become_smaller(tmp_path):
+    first = Trainer(MODEL, CONFIG, tmp_path, CPU, seed=3)
+    first.save()
+    second = Trainer(replace(MODEL, voxel_size=MODEL.voxel_size / 2), CONFIG, tmp_path, CPU, seed=4)
+    second.start_from(tmp_path / "last.pth")
+    sizes = (trainer.network.head.bbox_conv.bias[0, 3:].exp() for trainer in (first, second))
+    torch.testing.assert_close(next(sizes), 2 * next(sizes))
+    assert torch.equal(second.network.backbone.layer1[0].conv1.kernel, first.network.backbone.layer1[0].conv1.kernel)
+
+
 def test_weights_for_the_node_are_half_the_size(tmp_path):
     trainer = Trainer(MODEL, CONFIG, tmp_path, CPU)
     for half, dtype in ((False, torch.float32), (True, torch.float16)):

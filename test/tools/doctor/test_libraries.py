@@ -111,15 +111,17 @@ def test_the_report_counts_the_findings_and_says_what_to_do():
 
 @pytest.fixture
 def data(tmp_path):
-    for name in (CARD, "small.pth"):
+    for name in (CARD, "small.pth", "close.pth"):
         (tmp_path / name).write_bytes((DATA / name).read_bytes())
     return tmp_path
 
 
 def test_the_weights_that_come_with_the_package_are_those_of_the_model_card():
-    (finding,) = weights()
-    assert finding.level == Severity.OK
-    assert "as in the model card" in finding.found
+    found = list(weights())
+    assert [finding.level for finding in found] == [Severity.OK] * 2
+    for finding, name in zip(found, ("small.pth", "close.pth"), strict=True):
+        assert f"{name}, SHA-256" in finding.found
+        assert "as in the model card" in finding.found
 
 
 def damage(path: Path):
@@ -141,7 +143,8 @@ def replace_weights(path: Path):
 )
 def test_missing_damaged_and_replaced_weights_are_reported(data, change, level, text):
     change(data / "small.pth")
-    (finding,) = weights(data)
+    finding, other = weights(data)
+    assert other.level == Severity.OK
     assert finding.level == level
     assert text in finding.found
     assert finding.fix
