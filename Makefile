@@ -19,6 +19,7 @@ TEST_ENVIRONMENT = ROS_DOMAIN_ID=$(TEST_DOMAIN) ROS_AUTOMATIC_DISCOVERY_RANGE=LO
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 	@echo "  Options:      CLOUD=file      a cloud of your own for the demo (kinds: docs/bringup.md)"
+	@echo "                MAPS=hz         maps per second of demo-rgbd (default: 1)"
 	@echo "                BIN_COLUMNS=n   values a point of a .bin (default: 6, x y z r g b)"
 	@echo "                UP=y  UNIT=mm   axis that points up and unit (m cm mm ft) of that cloud (default: z, m)"
 	@echo "                TORCH='torch==2.x'  another torch;  PYTHON=python3.12  another Python"
@@ -32,8 +33,8 @@ setup: ## make or update .venv: torch, ROS 2, the messages, this package
 demo: setup ## detect objects in the demo cloud, or in CLOUD=file; results in build/demo
 	@scripts/run python -m dspdet3d_ros.ros.tools.demo --out build/demo $(if $(CLOUD),'$(CLOUD)') $(if $(BIN_COLUMNS),--columns $(BIN_COLUMNS)) $(if $(UP),--up='$(UP)') $(if $(UNIT),--unit '$(UNIT)')
 
-demo-rgbd: setup ## play the demo room as a depth camera to accumulator and detector; pictures in build/demo_rgbd
-	@scripts/run python -m dspdet3d_ros.ros.tools.demo_rgbd --out build/demo_rgbd
+demo-rgbd: setup ## play the demo room as a depth camera to accumulator and detector; pictures in build/demo_rgbd; CLOUD=scene.npz
+	@scripts/run python -m dspdet3d_ros.ros.tools.demo_rgbd --out build/demo_rgbd $(if $(CLOUD),--cloud '$(CLOUD)') $(if $(MAPS),--maps $(MAPS))
 
 test: setup ## run all tests
 	@$(TEST_ENVIRONMENT) scripts/run python -m pytest $(PYTEST)

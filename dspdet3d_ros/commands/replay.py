@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         _ = settings.mount
     except InputError as error:
-        raise InputError(f"--camera-mount: {error}") from None
+        raise InputError(f"--camera-mount: {error}; give X Y Z in metres and a quaternion of length 1") from None
     failed = known = 0
     for outcome in replay_bags(
         model,

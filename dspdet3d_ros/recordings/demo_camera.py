@@ -1,4 +1,4 @@
-"""The demo room as a moving depth camera sees it: depth and colour images are drawn from its points."""
+"""A scene, such as the demo room, as a moving depth camera sees it: images are drawn from its points."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ OUTWARD, INWARD = (0.15, 30.0), (0.85, 35.0)
 CAMERA_HEIGHT_M = 1.45
 #: Share of the time that each turn takes.
 TURN = 0.44
+#: A scene that is smaller is a table, metres: the camera is so far outside and above it.
+TABLE_M, TABLE_HEIGHT_M = 2.5, 1.2
+AROUND_M, ABOVE_M = 0.35, 0.6
 #: Noise of depth, as a share of the squared depth in metres: that of a structured-light camera.
 NOISE = 0.0012
 
@@ -45,10 +48,13 @@ def camera_matrix() -> np.ndarray:
 
 
 def views(xyz: np.ndarray, rgb: np.ndarray, count: int, rate_hz: float, seed: int = 0) -> Iterator[View]:
-    """The camera turns twice: near the middle looking outward, then along the walls looking inward.
+    """A camera that moves through a room, or around a scene as small as a table.
+
+    In a room it turns twice: near the middle looking outward, then along the walls looking inward. Around a table it
+    turns once and looks at the middle.
 
     Args:
-        xyz: (N, 3) points of the room, metres, z up.
+        xyz: (N, 3) points of the scene, metres, z up.
         rgb: (N, 3) uint8.
         count: number of views.
         rate_hz: views per second.
@@ -56,20 +62,35 @@ def views(xyz: np.ndarray, rgb: np.ndarray, count: int, rate_hz: float, seed: in
     """
     rng = np.random.default_rng(seed)
     low, high = xyz.min(axis=0), xyz.max(axis=0)
-    middle, half = (low + high) / 2, (high - low) / 2
+    pose_at = _around_table if (high - low)[:2].max() < TABLE_M and (high - low)[2] < TABLE_HEIGHT_M else _through_room
     for number in range(count):
-        progress = number / count
-        # Between the turns the camera moves backwards to the opposite wall.
-        turned = np.interp(progress, (0, TURN, 1 - TURN, 1), (0, 1, 1, 2))
-        change = np.interp(progress, (TURN, 1 - TURN), (0, 1))
-        share, pitch = (1 - change) * OUTWARD[0] - change * INWARD[0], (1 - change) * OUTWARD[1] + change * INWARD[1]
-        yaw = 2 * np.pi * turned
-        place = middle + share * half * [np.cos(yaw), np.sin(yaw), 0]
-        place[2] = low[2] + CAMERA_HEIGHT_M
-        pose = _look(place, yaw, np.deg2rad(pitch))
+        pose = pose_at(number / count, low, high)
         depth, colour = draw(xyz, rgb, pose)
         depth += (depth > 0) * rng.normal(0, 1, depth.shape) * NOISE * depth**2
         yield View(number / rate_hz, pose, np.round(depth * 1000).astype(np.uint16), colour)
+
+
+def _through_room(progress: float, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """(4, 4) pose of the camera after a share of its way, in a room between two corners."""
+    middle, half = (low + high) / 2, (high - low) / 2
+    # Between the turns the camera moves backwards to the opposite wall.
+    turned = np.interp(progress, (0, TURN, 1 - TURN, 1), (0, 1, 1, 2))
+    change = np.interp(progress, (TURN, 1 - TURN), (0, 1))
+    share, pitch = (1 - change) * OUTWARD[0] - change * INWARD[0], (1 - change) * OUTWARD[1] + change * INWARD[1]
+    yaw = 2 * np.pi * turned
+    place = middle + share * half * [np.cos(yaw), np.sin(yaw), 0]
+    place[2] = low[2] + CAMERA_HEIGHT_M
+    return _look(place, yaw, np.deg2rad(pitch))
+
+
+def _around_table(progress: float, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """(4, 4) pose of the camera after a share of its way, around a scene between two corners."""
+    middle, half = (low + high) / 2, (high - low) / 2
+    yaw = 2 * np.pi * progress
+    distance = AROUND_M + float(half[:2].max())
+    place = middle - distance * np.array([np.cos(yaw), np.sin(yaw), 0])
+    place[2] = high[2] + ABOVE_M
+    return _look(place, yaw, np.arctan2(place[2] - middle[2], distance))
 
 
 def draw(xyz: np.ndarray, rgb: np.ndarray, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse.convolution import Epilogue, convolve, gather_multiply
 from dspdet3d_ros.sparse.coords import CoordinateSet
 from dspdet3d_ros.sparse.kernel_map import kernel_map
-from dspdet3d_ros.sparse.rows import TorchRows
+from dspdet3d_ros.sparse.torch_rows import TorchRows
 
 
 class Engine(Protocol):

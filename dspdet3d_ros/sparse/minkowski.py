@@ -19,7 +19,7 @@ from torch import Tensor
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse.convolution import Epilogue
 from dspdet3d_ros.sparse.coords import CoordinateSet, kernel_size, pack
-from dspdet3d_ros.sparse.rows import TorchRows
+from dspdet3d_ros.sparse.torch_rows import TorchRows
 
 INSTALL = (
     "`apt install libopenblas-dev`, "

@@ -33,9 +33,11 @@ class IdentityFigures:
         switches: how often an object had another number than when it was found before.
         flickers: how often an object with a number was missing in a state between two others.
         found: true objects found in the last state.
-        right_names: of them, those with the right name.
         found_single: true objects found in the last state by the detector alone.
-        right_names_single: of them, those with the right name.
+        found_by_both: true objects of both. Names are compared for these: objects that only tracking reports are those
+            that are hard to see.
+        right_names: of them, those that tracking names right.
+        right_names_single: of them, those that the detector alone names right.
     """
 
     scenes: int = 0
@@ -45,8 +47,9 @@ class IdentityFigures:
     switches: int = 0
     flickers: int = 0
     found: int = 0
-    right_names: int = 0
     found_single: int = 0
+    found_by_both: int = 0
+    right_names: int = 0
     right_names_single: int = 0
 
     def as_json(self) -> dict[str, Any]:
@@ -54,8 +57,8 @@ class IdentityFigures:
         return {
             **asdict(self),
             "switch_share": self.switches / max(self.sightings, 1),
-            "name_accuracy": self.right_names / max(self.found, 1),
-            "name_accuracy_single": self.right_names_single / max(self.found_single, 1),
+            "name_accuracy": self.right_names / max(self.found_by_both, 1),
+            "name_accuracy_single": self.right_names_single / max(self.found_by_both, 1),
         }
 
     def as_text(self) -> str:
@@ -65,8 +68,9 @@ class IdentityFigures:
             f"{self.scenes} scenes in {self.states} states: {self.objects} objects found, {self.sightings} sightings\n"
             f"identity switches: {self.switches} ({100 * plain['switch_share']:.1f} % of the sightings); "
             f"flickers: {self.flickers}\n"
-            f"last state: {self.found} found, {100 * plain['name_accuracy']:.0f} % named right; the detector alone: "
-            f"{self.found_single} found, {100 * plain['name_accuracy_single']:.0f} % named right"
+            f"last state: {self.found} found, by the detector alone {self.found_single}; of {self.found_by_both} that "
+            f"both find, {self.right_names} ({100 * plain['name_accuracy']:.0f} %) have the right name, by the "
+            f"detector alone {self.right_names_single} ({100 * plain['name_accuracy_single']:.0f} %)"
         )
 
 
@@ -112,10 +116,13 @@ def evaluate_identity(
         figures.scenes += 1
         _count_identity(figures, numbers, reported)
         if found is not None and raw is not None:
-            figures.found += len(right := _names_right(found, scene))
-            figures.right_names += sum(right)
-            figures.found_single += len(right := _names_right(raw, scene))
-            figures.right_names_single += sum(right)
+            tracked, alone = _names_right(found, scene), _names_right(raw, scene)
+            both = tracked.keys() & alone.keys()
+            figures.found += len(tracked)
+            figures.found_single += len(alone)
+            figures.found_by_both += len(both)
+            figures.right_names += sum(tracked[truth] for truth in both)
+            figures.right_names_single += sum(alone[truth] for truth in both)
     return figures
 
 
@@ -126,8 +133,9 @@ def _matched(found: Detections, scene: LabelledScene) -> dict[int, int]:
     return {int(row): int(match[row]) for row in np.flatnonzero(match >= 0)}
 
 
-def _names_right(found: Detections, scene: LabelledScene) -> list[bool]:
-    return [found.names[row] == scene.names[truth] for row, truth in _matched(found, scene).items()]
+def _names_right(found: Detections, scene: LabelledScene) -> dict[int, bool]:
+    """Whether the name is right, for each true object that is found."""
+    return {truth: found.names[row] == scene.names[truth] for row, truth in _matched(found, scene).items()}
 
 
 def _count_identity(figures: IdentityFigures, numbers: list[dict[int, int]], reported: list[set[int]]) -> None:

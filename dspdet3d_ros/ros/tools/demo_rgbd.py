@@ -1,13 +1,14 @@
-"""From images to objects: the demo room is played as a depth camera, to the accumulator and the detector node.
+"""From images to objects: a scene is played as a depth camera, to the accumulator and the detector node.
 
-`make demo-rgbd` runs this. It prints what is found while the map grows, and draws the first, a middle and the last
-state.
+`make demo-rgbd` runs this with the demo room. It prints what is found while the map grows and how often objects come,
+and draws the first, a middle and the last state.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import sys
 import time
 from dataclasses import dataclass
@@ -63,6 +64,8 @@ class State:
         detections: in the cloud.
         found: number of true objects that have a box.
         named: number of them with the right name.
+        time_s: `time.monotonic()` when the objects came.
+        latency_ms: from the arrival of the cloud at the detector to the published objects.
     """
 
     frames: int
@@ -70,10 +73,12 @@ class State:
     detections: Detections
     found: int
     named: int
+    time_s: float
+    latency_ms: float
 
 
 class Camera:
-    """Publishes the images of the demo room, and collects clouds and detections.
+    """Publishes the images of a scene, and collects clouds and detections.
 
     Args:
         namespace: of the two nodes.
@@ -95,12 +100,13 @@ class Camera:
         self._clouds: dict[tuple[int, int], PointCloud2] = {}
         self._arrays: dict[tuple[int, int], Detection3DArray] = {}
         self._stats: dict[tuple[int, int], PruningStats] = {}
+        self._times: dict[tuple[int, int], float] = {}
         for kind, topic, kept, profile in (
             (PointCloud2, f"{accumulator}/{topics.CLOUD}", self._clouds, LATCHED),
             (Detection3DArray, f"{detector}/{topics.DETECTIONS}", self._arrays, 10),
             (PruningStats, f"{detector}/{topics.STATS}", self._stats, 10),
         ):
-            self._node.create_subscription(kind, topic, lambda message, kept=kept: _keep(message, kept), profile)
+            self._node.create_subscription(kind, topic, lambda message, kept=kept: self._keep(message, kept), profile)
         self.frames = 0
         self.last_stamp = (0, 0)
 
@@ -142,12 +148,14 @@ class Camera:
             best = iou.argmax(axis=1) if iou.size else []
             hits = {int(t): detections.names[row] for row, t in enumerate(best) if iou[row, t] > FOUND_IOU}
             named = sum(self._truth.names[t] == name for t, name in hits.items())
-            done.append(State(self.frames, cloud, detections, len(hits), named))
+            done.append(State(self.frames, cloud, detections, len(hits), named, self._times.pop(key), stats.latency_ms))
         return done
 
-
-def _keep(message: Any, kept: dict[tuple[int, int], Any]) -> None:
-    kept[message.header.stamp.sec, message.header.stamp.nanosec] = message
+    def _keep(self, message: Any, kept: dict[tuple[int, int], Any]) -> None:
+        key = message.header.stamp.sec, message.header.stamp.nanosec
+        kept[key] = message
+        # The objects come last, or the stats right after them.
+        self._times[key] = time.monotonic()
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -163,13 +171,17 @@ def run(args: argparse.Namespace) -> None:
         ClientError: something did not arrive.
         InputError: an argument is out of range, or a result cannot be written.
     """
-    for name, kind, allowed in (("frames", int, Range(8, 10_000)), ("rate", float, POSITIVE)):
+    for name, kind, allowed in (
+        ("frames", int, Range(8, 10_000)),
+        ("rate", float, POSITIVE),
+        ("maps", float, POSITIVE),
+    ):
         text = mismatch(getattr(args, name), kind, allowed)
         if text:
             raise InputError(f"--{name}: {text}; correct the argument")
-    room = read_cloud(DEMO_CLOUD)
+    room = read_cloud(args.cloud)
     if room.rgb is None or room.truth is None:
-        raise InputError(f"{DEMO_CLOUD}: has no colours or no boxes; install the package again")
+        raise InputError(f"{args.cloud}: has no colours or no boxes; give a scene of `dspdet3d generate`")
     logs = [args.out / f"{name}.log" for name in (ACCUMULATOR, NODE_NAME)]
     for log in logs:
         with writing(log):
@@ -185,7 +197,7 @@ def run(args: argparse.Namespace) -> None:
                 "pose_source:=odometry",
                 f"camera_mount:='{MOUNT}'",
                 "world_frame:=odom",
-                "publish_rate_hz:=1.0",
+                f"publish_rate_hz:={float(args.maps)}",
                 "max_jump_m:=1.5",
                 "max_jump_deg:=90.0",
             ],
@@ -252,12 +264,24 @@ def _wait(condition: Any, processes: list[NodeProcess], timeout_s: float, what: 
 def _report(states: list[State], truth: LabelledBoxes, out: Path) -> None:
     last = states[-1]
     print(f"{last.found} of {len(truth.names)} objects found in the last map, {last.named} of them named right")
+    span = last.time_s - states[0].time_s
+    if span > 0:
+        latency = statistics.median(state.latency_ms for state in states)
+        print(f"{(len(states) - 1) / span:.2f} maps with objects per second; detector: median {latency:.0f} ms per map")
     for name, state in (("first", states[0]), ("middle", states[len(states) // 2]), ("last", last)):
         cloud = decode(state.cloud, with_rgb=True)
         title = f"{state.frames} frames: {state.found} of {len(truth.names)} objects found"
         draw_detections(out / f"{name}.png", cloud.xyz, cloud.rgb, state.detections, truth, title)
     rows = [
-        {"frames": s.frames, "points": s.cloud.width, "boxes": len(s.detections), "found": s.found, "named": s.named}
+        {
+            "frames": s.frames,
+            "points": s.cloud.width,
+            "boxes": len(s.detections),
+            "found": s.found,
+            "named": s.named,
+            "time_s": s.time_s - states[0].time_s,
+            "latency_ms": s.latency_ms,
+        }
         for s in states
     ]
     write_json(out / "states.json", {"objects": len(truth.names), "states": rows})
@@ -269,6 +293,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=Path("build/demo_rgbd"), help="folder of the results")
     parser.add_argument("--frames", type=int, default=200, help="number of images (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=10.0, help="images per second (default: %(default)s)")
+    parser.add_argument("--maps", type=float, default=1.0, help="maps per second (default: %(default)s)")
+    parser.add_argument(
+        "--cloud",
+        type=Path,
+        default=DEMO_CLOUD,
+        help="a scene with colours and boxes, such as a table of `dspdet3d generate` (default: the demo room)",
+    )
     parser.add_argument(
         "--timeout", type=float, default=180.0, help="seconds to wait for anything (default: %(default)s)"
     )

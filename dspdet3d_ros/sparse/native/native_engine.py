@@ -28,7 +28,7 @@ from dspdet3d_ros.sparse.native.maps import WINDOW, NativeCoordinateSet, search,
 from dspdet3d_ros.sparse.native.native_normalisation import Normalisation
 from dspdet3d_ros.sparse.native.packed_weights import PackedWeights
 from dspdet3d_ros.sparse.parallel import worker_count
-from dspdet3d_ros.sparse.rows import TorchRows, count_statistics
+from dspdet3d_ros.sparse.torch_rows import TorchRows, count_statistics
 
 _FLOAT, _ROW = torch.float32, torch.int32
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import re
 import subprocess
 import sys
@@ -104,8 +105,9 @@ def _ask_ptxas(ptx: str) -> tuple[int | None, int | None]:
     # Triton brings several, of which it takes one that knows the version of its assembly.
     if not hasattr(compiler, "get_ptxas"):
         return None, None
-    found = compiler.get_ptxas(int(re.findall(r"\d+", architecture)[0]))
-    # In older versions it is a path and a version.
+    number = int(re.findall(r"\d+", architecture)[0])
+    # Triton 3.4 and 3.5 have one for all architectures; 3.3 gives a path and a version.
+    found = compiler.get_ptxas(*([number] if inspect.signature(compiler.get_ptxas).parameters else []))
     program = found[0] if isinstance(found, tuple) else found.path
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch, "kernel.ptx")

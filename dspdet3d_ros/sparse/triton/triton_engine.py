@@ -19,7 +19,7 @@ from dspdet3d_ros.errors import InputError, text_of
 from dspdet3d_ros.sparse.convolution import Epilogue, convolve
 from dspdet3d_ros.sparse.coords import CoordinateSet
 from dspdet3d_ros.sparse.kernel_map import kernel_map
-from dspdet3d_ros.sparse.rows import TorchRows
+from dspdet3d_ros.sparse.torch_rows import TorchRows
 from dspdet3d_ros.sparse.triton.tuning import Configuration, Tuner, blocks, candidates, measure_on_cuda, tuning_key
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Which process works on a bag, and how often the bag was tried: several processes share one folder of results."""
+"""Claims of bags by processes that share one folder of results, and the number of attempts at each bag."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which image topics of a bag show depth, which colour, and which of them belong together, by the names of drivers."""
+"""Image topics of a bag by the names of drivers: those of depth, of colour, and those that belong together."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _POLL_S = 1.0
 
 @dataclass(frozen=True)
 class BagOutcome:
-    """What became of a bag.
+    """The outcome of a bag.
 
     Attributes:
         bag: its path.

@@ -23,7 +23,7 @@ from dspdet3d_ros.learning.training.objective import batch_losses
 from dspdet3d_ros.learning.training.train_sample import TrainSample
 from dspdet3d_ros.learning.training.training_config import TrainingConfig
 from dspdet3d_ros.sparse import CoordinateSet, Engine, SparseTensor
-from dspdet3d_ros.sparse.rows import TorchRows
+from dspdet3d_ros.sparse.torch_rows import TorchRows
 from dspdet3d_ros.system import torch_threads
 from dspdet3d_ros.tools.verification.comparison import (
     FORWARD_TOLERANCE,

@@ -29,7 +29,7 @@ KEPT_MB = {"cuda": 1.0, "cpu": 60.0}
 
 @dataclass(frozen=True)
 class MemoryCheck:
-    """What became of a cloud that was too large.
+    """The effect of a cloud that was too large.
 
     Attributes:
         error: the type of the error that it caused; "" if there was none.
