@@ -23,7 +23,7 @@ from dspdet3d_ros.ros.parameters.accumulator_table import AccumulatorSettings
 from dspdet3d_ros.ros.pipeline.traffic import Traffic
 from dspdet3d_ros.ros.pipeline.worker import LatestWorker
 from dspdet3d_ros.ros.results import Counts
-from dspdet3d_ros.system import torch_threads
+from dspdet3d_ros.system import return_freed_memory, torch_threads
 
 if TYPE_CHECKING:
     from dspdet3d_ros.clouds.cloud import PointCloud
@@ -98,7 +98,9 @@ class Accumulation:
         self._map = threading.Lock()
         self._frame, self._stamp = "", None
         self._published_s, self._changed = -np.inf, False
-        self.worker: LatestWorker[ImageSet | None, Done] = LatestWorker(self._compute, self._deliver, self._on_failure)
+        self.worker: LatestWorker[ImageSet | None, Done] = LatestWorker(
+            self._compute, self._deliver, self._on_failure, rest=return_freed_memory
+        )
         self.worker.start()
 
     @property
@@ -135,6 +137,7 @@ class Accumulation:
             used = self._accumulator.used
             self._accumulator.reset()
             cloud = self._cloud()
+        return_freed_memory()
         self.inserted = None
         if self._frame:
             self._publish(cloud)
@@ -162,6 +165,7 @@ class Accumulation:
         """Frees the map, when the worker has stopped: circular references would keep it for a while."""
         with self._map:
             self._accumulator.reset()
+        return_freed_memory()
 
     def restart(self) -> None:
         """Forgets waiting image sets and counts from zero; the map stays."""
