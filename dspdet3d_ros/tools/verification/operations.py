@@ -92,13 +92,15 @@ def _verify_inference(
     wanted: np.ndarray,
 ) -> Iterator[Comparison]:
     """Compares the output without gradients, for which an engine may have other kernels, and types of its own."""
-    with torch.inference_mode():
+    # Not in inference mode: what is cached with the coordinates serves the gradients later.
+    with torch.no_grad():
         out = engine.convolve(features, weight, inputs, outputs)
-        yield close(f"{name} inference", out.cpu().numpy(), wanted, FORWARD_TOLERANCE)
-        if engine.name == "triton":
-            half = make_engine("triton", features.device, "fp16")
+    yield close(f"{name} inference", out.cpu().numpy(), wanted, FORWARD_TOLERANCE)
+    if engine.name == "triton":
+        half = make_engine("triton", features.device, "fp16")
+        with torch.no_grad():
             out = half.convolve(features.half(), weight.half(), inputs, outputs).float()
-            yield close(f"{name} inference in fp16", out.cpu().numpy(), wanted, HALF_TOLERANCE)
+        yield close(f"{name} inference in fp16", out.cpu().numpy(), wanted, HALF_TOLERANCE)
 
 
 def _verify_interpolation(
