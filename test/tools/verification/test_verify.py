@@ -50,7 +50,8 @@ def test_a_wrong_number_fails_the_command(tmp_path, capsys):
     assert main(["verify", str(tmp_path)]) == 1
     out = capsys.readouterr().out
     assert "FAIL  ops conv_k3_s1 output" in out
-    assert "8 passed, 1 failed" in out
+    assert "FAIL  ops conv_k3_s1 inference" in out
+    assert "8 passed, 2 failed" in out
 
 
 def test_a_right_file_passes_the_command(tmp_path, capsys):
