@@ -44,7 +44,8 @@ class AccumulatorSettings:
 
 PARAMETERS = (
     Spec("device", "string", "cpu", "device of the map: cpu, cuda, cuda:N or auto (CUDA if there is one)"),
-    Spec("threads", "integer", 0, "number of CPU threads of the map; 0: torch's choice", low=0, high=1024),
+    # Measured: with a second one, the many small tensors of a frame take longer.
+    Spec("threads", "integer", 1, "number of CPU threads of the map; 0: torch's choice", low=0, high=1024),
     Spec("autostart", "bool", True, "the node configures and activates itself when it starts"),
     Spec(
         "input_reliability",
