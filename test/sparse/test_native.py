@@ -54,22 +54,28 @@ def assert_near(found, wanted):
     assert float((found - wanted).norm()) <= 1e-5 * float(wanted.norm()) + 1e-7
 
 
+def assert_equals_plain_torch(engine, inputs, outputs, shape):
+    """Result and both gradients of a convolution with random (K, C_in, C_out) weights."""
+    _, c_in, c_out = shape
+    leaves = torch.randn(len(inputs), c_in), torch.randn(shape)
+    direction = torch.randn(len(outputs), c_out)
+    results = []
+    for each in (engine, TorchEngine()):
+        features, weight = (leaf.clone().requires_grad_() for leaf in leaves)
+        out = each.convolve(features, weight, inputs, outputs)
+        out.backward(direction)
+        results.append((out.detach(), features.grad, weight.grad))
+    for found, wanted in zip(*results, strict=True):
+        assert_near(found, wanted)
+
+
 @pytest.mark.parametrize("count", [1, 2, 400])
 @pytest.mark.parametrize(("kind", "volume", "stride"), KINDS)
 def test_results_and_gradients_equal_those_of_plain_torch(engine, kind, volume, stride, count):
     inputs = cells_of(count, stride)
     outputs = outputs_of(inputs, kind)
     for c_in, c_out in CHANNELS:
-        leaves = torch.randn(len(inputs), c_in), torch.randn(volume, c_in, c_out)
-        direction = torch.randn(len(outputs), c_out)
-        results = []
-        for each in (engine, TorchEngine()):
-            features, weight = (leaf.clone().requires_grad_() for leaf in leaves)
-            out = each.convolve(features, weight, inputs, outputs)
-            out.backward(direction)
-            results.append((out.detach(), features.grad, weight.grad))
-        for found, wanted in zip(*results, strict=True):
-            assert_near(found, wanted)
+        assert_equals_plain_torch(engine, inputs, outputs, (volume, c_in, c_out))
 
 
 @pytest.mark.parametrize("count", [1, MANY])
@@ -79,16 +85,7 @@ def test_results_and_gradients_in_blocks_equal_those_of_plain_torch(engine, stri
     if count > 1:
         assert windows_of(native(inputs)) is not None
     for c_in, c_out in BLOCK_CHANNELS:
-        leaves = torch.randn(len(inputs), c_in), torch.randn(27, c_in, c_out)
-        direction = torch.randn(len(inputs), c_out)
-        results = []
-        for each in (engine, TorchEngine()):
-            features, weight = (leaf.clone().requires_grad_() for leaf in leaves)
-            out = each.convolve(features, weight, inputs, inputs)
-            out.backward(direction)
-            results.append((out.detach(), features.grad, weight.grad))
-        for found, wanted in zip(*results, strict=True):
-            assert_near(found, wanted)
+        assert_equals_plain_torch(engine, inputs, inputs, (27, c_in, c_out))
 
 
 @pytest.mark.parametrize("inference", [False, True])

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from std_msgs.msg import Header
 
+from dspdet3d_ros.detector.stopwatch import Stopwatch
 from dspdet3d_ros.errors import InputError, one_line
 from dspdet3d_ros.mapping.frame import FrameRefused, RGBDFrame
 from dspdet3d_ros.mapping.image_messages import frame_of
 from dspdet3d_ros.mapping.pairing import ImageSet
-from dspdet3d_ros.ros.accumulation.frame_stats import FrameStats, StageTimes
+from dspdet3d_ros.ros.accumulation.frame_stats import FrameStats
 from dspdet3d_ros.ros.accumulation.poses import CameraPoses, Frames
 from dspdet3d_ros.ros.faults import Fault, FaultLog, fault_of, release_frames
 from dspdet3d_ros.ros.parameters.accumulator_table import AccumulatorSettings
@@ -196,23 +198,23 @@ class Accumulation:
         if images is None:
             with self._map, torch_threads(self._threads):
                 return Done(time.monotonic(), None, self._cloud())
-        stages = StageTimes()
+        watch = Stopwatch(torch.device(self._accumulator.device))
         with torch_threads(self._threads):
             frame = self._read(images, settings)
-            stages.end("read")
+            watch.lap("read")
             with self._map:
                 self._follow_frame()
                 self._accumulator.settings = settings.map
                 inserted = self._accumulator.insert(frame)
                 self._stamp, self._changed = images.depth.header.stamp, True
-                stages.end("map")
+                watch.lap("map")
                 cloud = None
                 if self._due():
                     cloud = self._cloud()
-                    stages.end("cloud")
+                    watch.lap("cloud")
                 header = Header(stamp=self._stamp, frame_id=self._frame)
                 device, memory = self._accumulator.device, self.memory_bytes
-                stats = FrameStats(header, inserted, device, self.voxels, memory, stages.ms)
+                stats = FrameStats(header, inserted, device, self.voxels, memory, watch.laps_ms)
         return Done(images.arrival_s, stats, cloud)
 
     def _read(self, images: ImageSet, settings: AccumulatorSettings) -> RGBDFrame:

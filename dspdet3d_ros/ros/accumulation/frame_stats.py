@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,24 +19,6 @@ if TYPE_CHECKING:
 
 # How the log lines of refused frames begin: by their own fault, and by one of the node.
 _REFUSED = ("frame refused", "cloud dropped")
-
-
-class StageTimes:
-    """Wall clock of consecutive stages.
-
-    Attributes:
-        ms: milliseconds of each stage, in their order.
-    """
-
-    def __init__(self) -> None:
-        self.ms: dict[str, float] = {}
-        self._last_s = time.perf_counter()
-
-    def end(self, name: str) -> None:
-        """Notes the end of a stage; the next one begins."""
-        now_s = time.perf_counter()
-        self.ms[name] = (now_s - self._last_s) * 1e3
-        self._last_s = now_s
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import random
 import subprocess
 import sys
 import time
@@ -17,8 +16,8 @@ from dspdet3d_ros.ros.interface import topics
 from dspdet3d_ros.ros.interface.qos import LATCHED
 from dspdet3d_ros.ros.parameters.accumulator_table import NODE_NAME
 from dspdet3d_ros.ros.tools.endurance import command, figures
-from dspdet3d_ros.ros.tools.endurance.process_sample import ProcessSample, sample_process
-from dspdet3d_ros.ros.tools.endurance.soak import CYCLES_A_CONFIGURE, SIGNALS, ended, values_of
+from dspdet3d_ros.ros.tools.endurance.node_under_test import NodeUnderTest
+from dspdet3d_ros.ros.tools.endurance.soak import SIGNALS, ended, values_of
 from dspdet3d_ros.ros.tools.node_client import ClientError, NodeClient, NodeProcess, isolate
 from dspdet3d_ros.ros.tools.shared_memory import left_over, segments
 
@@ -40,79 +39,58 @@ REFERENCE_SETTINGS = {"voxel_size": 0.01, "min_observations": 1, "refine": True,
 STATES = ("inactive", "working")
 
 
-class AccumulatorSoak:
-    """One node under test.
+class AccumulatorSoak(NodeUnderTest):
+    """The accumulator.
 
     Attributes:
-        samples: of the node's process, one after each cycle.
-        latencies: time and milliseconds of each transition.
         resets_ms: milliseconds of each reset.
-        counts: what was done and what came back.
+        refused: number of messages that name a kind of refused frame, by kind.
         most_bytes: the largest map.
     """
 
     def __init__(self, client: NodeClient, process: NodeProcess, seed: int) -> None:
-        self._client, self._process, self._random = client, process, random.Random(seed)
+        super().__init__(client, process, seed)
         self._last: AccumulatorStats | None = None
-        self.samples: list[ProcessSample] = []
-        self.latencies: list[tuple[float, float]] = []
         self.resets_ms: list[float] = []
-        self.counts: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.most_bytes = 0
         client.subscribe(AccumulatorStats, topics.STATS, self._take, LATCHED)
 
     def cycle(self, number: int) -> None:
         """Random settings, a reset during the work, a lifecycle cycle, and the reference frames."""
-        self._set(
-            voxel_size=self._random.choice((0.01, 0.02, 0.05)),
-            min_observations=self._random.randint(1, 5),
-            refine=self._random.random() < 0.5,
-            window_frames=self._random.choice((0, 20)),
-            publish_rate_hz=self._random.choice((0.5, 5.0)),
+        self.set(
+            voxel_size=self.random.choice((0.01, 0.02, 0.05)),
+            min_observations=self.random.randint(1, 5),
+            refine=self.random.random() < 0.5,
+            window_frames=self.random.choice((0, 20)),
+            publish_rate_hz=self.random.choice((0.5, 5.0)),
         )
-        if self._random.random() < 0.5:
-            self.wait_for_frames(self._random.randint(1, 5))
-        if self._random.random() < 0.5:
+        if self.random.random() < 0.5:
+            self.wait_for_frames(self.random.randint(1, 5))
+        if self.random.random() < 0.5:
             self._reset()
-        self._change(Transition.TRANSITION_DEACTIVATE)
-        if number % CYCLES_A_CONFIGURE == CYCLES_A_CONFIGURE - 1:
-            self._change(Transition.TRANSITION_CLEANUP)
-            self._change(Transition.TRANSITION_CONFIGURE)
-            self.counts["configured"] += 1
-        self._change(Transition.TRANSITION_ACTIVATE)
-        self.counts["activated"] += 1
-        self._set(**REFERENCE_SETTINGS)
+        self.change_states(number)
+        self.set(**REFERENCE_SETTINGS)
         self.wait_for_frames(1)
         self._reset()
         self.wait_for_frames(REFERENCE_FRAMES)
-        self.samples.append(sample_process(self._process.pid))
-
-    def _set(self, **values: Any) -> None:
-        for result in self._client.set_parameters(**values):
-            if not result.successful:
-                raise ClientError(f"a setting was refused: {result.reason}")
+        self.sample()
 
     def wait_for_frames(self, number: int) -> None:
         """Waits until so many more frames have entered the map."""
         before, end = self.counts["results"], time.monotonic() + ANSWER_S
-        while not self._client.wait_for(lambda: self.counts["results"] >= before + number, 2.0):
-            self._process.check()
+        while not self._node.wait_for(lambda: self.counts["results"] >= before + number, 2.0):
+            self.process.check()
             if time.monotonic() > end:
                 raise ClientError(f"no frame entered the map within {ANSWER_S:.0f} s")
 
     def _reset(self) -> None:
         start = time.monotonic()
-        answer = self._client.call(Trigger, Trigger.Request(), topics.RESET)
+        answer = self._node.call(Trigger, Trigger.Request(), topics.RESET)
         if not answer.success:
             raise ClientError(f"a reset failed: {answer.message}")
         self.resets_ms.append((time.monotonic() - start) * 1e3)
         self.counts["resets"] += 1
-
-    def _change(self, transition: int) -> None:
-        start = time.monotonic()
-        self._client.change_state(transition)
-        self.latencies.append((start, (time.monotonic() - start) * 1e3))
 
     def _take(self, stats: AccumulatorStats) -> None:
         stamp, last = _seconds(stats), self._last

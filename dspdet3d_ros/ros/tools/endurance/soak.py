@@ -2,12 +2,10 @@
 
 import argparse
 import os
-import random
 import signal
 import sys
 import time
 from array import array
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +18,7 @@ from dspdet3d_ros.msg import PruningStats
 from dspdet3d_ros.ros.interface.messages import cloud_message
 from dspdet3d_ros.ros.tools.client import Client
 from dspdet3d_ros.ros.tools.endurance import command, figures
-from dspdet3d_ros.ros.tools.endurance.process_sample import ProcessSample, sample_process
+from dspdet3d_ros.ros.tools.endurance.node_under_test import NodeUnderTest
 from dspdet3d_ros.ros.tools.endurance.publisher import surfaces
 from dspdet3d_ros.ros.tools.node_client import ClientError, NodeProcess, isolate
 from dspdet3d_ros.ros.tools.shared_memory import left_over, segments
@@ -28,7 +26,6 @@ from dspdet3d_ros.ros.tools.shared_memory import left_over, segments
 # Long, for machines that do much else at the same time.
 ANSWER_S = 120.0
 CLASSES = ((), ("cup",), ("bottle", "book"))
-CYCLES_A_CONFIGURE = 10
 # Threads and descriptors that torch and DDS open as they please; one left by each cycle would be many more.
 SPARE = 4
 # A run of an hour must get through so many cycles to count as one.
@@ -38,57 +35,37 @@ REFERENCE_POINTS = 5_000
 REFERENCE_SETTINGS = {"pruning_threshold": 0.5, "class_filter": [""]}
 
 
-class Soak:
-    """One node under test.
-
-    Attributes:
-        samples: of the node's process, one after each cycle, in state active, when the reference cloud was answered.
-        latencies: time and milliseconds of each lifecycle transition.
-        counts: what was done and what came back.
-    """
+class Soak(NodeUnderTest):
+    """The detector. Samples are taken in state active, when the reference cloud was answered."""
 
     def __init__(self, client: Client, process: NodeProcess, seed: int) -> None:
-        self._client, self._process = client, process
-        self._random, self._numbers = random.Random(seed), np.random.default_rng(seed)
+        super().__init__(client, process, seed)
+        self._client, self._numbers = client, np.random.default_rng(seed)
         self._room = surfaces(100_000)
         self._answered: tuple[int, int] | None = None
-        self.samples: list[ProcessSample] = []
-        self.latencies: list[tuple[float, float]] = []
-        self.counts: Counter[str] = Counter()
         client.on_stats = self._take
 
     def cycle(self, number: int) -> None:
         """Some clouds under random settings, then a lifecycle cycle; each tenth goes as far as cleanup."""
-        threshold, names = self._random.uniform(0.4, 1), list(self._random.choice(CLASSES))
-        self._set(pruning_threshold=threshold, class_filter=names or [""])
-        for _ in range(self._random.randint(0, 3)):
-            message = self._malformed() if self._random.random() < 0.3 else self._valid()
+        threshold, names = self.random.uniform(0.4, 1), list(self.random.choice(CLASSES))
+        self.set(pruning_threshold=threshold, class_filter=names or [""])
+        for _ in range(self.random.randint(0, 3)):
+            message = self._malformed() if self.random.random() < 0.3 else self._valid()
             self._client.publish(message)
-        if self._random.random() < 0.5:
+        if self.random.random() < 0.5:
             # The other half is deactivated while it works.
             self._finish(self._valid)
-        self._change(Transition.TRANSITION_DEACTIVATE)
-        if number % CYCLES_A_CONFIGURE == CYCLES_A_CONFIGURE - 1:
-            self._change(Transition.TRANSITION_CLEANUP)
-            self._change(Transition.TRANSITION_CONFIGURE)
-            self.counts["configured"] += 1
-        self._change(Transition.TRANSITION_ACTIVATE)
-        self.counts["activated"] += 1
-        self._set(**REFERENCE_SETTINGS)
+        self.change_states(number)
+        self.set(**REFERENCE_SETTINGS)
         self._finish(self._reference)
-        self.samples.append(sample_process(self._process.pid))
-
-    def _set(self, **values: Any) -> None:
-        for result in self._client.set_parameters(**values):
-            if not result.successful:
-                raise ClientError(f"a setting was refused: {result.reason}")
+        self.sample()
 
     def _finish(self, make: Callable[[], PointCloud2]) -> None:
         """Sends such clouds until the answer to one of them comes: the node works after all earlier clouds."""
         end = time.monotonic() + ANSWER_S
         sent: set[tuple[int, int]] = set()
         while self._answered not in sent:
-            self._process.check()
+            self.process.check()
             if time.monotonic() > end:
                 raise ClientError(f"no result within {ANSWER_S:.0f} s of a valid cloud")
             message = make()
@@ -102,7 +79,7 @@ class Soak:
 
     def _valid(self) -> PointCloud2:
         self.counts["valid clouds"] += 1
-        size = self._random.choice((0, 1, 100, 5_000, 30_000, 100_000))
+        size = self.random.choice((0, 1, 100, 5_000, 30_000, 100_000))
         xyz = self._room[self._numbers.permutation(len(self._room))[:size]] + self._numbers.uniform(-50, 50, 3)
         xyz[self._numbers.random(len(xyz)) < 0.01] = np.nan
         return cloud_message(Header(stamp=self._client.now(), frame_id="map"), xyz.astype(np.float32))
@@ -110,7 +87,7 @@ class Soak:
     def _malformed(self) -> PointCloud2:
         self.counts["malformed clouds"] += 1
         message = cloud_message(Header(stamp=self._client.now(), frame_id="map"), self._room[:1000])
-        fault = self._random.randrange(5)
+        fault = self.random.randrange(5)
         if fault == 0:
             message.data = array("B", bytes(message.data)[:-1])
         elif fault == 1:
@@ -120,13 +97,8 @@ class Soak:
         elif fault == 3:
             message.point_step = 0
         else:
-            message.fields[0].datatype = self._random.choice((0, 3, 99))
+            message.fields[0].datatype = self.random.choice((0, 3, 99))
         return message
-
-    def _change(self, transition: int) -> None:
-        start = time.monotonic()
-        self._client.change_state(transition)
-        self.latencies.append((start, (time.monotonic() - start) * 1e3))
 
     def _take(self, stats: PruningStats) -> None:
         self._answered = (stats.header.stamp.sec, stats.header.stamp.nanosec)
@@ -199,13 +171,13 @@ def _parameters(args: argparse.Namespace) -> list[str]:
 
 
 def values_of(
-    args: argparse.Namespace, soak: Any, status: int, left: set[str], ends: dict[str, dict]
+    args: argparse.Namespace, soak: NodeUnderTest, status: int, left: set[str], ends: dict[str, dict]
 ) -> dict[str, Any]:
     """The report of a run, with its checks.
 
     Args:
         args: of the command.
-        soak: has `samples`, `latencies` and `counts`; see `Soak`.
+        soak: the node.
         status: exit status of the node.
         left: names of shared memory that it left behind.
         ends: results of `ended`, by state and signal.
