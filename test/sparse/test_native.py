@@ -88,6 +88,37 @@ def test_results_and_gradients_in_blocks_equal_those_of_plain_torch(engine, stri
         assert_equals_plain_torch(engine, inputs, inputs, (27, c_in, c_out))
 
 
+def weight_gradient_by_definition(features, direction, pairs):
+    """`Σ_q in[map(q, k)] · direction[q]ᵀ` in float64."""
+    padded = torch.cat([features, features.new_zeros(1, features.shape[1])]).double()
+    return torch.stack([padded[rows.to(torch.int64)].t() @ direction.double() for rows in pairs.by_offset])
+
+
+@pytest.mark.parametrize(("kind", "volume", "stride"), KINDS)
+@pytest.mark.parametrize("channels", [(3, 64), (17, 33)])
+@pytest.mark.parametrize("count", [0, 1, 400])
+def test_the_gradient_of_the_weights_is_the_sum_over_all_pairs(engine, kind, volume, stride, channels, count):
+    inputs = native(cells_of(count, stride))
+    assert_gradient_of_weights(engine, inputs, outputs_of(inputs, kind), volume, channels)
+
+
+@pytest.mark.parametrize("channels", [(16, 16), (80, 48)])
+def test_in_blocks_the_gradient_of_the_weights_is_the_sum_over_all_pairs(engine, channels):
+    dense, apart = cells_of(MANY, 2, reach=DENSE), cells_of(20, 2, reach=200)
+    keys = torch.cat([dense.keys, apart.keys]).unique()
+    inputs = NativeCoordinateSet(keys, 2)
+    assert windows_of(inputs) is not None
+    assert_gradient_of_weights(engine, inputs, inputs, 27, channels)
+
+
+def assert_gradient_of_weights(engine, inputs, outputs, volume, channels):
+    features, weight = torch.randn(len(inputs), channels[0]), torch.randn(volume, *channels, requires_grad=True)
+    direction = torch.randn(len(outputs), channels[1])
+    engine.convolve(features, weight, inputs, outputs).backward(direction)
+    wanted = weight_gradient_by_definition(features, direction, kernel_map(inputs, outputs, volume, search))
+    assert_near(weight.grad, wanted)
+
+
 @pytest.mark.parametrize("inference", [False, True])
 def test_the_epilogue_adds_bias_and_residual_then_clips(engine, inference):
     with torch.inference_mode() if inference else torch.no_grad():

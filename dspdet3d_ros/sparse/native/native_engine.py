@@ -17,6 +17,7 @@ from dspdet3d_ros.sparse.native.library import (
     BLOCK_CHANNELS,
     ISAS,
     BlockConvolution,
+    BlockWeightGradient,
     Convolution,
     WeightGradient,
     check,
@@ -166,6 +167,21 @@ class NativeEngine(TorchRows):
         check(self._library.native_weight_gradient(self._number, ctypes.byref(arguments), worker_count()))
         return out
 
+    def _block_weight_gradient(self, features: Tensor, gradient: Tensor, windows: Tensor) -> Tensor:
+        """The same of a convolution in blocks, which (B, 64) windows describe: (27, C_in, C_out)."""
+        (rows, c_in), c_out = features.shape, gradient.shape[1]
+        out = features.new_empty(27, c_in, c_out)
+        features, gradient = features.contiguous(), gradient.contiguous()
+        arguments = BlockWeightGradient(
+            pointer(features, _FLOAT, rows, c_in),
+            pointer(gradient, _FLOAT, rows, c_out),
+            pointer(out, _FLOAT, 27, c_in, c_out),
+            pointer(windows, _ROW, len(windows), WINDOW),
+            *(rows, len(windows), c_in, c_out),
+        )
+        check(self._library.native_block_weight_gradient(self._number, ctypes.byref(arguments), worker_count()))
+        return out
+
 
 def _parts(epilogue: Epilogue | None) -> tuple[Tensor | None, Tensor | None, bool]:
     """Bias, residual and ReLU as the library takes them."""
@@ -204,8 +220,8 @@ class _Convolution(torch.autograd.Function):
         engine, inputs, outputs = ctx.engine, ctx.inputs, ctx.outputs
         volume, c_in, c_out = weight.shape
         in_gradient, of_weight = None, None
+        windows = _windows(weight, inputs, outputs)
         if ctx.needs_input_grad[0]:
-            windows = _windows(weight, inputs, outputs)
             packed = engine._packed.pack(weight, windows is not None, transposed=True)
             if windows is not None:
                 in_gradient = engine._multiply_blocks(gradient, packed, c_in, windows)
@@ -213,5 +229,8 @@ class _Convolution(torch.autograd.Function):
                 pairs = kernel_map(inputs, outputs, volume, search).transposed()
                 in_gradient = engine._multiply_pairs(gradient, packed, (volume, c_out, c_in), pairs)
         if ctx.needs_input_grad[1]:
-            of_weight = engine._weight_gradient(features, gradient, kernel_map(inputs, outputs, volume, search))
+            if windows is not None:
+                of_weight = engine._block_weight_gradient(features, gradient, windows)
+            else:
+                of_weight = engine._weight_gradient(features, gradient, kernel_map(inputs, outputs, volume, search))
         return in_gradient, of_weight, None, None, None

@@ -73,6 +73,12 @@ int native_convolve_blocks(int isa, const struct native_block_convolution *c, in
   return kernels_of(isa)->convolve_blocks(c, threads);
 }
 
+int native_block_weight_gradient(int isa, const struct native_block_weight_gradient *g, int threads) {
+  if (threads < 1 || native_packed_blocks_size(isa, g->c_in, g->c_out) < 0) return NATIVE_BAD_ARGUMENT;
+  if (!rows_fit(g->rows, g->n_blocks)) return NATIVE_BAD_ARGUMENT;
+  return kernels_of(isa)->block_weight_gradient(g, threads);
+}
+
 int native_weight_gradient(int isa, const struct native_weight_gradient *g, int threads) {
   const struct kernels *kernels = kernels_of(isa);
   if (kernels == NULL || threads < 1) return NATIVE_BAD_ARGUMENT;
