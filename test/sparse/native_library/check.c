@@ -252,6 +252,15 @@ static void check_product(int isa, int64_t rows, int c_in, int c_out) {
     CHECK(native_convolve(isa, &c, 1 + 2 * i) == NATIVE_OK);
   }
   CHECK(memcmp(out[0], out[1], (size_t)(rows * c_out) * sizeof(float)) == 0);
+  float *slopes[2];
+  for (int i = 0; i < 2; i++) {
+    slopes[i] = random_floats((int64_t)c_in * c_out);
+    struct native_weight_gradient g = {in, out[0], slopes[i], i ? NULL : table, rows, rows, 1, c_in, c_out};
+    CHECK(native_weight_gradient(isa, &g, 1 + 2 * i) == NATIVE_OK);
+  }
+  CHECK(memcmp(slopes[0], slopes[1], (size_t)c_in * (size_t)c_out * sizeof(float)) == 0);
+  free(slopes[0]);
+  free(slopes[1]);
   free(in);
   free(weight);
   free(packed);
@@ -438,6 +447,11 @@ static void check_refusals(int isa) {
   c.n_in = 0;
   c.c_out = 0;
   CHECK(native_convolve(isa, &c, 1) == NATIVE_BAD_ARGUMENT);
+  struct native_weight_gradient w = {NULL, NULL, NULL, NULL, 5, 5, 27, 3, 3};
+  CHECK(native_weight_gradient(isa, &w, 1) == NATIVE_BAD_ARGUMENT);
+  w.volume = 1;
+  w.n_in = 4;
+  CHECK(native_weight_gradient(isa, &w, 1) == NATIVE_BAD_ARGUMENT);
   struct native_block_convolution b = {NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 16, 16, 0};
   CHECK(native_convolve_blocks(isa, &b, 1) == NATIVE_OK);
   CHECK(native_convolve_blocks(isa, &b, 0) == NATIVE_BAD_ARGUMENT);

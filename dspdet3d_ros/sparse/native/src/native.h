@@ -50,7 +50,7 @@ struct native_weight_gradient {
   const float *in;       /* (n_in, c_in) */
   const float *gradient; /* (n_out, c_out) */
   float *out;            /* (volume, c_in, c_out) */
-  const int32_t *table;  /* as above */
+  const int32_t *table;  /* as in native_convolution */
   int64_t n_in, n_out;
   int32_t volume, c_in, c_out;
 };
