@@ -52,15 +52,16 @@ def test_normals_and_intensities_are_no_colours(tmp_path):
         assert cloud.rgb is None
 
 
-def las(path, withheld=(), colours=RGB):
+def las(path, withheld=(), colours=RGB, point_format=3):
     laspy = pytest.importorskip("laspy", reason="laspy is not installed")
     if path.suffix == ".laz":
         pytest.importorskip("lazrs", reason="lazrs is not installed")
-    header = laspy.LasHeader(point_format=3, version="1.2")
+    header = laspy.LasHeader(point_format=point_format, version="1.2" if point_format < 4 else "1.4")
     header.scales, header.offsets = np.full(3, 1e-4), np.array([500_000.0, 5_000_000.0, 0])
     data = laspy.LasData(header)
     data.x, data.y, data.z = (XYZ + header.offsets).T
-    data.red, data.green, data.blue = colours.T.astype(np.uint16) * 257
+    if colours is not None:
+        data.red, data.green, data.blue = colours.T.astype(np.uint16) * 257
     data.withheld = np.isin(np.arange(50), withheld)
     data.write(str(path))
 
@@ -74,9 +75,14 @@ def test_las_keeps_the_digits_of_global_coordinates(tmp_path, suffix):
     np.testing.assert_array_equal(cloud.rgb, RGB[left])
 
 
-def test_las_without_colours_has_none(tmp_path):
-    las(tmp_path / "a.las", colours=np.zeros((50, 3)))
-    assert read_cloud(tmp_path / "a.las").rgb is None
+@pytest.mark.parametrize("suffix", [".las", ".laz"])
+@pytest.mark.parametrize("point_format", [0, 1, 2, 3, 6, 7, 8])
+def test_las_without_colours_has_none(tmp_path, point_format, suffix):
+    coloured = point_format in (2, 3, 7, 8)
+    las(tmp_path / f"a{suffix}", [3], np.zeros((50, 3)) if coloured else None, point_format)
+    cloud = read_cloud(tmp_path / f"a{suffix}")
+    np.testing.assert_allclose(cloud.xyz - [500_000, 5_000_000, 0.0], np.delete(XYZ, 3, axis=0), atol=6e-5)
+    assert cloud.rgb is None
 
 
 def e57(path):
