@@ -28,6 +28,9 @@ TEXTS = {
     + rows(",", RGB[:, 2], XYZ, np.full(50, np.nan), RGB[:, :2]).replace("nan", "chair"),
     "cloudcompare.txt": "//X Y Z R G B Scalar\n50\n" + rows(" ", XYZ, RGB, np.ones(50)),
     "paraview.csv": '"red","green","blue","Points:0","Points:1","Points:2"\n' + rows(",", RGB, XYZ),
+    "veloview.csv": '"red","green","blue","Points_m_XYZ:0","Points_m_XYZ:1","Points_m_XYZ:2"\n' + rows(",", RGB, XYZ),
+    "units.csv": "x [m],y [m],z[m],r,g,b\n" + rows(",", XYZ, RGB),
+    "an index.csv": ",X (m),Y (m),Z (m),r,g,b\n" + rows(",", np.arange(50), XYZ, RGB),
     "decimal commas.csv": "x;y;z;r;g;b\n" + rows(";", XYZ, RGB).replace(".", ","),
     "fractions.xyz": "# made by hand\n\n" + rows("  ", XYZ, RGB / 255),
     "windows.txt": rows(" ", XYZ, RGB).replace("\n", "\r\n"),
@@ -50,6 +53,31 @@ def test_normals_and_intensities_are_no_colours(tmp_path):
         cloud = read_cloud(tmp_path / f"{name}.xyz")
         np.testing.assert_array_equal(cloud.xyz, XYZ)
         assert cloud.rgb is None
+
+
+QUATERNIONS = np.random.default_rng(5).normal(size=(50, 4))
+QUATERNIONS /= np.linalg.norm(QUATERNIONS, axis=1, keepdims=True)
+ROTATIONS = np.tile([0.6, 0, -0.8, 1.5, 0, 1, 0, 2.5, 0.8, 0, 0.6, -1], (50, 1))
+NO_CLOUDS = {
+    "trajectory.txt": "# timestamp tx ty tz qx qy qz qw\n" + rows(" ", np.arange(50) / 30 + 1.3e9, XYZ, QUATERNIONS),
+    "poses.csv": rows(",", XYZ, QUATERNIONS),
+    "matrices.txt": rows(" ", ROTATIONS),
+    "normals.xyz": rows(" ", QUATERNIONS[:, :3] / np.linalg.norm(QUATERNIONS[:, :3], axis=1, keepdims=True)),
+    "millimetres.csv": "x [mm],y [mm],z [mm]\n" + rows(",", XYZ),
+}
+
+
+@pytest.mark.parametrize("name", NO_CLOUDS)
+def test_rows_of_something_else_are_refused(tmp_path, name):
+    (tmp_path / name).write_text(NO_CLOUDS[name])
+    with pytest.raises(InputError, match="with a first line that names the columns"):
+        read_cloud(tmp_path / name)
+
+
+def test_points_with_normals_and_no_curvature_are_no_poses(tmp_path):
+    directions = QUATERNIONS[:, :3] / np.linalg.norm(QUATERNIONS[:, :3], axis=1, keepdims=True)
+    (tmp_path / "a.xyz").write_text(rows(" ", XYZ, directions, np.zeros(50)))
+    np.testing.assert_array_equal(read_cloud(tmp_path / "a.xyz").xyz, XYZ)
 
 
 def las(path, withheld=(), colours=RGB, point_format=3):
