@@ -15,7 +15,7 @@ from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.errors import InputError, one_line
 from dspdet3d_ros.mapping.pairing import Pairing
 from dspdet3d_ros.msg import AccumulatorStats
 from dspdet3d_ros.ros import signals
@@ -258,9 +258,10 @@ class AccumulatorNode(ManagedNode):
             response.message = accumulation.reset() if action == "reset" else accumulation.save()
             response.success = True
             self.get_logger().info(f"{action}: {response.message}")
-        except InputError as error:
-            response.success, response.message = False, str(error)
-            self.get_logger().error(f"{action}: {error}")
+        except Exception as error:
+            # Also too little memory: a service must not end the node.
+            response.success, response.message = False, str(error) if isinstance(error, InputError) else one_line(error)
+            self.get_logger().error(f"{action}: {response.message}")
         return response
 
 

@@ -196,10 +196,16 @@ def test_the_map_is_saved_and_reset(mapped, remote, tmp_path):
     assert answer.success, answer.message
     assert str(path) in answer.message
     assert np.quantile(surface_distance(read_cloud(path).xyz), 0.95) < 0.006
-    assert remote.set(save_path="/proc/none/map.ply").successful
-    answer = remote.call(Trigger, "save", Trigger.Request())
-    assert not answer.success
-    assert "cannot be written" in answer.message
+    for path, says in (
+        ("/proc/none/map.ply", "cannot be written"),
+        ("~nobody-of-this-name/map.ply", "there is no such user"),
+        ("map.txt", "expected a cloud file with the suffix .ply"),
+        ("", "expected a cloud file with the suffix .ply"),
+    ):
+        assert remote.set(save_path=path).successful
+        answer = remote.call(Trigger, "save", Trigger.Request())
+        assert not answer.success
+        assert says in answer.message
     answer = remote.call(Trigger, "reset", Trigger.Request())
     assert answer.success
     assert "emptied" in answer.message
