@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -44,6 +45,21 @@ def writing_whole(path: str | Path) -> Iterator[Path]:
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def check_writable(path: str | Path) -> None:
+    """Creates the folder of a file and checks that the file can be written, before long work for it.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    path = Path(path)
+    with writing(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        part.touch()
+        part.unlink()
 
 
 def make_folder(folder: str | Path) -> None:

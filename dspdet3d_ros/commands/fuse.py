@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, help="number of frames to use (default: all)")
     parser.add_argument("--report", action="store_true", help="print frames used, refused by reason, and thickness")
     parser.add_argument("--json", type=Path, help="write the report to this file")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     add_threads_argument(parser)
     add_map_arguments(parser)
 
@@ -54,22 +54,26 @@ def run(args: argparse.Namespace) -> int:
 
     from dspdet3d_ros.clouds.cloud import PointCloud
     from dspdet3d_ros.clouds.writers import check_suffix, write_cloud
+    from dspdet3d_ros.detector.loaded_model import choose_device
     from dspdet3d_ros.mapping.folders import open_frames
     from dspdet3d_ros.mapping.fusing import fuse_frames
     from dspdet3d_ros.mapping.levelling import levelled
-    from dspdet3d_ros.output_files import write_json
+    from dspdet3d_ros.output_files import check_writable, write_json
 
+    device = str(choose_device(args.device))
     check_suffix(args.out)
     folder = open_frames(args.frames, None if args.intrinsics is None else tuple(args.intrinsics))
     end = None if args.count is None else args.first + args.count
     folder = replace(folder, frames=folder.frames[args.first : end])
     if not folder.frames:
         raise InputError(f"--first: {args.frames} has no frame {args.first}; name a smaller index")
+    for path in filter(None, (args.out, args.json)):
+        check_writable(path)
     for note in folder.notes:
         print(f"dspdet3d fuse: {note}", file=sys.stderr)
     measure = args.report or args.json is not None
     with tqdm(total=len(folder.frames), unit="frame", disable=None, leave=False) as bar:
-        cloud, report = fuse_frames(folder, settings, args.device, measure, lambda _: bar.update())
+        cloud, report = fuse_frames(folder, settings, device, measure, lambda _: bar.update())
     if not len(cloud.xyz):
         print(report.as_text(), file=sys.stderr)
         raise InputError(
@@ -81,8 +85,11 @@ def run(args: argparse.Namespace) -> int:
     write_cloud(args.out, cloud)
     refused = sum(report.refused.values())
     print(report.as_text() if args.report else f"{report.used} frames used, {refused} refused")
-    if refused and not args.report:
-        print("\n".join(f"dspdet3d fuse: frame refused: {text}" for text in report.texts), file=sys.stderr)
+    if not args.report:
+        lines = [f"frame refused: {text}" for text in report.texts]
+        lines += [f"the map was emptied, and earlier frames are not in the cloud: {why}" for why in report.restarts]
+        for line in lines:
+            print(f"dspdet3d fuse: {line}", file=sys.stderr)
     print(f"written to {args.out}")
     if args.json:
         write_json(args.json, report.as_json())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dspdet3d_ros.commands.arguments import add_detector_arguments, add_map_arguments, check_number, map_settings
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.recordings.bags import SUFFIXES
 from dspdet3d_ros.validation import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SHARE
 
 HELP = "detect objects in bags: in their clouds, or in the map of their depth images"
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     check_number("--depth-units-per-metre", args.depth_units_per_metre, POSITIVE)
     check_number("--workers", args.workers, AT_LEAST_ONE)
     maps = map_settings(args)
-    bags = [(bag, bag.resolve().stem) for bag in args.bags]
+    bags = [(bag, _name(bag.resolve())) for bag in args.bags]
     if len({name for _, name in bags}) < len(bags):
         raise InputError("BAG: two bags have the same name, and so the same folder for the results; rename one")
 
@@ -122,6 +123,11 @@ def run(args: argparse.Namespace) -> int:
     if known:
         print(f"{known} bags were done by an earlier run or by another process")
     return 1 if failed else 0
+
+
+def _name(bag: Path) -> str:
+    """The name of the folder of a bag's results. The names of folders of bags may have dots, as those with dates do."""
+    return bag.stem if bag.suffix in SUFFIXES and not bag.is_dir() else bag.name
 
 
 def _print_error(text: str) -> None:

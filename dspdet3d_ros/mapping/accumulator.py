@@ -16,8 +16,6 @@ from dspdet3d_ros.mapping.pixels import FramePoints, frame_points
 from dspdet3d_ros.mapping.refine import align, bounded
 from dspdet3d_ros.mapping.voxel_map import COLOUR, COLOUR_WEIGHT, VoxelMap
 
-# A step back in time by more than this is a recording that starts again, not a late frame.
-RESTART_S = 1.0
 # So many frames in a row that are refused for their stamp or their jump show that stamps or poses have started again.
 RESTART_FRAMES = 5
 # Poses of frames that are farther apart in time than this are not compared.
@@ -177,12 +175,11 @@ class Accumulator:
         back_s = (
             self._last_stamp - frame.stamp_s if self._last_stamp is not None and frame.stamp_s is not None else -1.0
         )
-        if back_s > RESTART_S:
-            return f"the stamps went back by {back_s:.3g} s"
         if back_s >= 0:
+            # One wrong stamp must not empty the map; a recording that starts again goes on with more.
             self._refused_in_a_row += 1
             if self._refused_in_a_row >= RESTART_FRAMES and back_s > 0:
-                return f"the stamps of {self._refused_in_a_row} frames in a row went back"
+                return f"the stamps of {self._refused_in_a_row} frames in a row went back by {back_s:.3g} s"
             older = f"{back_s * 1000:.3g} ms older than" if back_s else "the same as"
             text = f"stamp: {older} that of an earlier frame; send each frame once, in the order of the stamps"
             raise FrameRefused("stamp", text)

@@ -81,12 +81,21 @@ def colour_of(message: Any) -> np.ndarray:
 def camera_of(message: Any, name: str) -> Camera:
     """The camera of a sensor_msgs/CameraInfo, which must be that of a rectified image.
 
+    Its intrinsics are in p; k has those of the image before. Some drivers leave p empty: then k is used.
+
     Raises:
         FrameRefused: kind "camera".
     """
-    camera = Camera.from_matrix(np.array(message.k, np.float64).reshape(3, 3), message.width, message.height)
+    size = message.width, message.height
+    camera = Camera.from_matrix(np.array(message.k, np.float64).reshape(3, 3), *size)
+    # A k of zeros says that the camera is not calibrated, whatever is in p.
     camera.check(name)
-    return camera
+    rectified = Camera.from_matrix(np.array(message.p, np.float64).reshape(3, 4), *size)
+    try:
+        rectified.check(name)
+    except FrameRefused:
+        return camera
+    return rectified
 
 
 def frame_of(

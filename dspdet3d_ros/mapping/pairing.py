@@ -14,6 +14,8 @@ from dspdet3d_ros.mapping.frame import FrameRefused
 PATIENCE_S = 1.0
 _WAITING = 16
 _COLOURS = 16
+# So many depth images are remembered by their stamps: the other transport of one may come late.
+_REMEMBERED = 64
 _S_TO_NS = 1_000_000_000
 
 
@@ -79,15 +81,26 @@ class Pairing:
         self._tolerance_s, self._wants_colour = tolerance_s, wants_colour
         self._waiting: deque[_Waiting] = deque()
         self._colours: OrderedDict[int, Any] = OrderedDict()
-        self._last_depth_ns: int | None = None
+        # By stamp, the latest last: whether that depth image was compressed.
+        self._depths: OrderedDict[int, bool] = OrderedDict()
         self.info: Any = None
         self.colour_info: Any = None
 
     def take_depth(self, message: Any) -> None:
-        """A depth image came; one that was just delivered on another topic is left out."""
-        if stamp_ns(message) == self._last_depth_ns:
+        """A depth image came. One that has come raw is left out if it comes compressed too, and the other way round."""
+        ns, compressed = stamp_ns(message), hasattr(message, "format")
+        if not ns:
+            self._refuse(FrameRefused("stamp", "stamp: is zero, so no pose belongs to it; fill it in in the driver"))
             return
-        self._last_depth_ns = stamp_ns(message)
+        if self._depths.get(ns, compressed) != compressed:
+            return
+        if self._depths and ns == next(reversed(self._depths)):
+            self._refuse(FrameRefused("stamp", "stamp: the same as that of the last frame; send each frame once"))
+            return
+        self._depths[ns] = compressed
+        self._depths.move_to_end(ns)
+        while len(self._depths) > _REMEMBERED:
+            self._depths.popitem(last=False)
         self._waiting.append(_Waiting(message, self._clock()))
         while len(self._waiting) > _WAITING:
             self._refuse(self._missing(self._waiting.popleft().message))
@@ -116,7 +129,7 @@ class Pairing:
         """Forgets all images; calibrations stay."""
         self._waiting.clear()
         self._colours.clear()
-        self._last_depth_ns = None
+        self._depths.clear()
 
     def look(self) -> None:
         """Delivers what is complete and refuses what has waited too long."""

@@ -131,6 +131,8 @@ class BagReader:
             raise InputError(
                 f"{self.path}: no such file or folder; give the folder with metadata.yaml, or a .db3 or .mcap file"
             )
+        if self.path.is_file() and self.path.suffix not in SUFFIXES:
+            raise InputError(f"{self.path}: is no bag; give a folder with metadata.yaml, or a .db3 or .mcap file")
         try:
             return [_opened(Reader, self.path)]
         except Exception as error:

@@ -15,7 +15,7 @@ from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
-from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.errors import InputError, one_line
 from dspdet3d_ros.mapping.pairing import Pairing
 from dspdet3d_ros.msg import AccumulatorStats
 from dspdet3d_ros.ros import signals
@@ -135,7 +135,7 @@ class AccumulatorNode(ManagedNode):
             accumulation.take,
             accumulation.refuse,
             lambda: settings.settings.sync_tolerance_s,
-            lambda: settings.settings.use_colour and self._inputs is not None and self._inputs.has_colour,
+            lambda: settings.settings.use_colour and self._inputs is not None and self._inputs.colour.published,
         )
         self._inputs = Inputs(
             self,
@@ -144,7 +144,7 @@ class AccumulatorNode(ManagedNode):
             lambda number: accumulation.traffic.lost_more(number),
             lambda text: self.no_output.report(Fault("qos", text)),
         )
-        self.get_logger().info(f"active: taking depth images from {self._inputs.depth[0].topic}")
+        self.get_logger().info(f"active: taking depth images from {self._inputs.depth.raw.topic}")
 
     def stop(self) -> None:
         """Stops taking images; the map stays."""
@@ -189,7 +189,8 @@ class AccumulatorNode(ManagedNode):
         if self.lost:
             self.end_process(self.lost)
             return
-        if self._pairing is not None:
+        if self._pairing is not None and self._inputs is not None:
+            self._inputs.look()
             self._pairing.look()
             accumulation.look()
         text = accumulation.failure()
@@ -210,9 +211,9 @@ class AccumulatorNode(ManagedNode):
         if accumulation is None or inputs is None:
             return no_map.explain(no_map.AccumulatorSnapshot(name, self.state_label, faulty))
         waited_s = accumulation.traffic.waited_s(time.monotonic())
-        raw, compressed = inputs.depth
+        raw = inputs.depth.raw
         # Discovery is asked only where the answer matters.
-        ask = waited_s >= PATIENCE_S and not self.count_publishers(compressed.topic)
+        ask = waited_s >= PATIENCE_S and not self.count_publishers(inputs.depth.names[1])
         snapshot = no_map.AccumulatorSnapshot(
             name,
             self.state_label,
@@ -260,9 +261,10 @@ class AccumulatorNode(ManagedNode):
             response.message = accumulation.reset() if action == "reset" else accumulation.save()
             response.success = True
             self.get_logger().info(f"{action}: {response.message}")
-        except InputError as error:
-            response.success, response.message = False, str(error)
-            self.get_logger().error(f"{action}: {error}")
+        except Exception as error:
+            # Also too little memory: a service must not end the node.
+            response.success, response.message = False, str(error) if isinstance(error, InputError) else one_line(error)
+            self.get_logger().error(f"{action}: {response.message}")
         return response
 
 

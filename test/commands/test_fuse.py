@@ -77,6 +77,8 @@ def test_a_part_of_the_frames_is_fused(tmp_path, capsys):
         (["-o", "c.ply", "--up", "left"], "--up: expected x, y, z"),
         (["-o", "c.ply", "--first", "99"], "has no frame 99"),
         (["-o", "c.ply", "--min-observations", "99"], "no surface was measured by 99 frames"),
+        (["-o", "c.ply", "--device", "cudda"], "device: expected auto, cpu, cuda or cuda:n, got 'cudda'"),
+        (["-o", "c.ply", "--device", "cuda:99"], "device: 'cuda:99' is not there"),
     ],
 )
 def test_unusable_arguments_are_named(arguments, says, tmp_path, capsys, monkeypatch):
@@ -85,6 +87,29 @@ def test_unusable_arguments_are_named(arguments, says, tmp_path, capsys, monkeyp
     assert main(["fuse", str(folder), *arguments]) == 1
     assert says in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "c.ply").exists()
+
+
+@pytest.mark.parametrize(("option", "name"), [("-o", "c.ply"), ("--json", "r.json")])
+def test_a_file_that_cannot_be_written_is_named_before_the_frames_are_fused(option, name, tmp_path, capsys):
+    folder = write("7-Scenes", tmp_path / "frames")
+    (tmp_path / "file").write_text("")
+    out = {"-o": str(tmp_path / "c.ply"), option: str(tmp_path / "file" / name)}
+    arguments = [word for pair in out.items() for word in pair]
+    # The frames would give no point.
+    assert main(["fuse", str(folder), *arguments, "--min-observations", "99"]) == 1
+    assert f"{name}: cannot be written" in capsys.readouterr().err
+    assert not (tmp_path / "c.ply").exists()
+
+
+def test_a_map_that_was_emptied_is_said_without_a_report(tmp_path, capsys):
+    folder = write("7-Scenes", tmp_path / "frames")
+    # 30 m farther from the third frame on: another recording, or a new localisation.
+    for k in range(2, COUNT):
+        pose = np.loadtxt(folder / f"frame-{k:06d}.pose.txt")
+        pose[0, 3] += 30
+        np.savetxt(folder / f"frame-{k:06d}.pose.txt", pose)
+    assert main(["fuse", str(folder), "-o", str(tmp_path / "c.ply"), "--min-observations", "1", *PLAIN]) == 0
+    assert "the map was emptied, and earlier frames are not in the cloud: frame-000006" in capsys.readouterr().err
 
 
 def test_a_missing_folder_is_named(tmp_path, capsys):

@@ -158,9 +158,24 @@ def test_a_turn_on_the_spot_that_is_too_large_is_refused():
 
 def test_a_recording_that_starts_again_empties_the_map():
     accumulator = accumulated(EXACT, [replace(one, stamp_s=one.stamp_s + 100) for one in frames()])
-    done = accumulator.insert(frame(orbit(10)[0], stamp_s=1.0))
-    assert "stamps went back" in done.restarted
+    again = [frame(pose, stamp_s=1 + k / 10) for k, pose in enumerate(orbit(10)[:RESTART_FRAMES])]
+    for one in again[:-1]:
+        with pytest.raises(FrameRefused, match="stamp: "):
+            accumulator.insert(one)
+    done = accumulator.insert(again[-1])
+    assert "frames in a row went back by" in done.restarted
     assert len(accumulator) == done.new_voxels
+
+
+def test_one_wrong_stamp_does_not_empty_the_map():
+    accumulator = accumulated(EXACT, [replace(one, stamp_s=one.stamp_s + 100) for one in frames()])
+    voxels = len(accumulator)
+    for k in range(2 * RESTART_FRAMES):
+        with pytest.raises(FrameRefused, match="ms older than that of an earlier frame"):
+            accumulator.insert(frame(orbit(10)[0], stamp_s=5.0 + k / 10))
+        done = accumulator.insert(frame(orbit(10)[-1], stamp_s=103 + k / 10))
+        assert not done.restarted
+    assert len(accumulator) >= voxels
 
 
 def drifted(count=16, step_m=0.0015, step_deg=0.06):

@@ -117,6 +117,58 @@ def test_tum_frames_without_a_pose_are_refused_and_bad_poses_are_noted(tmp_path)
     assert "the nearest one is" in report.texts[0]
 
 
+def test_a_header_of_tum_poses_with_w_first_is_followed(tmp_path):
+    folder = write("TUM RGB-D", tmp_path / "frames")
+    file = folder / "groundtruth.txt"
+    words = [line.split() for line in file.read_text().splitlines()[1:]]
+    lines = [" ".join([*row[:4], row[7], *row[4:7]]) for row in words]
+    file.write_text("\n".join(["# timestamp tx ty tz qw qx qy qz", *lines]))
+    found = open_frames(folder)
+    assert "qw before qx" in found.notes[0]
+    cloud, _ = fuse_frames(found, SETTINGS)
+    assert np.quantile(surface_distance(cloud.xyz), 0.95) < 0.005
+
+
+def log_of(folder, kept, numbers=lambda k: k):
+    """Leaves the poses of some images in the trajectory of an Open3D folder."""
+    lines = (folder / "scene.log").read_text().splitlines()
+    blocks = [lines[start : start + 5] for start in range(0, len(lines), 5)]
+    text = ["\n".join([f"{numbers(k)} 0 0", *blocks[k][1:]]) for k in kept]
+    (folder / "scene.log").write_text("\n".join(text))
+
+
+def test_images_without_a_pose_in_an_open3d_log_are_left_out(tmp_path):
+    folder = write("Open3D", tmp_path / "frames")
+    log_of(folder, [1, 2, 5, 6, 7])
+    found = open_frames(folder)
+    assert found.notes == (f"scene.log has no pose for {COUNT - 5} of {COUNT} depth images",)
+    assert [source.name for source in found.frames] == [f"{k:05d}.png" for k in (1, 2, 5, 6, 7)]
+    cloud, report = fuse_frames(found, SETTINGS)
+    assert report.used == 5
+    assert np.quantile(surface_distance(cloud.xyz), 0.95) < 0.005
+
+
+def test_an_open3d_log_with_numbers_of_no_images_is_taken_in_order(tmp_path):
+    folder = write("Open3D", tmp_path / "frames")
+    log_of(folder, range(COUNT), lambda k: 1000 + k)
+    assert len(open_frames(folder).frames) == COUNT
+    log_of(folder, range(COUNT - 2), lambda k: 0)
+    found = open_frames(folder)
+    assert len(found.frames) == COUNT - 2
+    assert "the first 6 of both are used" in found.notes[0]
+    (folder / "scene.log").write_text("")
+    with pytest.raises(InputError, match=r"scene.log: has no pose"):
+        open_frames(folder)
+
+
+@pytest.mark.parametrize("layout", ["ScanNet", "Open3D"])
+def test_hidden_files_of_a_copy_are_no_images(layout, tmp_path):
+    folder = write(layout, tmp_path / "frames")
+    for image in [*folder.glob("*/*.png"), *folder.glob("*/*.jpg")]:
+        image.with_name(f"._{image.name}").write_bytes(b"resource fork")
+    assert all(source.read().colour is not None for source in open_frames(folder).frames)
+
+
 def test_missing_intrinsics_are_noted_or_named(tmp_path):
     folder = write("7-Scenes", tmp_path / "frames")
     (folder / "camera-intrinsics.txt").unlink()

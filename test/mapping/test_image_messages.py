@@ -116,8 +116,17 @@ def test_what_cannot_be_read_is_named(read, given, kind, says):
 
 
 def test_calibration_is_read_or_named():
-    info = SimpleNamespace(k=[500.0, 0, 320, 0, 510, 240, 0, 0, 1], width=640, height=480)
+    info = SimpleNamespace(k=[500.0, 0, 320, 0, 510, 240, 0, 0, 1], p=[0.0] * 12, width=640, height=480)
     camera = camera_of(info, "camera_info")
     assert (camera.fx, camera.fy, camera.cx, camera.cy) == (500, 510, 320, 240)
     with pytest.raises(FrameRefused, match="camera_info: expected positive focal lengths"):
-        camera_of(SimpleNamespace(k=[0.0] * 9, width=640, height=480), "camera_info")
+        camera_of(SimpleNamespace(k=[0.0] * 9, p=[0.0] * 12, width=640, height=480), "camera_info")
+
+
+def test_a_rectified_image_has_the_intrinsics_of_the_projection_matrix():
+    k, p = [500.0, 0, 320, 0, 510, 240, 0, 0, 1], [480.0, 0, 310, -24, 0, 490, 250, 0, 0, 0, 1, 0]
+    camera = camera_of(SimpleNamespace(k=k, p=p, width=640, height=480), "camera_info")
+    assert (camera.fx, camera.fy, camera.cx, camera.cy) == (480, 490, 310, 250)
+    # Uncalibrated, as the message defines it.
+    with pytest.raises(FrameRefused, match="camera_info: expected positive focal lengths"):
+        camera_of(SimpleNamespace(k=[0.0] * 9, p=p, width=640, height=480), "camera_info")

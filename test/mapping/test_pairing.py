@@ -7,9 +7,9 @@ import pytest
 from dspdet3d_ros.mapping.pairing import PATIENCE_S, Pairing
 
 
-def at(stamp_s, name="image"):
+def at(stamp_s, name="image", **fields):
     stamp = SimpleNamespace(sec=int(stamp_s), nanosec=round((stamp_s % 1) * 1e9))
-    return SimpleNamespace(header=SimpleNamespace(stamp=stamp), name=name)
+    return SimpleNamespace(header=SimpleNamespace(stamp=stamp), name=name, **fields)
 
 
 class Bench:
@@ -94,8 +94,34 @@ def test_without_calibration_frames_are_refused_by_name():
 def test_an_image_that_comes_on_two_topics_is_taken_once(bench):
     bench.colour = False
     bench.pairing.take_depth(at(1.0))
-    bench.pairing.take_depth(at(1.0))
+    bench.pairing.take_depth(at(1.0, format="png"))
+    # The compressed one may be late, or the first.
+    bench.pairing.take_depth(at(1.1))
+    bench.pairing.take_depth(at(1.2))
+    bench.pairing.take_depth(at(1.1, format="png"))
+    bench.pairing.take_depth(at(1.3, format="png"))
+    bench.pairing.take_depth(at(1.3))
+    assert len(bench.done) == 4
+    assert not bench.refused
+
+
+@pytest.mark.parametrize(("stamp_s", "says"), [(0.0, "is zero"), (7.0, "the same as that of the last frame")])
+def test_a_driver_that_sends_no_new_stamps_is_named(bench, stamp_s, says):
+    bench.colour = False
+    bench.pairing.take_depth(at(7.0))
+    for _ in range(3):
+        bench.pairing.take_depth(at(stamp_s))
     assert len(bench.done) == 1
+    assert [refusal.kind for refusal in bench.refused] == ["stamp"] * 3
+    assert says in str(bench.refused[0])
+
+
+def test_a_short_recording_that_starts_again_is_taken_again(bench):
+    bench.colour = False
+    for _ in range(2):
+        for stamp_s in (1.0, 1.1, 1.2):
+            bench.pairing.take_depth(at(stamp_s))
+    assert len(bench.done) == 6
 
 
 def test_memory_is_bounded(bench):

@@ -94,6 +94,22 @@ def test_compressed_images_and_poses_do_as_well():
         check_scene(camera)
 
 
+def test_compressed_images_are_taken_only_while_there_are_no_raw_ones():
+    with started(OTHER) as process, Remote(OTHER_NODE, outputs=(), profile=None) as remote:
+        process.wait_for("active: taking depth images")
+        # A driver with the plugins of image_transport offers both; it compresses for subscribers only.
+        compressed = CameraTopics(remote, compressed=True)
+        both = (compressed.depth, compressed.colour)
+        camera = CameraTopics(remote)
+        remote.until(lambda: not any(one.get_subscription_count() for one in both), "the end of both subscriptions")
+        camera.stream(POSES, lambda: camera.clouds and camera.clouds[-1].width > 2000, "a cloud")
+        for publisher in (camera.depth, camera.colour):
+            remote.node.destroy_publisher(publisher)
+        remote.until(lambda: all(one.get_subscription_count() for one in both), "both subscriptions")
+        compressed.stamp_s, clouds = camera.stamp_s, len(compressed.clouds)
+        compressed.stream(POSES[::-1], lambda: len(compressed.clouds) > clouds + 3, "clouds")
+
+
 def with_(**fields):
     """Changes the fields of a message."""
 
@@ -133,6 +149,11 @@ def stamped_elsewhere(message):
     return message
 
 
+def stamped_zero(message):
+    message.header = header_of(0.0)
+    return message
+
+
 BAD = {
     "sizes": ("frame_sizes", {"depth": with_(height=60)}, "expected 160 x 120 pixels"),
     "short data": ("frame_sizes", {"depth": with_(data=b"\0" * 100)}, "100 bytes in all"),
@@ -156,6 +177,8 @@ BAD = {
     ),
     "pose that jumps": ("frame_pose", {"pose": jumped}, "m since the last frame, expected at most 0.5 m"),
     "no pose": ("frame_pose", {"pose": stamped_elsewhere}, "the nearest one is"),
+    "stamp of zero": ("frame_stamp", {"depth": stamped_zero}, "stamp: is zero"),
+    "one wrong stamp": ("frame_stamp", {"depth": stamped_elsewhere, "colour": stamped_elsewhere}, "ms older than"),
     "colour of another time": ("frame_sync", {"colour": stamped_elsewhere}, "sync_tolerance_s = 0.02"),
 }
 
@@ -196,10 +219,16 @@ def test_the_map_is_saved_and_reset(mapped, remote, tmp_path):
     assert answer.success, answer.message
     assert str(path) in answer.message
     assert np.quantile(surface_distance(read_cloud(path).xyz), 0.95) < 0.006
-    assert remote.set(save_path="/proc/none/map.ply").successful
-    answer = remote.call(Trigger, "save", Trigger.Request())
-    assert not answer.success
-    assert "cannot be written" in answer.message
+    for path, says in (
+        ("/proc/none/map.ply", "cannot be written"),
+        ("~nobody-of-this-name/map.ply", "there is no such user"),
+        ("map.txt", "expected a cloud file with the suffix .ply"),
+        ("", "expected a cloud file with the suffix .ply"),
+    ):
+        assert remote.set(save_path=path).successful
+        answer = remote.call(Trigger, "save", Trigger.Request())
+        assert not answer.success
+        assert says in answer.message
     answer = remote.call(Trigger, "reset", Trigger.Request())
     assert answer.success
     assert "emptied" in answer.message

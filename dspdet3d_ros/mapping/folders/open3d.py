@@ -39,22 +39,29 @@ def read(folder: Path, intrinsics: tuple[float, float, float, float] | None) -> 
     colours: list[Path] = []
     for name in _COLOURS:
         colours = colours or list(numbered(folder / name, (".jpg", ".jpeg", ".png")).values())
-    poses = _trajectory(logs[0])
-    if len(poses) != len(depths):
-        notes.append(
-            f"{logs[0].name} has {len(poses)} poses and depth/ has {len(depths)} images; "
-            f"the first {min(len(poses), len(depths))} of both are used"
-        )
+    numbers, poses = _trajectory(logs[0])
+    if numbers == sorted(set(numbers)) and numbers[0] >= 0 and numbers[-1] < len(depths):
+        # The numbers say which images have a pose: where the tracking was lost, some have none.
+        images = numbers
+        if len(poses) != len(depths):
+            notes.append(f"{logs[0].name} has no pose for {len(depths) - len(poses)} of {len(depths)} depth images")
+    else:
+        images = list(range(min(len(poses), len(depths))))
+        if len(poses) != len(depths):
+            notes.append(
+                f"{logs[0].name} has {len(poses)} poses and depth/ has {len(depths)} images, and the numbers in it are "
+                f"not those of images; the first {len(images)} of both are used"
+            )
     if len(colours) != len(depths):
         if colours:
             notes.append(f"there are {len(colours)} colour images and {len(depths)} depth images; no colour is used")
         colours = []
     frames = [
         FrameSource(
-            path.name,
-            partial(_frame, path, colours[k] if colours else None, pose, intrinsics or INTRINSICS),
+            depths[k].name,
+            partial(_frame, depths[k], colours[k] if colours else None, pose, intrinsics or INTRINSICS),
         )
-        for k, (path, pose) in enumerate(zip(depths, poses, strict=False))
+        for k, pose in zip(images, poses, strict=False)
     ]
     return FrameFolder(NAME, tuple(frames), notes=tuple(notes))
 
@@ -75,10 +82,13 @@ def _intrinsics(folder: Path) -> tuple[float, float, float, float] | None:
     return four(numbers)
 
 
-def _trajectory(path: Path) -> list[np.ndarray]:
-    """(4, 4) poses, camera → world: each has a line of three integers and four lines of four numbers."""
+def _trajectory(path: Path) -> tuple[list[int], list[np.ndarray]]:
+    """Numbers of images from 0 (-1 where there is none), and (4, 4) poses, camera → world.
+
+    Each pose has a line of three integers, of which the first is the number, and four lines of four numbers.
+    """
     rows = rows_of(path)
-    poses = []
+    numbers, poses = [], []
     for start in range(0, len(rows) - 4, 5):
         try:
             pose = np.array([[float(word) for word in row] for row in rows[start + 1 : start + 5]])
@@ -86,8 +96,11 @@ def _trajectory(path: Path) -> list[np.ndarray]:
             pose = np.zeros(0)
         if pose.shape != (4, 4):
             raise InputError(f"{path}: pose {start // 5} has no four lines of four numbers; copy it again")
+        numbers.append(int(rows[start][0]) if rows[start][0].isdecimal() else -1)
         poses.append(pose)
-    return poses
+    if not poses:
+        raise InputError(f"{path}: has no pose; copy it again")
+    return numbers, poses
 
 
 def _frame(

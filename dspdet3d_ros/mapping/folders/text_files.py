@@ -83,6 +83,7 @@ def numbered(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:
     if folder.is_dir():
         for path in folder.iterdir():
             numbers = re.findall(r"\d+", path.stem)
-            if numbers and path.suffix.lower() in suffixes:
+            # macOS leaves a hidden file "._NAME" for each file that it copies.
+            if numbers and path.suffix.lower() in suffixes and not path.name.startswith("."):
                 found[int(numbers[-1])] = path
     return dict(sorted(found.items()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import re
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.mapping.folders.folder import FrameFolder, FrameSource
-from dspdet3d_ros.mapping.folders.text_files import camera, intrinsics_in, rows_of
+from dspdet3d_ros.mapping.folders.text_files import camera, intrinsics_in, read_text, rows_of
 from dspdet3d_ros.mapping.frame import FrameRefused, RGBDFrame, pose_from_quaternion
 from dspdet3d_ros.mapping.images import in_metres, read_colour, read_depth
 from dspdet3d_ros.mapping.trajectory import Trajectory
@@ -42,7 +43,10 @@ def read(folder: Path, intrinsics: tuple[float, float, float, float] | None) -> 
         camera_name = next(name for name in _CAMERAS if name in str(folder.resolve()).lower())
         intrinsics = _CAMERAS[camera_name]
         notes.append(f"without camera-intrinsics.txt the intrinsics of {camera_name or 'the data set'} are used")
-    poses, unusable = _poses(folder / POSES)
+    w_first = _w_first(folder / POSES)
+    if w_first:
+        notes.append(f"{POSES}: its header names qw before qx, so w is the first number of the quaternions")
+    poses, unusable = _poses(folder / POSES, w_first)
     if unusable:
         notes.append(f"{folder / POSES}: {unusable} lines are no pose (stamp, x y z, unit quaternion x y z w)")
     colours = _list(folder / COLOUR) if (folder / COLOUR).is_file() else []
@@ -59,7 +63,13 @@ def read(folder: Path, intrinsics: tuple[float, float, float, float] | None) -> 
     return FrameFolder(NAME, tuple(frames), notes=tuple(notes))
 
 
-def _poses(path: Path) -> tuple[Trajectory, int]:
+def _w_first(path: Path) -> bool:
+    """Whether a comment names the columns of the quaternion with w first, as other programs write them."""
+    words = [re.findall(r"q_?[wx]\b", line.lower()) for line in read_text(path).splitlines() if line.startswith("#")]
+    return any(names and names[0].endswith("w") and len(names) > 1 for names in words)
+
+
+def _poses(path: Path, w_first: bool) -> tuple[Trajectory, int]:
     """The poses, and the number of lines that are none."""
     trajectory, unusable = Trajectory(), 0
     for words in rows_of(path):
@@ -67,7 +77,8 @@ def _poses(path: Path) -> tuple[Trajectory, int]:
             stamp, *numbers = (float(word) for word in words[:8])
             if not np.isfinite(stamp) or len(numbers) != 7:
                 raise ValueError
-            trajectory.add(stamp, pose_from_quaternion(numbers[:3], numbers[3:]))
+            quaternion = [*numbers[4:], numbers[3]] if w_first else numbers[3:]
+            trajectory.add(stamp, pose_from_quaternion(numbers[:3], quaternion))
         except ValueError:
             # Also `FrameRefused`: a quaternion that is not unit.
             unusable += 1

@@ -155,7 +155,11 @@ class Accumulation:
 
         from dspdet3d_ros.clouds.writers import write_cloud
 
-        path = Path(self._settings().save_path).expanduser()
+        path = Path(self._settings().save_path)
+        try:
+            path = path.expanduser()
+        except RuntimeError:
+            raise InputError(f"save_path: {path}: there is no such user; give a path without ~") from None
         with self._map:
             cloud = self._cloud().cloud
         if not len(cloud.xyz):

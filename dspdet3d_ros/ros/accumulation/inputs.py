@@ -18,6 +18,46 @@ _DEPTH = 4
 _INFO = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
+class ImageTopics:
+    """The subscriptions of one kind of image: of raw images, and of compressed ones while nobody publishes raw ones.
+
+    A driver compresses images only for subscribers. That costs it a core, and the same images would come twice.
+
+    Args:
+        node: the subscribing node.
+        raw: of raw images.
+        compressed: subscribes to compressed images.
+
+    Attributes:
+        names: full names of both topics.
+    """
+
+    def __init__(self, node: Node, raw: InputSubscription, compressed: Callable[[], InputSubscription]) -> None:
+        self._node, self.raw, self._open = node, raw, compressed
+        self._compressed: InputSubscription | None = compressed()
+        self.names = raw.topic, self._compressed.topic
+
+    @property
+    def published(self) -> bool:
+        """Whether anybody publishes such images."""
+        return any(map(self._node.count_publishers, self.names))
+
+    def look(self) -> None:
+        """Begins and ends the subscription of compressed images."""
+        if self._node.count_publishers(self.raw.topic):
+            if self._compressed is not None:
+                self._compressed.close()
+                self._compressed = None
+        elif self._compressed is None:
+            self._compressed = self._open()
+
+    def close(self) -> None:
+        """Ends the subscriptions."""
+        self.raw.close()
+        if self._compressed is not None:
+            self._compressed.close()
+
+
 class Inputs:
     """Subscriptions that feed a pairing.
 
@@ -29,7 +69,7 @@ class Inputs:
         report: called with one line if a publisher is not compatible.
 
     Attributes:
-        depth: the subscriptions of depth images, raw and compressed.
+        depth: the subscriptions of depth images.
         colour: those of colour images.
         received: number of depth images.
     """
@@ -49,31 +89,32 @@ class Inputs:
             pairing.take_depth(message)
 
         def images(
-            kind: type, of: str, name: str, take: Callable[[Any], None], lost: Callable[[int], None]
-        ) -> InputSubscription:
-            return InputSubscription(node, kind, of, f"~/{name}", reliability, "volatile", take, lost, report, _DEPTH)
+            of: str, raw: str, compressed: str, take: Callable[[Any], None], lost: Callable[[int], None]
+        ) -> ImageTopics:
+            def subscribed(kind: type, name: str) -> InputSubscription:
+                return InputSubscription(
+                    node, kind, of, f"~/{name}", reliability, "volatile", take, lost, report, _DEPTH
+                )
 
-        self.depth = (
-            images(Image, "depth images", topics.DEPTH, take_depth, lost),
-            images(CompressedImage, "depth images", topics.DEPTH_COMPRESSED, take_depth, lost),
-        )
-        self.colour = (
-            images(Image, "colour images", topics.COLOUR, pairing.take_colour, lambda _: None),
-            images(CompressedImage, "colour images", topics.COLOUR_COMPRESSED, pairing.take_colour, lambda _: None),
+            return ImageTopics(node, subscribed(Image, raw), lambda: subscribed(CompressedImage, compressed))
+
+        self.depth = images("depth images", topics.DEPTH, topics.DEPTH_COMPRESSED, take_depth, lost)
+        self.colour = images(
+            "colour images", topics.COLOUR, topics.COLOUR_COMPRESSED, pairing.take_colour, lambda _: None
         )
         self._infos = (
             node.create_subscription(CameraInfo, f"~/{topics.CAMERA_INFO}", pairing.take_info, _INFO),
             node.create_subscription(CameraInfo, f"~/{topics.COLOUR_CAMERA_INFO}", pairing.take_colour_info, _INFO),
         )
 
-    @property
-    def has_colour(self) -> bool:
-        """Whether anybody publishes colour images."""
-        return any(self._node.count_publishers(subscription.topic) for subscription in self.colour)
+    def look(self) -> None:
+        """Follows the publishers: compressed images are taken while there are no raw ones."""
+        for images in (self.depth, self.colour):
+            images.look()
 
     def close(self) -> None:
         """Ends the subscriptions."""
-        for subscription in (*self.depth, *self.colour):
-            subscription.close()
+        for images in (self.depth, self.colour):
+            images.close()
         for info in self._infos:
             self._node.destroy_subscription(info)

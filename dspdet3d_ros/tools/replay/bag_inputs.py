@@ -76,8 +76,21 @@ def choose_inputs(
         encodings: of images; needed if their names do not say whether they show depth or colour.
 
     Raises:
-        InputError: an input is missing, or there are several.
+        InputError: an input is missing, there are several, or a wanted topic is none.
     """
+    inputs = _chosen(topics, wanted, use_colour, encodings)
+    unused = [f"{t.name} ({t.kind.rpartition('/')[2]})" for t in topics if t.name in {*wanted} - {*inputs.names}]
+    if unused:
+        raise InputError(
+            f"--topics: {', '.join(unused)} would not be read, only {', '.join(inputs.names)}; name a topic of clouds, "
+            "or topics of depth images, colour images and poses"
+        )
+    return inputs
+
+
+def _chosen(
+    topics: Sequence[Topic], wanted: Sequence[str], use_colour: bool, encodings: Mapping[str, str] | None
+) -> Inputs:
     listed = ", ".join(f"{topic.name} ({topic.kind.rpartition('/')[2]})" for topic in topics) or "none"
     for name in wanted:
         if all(topic.name != name for topic in topics):

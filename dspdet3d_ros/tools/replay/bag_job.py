@@ -105,7 +105,8 @@ class LoadedBagJob:
                 try:
                     return {TEXT: self._replay(path, name, keep or attempts.count > 0, conditions)}
                 except InputError as refusal:
-                    error = f"{path}: {refusal}"
+                    # The errors of the bag itself begin with its path.
+                    error = str(refusal) if str(refusal).startswith(f"{path}: ") else f"{path}: {refusal}"
                 except Exception as fault:
                     # Too little memory, or a fault of ours: the other bags are replayed.
                     error = f"{path}: {one_line(fault)}"

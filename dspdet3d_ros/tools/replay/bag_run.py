@@ -41,6 +41,9 @@ from dspdet3d_ros.tools.replay.replay_settings import ReplaySettings
 from dspdet3d_ros.tools.replay.stamp_order import by_stamp
 from dspdet3d_ros.tracking.tracker import Tracker, track
 
+# So many restarts of the map are remarked on, as after each loop of a recording.
+_LISTED_RESTARTS = 3
+
 
 def replay(
     path: Path,
@@ -168,7 +171,7 @@ class _Run:
         self._accumulator = Accumulator(settings.map, job.detector.device)
         self._tracker = None if settings.tracking is None else Tracker(settings.tracking)
         self._started = time.perf_counter()
-        self._clouds = self._boxes = self._frames = 0
+        self._clouds = self._boxes = self._frames = self._restarts = 0
         self._first_ns = self._time_ns = 0
         self._detected_ns: int | None = None
         self._unused: Any = None
@@ -204,9 +207,13 @@ class _Run:
 
     def take_frame(self, frame: RGBDFrame, depth: Any, world: str) -> None:
         """Adds a frame to the map, and detects objects in it if it is time."""
-        self._accumulator.insert(frame)
-        self._frames += 1
         time_ns = stamp_ns(depth)
+        restarted = self._accumulator.insert(frame).restarted
+        if restarted:
+            self._restarts += 1
+            if self._restarts <= _LISTED_RESTARTS:
+                self.remarks.append(f"the map starts again at {time_ns / 1e9:.3f} s: {restarted}")
+        self._frames += 1
         self._unused = depth, world
         if self._detected_ns is None or not 0 <= time_ns - self._detected_ns < self._settings.period_s * 1e9:
             self._detect_in_map(depth, world)

@@ -71,15 +71,16 @@ class Cache:
         lines = self._path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
         try:
             records = [json.loads(line) for line in lines]
-            if not records:
-                return
-            if records[0]["settings"] != settings:
-                raise InputError(
-                    f"{self._path}: has detections of other settings; use those again, or name another folder"
-                )
-            self._found = {record["time_ns"]: record for record in records[1:]}
+            before = records[0]["settings"] if records else settings
+            found = {record["time_ns"]: record for record in records[1:]}
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{self._path}: cannot be read ({error}); run without --resume") from error
+        if before != settings:
+            raise InputError(
+                f"{self._path}: has detections of other settings; use those again, name another folder, or run without "
+                "--resume"
+            )
+        self._found = found
 
 
 def _line(record: dict[str, Any]) -> str:

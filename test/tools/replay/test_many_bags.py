@@ -264,6 +264,21 @@ def test_a_bag_that_cannot_be_read_does_not_stop_the_others(bags, model, tmp_pat
     assert is_done(tmp_path / "out" / "a")
 
 
+def test_names_of_bags_may_have_dots_and_errors_name_a_bag_once(model, tmp_path, capsys):
+    empty = [tmp_path / "run_10.32.05", tmp_path / "run_10.32.17", tmp_path / "notes.txt"]
+    for folder in empty[:2]:
+        folder.mkdir()
+    empty[2].write_text("no bag")
+    assert main(["replay", *map(str, empty), "-o", str(tmp_path / "out"), *model]) == 1
+    errors = capsys.readouterr().err.splitlines()
+    for path, says in zip(empty, ("holds no bag", "holds no bag", "is no bag; give"), strict=True):
+        (line,) = (error for error in errors if f"{path}: {says}" in error)
+        assert line.count(f"{path}: ") == 1
+    bag = write_bag(tmp_path / "table.v2", 1)
+    assert main(["replay", str(bag), "-o", str(tmp_path / "out"), *model]) == 0
+    assert (tmp_path / "out" / "table.v2" / "summary.json").is_file()
+
+
 def test_a_bag_that_another_process_writes_is_refused(bags, model, tmp_path, capsys):
     with Claims(tmp_path, clock_ns(tmp_path)).claim("a") as claim:
         assert claim is Claim.OWN

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("rosbags")
 
-from replaying import lines_of, model, run
+from replaying import WIDE, lines_of, model, run
 
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.defaults import DEMO_CLOUD
@@ -97,7 +97,7 @@ def test_a_run_that_was_stopped_continues_with_what_it_has_computed(walk, replay
         return [line["detections"] for line in lines_of(folder)]
 
     assert found(tmp_path / "walk") == found(replayed[0])
-    with pytest.raises(InputError, match="other settings"):
+    with pytest.raises(InputError, match=r"computed.jsonl: has detections of other settings"):
         run(walk, tmp_path, period_s=0.25, resume=True)
 
 
@@ -183,6 +183,18 @@ def test_images_of_another_size_than_their_calibration_are_refused(walk, tmp_pat
     assert frames_refused(walk, tmp_path, change)["refused"] == {"sizes": FRAMES}
 
 
+def test_a_map_that_starts_again_is_remarked_on(walk, tmp_path):
+    def change(record):
+        if record.topic == TF and record.time_ns > 1_700_000_000_600_000_000:
+            record.message.transforms[0].transform.translation.x += 50
+        return record.message
+
+    bag = changed(walk, tmp_path / "changed", change)
+    summary = run(bag, tmp_path / "out", period_s=100, map=replace(WIDE, max_jump_m=20))
+    assert summary["refused"] == {"pose": 4}
+    assert any("the map starts again at 1700000001" in remark for remark in summary["remarks"])
+
+
 def test_without_tf_the_odometry_is_the_pose_of_the_camera(walk, tmp_path):
     def change(record):
         if record.topic == ODOMETRY:
@@ -240,6 +252,8 @@ def test_inputs_are_chosen_by_type_and_name():
         ([CLOUDS, *CAMERA, TRANSFORMS], [], "has clouds .* and depth images"),
         (CAMERA, [], "neither tf nor odometry"),
         ([CAMERA[0], TRANSFORMS], [], "no calibration of /camera/"),
+        ([*CAMERA, TRANSFORMS], ["/camera/infra1/image_raw"], r"/camera/infra1/image_raw \(Image\) would not be read"),
+        ([*CAMERA, TRANSFORMS], ["/camera/color/camera_info", "/map"], "no topic /map"),
     ],
 )
 def test_inputs_that_are_missing_or_ambiguous_are_named(topics, wanted, said):
