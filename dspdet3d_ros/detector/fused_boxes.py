@@ -3,7 +3,7 @@
 A small object has about twenty cells that find it. The cell with the best score has rarely the best box, and cells that
 agree with each other are more often right than single ones. So of each group of overlapping candidates the best one is
 chosen as in published suppression, its faces become weighted medians of those of its voters, its name is voted too, and
-its score falls where other boxes overlap it or candidates disagree.
+its score falls where other boxes overlap it, candidates disagree or few have a vote.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ _VOTES = 0.4
 #: Overlap above which a candidate counts for the agreement, and the exponent of the agreement in the score.
 _AGREES = 0.1
 _AGREEMENT_POWER = 0.5
+#: A box that n candidates vote for has its score multiplied by 1 - exp(-n / this): parts of objects have few voters.
+_SUPPORT = 8.0
 _TINY = 1e-30
 #: A box is weakened by a better one that it overlaps by u: its score is multiplied by exp(-u² / this).
 _SOFTNESS = 0.1
@@ -54,8 +56,9 @@ def fused(boxes: Tensor, scores: Tensor, score_threshold: float, nms_iou_thresho
     chosen = np.array(suppress(clashing, range(len(clashing))))
     # In parts: they bound memory.
     parts = [_voted(faces, values, best, rows) for rows in np.array_split(chosen, -(-len(chosen) // _AT_ONCE))]
-    corners, names, agreement = (np.concatenate(part) for part in zip(*parts, strict=True))
+    corners, names, agreement, supporters = (np.concatenate(part) for part in zip(*parts, strict=True))
     strength = best[chosen] * np.exp(-_rivalry(faces.rows(chosen)) / _SOFTNESS) * agreement**_AGREEMENT_POWER
+    strength *= -np.expm1(-np.maximum(supporters, 1) / _SUPPORT)
     names = names * (strength / np.maximum(names.max(axis=1), _TINY))[:, None]
     low, high = corners[:, :3], corners[:, 3:]
     order = np.argsort(-names.max(axis=1), kind="stable")
@@ -81,7 +84,8 @@ def _voted(boxes: Faces, scores: np.ndarray, best: np.ndarray, chosen: np.ndarra
         chosen: (K,) rows.
 
     Returns:
-        (K, 6) lowest and highest corners, (K, n_classes) weighted sums of scores, and (K,) agreement.
+        (K, 6) lowest and highest corners, (K, n_classes) weighted sums of scores, (K,) agreement, and (K,) number of
+        voters.
     """
     count = len(chosen)
     parts = list(overlapping(boxes.rows(chosen), boxes, _AGREES)) or [Overlaps.none()]
@@ -93,7 +97,10 @@ def _voted(boxes: Faces, scores: np.ndarray, best: np.ndarray, chosen: np.ndarra
     # A box whose extent is less than the resolution of its position does not overlap even itself: it is worth nothing.
     agreement = np.bincount(rows, weights * iou, count) / np.maximum(np.bincount(rows, weights, count), _TINY)
     votes = np.flatnonzero(iou > _VOTES)
-    rows, voters, weights = rows[votes], voters[votes], weights[votes] ** 2
+    rows, voters, weights = rows[votes], voters[votes], weights[votes]
+    # Weaker candidates are here only if the score threshold is low: the score of a box does not depend on it.
+    supporters = np.bincount(rows[weights > _LEAST_VOTER], minlength=count)
+    weights = weights**2
     counts = np.bincount(rows, minlength=count)
     first = np.cumsum(counts) - counts
     heard = counts > 0
@@ -108,7 +115,7 @@ def _voted(boxes: Faces, scores: np.ndarray, best: np.ndarray, chosen: np.ndarra
     table, weight = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
     table[rows, number], weight[rows, number] = voters, weights
     faces = np.concatenate([boxes.low, boxes.high])[:, table]
-    return _weighted_medians(faces, weight).T, names, agreement
+    return _weighted_medians(faces, weight).T, names, agreement, supporters
 
 
 def _weighted_medians(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
