@@ -49,13 +49,13 @@ def read_las(path: Path) -> RawPoints:
 
 
 def _part(points: Any, colours: bool) -> tuple[np.ndarray, np.ndarray]:
-    """(n, 3) float64 metres and (n, 3) uint16 colours of laspy's points; (n, 0) without colours."""
-    columns = [np.asarray(getattr(points, axis), np.float64) for axis in ("x", "y", "z")]
-    names = ("red", "green", "blue") if colours else ()
-    rgb = np.array([np.asarray(getattr(points, name)) for name in names], np.uint16).reshape(len(names), -1).T
+    """(n, 3) float64 metres of laspy's points, and (n, 3) uint16 colours; (n, 0) without colours."""
     kept = np.asarray(points.withheld) == 0
-    xyz = np.column_stack(columns)
-    return xyz[kept], rgb[kept] if colours else np.empty((int(kept.sum()), 0), np.uint16)
+    xyz = np.column_stack([np.asarray(getattr(points, axis), np.float64) for axis in ("x", "y", "z")])
+    if not colours:
+        return xyz[kept], np.empty((int(kept.sum()), 0), np.uint16)
+    rgb = np.column_stack([np.asarray(getattr(points, name), np.uint16) for name in ("red", "green", "blue")])
+    return xyz[kept], rgb[kept]
 
 
 def _check_header(path: Path) -> None:

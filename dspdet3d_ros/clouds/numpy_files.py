@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dspdet3d_ros.clouds.arrays import Header, check_archive, read_npy
-from dspdet3d_ros.clouds.cloud import point_type
+from dspdet3d_ros.clouds.cloud import finite, point_type
 from dspdet3d_ros.clouds.columns import AXES, COLOUR_NAMES, POINT_NAMES, RawPoints, to_rgb8, unpacked
 from dspdet3d_ros.clouds.truth import read_truth
 from dspdet3d_ros.errors import InputError
@@ -31,6 +31,8 @@ _MOST_COLUMNS = 16
 # A shorter array without a known name is a table.
 _FEWEST_ROWS = 16
 _LISTED = 12
+# Rounding errors of colours, as fractions times 255, and of lengths of directions.
+_ROUNDING = 1e-2
 _SAVE = "save the points as 'xyz', (N, 3) metres, and their colours as 'rgb', (N, 3)"
 
 
@@ -44,7 +46,10 @@ def read_npz_cloud(path: Path) -> RawPoints:
     headers = check_archive(path)
     key = _points_key(headers)
     with np.load(path, allow_pickle=False) as archive:
-        points = _columns(archive[key])
+        array = archive[key]
+        points = _columns(array)
+        if key.lower() not in POINT_NAMES and _may_be_something_else(array, points):
+            raise _not_clear(headers, 0)
         xyz, rgb = points.xyz, _colours(archive, headers, key, len(points.xyz))
         if "scale" in headers:
             xyz = xyz.astype(point_type(xyz.dtype)) * _scale(archive["scale"])
@@ -66,10 +71,10 @@ def read_npy_cloud(path: Path) -> RawPoints:
             "with colours, (N, 6)"
         )
     columns = _columns(array)
-    if not array.dtype.names and _may_be_something_else(array, columns):
+    if _may_be_something_else(array, columns):
         raise InputError(
-            f"has shape {array.shape} and type {array.dtype}, which may be faces, an image or a table; save (N, 3) "
-            f"floats in metres, or an .npz: {_SAVE}"
+            f"has shape {array.shape} and type {array.dtype}, which may be faces, colours, normals, an image or a "
+            f"table; in an .npz names show what arrays are: {_SAVE}"
         )
     return columns
 
@@ -107,10 +112,15 @@ def _points_key(headers: Mapping[str, Header]) -> str:
     clear = [key for key in others if _can_only_be_points(headers[key])]
     if len(clear) == 1 and not set(keys) & set(POINT_NAMES):
         return clear[0]
+    raise _not_clear(headers, len(clear))
+
+
+def _not_clear(headers: Mapping[str, Header], clear: int) -> InputError:
+    """The error of an .npz with `clear` arrays that may be the points: none, or several."""
     listed = [f"{key} {header.shape} {_type_name(header.dtype)}" for key, header in headers.items()]
     more = [f"and {len(listed) - _LISTED} more"] if len(listed) > _LISTED else []
-    which = f"{len(clear)} arrays that may be the points" if clear else "no array that is clearly the points"
-    raise InputError(f"has {which} (arrays: {', '.join(listed[:_LISTED] + more) or 'none'}); {_SAVE}")
+    which = f"{clear} arrays that may be the points" if clear else "no array that is clearly the points"
+    return InputError(f"has {which} (arrays: {', '.join(listed[:_LISTED] + more) or 'none'}); {_SAVE}")
 
 
 def _can_only_be_points(header: Header) -> bool:
@@ -124,14 +134,32 @@ def _can_only_be_points(header: Header) -> bool:
 
 
 def _may_be_something_else(array: np.ndarray, columns: RawPoints) -> bool:
-    """Whether the only array of a file, which has no name, is rather faces, an image or a table."""
-    width = array.size // max(1, len(columns.xyz))
+    """Whether an array without a name is rather faces, colours, directions, an image or a table."""
+    if array.dtype.names:
+        return False
+    xyz, rows = columns.xyz[finite(columns.xyz)], _rows(array)
     coloured = columns.rgb is not None and columns.rgb.max(initial=0) > 1
-    if width > 6:
-        return not coloured or bool((_rows(array)[:, 3:6] % 1).any())
-    if array.dtype.kind in "iu":
-        return not coloured and bool((columns.xyz >= 0).all())
-    return array.ndim > 2 and bool(((columns.xyz >= 0) & (columns.xyz <= 1)).all())
+    if rows.shape[1] > 6:
+        return not coloured or bool((rows[:, 3:6] % 1).any())
+    if coloured or not len(xyz):
+        return False
+    if (xyz == np.rint(xyz)).all():
+        return bool((xyz >= 0).all())
+    fractions = bool(((xyz >= 0) & (xyz <= 1)).all())
+    return (fractions and (array.ndim > 2 or _are_bytes(xyz))) or _are_directions(rows)
+
+
+def _are_bytes(fractions: np.ndarray) -> bool:
+    """Whether numbers within 0..1 are bytes divided by 255, as colours are."""
+    return bool((np.abs(fractions * 255 - np.rint(fractions * 255)) < _ROUNDING).all())
+
+
+def _are_directions(rows: np.ndarray) -> bool:
+    """Whether rows of three or four numbers all have the length 1: normals or quaternions."""
+    if rows.shape[1] > 4 or len(rows) < _FEWEST_ROWS:
+        return False
+    lengths = np.linalg.norm(rows[np.isfinite(rows).all(1)], axis=1)
+    return bool((np.abs(lengths - 1) < _ROUNDING).all())
 
 
 def _columns(array: np.ndarray) -> RawPoints:

@@ -1,8 +1,11 @@
 """Points of text files with one point per line: .xyz, .txt, .pts and .csv."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
+
+import numpy as np
 
 from dspdet3d_ros.clouds.columns import RawPoints, are_clearly_colours, to_rgb8, wanted
 from dspdet3d_ros.clouds.text import as_bytes, number_lines, read_numbers
@@ -12,9 +15,12 @@ from dspdet3d_ros.errors import InputError
 _FEWEST_ROWS = 16
 _HEAD_BYTES = 1 << 16
 _COMMENT = re.compile(rb"\s*(?:#|//|%)")
-# Names of columns that ParaView and others write.
-_ALIASES = {f"{name}{mark}{number}": axis for name in ("points", "point") for mark in ":_" for number, axis in
-            enumerate("xyz")}  # fmt: skip
+# Names of coordinates with the number of the axis, as ParaView and VeloView write them, and with a unit.
+_NUMBERED = re.compile(r"points?(?:_m_xyz)?[:_]([012])", re.I)
+_METRES = re.compile(r"\s*(?:\[m\]|\(m\))$", re.I)
+# The rows that show whether columns are quaternions.
+_POSE_ROWS = 1000
+_ROUNDING = 1e-3
 _SAVE = "write rows of x y z, or of x y z r g b, with a first line that names the columns"
 
 
@@ -23,7 +29,7 @@ def read_rows(path: Path) -> RawPoints:
 
     A first line may have names of columns, also as a comment (`//X Y Z R G B`), or the number of points. Without names
     the columns are x y z, and colours in columns 4 to 6, or 5 to 7 of a .pts file (x y z intensity r g b), where these
-    can be colours only. With semicolons, numbers may have decimal commas.
+    can be colours only. With semicolons, numbers may have decimal commas. Poses are refused.
 
     Raises:
         InputError: a row has no numbers for the points, or the file may be a matrix; the text does not name the file.
@@ -60,13 +66,19 @@ def _head(data: bytes) -> tuple[list[str], int | None, int, bytes]:
                 return names, count, at, line
             count = int(words[0][:18])
         elif words and not names and (not comment or {"x", "y", "z"} <= set(map(str.lower, words))):
-            names = [_ALIASES.get(word.lower(), word) for word in words]
+            names = [_column_name(word) for word in words]
             if {"x", "y", "z"} - set(map(str.lower, names)):
                 raise InputError(f"has the columns {', '.join(names[:8])} in its first line, not x, y and z; {_SAVE}")
         elif words and not comment:
             raise InputError(f"has a line without numbers: {body[:40].decode('latin-1')!r}; {_SAVE}")
         at = after
     raise InputError(f"has no rows of numbers; {_SAVE}")
+
+
+def _column_name(word: str) -> str:
+    """The name of a column without its unit; x, y or z for the coordinates of a numbered axis."""
+    numbered = _NUMBERED.fullmatch(word)
+    return "xyz"[int(numbered[1])] if numbered else _METRES.sub("", word)
 
 
 def _separator(line: bytes) -> bytes:
@@ -105,8 +117,23 @@ def _without_names(lines: Iterator[str], width: int, intensity_first: bool) -> R
         raise InputError(f"has rows of {width} columns; {_SAVE}")
     triples = [(4, 5, 6), (3, 4, 5)] if intensity_first else [(3, 4, 5)]
     colours = next((triple for triple in triples if width > triple[-1]), ())
-    values = read_numbers(lines, [0, 1, 2, *colours])
+    first = list(islice(lines, _POSE_ROWS))
+    if width in (7, 8) and _end_in_quaternions(first):
+        raise InputError(f"has rows of {width} columns that end in a quaternion, as poses do; {_SAVE}")
+    values = read_numbers(chain(first, lines), [0, 1, 2, *colours])
     if len(values) < _FEWEST_ROWS:
         raise InputError(f"has {len(values)} rows without names of columns, which may be a matrix; {_SAVE}")
+    if (np.abs(np.linalg.norm(values[:, :3], axis=1) - 1) < _ROUNDING).all():
+        raise InputError(f"has rows that begin with a vector of length 1, as normals and matrices of poses do; {_SAVE}")
     rgb = to_rgb8(values[:, 3:]) if colours and are_clearly_colours(values[:, 3:]) else None
     return RawPoints(values[:, :3], rgb)
+
+
+def _end_in_quaternions(lines: Sequence[str]) -> bool:
+    """Whether the last four numbers of all rows have the length 1, and are not the same rotation or normals."""
+    try:
+        ends = np.array([[float(word) for word in line.split()[-4:]] for line in lines])
+    except ValueError:
+        return False
+    lengths, last = np.linalg.norm(ends, axis=1), ends[:, 3]
+    return bool((np.abs(lengths - 1) < _ROUNDING).all() and np.ptp(ends, axis=0).any() and last.any())

@@ -51,6 +51,13 @@ class Epilogue:
         return part.relu_() if self.relu else part
 
 
+def wants_gradient(features: Tensor, weight: Tensor, epilogue: Epilogue | None) -> bool:
+    """Whether autograd will ask for a gradient of the convolution of these."""
+    parts = () if epilogue is None else (epilogue.bias, epilogue.residual)
+    tensors = (features, weight, *parts)
+    return torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors)
+
+
 def gather_multiply(
     features: Tensor, weight: Tensor, kernel_map: KernelMap, epilogue: Epilogue | None = None
 ) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dspdet3d_ros.defaults import BACKENDS, PRECISIONS
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.sparse.convolution import Epilogue, convolve, gather_multiply
+from dspdet3d_ros.sparse.convolution import Epilogue, convolve, gather_multiply, wants_gradient
 from dspdet3d_ros.sparse.coords import CoordinateSet
 from dspdet3d_ros.sparse.kernel_map import kernel_map
 from dspdet3d_ros.sparse.torch_rows import TorchRows
@@ -47,7 +47,7 @@ class Engine(Protocol):
     ) -> Tensor:
         """(N_in, C_in) features and (K, C_in, C_out) weights to (N_out, C_out) features.
 
-        Differentiable where the engine can train; an epilogue is given only when no gradient is wanted.
+        Differentiable where the engine can train.
         """
         ...
 
@@ -93,10 +93,9 @@ class TorchEngine(TorchRows):
     ) -> Tensor:
         """See `Engine.convolve`."""
         pairs = kernel_map(inputs, outputs, len(weight))
-        if torch.is_grad_enabled() and (features.requires_grad or weight.requires_grad):
-            if epilogue is not None:
-                raise NotImplementedError("an epilogue has no gradient")
-            return convolve(features, weight, pairs, self.dtype)
+        if wants_gradient(features, weight, epilogue):
+            rows = convolve(features, weight, pairs, self.dtype)
+            return rows if epilogue is None else epilogue.apply_to(rows)
         return gather_multiply(features, weight, pairs, epilogue)
 
 

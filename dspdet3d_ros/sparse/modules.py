@@ -89,16 +89,12 @@ class BatchNorm(nn.Module):
         self.bn = nn.BatchNorm1d(channels)
 
     @staticmethod
-    def has_statistics(x: SparseTensor) -> bool:
-        """Whether the rows have a variance: that of a single row is none, and the running statistics serve instead."""
-        return len(x) > 1
+    def has_statistics(coords: CoordinateSet) -> bool:
+        """Whether rows at these cells have a variance: that of a single row is none."""
+        return len(coords) > 1
 
     def forward(self, x: SparseTensor) -> SparseTensor:
-        """Normalises."""
-        if self.training and not self.has_statistics(x):
-            bn = self.bn
-            stats = (bn.running_mean, bn.running_var, bn.weight, bn.bias)
-            return x.with_features(nn.functional.batch_norm(x.features, *stats, training=False, eps=bn.eps))
+        """Normalises; at least two rows in training mode."""
         return x.with_features(self.bn(x.features))
 
 
@@ -159,21 +155,18 @@ def conv_norm(
 ) -> SparseTensor:
     """Convolution, batch normalisation, then `+ residual` and ReLU if asked for.
 
-    Without gradients and in evaluation mode this is one pass over the rows. The batch norm is then folded into the
-    weights at each call; a network that `folded` made has done so once.
+    In training mode the batch's own statistics normalise, if there are any. Otherwise, and with frozen statistics, all
+    is one pass over the rows: the batch norm is folded into the weights at each call. A network that `folded` made has
+    done so once.
     """
-    if torch.is_grad_enabled() or (isinstance(norm, BatchNorm) and norm.training):
+    coords = conv.outputs(x.coords)
+    if isinstance(norm, BatchNorm) and norm.training and norm.has_statistics(coords):
         y = conv(x)
-        if isinstance(norm, BatchNorm) and norm.training and norm.has_statistics(y):
-            added = None if residual is None else residual.features
-            return y.with_features(y.engine.normalise(y.features, norm.bn, added, relu))
-        y = norm(y)
-        features = y.features if residual is None else y.features + residual.features
-        return y.with_features(torch.relu(features) if relu else features)
+        added = None if residual is None else residual.features
+        return y.with_features(y.engine.normalise(y.features, norm.bn, added, relu))
     weight, bias = conv.weight, None if conv.bias is None else conv.bias[0]
     if isinstance(norm, BatchNorm):
         weight, bias = _folded_weights(conv, norm)
-    coords = conv.outputs(x.coords)
     epilogue = Epilogue(bias, None if residual is None else residual.features, relu)
     weight = weight.to(x.features.dtype)
     return SparseTensor(x.engine.convolve(x.features, weight, x.coords, coords, epilogue), coords, x.engine)

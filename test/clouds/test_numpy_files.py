@@ -19,6 +19,8 @@ IMAGE = RNG.integers(0, 256, (48, 64, 3), dtype=np.uint8)
 DEPTH = RNG.uniform(0.5, 3, (48, 64)).astype(np.float32)
 FACES = np.arange(60).reshape(20, 3)
 POSE = np.eye(4)
+DIRECTIONS = RNG.normal(size=(50, 4))
+DIRECTIONS /= np.linalg.norm(DIRECTIONS, axis=1, keepdims=True)
 
 
 def structured(*fields):
@@ -146,6 +148,8 @@ NO_CLOUDS = {
     "bytes.npz": {"points": RGB},
     "texts.npz": {"points": np.full((POINTS, 3), "a")},
     "two.npz": {"first": XYZ, "second": XYZ},
+    "colours without a name.npz": {"arr_0": RGB / 255},
+    "directions.npz": {"data": np.tile([[0.6, 0, -0.8]], (30, 1))},
     "nothing.npz": {},
 }
 
@@ -185,6 +189,13 @@ NO_ARRAYS = {
     "pixels.npy": RNG.normal(size=(50, 2)),
     "numbers.npy": np.ones(9),
     "truth.npy": np.ones((50, 3), bool),
+    "colours.npy": (RGB / 255).astype(np.float32),
+    "colours with alpha.npy": np.hstack([RGB / 255, np.ones((POINTS, 1))]),
+    "colours up to 255.npy": RGB.astype(np.float32),
+    "image of floats.npy": IMAGE.astype(np.float32),
+    "normals.npy": DIRECTIONS[:, :3] / np.linalg.norm(DIRECTIONS[:, :3], axis=1, keepdims=True),
+    "normals of an image.npy": np.where(DEPTH[..., None] > 2, np.nan, [0.6, 0, 0.8]),
+    "quaternions.npy": DIRECTIONS,
 }
 
 
@@ -194,7 +205,7 @@ def test_an_array_that_may_be_something_else_is_refused_with_its_shape(tmp_path,
     with pytest.raises(InputError) as error:
         read_cloud(tmp_path / name)
     assert f"has shape {NO_ARRAYS[name].shape} and type {NO_ARRAYS[name].dtype}" in str(error.value)
-    assert "save (N, 3)" in str(error.value)
+    assert "(N, 3)" in str(error.value)
 
 
 def test_a_mapping_in_an_npy_is_refused_with_what_to_do_and_not_run(tmp_path):

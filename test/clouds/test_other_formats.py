@@ -28,6 +28,9 @@ TEXTS = {
     + rows(",", RGB[:, 2], XYZ, np.full(50, np.nan), RGB[:, :2]).replace("nan", "chair"),
     "cloudcompare.txt": "//X Y Z R G B Scalar\n50\n" + rows(" ", XYZ, RGB, np.ones(50)),
     "paraview.csv": '"red","green","blue","Points:0","Points:1","Points:2"\n' + rows(",", RGB, XYZ),
+    "veloview.csv": '"red","green","blue","Points_m_XYZ:0","Points_m_XYZ:1","Points_m_XYZ:2"\n' + rows(",", RGB, XYZ),
+    "units.csv": "x [m],y [m],z[m],r,g,b\n" + rows(",", XYZ, RGB),
+    "an index.csv": ",X (m),Y (m),Z (m),r,g,b\n" + rows(",", np.arange(50), XYZ, RGB),
     "decimal commas.csv": "x;y;z;r;g;b\n" + rows(";", XYZ, RGB).replace(".", ","),
     "fractions.xyz": "# made by hand\n\n" + rows("  ", XYZ, RGB / 255),
     "windows.txt": rows(" ", XYZ, RGB).replace("\n", "\r\n"),
@@ -52,15 +55,41 @@ def test_normals_and_intensities_are_no_colours(tmp_path):
         assert cloud.rgb is None
 
 
-def las(path, withheld=(), colours=RGB):
+QUATERNIONS = np.random.default_rng(5).normal(size=(50, 4))
+QUATERNIONS /= np.linalg.norm(QUATERNIONS, axis=1, keepdims=True)
+ROTATIONS = np.tile([0.6, 0, -0.8, 1.5, 0, 1, 0, 2.5, 0.8, 0, 0.6, -1], (50, 1))
+NO_CLOUDS = {
+    "trajectory.txt": "# timestamp tx ty tz qx qy qz qw\n" + rows(" ", np.arange(50) / 30 + 1.3e9, XYZ, QUATERNIONS),
+    "poses.csv": rows(",", XYZ, QUATERNIONS),
+    "matrices.txt": rows(" ", ROTATIONS),
+    "normals.xyz": rows(" ", QUATERNIONS[:, :3] / np.linalg.norm(QUATERNIONS[:, :3], axis=1, keepdims=True)),
+    "millimetres.csv": "x [mm],y [mm],z [mm]\n" + rows(",", XYZ),
+}
+
+
+@pytest.mark.parametrize("name", NO_CLOUDS)
+def test_rows_of_something_else_are_refused(tmp_path, name):
+    (tmp_path / name).write_text(NO_CLOUDS[name])
+    with pytest.raises(InputError, match="with a first line that names the columns"):
+        read_cloud(tmp_path / name)
+
+
+def test_points_with_normals_and_no_curvature_are_no_poses(tmp_path):
+    directions = QUATERNIONS[:, :3] / np.linalg.norm(QUATERNIONS[:, :3], axis=1, keepdims=True)
+    (tmp_path / "a.xyz").write_text(rows(" ", XYZ, directions, np.zeros(50)))
+    np.testing.assert_array_equal(read_cloud(tmp_path / "a.xyz").xyz, XYZ)
+
+
+def las(path, withheld=(), colours=RGB, point_format=3):
     laspy = pytest.importorskip("laspy", reason="laspy is not installed")
     if path.suffix == ".laz":
         pytest.importorskip("lazrs", reason="lazrs is not installed")
-    header = laspy.LasHeader(point_format=3, version="1.2")
+    header = laspy.LasHeader(point_format=point_format, version="1.2" if point_format < 4 else "1.4")
     header.scales, header.offsets = np.full(3, 1e-4), np.array([500_000.0, 5_000_000.0, 0])
     data = laspy.LasData(header)
     data.x, data.y, data.z = (XYZ + header.offsets).T
-    data.red, data.green, data.blue = colours.T.astype(np.uint16) * 257
+    if colours is not None:
+        data.red, data.green, data.blue = colours.T.astype(np.uint16) * 257
     data.withheld = np.isin(np.arange(50), withheld)
     data.write(str(path))
 
@@ -74,9 +103,14 @@ def test_las_keeps_the_digits_of_global_coordinates(tmp_path, suffix):
     np.testing.assert_array_equal(cloud.rgb, RGB[left])
 
 
-def test_las_without_colours_has_none(tmp_path):
-    las(tmp_path / "a.las", colours=np.zeros((50, 3)))
-    assert read_cloud(tmp_path / "a.las").rgb is None
+@pytest.mark.parametrize("suffix", [".las", ".laz"])
+@pytest.mark.parametrize("point_format", [0, 1, 2, 3, 6, 7, 8])
+def test_las_without_colours_has_none(tmp_path, point_format, suffix):
+    coloured = point_format in (2, 3, 7, 8)
+    las(tmp_path / f"a{suffix}", [3], np.zeros((50, 3)) if coloured else None, point_format)
+    cloud = read_cloud(tmp_path / f"a{suffix}")
+    np.testing.assert_allclose(cloud.xyz - [500_000, 5_000_000, 0.0], np.delete(XYZ, 3, axis=0), atol=6e-5)
+    assert cloud.rgb is None
 
 
 def e57(path):

@@ -85,8 +85,8 @@ def test_a_network_computes_with_the_weights_that_it_has_now(change, backend):
         before = block(x).features
         change(block)
         after = block(x).features
-    # With gradients nothing is folded.
-    torch.testing.assert_close(after, block(x).features.detach(), rtol=1e-4, atol=1e-5)
+    wanted = torch.relu(block[1](block[0](x)).features.detach())
+    torch.testing.assert_close(after, wanted, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(after, before, atol=1e-3)
 
 
@@ -135,10 +135,35 @@ def test_a_folded_copy_of_another_type_takes_features_of_any_type():
     torch.testing.assert_close(found, wanted, rtol=2e-2, atol=5e-2)
 
 
-def test_batch_norm_survives_a_single_row_in_training():
-    norm, x = BatchNorm(4).train(), tensor()
+@pytest.mark.parametrize("backend", ["torch", "auto"])
+def test_gradients_with_frozen_statistics_are_those_of_the_two_steps(backend):
+    block, x, residual = block_of(), tensor(backend=backend), tensor(seed=1)
+    direction, gradients = torch.randn(len(x), 4), []
+    for joined in (True, False):
+        block.zero_grad()
+        features, added = x.features.clone().requires_grad_(), residual.features.clone().requires_grad_()
+        inputs, other = x.with_features(features), x.with_features(added)
+        if joined:
+            out = conv_norm(*block, inputs, residual=other, relu=True).features
+        else:
+            out = torch.relu(block[1](block[0](inputs)).features + added)
+        out.backward(direction)
+        gradients.append([features.grad, added.grad, *(parameter.grad for parameter in block.parameters())])
+    for found, wanted in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("backend", ["torch", "auto"])
+def test_a_single_row_in_training_takes_the_running_statistics(backend):
+    block, x = block_of(), tensor(backend=backend)
     one = x.select(torch.arange(len(x)) == 0)
-    assert torch.isfinite(norm(one).features).all()
+    with torch.no_grad():
+        wanted = block(one).features
+    found = block.train()(one).features
+    torch.testing.assert_close(found, wanted)
+    found.sum().backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in block.parameters())
+    assert int(block[1].bn.num_batches_tracked) == 0
 
 
 def test_partial_addition_brings_no_new_coordinates():

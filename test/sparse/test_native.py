@@ -54,6 +54,11 @@ def assert_near(found, wanted):
     assert float((found - wanted).norm()) <= 1e-5 * float(wanted.norm()) + 1e-7
 
 
+def direction_away_from_zero(unclipped):
+    """A random gradient, 0 where rounding could decide whether a ReLU clips."""
+    return torch.randn_like(unclipped).masked_fill_(unclipped.abs() < 1e-3, 0)
+
+
 def assert_equals_plain_torch(engine, inputs, outputs, shape):
     """Result and both gradients of a convolution with random (K, C_in, C_out) weights."""
     _, c_in, c_out = shape
@@ -86,6 +91,37 @@ def test_results_and_gradients_in_blocks_equal_those_of_plain_torch(engine, stri
         assert windows_of(native(inputs)) is not None
     for c_in, c_out in BLOCK_CHANNELS:
         assert_equals_plain_torch(engine, inputs, inputs, (27, c_in, c_out))
+
+
+def weight_gradient_by_definition(features, direction, pairs):
+    """`Σ_q in[map(q, k)] · direction[q]ᵀ` in float64."""
+    padded = torch.cat([features, features.new_zeros(1, features.shape[1])]).double()
+    return torch.stack([padded[rows.to(torch.int64)].t() @ direction.double() for rows in pairs.by_offset])
+
+
+@pytest.mark.parametrize(("kind", "volume", "stride"), KINDS)
+@pytest.mark.parametrize("channels", [(3, 64), (17, 33)])
+@pytest.mark.parametrize("count", [0, 1, 400])
+def test_the_gradient_of_the_weights_is_the_sum_over_all_pairs(engine, kind, volume, stride, channels, count):
+    inputs = native(cells_of(count, stride))
+    assert_gradient_of_weights(engine, inputs, outputs_of(inputs, kind), volume, channels)
+
+
+@pytest.mark.parametrize("channels", [(16, 16), (80, 48)])
+def test_in_blocks_the_gradient_of_the_weights_is_the_sum_over_all_pairs(engine, channels):
+    dense, apart = cells_of(MANY, 2, reach=DENSE), cells_of(20, 2, reach=200)
+    keys = torch.cat([dense.keys, apart.keys]).unique()
+    inputs = NativeCoordinateSet(keys, 2)
+    assert windows_of(inputs) is not None
+    assert_gradient_of_weights(engine, inputs, inputs, 27, channels)
+
+
+def assert_gradient_of_weights(engine, inputs, outputs, volume, channels):
+    features, weight = torch.randn(len(inputs), channels[0]), torch.randn(volume, *channels, requires_grad=True)
+    direction = torch.randn(len(outputs), channels[1])
+    engine.convolve(features, weight, inputs, outputs).backward(direction)
+    wanted = weight_gradient_by_definition(features, direction, kernel_map(inputs, outputs, volume, search))
+    assert_near(weight.grad, wanted)
 
 
 @pytest.mark.parametrize("inference", [False, True])
@@ -122,12 +158,38 @@ def test_products_and_their_gradients_equal_those_of_plain_torch(engine, rows):
                 assert_near(found, wanted)
 
 
-def test_an_epilogue_has_no_gradient(engine):
-    inputs = cells_of(20, 1)
-    with pytest.raises(NotImplementedError):
-        engine.convolve(
-            torch.randn(len(inputs), 2), torch.randn(27, 2, 2, requires_grad=True), inputs, inputs, Epilogue()
+@pytest.mark.parametrize("added", [(), ("bias",), ("residual",), ("bias", "residual")])
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize(("inputs", "channels"), [(cells_of(300), (3, 33)), (cells_of(MANY, reach=DENSE), (16, 32))])
+def test_the_gradients_of_an_epilogue_follow_from_its_definition(engine, inputs, channels, relu, added):
+    shapes = {"bias": (channels[1],), "residual": (len(inputs), channels[1])}
+    leaves = {"features": torch.randn(len(inputs), channels[0]), "weight": torch.randn(27, *channels)}
+    leaves |= {name: torch.randn(shapes[name]) for name in added}
+    with torch.no_grad():
+        unclipped = sum(
+            (leaves[name] for name in added),
+            TorchEngine().convolve(leaves["features"], leaves["weight"], inputs, inputs),
         )
+    direction, gradients = direction_away_from_zero(unclipped), []
+    for each in (engine, TorchEngine()):
+        own = {name: leaf.clone().requires_grad_() for name, leaf in leaves.items()}
+        parts = {name: own[name] for name in added}
+        if each is engine:
+            out = each.convolve(own["features"], own["weight"], inputs, inputs, Epilogue(**parts, relu=relu))
+        else:
+            out = sum(parts.values(), each.convolve(own["features"], own["weight"], inputs, inputs))
+            out = torch.relu(out) if relu else out
+        out.backward(direction)
+        gradients.append([leaf.grad for leaf in own.values()])
+    for found, wanted in zip(*gradients, strict=True):
+        assert_near(found, wanted)
+
+
+def test_the_gradient_of_a_residual_alone_is_found(engine):
+    inputs, residual = cells_of(50), torch.zeros(len(cells_of(50)), 3, requires_grad=True)
+    out = engine.convolve(torch.randn(len(inputs), 2), torch.randn(27, 2, 3), inputs, inputs, Epilogue(None, residual))
+    out.backward(torch.ones_like(out))
+    assert torch.equal(residual.grad, torch.ones_like(residual))
 
 
 @pytest.mark.parametrize(("inputs", "channels"), [(cells_of(30), (2, 3)), (cells_of(MANY, reach=DENSE), (16, 32))])
@@ -216,8 +278,9 @@ def test_duplicates_keep_the_first_row(low):
 @pytest.mark.parametrize(("rows", "channels"), [(2, 1), (3, 64), (700, 5), (5000, 33)])
 def test_normalisation_and_its_gradients_equal_those_of_plain_torch(engine, rows, channels, added, relu):
     leaves = [3 + torch.randn(rows, channels), torch.randn(rows, channels) if added else None]
-    direction, weight, bias = torch.randn(rows, channels), torch.randn(channels), torch.randn(channels)
-    results = []
+    weight, bias, results = torch.randn(channels), torch.randn(channels), []
+    even = torch.nn.functional.batch_norm(leaves[0], None, None, weight, bias, training=True)
+    direction = direction_away_from_zero(even if leaves[1] is None else even + leaves[1])
     for each in (engine, TorchEngine()):
         norm = torch.nn.BatchNorm1d(channels)
         norm.weight.data, norm.bias.data = weight.clone(), bias.clone()

@@ -64,5 +64,5 @@ def list_of_dataset(name: str) -> ClassList | None:
 
 
 def _bare(name: str) -> str:
-    """Letters and digits only, in lower case."""
-    return "".join(c for c in name.lower() if c.isalnum())
+    """Letters and digits only, in lower case; ScanNet++ is not ScanNet."""
+    return "".join(c for c in name.lower().replace("+", "plus") if c.isalnum())

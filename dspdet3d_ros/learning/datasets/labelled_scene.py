@@ -33,7 +33,8 @@ class LabelledScene:
         rgb: (N, 3) uint8 colours; None if the source has none.
         full_boxes: (K, 6) float32 centre and size of the whole objects, seen or not; None if the source does not
             say.
-        ignore: (R, 6) regions as boxes; predictions whose centres lie in one count neither way. None for no regions.
+        ignore: (R, 6) regions as boxes, such as the visible parts of objects that are hidden too much for a label;
+            predictions whose centres lie in one and that match no object count neither way. None for no regions.
         kind: of a generated scene: one of the generator's kinds, or "building"; else empty.
         tags: of a generated scene: how it was set ("sparse", "crowded", "stacked", "heap"; "furniture" for an
             interior), how it was scanned ("accumulated", "single_view"), the camera ("kinect", "realsense"); for a

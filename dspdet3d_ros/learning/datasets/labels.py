@@ -14,6 +14,10 @@ from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.learning.datasets.classes import ClassList, class_lists, list_of_dataset
 
 _AGAIN = "correct the labels"
+# Keys of `metainfo`, in lower case without underscores, as data sets write them.
+_DATASET_KEYS = ("dataset", "datasetname", "datasettype")
+_CATEGORY_KEYS = ("categories", "cat2label")
+_CLASS_KEYS = ("classes", "classnames")
 # Without any set-up of logging its warnings go to the standard error, one line each.
 _LOG = logging.getLogger(__name__)
 
@@ -47,19 +51,22 @@ class Statement:
 def statement(path: Path, metainfo: Mapping[str, Any]) -> Statement:
     """The classes that `metainfo` gives, by `categories`, `classes`, or the name of a known data set.
 
+    Keys may have capitals and underscores, and other usual names.
+
     Raises:
         InputError: the categories are not names with ids from 0, or the classes are not names.
     """
-    dataset = str(_first(metainfo, "dataset", "DATASET") or "")
+    metainfo = {str(key).lower().replace("_", ""): value for key, value in metainfo.items()}
+    dataset = str(_first(metainfo, _DATASET_KEYS) or "")
     return Statement(dataset, _listed(path, metainfo) or list_of_dataset(dataset))
 
 
-def _first(metainfo: Mapping[str, Any], *keys: str) -> Any:
+def _first(metainfo: Mapping[str, Any], keys: Sequence[str]) -> Any:
     return next((metainfo[key] for key in keys if metainfo.get(key) is not None), None)
 
 
 def _listed(path: Path, metainfo: Mapping[str, Any]) -> ClassList | None:
-    categories = metainfo.get("categories")
+    categories = _first(metainfo, _CATEGORY_KEYS)
     if categories is not None:
         if not isinstance(categories, dict) or not all(isinstance(n, (int, np.integer)) for n in categories.values()):
             raise InputError(f"{path}: metainfo 'categories': expected class names with whole numbers as ids; {_AGAIN}")
@@ -69,9 +76,10 @@ def _listed(path: Path, metainfo: Mapping[str, Any]) -> ClassList | None:
             last = len(categories) - 1
             raise InputError(f"{path}: metainfo 'categories': expected class names with ids 0 to {last}; {_AGAIN}")
         return _with_known_small("the file", names)
-    classes = _first(metainfo, "classes", "CLASSES")
+    classes = _first(metainfo, _CLASS_KEYS)
     if classes is None:
         return None
+    classes = classes.tolist() if isinstance(classes, np.ndarray) else classes
     if not isinstance(classes, (list, tuple)) or not classes or not all(isinstance(name, str) for name in classes):
         raise InputError(f"{path}: metainfo 'classes': expected a list of class names; {_AGAIN}")
     return _with_known_small("the file", tuple(classes))

@@ -27,14 +27,15 @@ _LAYOUTS: dict[str, Layout] = {
     "tags": ("U", (None,)),
 }
 #: Not in files of earlier versions.
-_NEWER_LAYOUTS: dict[str, Layout] = {"extents": ("f", (None, None, 2))}
+_NEWER_LAYOUTS: dict[str, Layout] = {"extents": ("f", (None, None, 2)), "ignore": ("f", (None, 6))}
 
 
 def save_scene(path: str | os.PathLike[str], scene: LabelledScene) -> None:
     """Write a scene as a compressed npz, whole or not at all.
 
     Keys: xyz (N, 3) int16, scale (metres a unit of xyz), rgb (N, 3) uint8, inst (N,) uint16, boxes and full_boxes
-    (K, 6) float32, names (K,) unicode, kind unicode, tags unicode; extents (K, D, 2) float32 if the scene has them.
+    (K, 6) float32, names (K,) unicode, kind unicode, tags unicode; extents (K, D, 2) float32 and ignore (R, 6) float32
+    if the scene has them.
 
     Raises InputError if the scene reaches further than int16 can hold or lacks one of these, or the file cannot be
     written.
@@ -59,8 +60,7 @@ def save_scene(path: str | os.PathLike[str], scene: LabelledScene) -> None:
         "kind": np.str_(scene.kind),
         "tags": np.array(scene.tags, dtype=np.str_),
     }
-    if scene.extents is not None:
-        arrays["extents"] = scene.extents
+    arrays |= {key: value for key in _NEWER_LAYOUTS if (value := getattr(scene, key)) is not None}
     with writing_whole(path) as part, open(part, "wb") as stream:
         np.savez_compressed(stream, **arrays)
 
@@ -87,6 +87,7 @@ def load_scene(path: str | os.PathLike[str]) -> LabelledScene:
         kind=kind,
         tags=tags,
         extents=arrays["extents"].astype(np.float32) if "extents" in arrays else None,
+        ignore=arrays["ignore"].astype(np.float32) if "ignore" in arrays else None,
     )
 
 
@@ -107,7 +108,9 @@ def _check(path: Path, arrays: dict[str, np.ndarray]) -> None:
     extents = arrays.get("extents")
     if extents is not None and (extents.shape[1] < 2 or not np.isfinite(extents).all()):
         raise InputError(f"{path}: 'extents' needs at least two directions and finite values; {_AGAIN}")
-    if not (np.isfinite(arrays["boxes"]).all() and np.isfinite(arrays["full_boxes"]).all() and arrays["scale"] > 0):
+    rows = [arrays[key] for key in ("boxes", "full_boxes", "ignore") if key in arrays]
+    if not (all(np.isfinite(part).all() for part in rows) and arrays["scale"] > 0):
         raise InputError(
-            f"{path}: 'boxes', 'full_boxes' or 'scale' hold values that are not finite or not positive; {_AGAIN}"
+            f"{path}: 'boxes', 'full_boxes', 'ignore' or 'scale' hold values that are not finite or not positive; "
+            f"{_AGAIN}"
         )

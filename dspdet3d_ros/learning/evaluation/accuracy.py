@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
+from dspdet3d_ros.detector.boxes import iou_matrix
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.detector.result import DetectionSettings, LevelCells
 from dspdet3d_ros.geometry import corners
@@ -47,13 +49,17 @@ class Predictions:
     class_scores: np.ndarray | None = None
 
     def with_truth(self, scene: LabelledScene) -> SceneResult:
-        """The predictions together with the ground truth of the scene, without those in its `ignore` regions."""
+        """The predictions together with the ground truth of the scene.
+
+        Predictions whose centres lie in an `ignore` region are left out, unless they match an object at the lowest IoU.
+        """
         rows = np.ones(len(self.boxes), bool)
         if scene.ignore is not None and len(rows):
             low, high = corners(scene.ignore)
             centre = self.boxes[:, None, :3]
             inside: np.ndarray = np.logical_and.reduce((centre >= low) & (centre <= high), axis=2)
-            rows = ~np.logical_or.reduce(inside, axis=1)
+            overlap = iou_matrix(torch.from_numpy(self.boxes), torch.from_numpy(scene.boxes))
+            rows = ~np.logical_or.reduce(inside, axis=1) | (overlap > IOUS[0]).any(1).numpy()
         return SceneResult(
             self.boxes[rows],
             self.scores[rows],

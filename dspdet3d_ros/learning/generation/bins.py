@@ -5,15 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from dspdet3d_ros.geometry import rotate
+from dspdet3d_ros.learning.generation.bin_surroundings import surround
 from dspdet3d_ros.learning.generation.camera import Pose, look
 from dspdet3d_ros.learning.generation.catalogue import Catalogue
 from dspdet3d_ros.learning.generation.containers import CONTAINERS, Container
 from dspdet3d_ros.learning.generation.crowd import fill
-from dspdet3d_ros.learning.generation.furniture import wood
-from dspdet3d_ros.learning.generation.meshes import block, box
 from dspdet3d_ros.learning.generation.object_placement import Support
 from dspdet3d_ros.learning.generation.shapes import BIN_WEIGHTS, draw_name, make_shape
-from dspdet3d_ros.learning.generation.vessels import paint
 from dspdet3d_ros.learning.generation.world import World
 
 Generator = np.random.Generator
@@ -39,7 +37,7 @@ def bin_world(rng: Generator, style: str, catalogue: Catalogue | None = None) ->
             fill(support, count, style, BIN_WEIGHTS, rng, rng.uniform(-0.4, 0.4, 2) * half, half.max(), catalogue)
         world.add_support(support, [], 0.0, np.array([board.x, board.y, board.z]))
     height = 0.02 if rng.random() < 0.3 else rng.uniform(0.4, 1.0)
-    _surroundings(world, container, height, rng)
+    surround(world, container, height, rng, catalogue)
     return world, container, height
 
 
@@ -52,24 +50,6 @@ def _heap(support: Support, count: int, rng: Generator, catalogue: Catalogue | N
         shape = make_shape(draw_name(rng, BIN_WEIGHTS), rng, catalogue)
         places = rng.uniform(-0.85, 0.85, (4, 2)) * half
         support.drop(shape, places, rng, top)
-
-
-def _surroundings(world: World, container: Container, height: float, rng: Generator) -> None:
-    """The ground, what the container stands on, and objects around it."""
-    world.add(box((5, 5, 0.02), (0, 0, -height - 0.01)).painted(rng.uniform(60, 190, 3)))
-    width, depth = container.plan
-    if height > 0.1 and rng.random() < 0.7:
-        size = (width + rng.uniform(0.1, 1.0), depth + rng.uniform(0.1, 0.6), 0.03)
-        world.add(block(size, z=-0.05).painted(wood(rng)))
-    for _ in range(int(rng.integers(0, 4))):
-        # Next to the container, such as another container, a machine, a wall.
-        side = np.array([rng.uniform(0.05, 0.5), rng.uniform(0.05, 0.5), rng.uniform(0.05, 0.5)])
-        angle = rng.uniform(0, 2 * np.pi)
-        if container.from_front:
-            angle = rng.uniform(0.1, np.pi - 0.1)
-        reach = np.hypot(width, depth) / 2 + np.hypot(*side[:2]) / 2 + 0.02
-        place = (reach * np.cos(angle), reach * np.sin(angle), -0.02)
-        world.add(block(side).rotated(rotate("z", rng.uniform(0, 3))).moved(place).painted(paint(rng)))
 
 
 def bin_path(world: World, container: Container, frames: int, rng: Generator) -> list[Pose]:

@@ -89,14 +89,16 @@ def _moved(scene: LabelledScene, place: np.ndarray) -> LabelledScene:
         boxes=scene.boxes + shift,
         full_boxes=None if scene.full_boxes is None else scene.full_boxes + shift,
         extents=None if scene.extents is None else moved_extents(scene.extents, place).astype(np.float32),
+        ignore=None if scene.ignore is None else scene.ignore + shift,
     )
 
 
 def _joined(scenes: list[LabelledScene]) -> LabelledScene:
     before = np.cumsum([0, *(len(scene.boxes) for scene in scenes[:-1])])
     inst = [np.where(s.inst > 0, s.inst + n, 0) for s, n in zip(scenes, before, strict=True) if s.inst is not None]
-    # A room that an earlier version kept has none.
+    # A room that an earlier version kept may have none.
     extents = [scene.extents for scene in scenes if scene.extents is not None]
+    ignore = [scene.ignore for scene in scenes if scene.ignore is not None]
     return LabelledScene(
         name="",
         subset=subset_of("building", _TAGS),
@@ -110,4 +112,5 @@ def _joined(scenes: list[LabelledScene]) -> LabelledScene:
         kind="building",
         tags=_TAGS,
         extents=np.concatenate(extents) if len(extents) == len(scenes) else None,
+        ignore=np.concatenate(ignore) if ignore else None,
     )

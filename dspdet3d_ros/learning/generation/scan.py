@@ -8,6 +8,7 @@ import numpy as np
 
 from dspdet3d_ros.learning.datasets.extents import plan_extents
 from dspdet3d_ros.learning.generation.camera import Pose
+from dspdet3d_ros.learning.generation.occlusion import Visibility
 from dspdet3d_ros.learning.generation.raycast import RayCaster, face_normals
 from dspdet3d_ros.learning.generation.sensor import Sensor, observe
 from dspdet3d_ros.learning.generation.world import World
@@ -50,6 +51,7 @@ class Scan:
         true: (T, 3) float32 places on the surfaces that the points of labelled objects show, without any fault.
         true_of: (T,) int64 the points they belong to.
         face_color: (F, 3) float32 shaded colour of each face.
+        visible: (I,) seen part of each object, 0..1; see `Visibility.share`.
     """
 
     xyz: np.ndarray
@@ -59,6 +61,7 @@ class Scan:
     true: np.ndarray
     true_of: np.ndarray
     face_color: np.ndarray
+    visible: np.ndarray
 
     def surfaces(self, survives: np.ndarray) -> dict[int, Surface]:
         """The visible surface of each object, by its instance number.
@@ -104,19 +107,20 @@ def scan(
     # Most surfaces return everywhere; some small objects, glass and polished metal, hardly at all.
     shine = np.where(np.array(world.numbers) > 0, 3.2, 1.5) * rng.random(len(world.meshes)) ** 3 - 3.5
     gloss = np.repeat(shine, [len(part.faces) for part in world.meshes]).astype(np.float32)
-    caster = RayCaster(mesh)
+    caster, visibility = RayCaster(mesh), Visibility(world, sensor, crop)
     drift, turned = np.zeros(3), np.zeros(3)
     frames: list[tuple[np.ndarray, ...]] = []
     for number, pose in enumerate(poses):
         if number:
             drift = drift + rng.normal(0, _DRIFT * drift_factor, 3)
             turned = turned + rng.normal(0, _DRIFT_TURN * drift_factor, 3)
-        seen = _frame(caster, pose, sensor, (normals, gloss, face_number), _drifted(pose, drift, turned), rng)
+        believed = _drifted(pose, drift, turned)
+        seen = _frame(caster, pose, sensor, (normals, gloss, face_number), believed, rng, visibility)
         if seen is not None:
             seen = seen if crop is None else _cropped(seen, crop)
             frames.append((*seen, np.full(len(seen[0]), number, np.int16)))
     shade = 0.55 + 0.45 * np.abs(normals @ _LIGHT)
-    return _collect(frames, face_number, mesh.colors * shade[:, None])
+    return _collect(frames, face_number, mesh.colors * shade[:, None], visibility.share())
 
 
 def _frame(
@@ -126,16 +130,19 @@ def _frame(
     faces: tuple[np.ndarray, np.ndarray, np.ndarray],
     believed: Pose,
     rng: Generator,
+    visibility: Visibility,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
     """One frame: measured points, their faces, true places of labelled objects, and the points these belong to.
 
-    `faces` are normal, gloss and instance number of each face. None if the view is blocked.
+    `faces` are normal, gloss and instance number of each face. The frame is counted in `visibility`. None if the view
+    is blocked.
     """
     normals, gloss, face_number = faces
     directions = sensor.rays @ pose.axes.T.astype(np.float32)
     depth, face = caster.cast(pose.eye, directions)
     if (depth < 0.35).mean() > 0.4:
         return None
+    visibility.add(pose, directions, depth, np.where(face < 0, 0, face_number[face]))
     cosine = np.abs(np.einsum("ij,ij->i", directions, normals.take(face, axis=0))) / sensor.ray_lengths
     pixel, source, measured = observe(sensor, depth, cosine, gloss[face], rng)
     eye = believed.eye.astype(np.float32)
@@ -164,11 +171,13 @@ def _cropped(
     return points[inside], face[inside], true[kept], (np.cumsum(inside) - 1)[objects[kept]]
 
 
-def _collect(frames: list[tuple[np.ndarray, ...]], face_number: np.ndarray, face_color: np.ndarray) -> Scan:
+def _collect(
+    frames: list[tuple[np.ndarray, ...]], face_number: np.ndarray, face_color: np.ndarray, visible: np.ndarray
+) -> Scan:
     if not frames:
         none = np.zeros((0, 3), np.float32)
         index = np.zeros(0, np.int64)
-        return Scan(none, index, index, index, none, index, face_color)
+        return Scan(none, index, index, index, none, index, face_color, visible)
     points, face, true, objects, number = zip(*frames, strict=True)
     starts = np.cumsum([0] + [len(part) for part in points[:-1]])
     faces = np.concatenate(face)
@@ -180,4 +189,5 @@ def _collect(frames: list[tuple[np.ndarray, ...]], face_number: np.ndarray, face
         true=np.concatenate(true),
         true_of=np.concatenate([part + start for part, start in zip(objects, starts, strict=True)]),
         face_color=face_color.astype(np.float32),
+        visible=visible,
     )

@@ -26,7 +26,12 @@ from dspdet3d_ros.learning.generation.world import World
 #: The seeds of a kind depend on its place here.
 KINDS = ("room", "table", "mixed", "bin", "bench", "interior")
 STYLES = ("sparse", "crowded", "stacked")
-_LEAST_VOXELS = {"room": 20, "table": 12, "bin": 8, "bench": 6, "interior": 20}
+#: An object is labelled if the scan sees at least this part of it (the limit of the BOP benchmarks of object poses) and
+#: the cloud has at least so many points of it.
+LEAST_VISIBLE = 0.1
+LEAST_OBJECT_POINTS = 20
+#: Voxels of single views, and of everything that is looked at from near, metres: `close` needs clouds as dense as that.
+_FINE_VOXEL = 0.005
 _LEAST_OBJECTS = {"room": 5, "table": 1, "bin": 1, "bench": 1, "interior": 0}
 _LEAST_POINTS = {"interior": 5000}
 
@@ -113,7 +118,8 @@ def _table(rng: np.random.Generator, catalogue: Catalogue | None, kind: str) -> 
     tags = [style, "single_view" if single else "accumulated", sensor.axial]
     tags += ["floor_zero" if floor_zero else "table_zero"] + ["top_only"] * top_only
     lift = np.array([0, 0, height if floor_zero else 0.0])
-    return _label(kind, world, result, 0.005 if single else 0.01, tuple(tags), rng, lift)
+    voxel = _FINE_VOXEL if single or kind == "bench" else 0.01
+    return _label(kind, world, result, voxel, tuple(tags), rng, lift)
 
 
 def _frames(single: bool, rng: np.random.Generator) -> int:
@@ -140,7 +146,7 @@ def _bin(rng: np.random.Generator, catalogue: Catalogue | None) -> LabelledScene
         "from_front" if container.from_front else "from_above",
     )
     lift = np.array([0, 0, height if floor_zero else 0.0])
-    return _label("bin", world, result, 0.005 if single else 0.01, tags, rng, lift)
+    return _label("bin", world, result, _FINE_VOXEL, tags, rng, lift)
 
 
 def _interior(rng: np.random.Generator) -> LabelledScene:
@@ -164,7 +170,7 @@ def _label(
     lift: np.ndarray | None = None,
     keep_single: float | None = None,
 ) -> LabelledScene:
-    """Fuse a scan and box the objects that are seen well enough."""
+    """Fuse a scan and box the objects. Those that are not seen well enough become regions to ignore."""
     lift = np.zeros(3) if lift is None else lift
     if not len(result.xyz):
         return _nothing(kind, tags)
@@ -172,14 +178,18 @@ def _label(
         keep_single = 0.15 if "accumulated" in tags else 1.0
     fused = fuse(result.xyz, result.number, result.frame, voxel, keep_single, rng)
     surfaces = result.surfaces(fused.survives)
-    boxes, full_boxes, extents, names = [], [], [], []
+    boxes, full_boxes, extents, names, ignore = [], [], [], [], []
+    points = np.bincount(fused.label, minlength=len(world.items) + 1)
     renumber = np.zeros(len(world.items) + 1, np.int32)
     for number, item in enumerate(world.items, start=1):
-        points = fused.xyz[fused.label == number]
         surface = surfaces.get(number)
-        if surface is None or _count_voxels(points, 0.01) < _LEAST_VOXELS[kind]:
+        if surface is None:
             continue
-        boxes.append(_moved(box_between(surface.low, surface.high), surface.shift, lift))
+        box = _moved(box_between(surface.low, surface.high), surface.shift, lift)
+        if result.visible[number - 1] < LEAST_VISIBLE or points[number] < LEAST_OBJECT_POINTS:
+            ignore.append(box)
+            continue
+        boxes.append(box)
         full_boxes.append(_moved(box_between(item.low, item.high), surface.shift, lift))
         extents.append(moved_extents(surface.extents, surface.shift + lift))
         names.append(item.name)
@@ -197,6 +207,7 @@ def _label(
         kind=kind,
         tags=tags,
         extents=np.array(extents, np.float32).reshape(-1, DIRECTIONS, 2),
+        ignore=np.array(ignore, np.float32).reshape(-1, 6),
     )
 
 
@@ -221,8 +232,5 @@ def _nothing(kind: str, tags: tuple[str, ...]) -> LabelledScene:
         kind=kind,
         tags=tags,
         extents=np.zeros((0, DIRECTIONS, 2), np.float32),
+        ignore=boxes,
     )
-
-
-def _count_voxels(points: np.ndarray, size: float) -> int:
-    return len(np.unique(np.floor(points / size).astype(np.int32), axis=0)) if len(points) else 0

@@ -16,7 +16,7 @@ from dspdet3d_ros.errors import InputError, text_of
 # Not resolved: in a workspace of symbolic links the library lies with the links.
 PATH = Path(__file__).absolute().parent / "libdspdet3d_native.so"
 #: As in native.h: a library of another version was compiled from other sources.
-VERSION = 3
+VERSION = 4
 ISA_VARIABLE = "DSPDET3D_NATIVE_ISA"
 #: Instruction sets by their numbers in native.h; the fastest first.
 ISAS = {"avx512": 2, "avx2": 1, "neon": 3, "scalar": 0}
@@ -56,6 +56,16 @@ class WeightGradient(ctypes.Structure):
     ]
 
 
+class BlockWeightGradient(ctypes.Structure):
+    """`struct native_block_weight_gradient`."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("features", "gradient", "out", "windows")),
+        *((name, c_int64) for name in ("rows", "n_blocks")),
+        *((name, c_int32) for name in ("c_in", "c_out")),
+    ]
+
+
 class Norm(ctypes.Structure):
     """`struct native_norm`."""
 
@@ -87,6 +97,7 @@ _FUNCTIONS: dict[str, tuple[type, tuple]] = {
     "native_packed_blocks_size": (c_int64, (c_int, c_int, c_int)),
     "native_pack_blocks": (c_int, (c_int, _ARRAY, c_int, c_int, c_int, _ARRAY)),
     "native_convolve_blocks": (c_int, (c_int, POINTER(BlockConvolution), c_int)),
+    "native_block_weight_gradient": (c_int, (c_int, POINTER(BlockWeightGradient), c_int)),
     "native_weight_gradient": (c_int, (c_int, POINTER(WeightGradient), c_int)),
     "native_norm": (c_int, (c_int, POINTER(Norm), c_int)),
     "native_norm_gradient": (c_int, (c_int, POINTER(NormGradient), c_int)),

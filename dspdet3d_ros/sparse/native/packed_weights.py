@@ -17,12 +17,12 @@ _SAMPLED = 61
 class PackedWeights:
     """Packs weights, and keeps those of inference.
 
-    Args:
-        isa: number of the instruction set in native.h.
+    Attributes:
+        isa: number of the instruction set in native.h, whose kernels take the weights.
     """
 
     def __init__(self, isa: int) -> None:
-        self._isa = isa
+        self.isa = isa
         self._library = load()
         self._kept: dict[tuple[int, bool], tuple[weakref.ref, tuple[int, float], Tensor]] = {}
 
@@ -59,11 +59,11 @@ class PackedWeights:
             c_in, c_out = c_out, c_in
         library = self._library
         if in_blocks:
-            packed = _aligned(check(library.native_packed_blocks_size(self._isa, c_in, c_out)))
-            check(library.native_pack_blocks(self._isa, address, c_in, c_out, transposed, packed.data_ptr()))
+            packed = _aligned(check(library.native_packed_blocks_size(self.isa, c_in, c_out)))
+            check(library.native_pack_blocks(self.isa, address, c_in, c_out, transposed, packed.data_ptr()))
         else:
-            packed = _aligned(check(library.native_packed_size(self._isa, volume, c_in, c_out)))
-            check(library.native_pack(self._isa, address, volume, c_in, c_out, transposed, packed.data_ptr()))
+            packed = _aligned(check(library.native_packed_size(self.isa, volume, c_in, c_out)))
+            check(library.native_pack(self.isa, address, volume, c_in, c_out, transposed, packed.data_ptr()))
         return packed
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from dspdet3d_ros.errors import InputError, text_of
-from dspdet3d_ros.sparse.convolution import Epilogue, convolve
+from dspdet3d_ros.sparse.convolution import Epilogue, convolve, wants_gradient
 from dspdet3d_ros.sparse.coords import CoordinateSet
 from dspdet3d_ros.sparse.kernel_map import kernel_map
 from dspdet3d_ros.sparse.torch_rows import TorchRows
@@ -127,10 +127,9 @@ class TritonEngine(TorchRows):
         epilogue: Epilogue | None = None,
     ) -> Tensor:
         """See `Engine.convolve`."""
-        if torch.is_grad_enabled() and (features.requires_grad or weight.requires_grad):
-            if epilogue is not None:
-                raise NotImplementedError("an epilogue has no gradient")
-            return convolve(features, weight, kernel_map(inputs, outputs, len(weight)))
+        if wants_gradient(features, weight, epilogue):
+            rows = convolve(features, weight, kernel_map(inputs, outputs, len(weight)))
+            return rows if epilogue is None else epilogue.apply_to(rows)
         volume, c_in, c_out = weight.shape
         features, weight = features.contiguous(), weight.to(features.dtype).contiguous()
         out = features.new_empty(len(outputs), c_out, dtype=self.storage)

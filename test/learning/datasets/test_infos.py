@@ -1,6 +1,7 @@
 """The indoor format of mmdet3d: read aligned and checked, on small files and on the real ones."""
 
 import pickle
+import re
 import shutil
 from pathlib import Path
 
@@ -111,13 +112,32 @@ def test_a_known_data_set_has_its_own_classes_whatever_the_model(infos, caplog, 
     assert caplog.messages == []
 
 
-def test_a_data_set_whose_classes_nobody_knows_never_gets_those_of_the_model(infos):
-    path = of_dataset(infos, dataset="Matterport3D")
+@pytest.mark.parametrize("key", ["dataset", "Dataset", "DATASET", "dataset_name", "DATASET_TYPE"])
+@pytest.mark.parametrize("name", ["Matterport3D", "ScanNet++", "scannet200"])
+def test_a_data_set_whose_classes_nobody_knows_never_gets_those_of_the_model(infos, key, name):
+    path = of_dataset(infos, **{key: name})
     for classes in (("cup", "book"), None):
-        with pytest.raises(InputError, match=r"data set 'Matterport3D', whose classes are not known.*add its 'categor"):
+        with pytest.raises(InputError, match=rf"data set '{re.escape(name)}', whose classes are not known.*add its 'c"):
             open_infos(path, classes)
-    infos.infos["metainfo"]["categories"] = {"cup": 0, "nut": 1}
-    assert next(iter(open_infos(infos.write(), ("a", "b")))).names == ("nut", "cup")
+
+
+@pytest.mark.parametrize(
+    "metainfo",
+    [
+        {"categories": {"cup": 0, "nut": 1}},
+        {"Categories": {"cup": np.int64(0), "nut": np.int64(1)}},
+        {"cat2label": {"nut": 1, "cup": 0}},
+        {"classes": ["cup", "nut"]},
+        {"CLASSES": ("cup", "nut")},
+        {"class_names": np.array(["cup", "nut"])},
+    ],
+    ids=lambda metainfo: next(iter(metainfo)),
+)
+@pytest.mark.parametrize("dataset", [{}, {"dataset": "own"}, {"dataset": "scannet"}])
+def test_classes_of_the_file_come_first(infos, caplog, metainfo, dataset):
+    path = of_dataset(infos, **metainfo, **dataset)
+    assert next(iter(open_infos(path, ("a", "b")))).names == ("nut", "cup")
+    assert caplog.messages == []
 
 
 def test_an_unknown_data_set_keeps_the_names_of_its_objects(infos):

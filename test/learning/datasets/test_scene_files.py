@@ -27,6 +27,7 @@ def scene() -> LabelledScene:
         kind="table",
         tags=("stacked", "single_view"),
         extents=rng.normal(0, 1, (1, 32, 2)).astype(np.float32),
+        ignore=np.array([[1, 1, 1, 0.1, 0.1, 0.1], [2, 1, 1, 0.1, 0.1, 0.1]], np.float32),
     )
 
 
@@ -35,16 +36,18 @@ def test_a_scene_comes_back_as_it_was_saved(tmp_path, scene):
     save_scene(path, scene)
     back = load_scene(path)
     np.testing.assert_allclose(back.xyz, scene.xyz, atol=SCALE / 2 + 1e-6)
-    for field in ("rgb", "inst", "boxes", "full_boxes", "extents"):
+    for field in ("rgb", "inst", "boxes", "full_boxes", "extents", "ignore"):
         np.testing.assert_array_equal(getattr(back, field), getattr(scene, field))
     for field in ("name", "subset", "names", "kind", "tags", "scan", "exact"):
         assert getattr(back, field) == getattr(scene, field)
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
-def test_a_scene_from_a_file_without_extents_has_none(tmp_path, scene):
-    save_scene(tmp_path / "old.npz", replace(scene, extents=None))
-    assert load_scene(tmp_path / "old.npz").extents is None
+def test_a_scene_from_a_file_without_extents_and_regions_has_none(tmp_path, scene):
+    save_scene(tmp_path / "old.npz", replace(scene, extents=None, ignore=None))
+    old = load_scene(tmp_path / "old.npz")
+    assert old.extents is None
+    assert old.ignore is None
 
 
 def test_a_scene_without_objects_comes_back(tmp_path, scene):

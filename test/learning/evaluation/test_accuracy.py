@@ -156,6 +156,18 @@ def test_predictions_in_ignore_regions_count_neither_way():
     assert Predictions(np.empty((0, 6)), np.empty(0), (), 1.0).with_truth(replace(scene, ignore=region)).names == ()
 
 
+def test_a_prediction_in_an_ignore_region_that_matches_an_object_counts():
+    found = np.array([box(0), box(0.4), box(3)], np.float32)
+    predictions = Predictions(found, np.array([0.9, 0.8, 0.7]), ("cup",) * 3, 1.0)
+    scene = LabelledScene("a", "a", np.zeros((1, 3), np.float32), np.array([box(0)], np.float32), ("cup",))
+    everywhere = np.array([[0, 0, 0, 9, 9, 9]], np.float32)
+    result = predictions.with_truth(replace(scene, ignore=everywhere))
+    # The second one overlaps the object too: it stays a duplicate.
+    assert result.boxes[:, 0].tolist() == found[:2, 0].tolist()
+    values = figures([SceneEvaluation(result, "a", 1.0, ())], 0.5)["agnostic"]
+    assert (values["found_at_threshold"], values["false_at_threshold"]) == (1, 1)
+
+
 def test_false_boxes_are_counted_by_their_source():
     sides = {"object": (0, 1), "next": (1.05, 2.05), "good": (0, 1.05), "second": (0.02, 1), "part": (0.1, 0.3)}
     sides |= {"both": (-0.5, 9), "large": (9.5, 16.5), "third": (12, 13), "away": (30, 31), "shifted": (12.8, 13.8)}

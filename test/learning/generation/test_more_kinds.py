@@ -3,15 +3,19 @@
 import numpy as np
 import pytest
 
+from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.datasets.generated_classes import CLASS_NAMES
+from dspdet3d_ros.learning.generation.bins import bin_world
 from dspdet3d_ros.learning.generation.containers import CONTAINERS
 from dspdet3d_ros.learning.generation.object_placement import Support
 from dspdet3d_ros.learning.generation.parts import PART_KINDS
-from dspdet3d_ros.learning.generation.scene import generate_scene
+from dspdet3d_ros.learning.generation.scene import LEAST_OBJECT_POINTS, generate_scene
 from dspdet3d_ros.learning.generation.shapes import make_shape
 from dspdet3d_ros.learning.generation.upholstery import PIECES
 
 pytest.importorskip("embreex", reason="scenes are ray cast with embreex")
+
+BLOCK_FACES = 12
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +65,32 @@ def test_bins_are_small_scenes_of_several_arrangements_with_objects_above_their_
         assert np.ptp(scene.xyz[:, :2], axis=0).max() < 3
     tags = {tag for scene in bins for tag in scene.tags}
     assert {"heap", "from_above", "single_view"} <= tags
+
+
+def test_objects_that_are_hidden_too_much_are_regions_to_ignore_and_have_no_label(bins):
+    regions = [(scene, region) for scene in bins for region in scene.ignore]
+    assert regions
+    for scene, region in regions:
+        near = (np.abs(scene.xyz - region[:3]) < region[3:] / 2 + 0.01).all(axis=1)
+        assert (scene.inst[near] == 0).any()
+    assert all(np.bincount(scene.inst)[1:].min() >= LEAST_OBJECT_POINTS for scene in bins)
+
+
+def test_what_stands_next_to_a_container_is_labelled_or_larger_than_a_labelled_object():
+    outside = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        world, container, _ = bin_world(rng, "sparse")
+        low, high = container.mesh.bounds()
+        for mesh, number in zip(world.meshes[1:], world.numbers[1:], strict=True):
+            back = mesh.rotated(rotate("z", -world.yaw))
+            start, end = back.bounds()
+            apart = (start[:2] > high[:2] - 1e-6).any() or (end[:2] < low[:2] + 1e-6).any()
+            if not number and len(mesh.faces) == BLOCK_FACES:
+                assert back.size().max() > 0.5
+                assert apart or end[2] < 0
+            outside += number > 0 and apart
+    assert outside > 10
 
 
 def test_benches_hold_parts():

@@ -252,6 +252,15 @@ static void check_product(int isa, int64_t rows, int c_in, int c_out) {
     CHECK(native_convolve(isa, &c, 1 + 2 * i) == NATIVE_OK);
   }
   CHECK(memcmp(out[0], out[1], (size_t)(rows * c_out) * sizeof(float)) == 0);
+  float *slopes[2];
+  for (int i = 0; i < 2; i++) {
+    slopes[i] = random_floats((int64_t)c_in * c_out);
+    struct native_weight_gradient g = {in, out[0], slopes[i], i ? NULL : table, rows, rows, 1, c_in, c_out};
+    CHECK(native_weight_gradient(isa, &g, 1 + 2 * i) == NATIVE_OK);
+  }
+  CHECK(memcmp(slopes[0], slopes[1], (size_t)c_in * (size_t)c_out * sizeof(float)) == 0);
+  free(slopes[0]);
+  free(slopes[1]);
   free(in);
   free(weight);
   free(packed);
@@ -311,6 +320,23 @@ static void check_blocks(int isa, int64_t most, uint32_t edge, int c_in, int c_o
   }
   check_near(out[0], wanted, rows * c_out);
   CHECK(memcmp(out[0], out[1], (size_t)(rows * c_out) * sizeof(float)) == 0);
+
+  double *slopes = block((size_t)weights * sizeof(double));
+  memset(slopes, 0, (size_t)weights * sizeof(double));
+  for (int k = 0; k < 27; k++)
+    for (int64_t q = 0; q < rows; q++) {
+      int64_t row = row_of(keys, rows, keys[q] + 2 * key_of(k % 3 - 1, k / 3 % 3 - 1, k / 9 - 1));
+      for (int i = 0; row >= 0 && i < c_in; i++)
+        for (int j = 0; j < c_out; j++)
+          slopes[((int64_t)k * c_in + i) * c_out + j] += (double)in[row * c_in + i] * residual[q * c_out + j];
+    }
+  struct native_block_weight_gradient g = {in, residual, turned, windows, rows, n_blocks, c_in, c_out};
+  CHECK(native_block_weight_gradient(isa, &g, 1) == NATIVE_OK);
+  check_near(turned, slopes, weights);
+  g.out = weight;
+  CHECK(native_block_weight_gradient(isa, &g, 4) == NATIVE_OK);
+  CHECK(memcmp(weight, turned, (size_t)weights * sizeof(float)) == 0);
+  free(slopes);
   free(keys);
   free(blocks);
   free(windows);
@@ -421,6 +447,11 @@ static void check_refusals(int isa) {
   c.n_in = 0;
   c.c_out = 0;
   CHECK(native_convolve(isa, &c, 1) == NATIVE_BAD_ARGUMENT);
+  struct native_weight_gradient w = {NULL, NULL, NULL, NULL, 5, 5, 27, 3, 3};
+  CHECK(native_weight_gradient(isa, &w, 1) == NATIVE_BAD_ARGUMENT);
+  w.volume = 1;
+  w.n_in = 4;
+  CHECK(native_weight_gradient(isa, &w, 1) == NATIVE_BAD_ARGUMENT);
   struct native_block_convolution b = {NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 16, 16, 0};
   CHECK(native_convolve_blocks(isa, &b, 1) == NATIVE_OK);
   CHECK(native_convolve_blocks(isa, &b, 0) == NATIVE_BAD_ARGUMENT);
@@ -430,6 +461,13 @@ static void check_refusals(int isa) {
   b.rows = 0;
   b.c_in = 24;
   CHECK(native_convolve_blocks(isa, &b, 1) == NATIVE_BAD_ARGUMENT);
+  struct native_block_weight_gradient s = {NULL, NULL, NULL, NULL, 0, 0, 16, 24};
+  CHECK(native_block_weight_gradient(isa, &s, 1) == NATIVE_BAD_ARGUMENT);
+  s.c_out = 16;
+  CHECK(native_block_weight_gradient(isa, &s, 0) == NATIVE_BAD_ARGUMENT);
+  CHECK(native_block_weight_gradient(ISA_COUNT, &s, 1) == NATIVE_BAD_ARGUMENT);
+  s.n_blocks = INT32_MAX;
+  CHECK(native_block_weight_gradient(isa, &s, 1) == NATIVE_BAD_ARGUMENT);
   CHECK(native_packed_blocks_size(isa, 16, 0) == NATIVE_BAD_ARGUMENT);
   CHECK(native_pack_blocks(isa, NULL, 16, 8, 0, NULL) == NATIVE_BAD_ARGUMENT);
   CHECK(native_block_map(NULL, INT32_MAX, NULL, 0, steps, NULL, 1) == NATIVE_BAD_ARGUMENT);
@@ -471,6 +509,8 @@ int main(void) {
     check_blocks(isa, 100, 3, 16, 48, 0);
     check_blocks(isa, 900, 7, 64, 32, 1);
     check_blocks(isa, 300, 5, 272, 80, 1);
+    /* Cells far from each other, in more than one slab. */
+    check_blocks(isa, 2600, 90, 16, 16, 0);
     for (int kind = 0; kind < 4; kind++) {
       check_norm(isa, 2, 3, kind & 1, kind & 2);
       check_norm(isa, 129, 64, kind & 1, kind & 2);

@@ -30,6 +30,11 @@ static int channels_fit(int volume, int c_in, int c_out) {
 
 static int rows_fit(int64_t n_in, int64_t n_out) { return n_in >= 0 && n_in < INT32_MAX && n_out >= 0 && n_out < INT32_MAX; }
 
+/* Without a table each output row has the input row of its number. */
+static int table_fits(const int32_t *table, int volume, int64_t n_in, int64_t n_out) {
+  return table != NULL || n_out == 0 || (volume == 1 && n_in == n_out);
+}
+
 int native_version(void) { return NATIVE_VERSION; }
 
 int native_isa_usable(int isa) { return kernels_of(isa) != NULL; }
@@ -51,7 +56,7 @@ int native_convolve(int isa, const struct native_convolution *c, int threads) {
   const struct kernels *kernels = kernels_of(isa);
   if (kernels == NULL || threads < 1) return NATIVE_BAD_ARGUMENT;
   if (!channels_fit(c->volume, c->c_in, c->c_out) || !rows_fit(c->n_in, c->n_out)) return NATIVE_BAD_ARGUMENT;
-  if (c->table == NULL && c->n_out > 0 && (c->volume != 1 || c->n_in != c->n_out)) return NATIVE_BAD_ARGUMENT;
+  if (!table_fits(c->table, c->volume, c->n_in, c->n_out)) return NATIVE_BAD_ARGUMENT;
   return kernels->convolve(c, threads);
 }
 
@@ -73,10 +78,17 @@ int native_convolve_blocks(int isa, const struct native_block_convolution *c, in
   return kernels_of(isa)->convolve_blocks(c, threads);
 }
 
+int native_block_weight_gradient(int isa, const struct native_block_weight_gradient *g, int threads) {
+  if (threads < 1 || native_packed_blocks_size(isa, g->c_in, g->c_out) < 0) return NATIVE_BAD_ARGUMENT;
+  if (!rows_fit(g->rows, g->n_blocks)) return NATIVE_BAD_ARGUMENT;
+  return kernels_of(isa)->block_weight_gradient(g, threads);
+}
+
 int native_weight_gradient(int isa, const struct native_weight_gradient *g, int threads) {
   const struct kernels *kernels = kernels_of(isa);
   if (kernels == NULL || threads < 1) return NATIVE_BAD_ARGUMENT;
   if (!channels_fit(g->volume, g->c_in, g->c_out) || !rows_fit(g->n_in, g->n_out)) return NATIVE_BAD_ARGUMENT;
+  if (!table_fits(g->table, g->volume, g->n_in, g->n_out)) return NATIVE_BAD_ARGUMENT;
   return kernels->weight_gradient(g, threads);
 }
 

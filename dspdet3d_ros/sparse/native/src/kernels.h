@@ -10,6 +10,7 @@ struct kernels {
   int (*convolve)(const struct native_convolution *convolution, int threads);
   void (*pack_blocks)(const float *weight, int c_in, int c_out, int transposed, float *packed);
   int (*convolve_blocks)(const struct native_block_convolution *convolution, int threads);
+  int (*block_weight_gradient)(const struct native_block_weight_gradient *gradient, int threads);
   int (*weight_gradient)(const struct native_weight_gradient *gradient, int threads);
   int (*norm)(const struct native_norm *norm, int threads);
   int (*norm_gradient)(const struct native_norm_gradient *gradient, int threads);

@@ -7,6 +7,7 @@
 #define KERNELS_AVX2
 #include "kernels.inc"
 #include "blocks.inc"
+#include "block_gradient.inc"
 #include "norm.inc"
 
 KERNELS(avx2);

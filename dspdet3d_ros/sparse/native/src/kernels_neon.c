@@ -2,6 +2,7 @@
 #define KERNELS_NEON
 #include "kernels.inc"
 #include "blocks.inc"
+#include "block_gradient.inc"
 #include "norm.inc"
 
 KERNELS(neon);

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define NATIVE_VERSION 3
+#define NATIVE_VERSION 4
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -50,9 +50,19 @@ struct native_weight_gradient {
   const float *in;       /* (n_in, c_in) */
   const float *gradient; /* (n_out, c_out) */
   float *out;            /* (volume, c_in, c_out) */
-  const int32_t *table;  /* as above */
+  const int32_t *table;  /* as in native_convolution */
   int64_t n_in, n_out;
   int32_t volume, c_in, c_out;
+};
+
+/* The same for a convolution in blocks. Differs by rounding. */
+struct native_block_weight_gradient {
+  const float *in;        /* (rows, c_in) */
+  const float *gradient;  /* (rows, c_out) */
+  float *out;             /* (27, c_in, c_out) */
+  const int32_t *windows; /* as in native_block_convolution */
+  int64_t rows, n_blocks;
+  int32_t c_in, c_out;
 };
 
 /* Batch normalisation of more than no rows:
@@ -109,6 +119,8 @@ EXPORT int64_t native_packed_blocks_size(int isa, int c_in, int c_out);
 EXPORT int native_pack_blocks(int isa, const float *weight, int c_in, int c_out, int transposed, float *packed);
 
 EXPORT int native_convolve_blocks(int isa, const struct native_block_convolution *convolution, int threads);
+
+EXPORT int native_block_weight_gradient(int isa, const struct native_block_weight_gradient *gradient, int threads);
 
 EXPORT int native_weight_gradient(int isa, const struct native_weight_gradient *gradient, int threads);
 
