@@ -9,6 +9,9 @@ import numpy as np
 from dspdet3d_ros.geometry import interpolate
 from dspdet3d_ros.mapping.frame import FrameRefused
 
+#: Two poses that are farther apart in time are not interpolated: the camera may have gone another way between them.
+INTERPOLATED_S = 0.25
+
 
 class Trajectory:
     """Poses of one frame, kept in the order of their stamps.
@@ -54,32 +57,42 @@ class Trajectory:
         place = bisect.bisect_left(self._stamps, stamp)
         return self._stamps[max(place - 1, 0) : place + 1]
 
-    def between(self, stamp: float, around: list[float]) -> np.ndarray:
-        """The pose at a stamp: that of the only one of the stamps around it, or interpolated between two."""
-        if len(around) == 1:
-            return self._poses[around[0]]
-        before, after = around
-        return interpolate(self._poses[before], self._poses[after], (stamp - before) / (after - before))
+    def find(self, stamp: float, tolerance: float, most_gap: float | None = None) -> np.ndarray | None:
+        """The pose at a stamp; None if no pose is near enough.
+
+        Args:
+            stamp: when.
+            tolerance: maximum distance to the nearest pose, where there are no two to interpolate.
+            most_gap: two poses with a longer gap between them are not interpolated; None: all are.
+        """
+        around = self.around(stamp)
+        if len(around) == 2 and (most_gap is None or around[1] - around[0] <= most_gap):
+            before, after = around
+            return interpolate(self._poses[before], self._poses[after], (stamp - before) / (after - before))
+        near = [known for known in around if abs(known - stamp) <= tolerance]
+        return self._poses[min(near, key=lambda known: abs(known - stamp))] if near else None
 
     def at(self, stamp_s: float, tolerance_s: float) -> np.ndarray:
         """The pose at a stamp: between two poses it is interpolated, next to one the nearest is taken.
 
         Args:
             stamp_s: seconds.
-            tolerance_s: maximum distance to the nearest pose. Two poses with a gap of more than twice this are not
-                interpolated.
+            tolerance_s: maximum distance to the nearest pose, where there are no two to interpolate: with a gap of at
+                most `INTERPOLATED_S`, or twice the tolerance.
 
         Raises:
             FrameRefused: kind "pose": no pose is near enough.
         """
-        around = self.around(stamp_s)
-        if not around:
-            raise FrameRefused("pose", "pose: there are no poses; record or publish the poses of the camera")
-        nearest = min(around, key=lambda stamp: abs(stamp - stamp_s))
-        if (gap := abs(nearest - stamp_s)) > tolerance_s:
+        pose = self.find(stamp_s, tolerance_s, max(INTERPOLATED_S, 2 * tolerance_s))
+        if pose is None:
+            around = self.around(stamp_s)
+            if not around:
+                raise FrameRefused("pose", "pose: there are no poses; record or publish the poses of the camera")
+            gap = min(abs(known - stamp_s) for known in around)
             raise FrameRefused(
                 "pose",
                 f"pose: the nearest one is {gap:.3g} s away from the stamp of the image, expected at most "
-                f"{tolerance_s:g} s; check that both use the same clock",
+                f"{tolerance_s:g} s, or two around it that are {INTERPOLATED_S:g} s apart; check that both use the "
+                "same clock, and that poses come often enough",
             )
-        return self.between(stamp_s, around if around[-1] - around[0] <= 2 * tolerance_s else [nearest])
+        return pose

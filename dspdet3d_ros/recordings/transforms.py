@@ -33,11 +33,12 @@ class Transforms:
 
     Args:
         memory_ns: poses that are older than the newest of their frame by more are forgotten.
+        most_gap_ns: poses that are farther apart are not interpolated; None: all are, as in tf2.
     """
 
-    def __init__(self, memory_ns: int = 60_000_000_000) -> None:
+    def __init__(self, memory_ns: int = 60_000_000_000, most_gap_ns: int | None = None) -> None:
         self._links: dict[str, _Link] = {}
-        self._memory_ns = memory_ns
+        self._memory_ns, self._most_gap_ns = memory_ns, most_gap_ns
 
     def add(self, parent: str, child: str, time_ns: int, pose: np.ndarray, fixed: bool = False) -> None:
         """Adds the pose of a frame.
@@ -78,7 +79,7 @@ class Transforms:
             target: frame of the result.
             source: frame of the coordinates.
             time_ns: when.
-            tolerance_ns: before the first and after the last known pose, that pose holds for so long.
+            tolerance_ns: a pose holds for so long before the first and after the last one, and at the ends of a gap.
 
         Raises:
             TransformError: a frame is not known, the two are not connected, or the time is outside of the known ones.
@@ -111,13 +112,14 @@ class Transforms:
         link = self._links[frame]
         if link.fixed is not None:
             return link.fixed
-        around = link.poses.around(time_ns)
-        if len(around) == 1 and abs(around[0] - time_ns) > tolerance_ns:
-            raise TransformError(
-                f"no transform from '{frame}' to '{link.parent}' at {time_ns / 1e9:.3f} s: "
-                f"{'the first' if around[0] > time_ns else 'the last'} is of {around[0] / 1e9:.3f} s"
-            )
-        return link.poses.between(time_ns, around)
+        pose = link.poses.find(time_ns, tolerance_ns, self._most_gap_ns)
+        if pose is None:
+            before, after = (around := link.poses.around(time_ns))[0], around[-1]
+            known = f"the {'first' if before > time_ns else 'last'} is of {before / 1e9:.3f} s"
+            if after > before:
+                known = f"there is none from {before / 1e9:.3f} s to {after / 1e9:.3f} s"
+            raise TransformError(f"no transform from '{frame}' to '{link.parent}' at {time_ns / 1e9:.3f} s: {known}")
+        return pose
 
 
 def pose_matrix(translation: Sequence[float] | np.ndarray, quaternion: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -57,8 +57,8 @@ class Predictions:
             low, high = corners(scene.ignore)
             centre = self.boxes[:, None, :3]
             inside: np.ndarray = np.logical_and.reduce((centre >= low) & (centre <= high), axis=2)
-            matches = np.logical_or.reduce(iou_matrix(self.boxes, scene.boxes) > IOUS[0], axis=1)
-            rows = ~np.logical_or.reduce(inside, axis=1) | matches
+            overlap = iou_matrix(self.boxes, scene.boxes)
+            rows = ~np.logical_or.reduce(inside, axis=1) | np.logical_or.reduce(overlap > IOUS[0], axis=1)
         return SceneResult(
             self.boxes[rows],
             self.scores[rows],
