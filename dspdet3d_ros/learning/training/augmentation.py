@@ -77,23 +77,31 @@ def crop(scene: LabelledScene, size: float, rng: np.random.Generator, focus: Foc
         center = scene.boxes[index, :2] + rng.uniform(-0.3, 0.3, 2) * size
     else:
         return scene
-    inside = np.hypot(*(scene.xyz[:, :2] - center).T) <= size / 2
+    rows = _near(scene.xyz, center, size / 2)
     count = len(scene.boxes)
     if scene.inst is None:
-        fits = np.hypot(*(scene.boxes[:, :2] - center).T) <= size / 2
-        return replace(scene.with_objects(fits), xyz=scene.xyz[inside])
+        fits = np.isin(np.arange(count), _near(scene.boxes, center, size / 2))
+        return replace(scene.with_objects(fits), xyz=scene.xyz[rows])
     before = points_of_objects(scene.inst, count)
-    after = points_of_objects(scene.inst[inside], count)
+    after = points_of_objects(scene.inst[rows], count)
     # What is not labelled because the crop cuts it must not be taught as background either.
     dropped = (after > 0) & (after < LEAST_INSIDE * before)
-    keep = inside & ~np.concatenate([[False], dropped])[scene.inst]
-    xyz, inst = scene.xyz[keep], scene.inst[keep]
+    rows = rows[~np.concatenate([[False], dropped])[scene.inst[rows]]]
+    xyz, inst = scene.xyz[rows], scene.inst[rows]
     if not scene.exact:
         return _labelled(replace(scene, xyz=xyz, inst=inst, boxes=fit_boxes(xyz, inst, count)))
     cut = after < before
     boxes = np.where(cut[:, None], cut_boxes(scene.boxes, fit_boxes(xyz, inst, count)), scene.boxes)
     extents = None if scene.extents is None else np.where(cut[:, None, None], np.float32(np.nan), scene.extents)
     return _labelled(replace(scene, xyz=xyz, inst=inst, boxes=boxes, extents=extents))
+
+
+def _near(places: np.ndarray, center: np.ndarray, distance: float) -> np.ndarray:
+    """(M,) rows of the places, whose first columns are x and y, that are at most so far from a centre in plan."""
+    x, y = places[:, 0] - center[0], places[:, 1] - center[1]
+    # Of a large scene few points are left for the exact distance, which takes longer.
+    rows = np.flatnonzero(x * x + y * y <= 1.01 * distance * distance)
+    return rows[np.hypot(*(places[rows, :2] - center).T) <= distance]
 
 
 def mapped(scene: LabelledScene, matrix: np.ndarray) -> LabelledScene:
