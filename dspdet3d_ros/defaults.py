@@ -43,3 +43,5 @@ MAX_DETECTIONS = 300
 #: Accumulated maps: edge of the voxels in metres, and the maximum number of them in memory.
 MAP_VOXEL_SIZE = 0.01
 MAP_MAX_VOXELS = 2_000_000
+#: CPU threads of a map. Measured: with a second one, the many small tensors of a frame take longer.
+MAP_THREADS = 1

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+
+if TYPE_CHECKING:
+    # Only for the type: torch takes seconds to import.
+    from torch import Tensor
+
+Array = TypeVar("Array", np.ndarray, "Tensor")
 
 
 def box_between(low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -24,7 +31,7 @@ def box_around(points: np.ndarray, left_out: float = 0.0) -> np.ndarray:
     return box_between(points.min(axis=0), points.max(axis=0))
 
 
-def corners(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def corners(boxes: Array) -> tuple[Array, Array]:
     """(..., 3) lowest and highest corners of boxes, from their (..., 6) centre and size."""
     half = boxes[..., 3:6] / 2
     return boxes[..., :3] - half, boxes[..., :3] + half

@@ -90,9 +90,15 @@ def with_joined_axis(argv: Sequence[str]) -> list[str]:
     return joined
 
 
-def add_threads_argument(parser: argparse.ArgumentParser) -> None:
-    """Adds the argument for the number of CPU threads; `cli.main` checks and applies it."""
-    parser.add_argument("--threads", type=int, help="number of CPU threads (default: torch's choice)")
+def add_threads_argument(parser: argparse.ArgumentParser, default: int | None = None) -> None:
+    """Adds the argument for the number of CPU threads; `cli.main` checks and applies it.
+
+    Args:
+        parser: the parser.
+        default: number of threads; None for torch's choice.
+    """
+    shown = "torch's choice" if default is None else default
+    parser.add_argument("--threads", type=int, default=default, help=f"number of CPU threads (default: {shown})")
 
 
 def check_number(name: str, value: float | None, allowed: Range | None = None) -> None:

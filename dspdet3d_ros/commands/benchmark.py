@@ -14,6 +14,7 @@ from dspdet3d_ros.commands.arguments import (
     check_number,
 )
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.system import torch_threads
 from dspdet3d_ros.validation import AT_LEAST_ONE, NOT_NEGATIVE, SHARE
 
 if TYPE_CHECKING:
@@ -53,7 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     other.add_argument(
         "--kernels", action="store_true", help="the GPU kernels alone; compared with spconv-triton if it is installed"
     )
-    other.add_argument("--accumulator", action="store_true", help="RGB-D frames of 640 x 480 pixels into a map")
+    other.add_argument(
+        "--accumulator",
+        action="store_true",
+        help=f"RGB-D frames of 640 x 480 pixels into a map; --threads is {defaults.MAP_THREADS} if not given",
+    )
     other.add_argument(
         "--frames", type=int, default=120, help="number of frames of --accumulator (default: %(default)s)"
     )
@@ -166,7 +171,8 @@ def _accumulator(args: argparse.Namespace, target: BenchmarkTarget) -> tuple[dic
     from dspdet3d_ros.detector.loaded_model import choose_device
     from dspdet3d_ros.tools.benchmark import accumulator_speed
 
-    values = accumulator_speed.measure_accumulator(str(choose_device(args.device)), args.frames)
+    with torch_threads(args.threads or defaults.MAP_THREADS):
+        values = accumulator_speed.measure_accumulator(str(choose_device(args.device)), args.frames)
     return {"accumulator": values}, accumulator_speed.table(values)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dspdet3d_ros.commands.arguments import add_map_arguments, add_threads_argument, check_number, map_settings
-from dspdet3d_ros.defaults import UPS
+from dspdet3d_ros.defaults import MAP_THREADS, UPS
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.validation import AT_LEAST_ONE, NOT_NEGATIVE
 
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", action="store_true", help="print frames used, refused by reason, and thickness")
     parser.add_argument("--json", type=Path, help="write the report to this file")
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    add_threads_argument(parser)
+    add_threads_argument(parser, MAP_THREADS)
     add_map_arguments(parser)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -9,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dspdet3d_ros.detector.boxes import clashes, suppress
+from dspdet3d_ros.detector.boxes import Faces, clashes, suppress
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.fused_boxes import fused
 from dspdet3d_ros.detector.head import LevelOutput, decode_boxes
 from dspdet3d_ros.detector.result import DetectionSettings, Shortlist
 from dspdet3d_ros.detector.score_map import ScoreMap
+from dspdet3d_ros.sparse.coords import synchronises
 
 #: Boxes with an edge beyond e^±29 m (4e12 m) have overflowed: the volume of larger ones may be infinite in float32.
 _LARGEST_LOG_SIZE = 29.0
@@ -33,35 +35,66 @@ def best_cells(outputs: Sequence[LevelOutput], config: ModelConfig) -> tuple[Ten
         (N, 6) finite boxes in metres, larger than nothing and of finite volume, (N, n_classes) scores, and the number
         of predictions over all levels that were left out because theirs are not.
     """
-    logits, regression = (torch.cat([getattr(o, name) for o in outputs]) for name in ("logits", "regression"))
-    top = logits.amax(1)
-    good = _usable(top, logits, regression)
-    top = torch.where(good, top, -torch.inf)
+    levels: list[tuple[Tensor, ...]] = [(o.logits, o.regression, o.coords.keys) for o in outputs]
+    if synchronises(levels[0][0]):
+        # On a GPU the number of calls takes the time. On the CPU a copy of all logits takes longer than all the rest.
+        levels = [tuple(torch.cat(field) for field in zip(*levels, strict=True))]
+    top = torch.cat([_usable_top(logits, regression) for logits, regression, _ in levels])
     # One transfer: on a GPU each waits for all earlier work.
-    found, voters = torch.stack([good.sum(), (top > _LEAST_LOGIT).sum()]).tolist()
+    found, voters = torch.stack([(top > -torch.inf).sum(), (top > _LEAST_LOGIT).sum()]).tolist()
     most = config.nms_pre
     if config.postprocessing == "fused":
         # All that have a vote, however large the map is: then a box does not depend on what else is in the map.
         most = min(max(voters, _FEWEST), _MOST)
     # Those that are not usable come last.
-    best = torch.topk(top, min(most, found)).indices
-    keys = torch.cat([output.coords.keys for output in outputs])[best]
-    return decode_boxes(regression[best], keys, config.voxel_size), torch.sigmoid(logits[best]), len(top) - found
+    logits, regression, keys = _taken(levels, torch.topk(top, min(most, found)).indices)
+    return decode_boxes(regression, keys, config.voxel_size), torch.sigmoid(logits), len(top) - found
 
 
-def _usable(top: Tensor, logits: Tensor, regression: Tensor) -> Tensor:
-    """(N,) mask: predictions that are finite, of boxes that are larger than nothing and of finite volume.
+def _taken(levels: Sequence[tuple[Tensor, ...]], rows: Tensor) -> tuple[Tensor, ...]:
+    """Rows, counted over all levels, of each of the tensors that every level has."""
+    if len(levels) == 1:
+        return tuple(field.index_select(0, rows) for field in levels[0])
+    ends = np.cumsum([len(level[0]) for level in levels])
+    wanted = rows.numpy()
+    of_level = np.searchsorted(ends, wanted, side="right")
+    order = np.argsort(of_level, kind="stable")
+    in_order = np.split(wanted[order], np.bincount(of_level, minlength=len(levels)).cumsum()[:-1])
+    own = [
+        torch.from_numpy(some - (end - len(level[0]))) for level, some, end in zip(levels, in_order, ends, strict=True)
+    ]
+    back = torch.from_numpy(np.argsort(order))
+    return tuple(
+        torch.cat([part.index_select(0, some) for part, some in zip(field, own, strict=True)]).index_select(0, back)
+        for field in zip(*levels, strict=True)
+    )
+
+
+def _usable_top(logits: Tensor, regression: Tensor) -> Tensor:
+    """(N,) largest logits of the predictions that are finite, of boxes larger than nothing and of finite volume.
+
+    Those of other predictions are -inf.
 
     Args:
-        top: (N,) the largest of the logits.
         logits: (N, n_classes).
         regression: (N, 6).
     """
+    top = logits.amax(1)
+    if not synchronises(top) and _all_usable(logits, regression):
+        return top
     # What is not finite shows in the largest or the smallest value of a row; comparisons with NaN are false.
     finite = (top < torch.inf) & (logits.amin(1) > -torch.inf)
     magnitude = regression.abs()
     fits = magnitude[:, 3:].amax(1) <= _LARGEST_LOG_SIZE
-    return finite & fits & (magnitude[:, :3].amax(1) < torch.inf)
+    return torch.where(finite & fits & (magnitude[:, :3].amax(1) < torch.inf), top, -torch.inf)
+
+
+def _all_usable(logits: Tensor, regression: Tensor) -> bool:
+    """Quick check, on the CPU: True if all predictions of a level are usable, False if some may not be."""
+    if not len(logits):
+        return True
+    low, high = (float(limit) for limit in torch.aminmax(regression))
+    return low >= -_LARGEST_LOG_SIZE and high <= _LARGEST_LOG_SIZE and math.isfinite(logits.sum())
 
 
 @dataclass(frozen=True)
@@ -162,7 +195,7 @@ def _best_boxes(boxes: Tensor, scores: Tensor, settings: DetectionSettings, conf
     # Overlaps are computed for boxes that can be reported only: usually a tenth of all.
     some = (candidates > settings.score_threshold).any(1)
     boxes, scores, values = boxes[some], scores[some], candidates[some].numpy()
-    clashing = clashes(boxes, settings.nms_iou_threshold, config.nms_overlap)
+    clashing = clashes(Faces.of(boxes.numpy(), config.nms_overlap), settings.nms_iou_threshold)
     if config.nms_across_classes:
         names = values.argmax(1)
         found = [(row, int(names[row])) for row in suppress(clashing, _best_first(values.max(1), settings))]

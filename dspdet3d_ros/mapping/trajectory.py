@@ -9,6 +9,9 @@ import numpy as np
 from dspdet3d_ros.geometry import interpolate
 from dspdet3d_ros.mapping.frame import FrameRefused
 
+#: Two poses that are farther apart in time are not interpolated: the camera may have gone another way between them.
+INTERPOLATED_S = 0.25
+
 
 class Trajectory:
     """Poses of one camera, kept in the order of their stamps.
@@ -52,14 +55,20 @@ class Trajectory:
 
         Args:
             stamp_s: seconds.
-            tolerance_s: maximum distance to the nearest pose. Two poses with a gap of more than twice this are not
-                interpolated.
+            tolerance_s: maximum distance to the nearest pose, where there are no two to interpolate: with a gap of at
+                most `INTERPOLATED_S`, or twice the tolerance.
 
         Raises:
             FrameRefused: kind "pose": no pose is near enough.
         """
         place = bisect.bisect_left(self._stamps, stamp_s)
         around = [k for k in (place - 1, place) if 0 <= k < len(self._stamps)]
+        if len(around) == 2:
+            before, after = around
+            gap = self._stamps[after] - self._stamps[before]
+            if gap <= max(INTERPOLATED_S, 2 * tolerance_s):
+                share = (stamp_s - self._stamps[before]) / gap
+                return interpolate(self._poses[before], self._poses[after], share)
         near = [k for k in around if abs(self._stamps[k] - stamp_s) <= tolerance_s]
         if not near:
             if not around:
@@ -68,10 +77,7 @@ class Trajectory:
             raise FrameRefused(
                 "pose",
                 f"pose: the nearest one is {gap:.3g} s away from the stamp of the image, expected at most "
-                f"{tolerance_s:g} s; check that both use the same clock",
+                f"{tolerance_s:g} s, or two around it that are {INTERPOLATED_S:g} s apart; check that both use the "
+                "same clock, and that poses come often enough",
             )
-        if len(around) == 2 and self._stamps[around[1]] - self._stamps[around[0]] <= 2 * tolerance_s:
-            before, after = around
-            share = (stamp_s - self._stamps[before]) / (self._stamps[after] - self._stamps[before])
-            return interpolate(self._poses[before], self._poses[after], share)
         return self._poses[min(near, key=lambda k: abs(self._stamps[k] - stamp_s))]

@@ -34,11 +34,12 @@ class Transforms:
 
     Args:
         memory_ns: poses that are older than the newest of their frame by more are forgotten.
+        most_gap_ns: poses that are farther apart are not interpolated; None: all are, as in tf2.
     """
 
-    def __init__(self, memory_ns: int = 60_000_000_000) -> None:
+    def __init__(self, memory_ns: int = 60_000_000_000, most_gap_ns: int | None = None) -> None:
         self._links: dict[str, _Link] = {}
-        self._memory_ns = memory_ns
+        self._memory_ns, self._most_gap_ns = memory_ns, most_gap_ns
 
     def add(self, parent: str, child: str, time_ns: int, pose: np.ndarray, fixed: bool = False) -> None:
         """Adds the pose of a frame.
@@ -83,7 +84,7 @@ class Transforms:
             target: frame of the result.
             source: frame of the coordinates.
             time_ns: when.
-            tolerance_ns: before the first and after the last known pose, that pose holds for so long.
+            tolerance_ns: a pose holds for so long before the first and after the last one, and at the ends of a gap.
 
         Raises:
             TransformError: a frame is not known, the two are not connected, or the time is outside of the known ones.
@@ -119,15 +120,17 @@ class Transforms:
         right = bisect_left(link.times, time_ns)
         if right < len(link.times) and link.times[right] == time_ns:
             return link.poses[time_ns]
-        if right in (0, len(link.times)):
-            nearest = link.times[0] if right == 0 else link.times[-1]
+        around = link.times[max(right - 1, 0) : right + 1]
+        before, after = around[0], around[-1]
+        gap = self._most_gap_ns is not None and after - before > self._most_gap_ns
+        if len(around) < 2 or gap:
+            nearest = min(around, key=lambda known: abs(known - time_ns))
             if abs(nearest - time_ns) <= tolerance_ns:
                 return link.poses[nearest]
-            raise TransformError(
-                f"no transform from '{frame}' to '{link.parent}' at {time_ns / 1e9:.3f} s: "
-                f"{'the first' if right == 0 else 'the last'} is of {nearest / 1e9:.3f} s"
-            )
-        before, after = link.times[right - 1], link.times[right]
+            known = f"the {'first' if right == 0 else 'last'} is of {nearest / 1e9:.3f} s"
+            if gap:
+                known = f"there is none from {before / 1e9:.3f} s to {after / 1e9:.3f} s"
+            raise TransformError(f"no transform from '{frame}' to '{link.parent}' at {time_ns / 1e9:.3f} s: {known}")
         return interpolate(link.poses[before], link.poses[after], (time_ns - before) / (after - before))
 
 

@@ -33,6 +33,7 @@ from dspdet3d_ros.ros.interface.messages import cloud_message
 from dspdet3d_ros.ros.managed_node import ManagedNode
 from dspdet3d_ros.ros.parameters.accumulator_table import MAP_FIELDS, NODE_NAME, PARAMETERS, AccumulatorSettings
 from dspdet3d_ros.ros.parameters.node_parameters import NodeParameters
+from dspdet3d_ros.ros.pipeline.frames import import_tf2
 from dspdet3d_ros.ros.process import LAST_CLOUD_S, run
 from dspdet3d_ros.ros.results import Counts
 
@@ -94,6 +95,7 @@ class AccumulatorNode(ManagedNode):
             from dspdet3d_ros.mapping.accumulator import Accumulator
 
             accumulator = Accumulator(parameters.settings.map, str(choose_device(device)))
+            import_tf2()
         self._frames = Frames(self, parameters["tf_timeout_s"])
         self._poses = CameraPoses(
             self,

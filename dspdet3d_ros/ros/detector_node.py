@@ -24,7 +24,7 @@ from dspdet3d_ros.ros.managed_node import ManagedNode
 from dspdet3d_ros.ros.parameters.node_parameters import DetectorParameters
 from dspdet3d_ros.ros.parameters.table import NODE_NAME
 from dspdet3d_ros.ros.pipeline.detect_service import DetectService
-from dspdet3d_ros.ros.pipeline.frames import TargetFrame
+from dspdet3d_ros.ros.pipeline.frames import TargetFrame, import_tf2
 from dspdet3d_ros.ros.pipeline.pipeline import Pipeline, free_gpu_memory
 from dspdet3d_ros.ros.pipeline.processing import Processing
 from dspdet3d_ros.ros.process import LAST_CLOUD_S, run
@@ -77,6 +77,8 @@ class DetectorNode(ManagedNode):
         threads = parameters["threads"] or None
         with signals.interruptible("the model was being loaded"):
             detector = self._loaded(threads)
+            if parameters["target_frame"]:
+                import_tf2()
         own = detector.default_settings()
         values = {name: getattr(own, name) for name in ("pruning_threshold", "score_threshold", "nms_iou_threshold")}
         parameters.apply_model_defaults({**values, "recenter": detector.recenter}, detector.class_names)

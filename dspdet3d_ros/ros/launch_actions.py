@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, PopLaunchConfigurations, PushLaunchConfigurations
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from dspdet3d_ros.ros.interface.fastdds import large_cloud_environment
-from dspdet3d_ros.ros.parameters import launch_arguments
+from dspdet3d_ros.ros.parameters import accumulator_launch, launch_arguments
 from dspdet3d_ros.ros.parameters.launch_arguments import Argument
 
 PACKAGE = "dspdet3d_ros"
@@ -48,34 +50,81 @@ def parameter(value: Any) -> Any:
     return ParameterValue(value, value_type=str) if isinstance(value, str) else value
 
 
-def node_description(
-    executable: str,
-    arguments: Sequence[Argument],
-    parameters: Callable[[Mapping[str, str]], Mapping[str, Any]],
-    remappings: Callable[[Mapping[str, str]], list[tuple[str, str]]],
-) -> LaunchDescription:
-    """The description that starts one node.
+@dataclass(frozen=True)
+class NodeLaunch:
+    """A node of the package that launch files start.
 
-    Args:
+    Attributes:
         executable: the program.
         arguments: all of them, with name, params_file, respawn and respawn_delay.
         parameters, remappings: make those of the node from the texts of the arguments; they raise InputError.
     """
 
-    def nodes(context: LaunchContext) -> list[Node]:
-        values = values_of(context, arguments)
-        given = {name: parameter(value) for name, value in parameters(values).items()}
+    executable: str
+    arguments: Sequence[Argument]
+    parameters: Callable[[Mapping[str, str]], Mapping[str, Any]]
+    remappings: Callable[[Mapping[str, str]], list[tuple[str, str]]]
+
+    def description(self) -> LaunchDescription:
+        """The description that starts this node alone."""
+        return LaunchDescription(
+            [*declared(self.arguments), OpaqueFunction(function=lambda context: [self.node(context, {})])]
+        )
+
+    def node(self, context: LaunchContext, given: Mapping[str, str]) -> Node:
+        """The action that starts the node, with all arguments checked. The context stays as it is.
+
+        Args:
+            context: has the arguments of the command line.
+            given: arguments that replace those.
+
+        Raises:
+            InputError: an argument has a value that cannot be used.
+        """
+        # Two nodes have arguments of the same name with other defaults.
+        PushLaunchConfigurations().visit(context)
+        context.launch_configurations.update(given)
+        for declaration in declared(self.arguments):
+            declaration.visit(context)
+        values = values_of(context, self.arguments)
+        PopLaunchConfigurations().visit(context)
+        parameters = {name: parameter(value) for name, value in self.parameters(values).items()}
         file = launch_arguments.parameter_file(values)
-        node = Node(
+        return Node(
             package=PACKAGE,
-            executable=executable,
+            executable=self.executable,
             name=values["name"],
-            parameters=[file, given] if given else [file],
-            remappings=remappings(values),
+            parameters=[file, parameters] if parameters else [file],
+            remappings=self.remappings(values),
             respawn=launch_arguments.boolean(values, "respawn"),
             respawn_delay=launch_arguments.seconds(values, "respawn_delay"),
             **common_options(values),
         )
-        return [node]
 
-    return LaunchDescription([*declared(arguments), OpaqueFunction(function=nodes)])
+
+def detector(share: Path) -> NodeLaunch:
+    """The detector node.
+
+    Args:
+        share: the shared folder of the installed package.
+    """
+    return NodeLaunch(
+        executable="detector",
+        arguments=launch_arguments.detector_arguments(share),
+        parameters=launch_arguments.parameters,
+        remappings=launch_arguments.remappings,
+    )
+
+
+def accumulator(share: Path) -> NodeLaunch:
+    """The accumulator node.
+
+    Args:
+        share: the shared folder of the installed package.
+    """
+    return NodeLaunch(
+        executable="accumulator",
+        arguments=accumulator_launch.accumulator_arguments(share),
+        parameters=accumulator_launch.accumulator_parameters,
+        remappings=accumulator_launch.accumulator_remappings,
+    )

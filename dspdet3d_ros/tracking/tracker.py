@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dspdet3d_ros.detector.boxes import iou_matrix
 from dspdet3d_ros.detector.result import Detections
 from dspdet3d_ros.tracking.tracking_settings import TrackingSettings
 from dspdet3d_ros.tracking.visibility import PlacePoints, is_filled, is_seen
@@ -119,7 +120,7 @@ class Tracker:
         if not self._tracks or not len(boxes):
             return {}
         tracked = self._boxes()
-        overlap = _iou(tracked, boxes)
+        overlap = iou_matrix(tracked, boxes)
         evidence = np.array([track.evidence for track in self._tracks])
         likeness = _normalised(evidence) @ _normalised(class_scores).T
         possible = (
@@ -164,7 +165,7 @@ class Tracker:
         ]
         kept.sort(key=lambda track: (-track.sightings, track.number))
         boxes = np.array([track.box for track in kept]).reshape(-1, 6)
-        overlap = _iou(boxes, boxes)
+        overlap = iou_matrix(boxes, boxes)
         alive: list[int] = []
         for number in range(len(kept)):
             if not (overlap[number, alive] > DUPLICATE_IOU).any():
@@ -227,16 +228,6 @@ def _place(places: PlacePoints, number: int) -> tuple[float, float]:
 
 def _normalised(rows: np.ndarray) -> np.ndarray:
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-
-
-def _iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(M, K) intersection over union of boxes given by centre and size."""
-    # torch takes seconds to import; a node that starts has no objects yet.
-    import torch
-
-    from dspdet3d_ros.detector.boxes import iou_matrix
-
-    return iou_matrix(torch.from_numpy(first), torch.from_numpy(second)).numpy()
 
 
 def _centre_inside(inner: np.ndarray, outer: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("PIL", reason="images are read with Pillow")
 
@@ -12,6 +13,7 @@ from frame_folders import COUNT, save_depth, seven_scenes, write
 
 from dspdet3d_ros.cli import main
 from dspdet3d_ros.clouds.files import read_cloud
+from dspdet3d_ros.mapping.accumulator import Accumulator
 
 PLAIN = ("--no-refine", "--voxel-size", "0.02")
 
@@ -115,3 +117,18 @@ def test_a_map_that_was_emptied_is_said_without_a_report(tmp_path, capsys):
 def test_a_missing_folder_is_named(tmp_path, capsys):
     assert main(["fuse", str(tmp_path / "no"), "-o", str(tmp_path / "c.ply")]) == 1
     assert "no such folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("given", "used"), [((), 1), (("--threads", "3"), 3)])
+def test_one_thread_works_unless_more_are_asked_for(given, used, tmp_path, monkeypatch):
+    """More are slower; see docs/mapping.md."""
+    seen, insert = [], Accumulator.insert
+
+    def watched(accumulator, frame):
+        seen.append(torch.get_num_threads())
+        return insert(accumulator, frame)
+
+    monkeypatch.setattr(Accumulator, "insert", watched)
+    folder, out = write("7-Scenes", tmp_path / "frames"), tmp_path / "c.ply"
+    assert main(["fuse", str(folder), "-o", str(out), *given, *PLAIN]) == 0
+    assert set(seen) == {used}

@@ -1,5 +1,6 @@
 """Fused post-processing on cases worked by hand, and the map of scores."""
 
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -37,6 +38,17 @@ def test_a_box_that_nobody_else_supports_stays_as_it_is():
     found, values = fused(boxes((0, 1), (5, 6)), scores(0.6, 0.4), 0.2, 0.25)
     torch.testing.assert_close(found, boxes((0, 1), (5, 6)))
     torch.testing.assert_close(values, scores(0.6, 0.4))
+
+
+@pytest.mark.parametrize("count", [1, 300])
+def test_a_box_smaller_than_the_resolution_of_its_position_is_not_reported(count):
+    tiny = torch.tensor([[5.0, 5, 5, 1e-9, 1e-9, 1e-9]]).repeat(count, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = select_boxes(torch.cat([tiny, boxes((0, 1))]), scores(*[0.9] * count, 0.8), SETTINGS, CONFIG)
+        alone = select_boxes(tiny, scores(*[0.9] * count), SETTINGS, CONFIG)
+    torch.testing.assert_close(result.boxes, boxes((0, 1)))
+    assert len(alone.boxes) == 0
 
 
 def test_candidates_that_agree_score_higher_than_those_that_do_not():

@@ -35,6 +35,18 @@ def test_stamps_may_come_in_any_order():
     assert trajectory.last_stamp == 2.0
 
 
+def test_poses_at_a_low_rate_are_interpolated_but_not_over_a_gap():
+    trajectory = Trajectory()
+    # Odometry at 10 Hz, which stops for a second.
+    for stamp in (1.0, 1.1, 1.2, 2.2, 2.3):
+        trajectory.add(stamp, turned(10 * stamp))
+    for stamp in (1.03, 1.05, 1.15, 2.25):
+        np.testing.assert_allclose(trajectory.at(stamp, 0.02), turned(10 * stamp), atol=1e-9)
+    for stamp in (1.3, 1.7, 2.1):
+        with pytest.raises(FrameRefused, match="the nearest one is"):
+            trajectory.at(stamp, 0.02)
+
+
 def test_a_stamp_without_a_pose_near_it_is_refused():
     trajectory = Trajectory()
     with pytest.raises(FrameRefused, match="there are no poses"):

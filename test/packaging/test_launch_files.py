@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.ros.parameters import accumulator_table, player, rgbd_launch
 from dspdet3d_ros.ros.parameters.accumulator_launch import TOPICS, accumulator_arguments
 from dspdet3d_ros.ros.parameters.launch_arguments import NAMES, demo_arguments, detector_arguments
@@ -27,7 +28,7 @@ DECLARED = {
 FROM_HUMBLE_ON = {
     "launch": {"LaunchContext", "LaunchDescription", "LaunchDescriptionEntity"},
     "launch.actions": {"DeclareLaunchArgument", "IncludeLaunchDescription", "LogInfo", "OpaqueFunction", "Shutdown"}
-    | {"EmitEvent", "RegisterEventHandler"},
+    | {"EmitEvent", "PopLaunchConfigurations", "PushLaunchConfigurations", "RegisterEventHandler"},
     "launch.events": {"matches_action"},
     "launch.events.process": {"ProcessExited"},
     "launch.launch_description_sources": {"PythonLaunchDescriptionSource"},
@@ -97,7 +98,7 @@ def test_every_declared_argument_is_used_and_every_used_one_declared(path):
     assert DECLARED[path.name] <= used | in_functions
 
 
-@by_name
+@pytest.mark.parametrize("path", [*FILES, ACTIONS], ids=lambda path: path.name)
 def test_the_programs_that_it_starts_are_installed(path):
     for program in re.findall(r'executable="(\w+)"', path.read_text(encoding="utf-8")):
         assert program == "rviz2" or (ROOT / "scripts" / "executables" / program).is_file()
@@ -175,8 +176,15 @@ def rviz2(tmp_path, monkeypatch):
 @by_name
 def test_launch_describes_its_nodes(path, module, rviz2):
     nodes = visited(module.generate_launch_description(), namespace="robot", name="finder", **GIVEN.get(path.name, {}))
-    assert nodes[0].node_name == "/robot/finder"
-    assert len(nodes) == {"demo.launch.py": 3, "rgbd.launch.py": 2}.get(path.name, 1)
+    expected = {
+        "demo.launch.py": ["finder", "cloud_player", "rviz2"],
+        # Both cannot have the same name.
+        "rgbd.launch.py": ["accumulator", "dspdet3d"],
+    }
+    names = [
+        node.node_executable if node.node_name is None or "<" in node.node_name else node.node_name for node in nodes
+    ]
+    assert [name.removeprefix("/robot/") for name in names] == expected.get(path.name, ["finder"])
 
 
 @by_name
@@ -186,3 +194,18 @@ def test_launch_refuses_a_value_that_cannot_be(path, module):
         visited(module.generate_launch_description(), **{name: "7"})
     with pytest.raises(Exception, match="not valid"):
         visited(module.generate_launch_description(), log_level="loud")
+
+
+@pytest.mark.parametrize("path", [ROOT / "launch" / "rgbd.launch.py"], ids=lambda path: path.name)
+@pytest.mark.parametrize("given", [{"voxel_size": "7"}, {"pruning_threshold": "7"}, {"params_file": "/no/such.yaml"}])
+def test_of_two_nodes_none_is_started_if_an_argument_cannot_be(path, module, given):
+    from launch import LaunchContext
+
+    context = LaunchContext()
+    context.launch_configurations.update(given)
+    *declarations, nodes = module.generate_launch_description().entities
+    for declaration in declarations:
+        assert not declaration.visit(context)
+    # What this returns, launch starts.
+    with pytest.raises(InputError, match=next(iter(given))):
+        nodes.visit(context)

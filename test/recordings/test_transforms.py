@@ -43,6 +43,16 @@ def test_between_two_times_the_pose_is_interpolated():
     assert tree.find("odom", "base", 3 * SECOND) == pytest.approx(pose(1.0, 2, 0, 0))
 
 
+def test_over_a_gap_that_is_too_long_nothing_is_interpolated():
+    tree = Transforms(most_gap_ns=SECOND)
+    for time in (1, 2, 4):
+        tree.add("odom", "base", time * SECOND, pose(0.0, time, 0, 0))
+    assert tree.find("odom", "base", SECOND * 3 // 2) == pytest.approx(pose(0.0, 1.5, 0, 0))
+    assert tree.find("odom", "base", SECOND * 21 // 10, SECOND // 5) == pytest.approx(pose(0.0, 2, 0, 0))
+    with pytest.raises(TransformError, match=r"at 3.000 s: there is none from 2.000 s to 4.000 s"):
+        tree.find("odom", "base", 3 * SECOND, SECOND // 5)
+
+
 @pytest.mark.parametrize(("second", "said"), [(0.5, "the first is of 1.000 s"), (3.5, "the last is of 3.000 s")])
 def test_there_is_no_extrapolation(second, said):
     tree = Transforms()

@@ -7,7 +7,6 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 import numpy as np
-import torch
 from builtin_interfaces.msg import Time
 from node_process import Process, Remote
 from std_msgs.msg import Header
@@ -26,7 +25,7 @@ def boxes(array):
     """(K, 6) of the published boxes, and their best names."""
     parts = [(d.bbox.center.position, d.bbox.size) for d in array.detections]
     names = [d.results[0].hypothesis.class_id for d in array.detections]
-    return torch.tensor([(c.x, c.y, c.z, s.x, s.y, s.z) for c, s in parts], dtype=torch.float64), names
+    return np.array([(c.x, c.y, c.z, s.x, s.y, s.z) for c, s in parts]), names
 
 
 @pytest.mark.parametrize("floor", [0.0, -1.2])
@@ -48,7 +47,8 @@ def test_a_map_that_grows_message_by_message_keeps_its_boxes_and_names(floor):
             header = Header(stamp=Time(sec=second), frame_id="map")
             array, _, stats = remote.ask(cloud_message(header, points.astype(np.float32)))
             after, new_names = boxes(array)
-            best, j = iou_matrix(before, after).max(1)
+            overlap = iou_matrix(before, after)
+            best, j = overlap.max(axis=1), overlap.argmax(axis=1)
             same = [float(v) > 0.9 and names[i] == new_names[k] for i, (v, k) in enumerate(zip(best, j, strict=True))]
             assert np.mean(same) >= 0.95, f"map {second}: {same}"
         assert stats.points_out_of_range == 1

@@ -189,6 +189,27 @@ def test_a_detector_that_was_killed_is_started_again_and_ctrl_c_ends_it(launched
     assert log.count("process started") == 2
 
 
+def test_camera_and_detector_are_two_nodes_with_parameters_of_their_own(launched):
+    both = launched("rgbd.launch.py", "world_frame:=map", "target_frame:=map", "name:=finder")
+    both.wait_for(
+        "[accumulator]: active: taking depth images from /camera/camera/aligned_depth_to_color/image_raw",
+        "[dspdet3d]: active: taking clouds from /accumulator/output/points",
+    )
+    both.interrupt()
+    status, log = both.end()
+    assert status == 0
+    assert "is ignored" not in log, "a parameter of the other node"
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("argument", ["voxel_size:=7", "pruning_threshold:=7", "params_file:=/no/such.yaml"])
+def test_of_camera_and_detector_none_is_started_if_an_argument_cannot_be(launched, argument):
+    status, log = launched("rgbd.launch.py", argument).end()
+    assert status == 1
+    assert f"{argument.partition(':')[0]}: " in log
+    assert "process started" not in log
+
+
 @pytest.mark.parametrize(("status", "ends"), [(0, True), (3, False)])
 def test_the_demo_ends_when_rviz_is_closed_and_goes_on_when_it_fails(launched, rviz2, status, ends):
     demo = launched("demo.launch.py", environment=rviz2(status))

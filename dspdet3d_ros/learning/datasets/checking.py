@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from dspdet3d_ros.detector.boxes import iou_matrix
 from dspdet3d_ros.detector.config import ModelConfig
@@ -85,7 +84,7 @@ def _box_text(number: int, name: str, box: np.ndarray) -> str:
 
 
 def _duplicates(scene: LabelledScene, boxes: np.ndarray) -> Iterator[LabelFault]:
-    overlap = iou_matrix(torch.from_numpy(boxes), torch.from_numpy(boxes)).numpy()
+    overlap = iou_matrix(boxes, boxes)
     for first, second in zip(*np.nonzero(np.triu(overlap > SAME_OBJECT_IOU, 1)), strict=True):
         what = _box_text(int(second), scene.names[second], boxes[second])
         text = f"{what} is box {first} ({scene.names[first]}) once more; delete one of them"

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from dspdet3d_ros.detector.boxes import iou_matrix
@@ -58,8 +57,8 @@ class Predictions:
             low, high = corners(scene.ignore)
             centre = self.boxes[:, None, :3]
             inside: np.ndarray = np.logical_and.reduce((centre >= low) & (centre <= high), axis=2)
-            overlap = iou_matrix(torch.from_numpy(self.boxes), torch.from_numpy(scene.boxes))
-            rows = ~np.logical_or.reduce(inside, axis=1) | (overlap > IOUS[0]).any(1).numpy()
+            overlap = iou_matrix(self.boxes, scene.boxes)
+            rows = ~np.logical_or.reduce(inside, axis=1) | np.logical_or.reduce(overlap > IOUS[0], axis=1)
         return SceneResult(
             self.boxes[rows],
             self.scores[rows],

@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from dspdet3d_ros.detector.boxes import iou_matrix
 
@@ -88,7 +87,7 @@ def matches(result: SceneResult, iou: float) -> np.ndarray:
     match_of = np.full(len(result.scores), -1)
     if not len(result.truth) or not len(result.boxes):
         return match_of
-    overlap = iou_matrix(torch.from_numpy(result.boxes), torch.from_numpy(result.truth)).numpy()
+    overlap = iou_matrix(result.boxes, result.truth)
     taken = np.zeros(len(result.truth), bool)
     for i in np.argsort(-result.scores, kind="stable"):
         best = int(overlap[i].argmax())

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from dspdet3d_ros.detector.boxes import corners
+from dspdet3d_ros.geometry import corners
 
 GAMMA = 2.0
 ALPHA = 0.25

@@ -98,6 +98,7 @@ class Accumulation:
         self.lost: Fault | None = None
         # Held while the map is used: services use it in the executor's thread.
         self._map = threading.Lock()
+        self._resets = 0
         self._frame, self._stamp = "", None
         self._published_s, self._changed = -np.inf, False
         self.worker: LatestWorker[ImageSet | None, Done] = LatestWorker(
@@ -134,13 +135,18 @@ class Accumulation:
             self.worker.submit_again(None)
 
     def reset(self) -> str:
-        """Empties the map, and publishes an empty cloud; returns a line about it."""
+        """Empties the map, and publishes an empty cloud; returns a line about it.
+
+        Frames that came before neither enter the new map nor are published after the empty cloud.
+        """
         with self._map:
             used = self._accumulator.used
             self._accumulator.reset()
+            self._resets += 1
             cloud = self._cloud()
+        self.worker.drop()
         return_freed_memory()
-        self.inserted = None
+        self.inserted = self.points = None
         if self._frame:
             self._publish(cloud)
         return f"the map of {used} frames was emptied"
@@ -203,10 +209,13 @@ class Accumulation:
             with self._map, torch_threads(self._threads):
                 return Done(time.monotonic(), None, self._cloud())
         watch = Stopwatch(torch.device(self._accumulator.device))
+        resets = self._resets
         with torch_threads(self._threads):
             frame = self._read(images, settings)
             watch.lap("read")
             with self._map:
+                if resets != self._resets:
+                    return Done(images.arrival_s, None, None)
                 self._follow_frame()
                 self._accumulator.settings = settings.map
                 inserted = self._accumulator.insert(frame)

@@ -6,6 +6,7 @@ This module needs no ROS.
 from dataclasses import dataclass, fields
 from typing import Any
 
+from dspdet3d_ros.defaults import MAP_THREADS
 from dspdet3d_ros.mapping.map_settings import DESCRIPTIONS, RANGES, MapSettings
 from dspdet3d_ros.ros.parameters.spec import Spec
 
@@ -44,8 +45,7 @@ class AccumulatorSettings:
 
 PARAMETERS = (
     Spec("device", "string", "cpu", "device of the map: cpu, cuda, cuda:N or auto (CUDA if there is one)"),
-    # Measured: with a second one, the many small tensors of a frame take longer.
-    Spec("threads", "integer", 1, "number of CPU threads of the map; 0: torch's choice", low=0, high=1024),
+    Spec("threads", "integer", MAP_THREADS, "number of CPU threads of the map; 0: torch's choice", low=0, high=1024),
     Spec("autostart", "bool", True, "the node configures and activates itself when it starts"),
     Spec(
         "input_reliability",

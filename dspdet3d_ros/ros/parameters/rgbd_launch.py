@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dspdet3d_ros.ros.interface import topics
-from dspdet3d_ros.ros.parameters import accumulator_table
+from dspdet3d_ros.ros.parameters import accumulator_table, table
 from dspdet3d_ros.ros.parameters.launch_arguments import BOOLEANS, Argument
 
 #: Topics of the drivers' launch files with their default names. Depth of realsense must be aligned to colour there:
@@ -51,7 +51,7 @@ def accumulator_values(values: Mapping[str, str]) -> dict[str, str]:
     camera = CAMERAS[values["camera"]]
     chosen = {name: values[name] or topic for name, topic in camera.items()}
     passed = ("pose_source", "pose", "world_frame", "namespace", "use_sim_time")
-    return {**chosen, **{name: values[name] for name in passed}}
+    return {"name": accumulator_table.NODE_NAME, **chosen, **{name: values[name] for name in passed}}
 
 
 def detector_values(values: Mapping[str, str]) -> dict[str, str]:
@@ -59,6 +59,7 @@ def detector_values(values: Mapping[str, str]) -> dict[str, str]:
     space = values["namespace"].strip("/")
     prefix = f"/{space}" if space else ""
     return {
+        "name": table.NODE_NAME,
         "input": f"{prefix}/{accumulator_table.NODE_NAME}/{topics.CLOUD}",
         "namespace": values["namespace"],
         "tracking": values["tracking"],

@@ -39,15 +39,12 @@ class TargetFrame:
 
     def __init__(self, node: Node, frame: str, timeout_s: float, without: str = "leave target_frame empty") -> None:
         self._frame, self._timeout_s, self._without = frame, timeout_s, without
-        self._tf2: Any = None
-        try:
-            import tf2_ros
-        except ImportError:
+        self._tf2 = import_tf2()
+        if self._tf2 is None:
             node.get_logger().error(f"messages in another frame than '{frame}' will be refused: {NO_TF2}{without}")
             return
-        self._tf2 = tf2_ros
-        self.buffer = _buffer_class(tf2_ros)(node.get_logger())
-        self._listener = tf2_ros.TransformListener(self.buffer, node)
+        self.buffer = _buffer_class(self._tf2)(node.get_logger())
+        self._listener = _listener_class(self._tf2)(self.buffer, node)
 
     def find(self, header: Header) -> Placement:
         """The transform of a cloud with this header to the target frame.
@@ -98,6 +95,29 @@ class TargetFrame:
                         f"publish it, or use one of the known frames: {known}"
                     ) from None
             time.sleep(POLL_S)
+
+
+def import_tf2() -> Any:
+    """The module tf2_ros, None where it is not installed. The first import takes long."""
+    try:
+        import tf2_ros
+    except ImportError:
+        return None
+    return tf2_ros
+
+
+def _listener_class(tf2_ros: Any) -> type:
+    """tf2's listener without its destructor.
+
+    The destructor ends the subscriptions, which fails with a traceback if the node is gone, or if ROS was shut down
+    while the listener was made. `TargetFrame.close` ends them, or the node when it is destroyed.
+    """
+
+    class Listener(tf2_ros.TransformListener):
+        def __del__(self) -> None:
+            pass
+
+    return Listener
 
 
 def _buffer_class(tf2_ros: Any) -> type:

@@ -13,6 +13,7 @@ from dspdet3d_ros.mapping.frame import FrameRefused, RGBDFrame
 from dspdet3d_ros.mapping.image_messages import frame_of
 from dspdet3d_ros.mapping.pairing import ImageSet, Pairing, stamp_ns
 from dspdet3d_ros.mapping.refusals import Refusals
+from dspdet3d_ros.mapping.trajectory import INTERPOLATED_S
 from dspdet3d_ros.recordings.bags import Record
 from dspdet3d_ros.recordings.transforms import TransformError, Transforms, pose_matrix
 from dspdet3d_ros.tools.replay.bag_inputs import TRANSFORMS, Inputs, is_static
@@ -79,7 +80,7 @@ class RecordedFrames:
         # Frame that the poses move, empty where they do not name it, and the frame in which they are given.
         self._moving = getattr(first_pose, "child_frame_id", "")
         self._fixed = "" if first_pose is None else first_pose.header.frame_id
-        self._poses = Transforms()
+        self._poses = Transforms(most_gap_ns=round(INTERPOLATED_S * 1e9))
         self.remarks: list[str] = []
         self._pairing = Pairing(
             self._waiting.append,

@@ -8,6 +8,7 @@ import numpy as np
 
 from dspdet3d_ros.clouds.cloud import ANY_CLASS, LabelledBoxes
 from dspdet3d_ros.clouds.remarks import Remark
+from dspdet3d_ros.detector.boxes import iou_matrix
 from dspdet3d_ros.detector.result import Detections
 
 # A box finds an object if their IoU exceeds this, as in the published figures.
@@ -67,12 +68,8 @@ def _detection(detections: Detections, i: int) -> dict[str, Any]:
 
 def overlaps(detections: Detections, truth: LabelledBoxes) -> np.ndarray:
     """(K, T) 3D intersection over union of each predicted box with each true box."""
-    import torch
-
-    from dspdet3d_ros.detector.boxes import iou_matrix
-
     predicted, true = (np.asarray(boxes, np.float64).reshape(-1, 6) for boxes in (detections.boxes, truth.boxes))
-    return iou_matrix(torch.from_numpy(predicted), torch.from_numpy(true)).numpy()
+    return iou_matrix(predicted, true)
 
 
 def boxes_table(detections: Detections, truth: LabelledBoxes | None = None) -> str:

@@ -93,7 +93,7 @@ def test_kernels_are_measured_on_cuda_only_and_tabled(tmp_path, tiny_checkpoint,
 
 
 def test_the_accumulator_is_measured_with_its_memory(tmp_path, tiny_checkpoint, tiny_cloud, capsys):
-    values = benchmark(tmp_path, tiny_checkpoint, tiny_cloud, "--accumulator", "--frames", "6", "--threads", "1")
+    values = benchmark(tmp_path, tiny_checkpoint, tiny_cloud, "--accumulator", "--frames", "6")
     parts = values["accumulator"]
     assert (parts["width"], parts["height"], parts["frames"], parts["threads"]) == (640, 480, 6, 1)
     for name in ("refined", "as_given"):

@@ -207,6 +207,21 @@ def test_without_tf_the_odometry_is_the_pose_of_the_camera(walk, tmp_path):
     assert ODOMETRY in summary["topics"]
 
 
+def test_images_in_a_gap_of_the_odometry_are_refused(walk, tmp_path):
+    def change(record):
+        in_gap = 0.5 < (record.time_ns - 1_700_000_000 * 10**9) / 1e9 < 1.3
+        if record.topic == ODOMETRY:
+            record.message.child_frame_id = ""
+            return None if in_gap else record.message
+        return None if record.topic in (TF, TF_STATIC) else record.message
+
+    summary = frames_refused(walk, tmp_path, change)
+    # At 8 Hz, and none of these is within 0.1 s of a pose.
+    assert summary["refused"] == {"transform": 6}
+    assert summary["frames"] == FRAMES - 6
+    assert "there is none from 1700000000.500 s to 1700000001.375 s" in summary["refusals"][0]
+
+
 def test_a_cloud_in_millimetres_is_doubtful_in_the_words_of_the_node(tmp_path):
     cloud = read_cloud(DEMO_CLOUD)
     with BagWriter(tmp_path / "clouds") as bag:
