@@ -74,6 +74,9 @@ def run(args: argparse.Namespace) -> int:
     bags = [(bag, _name(bag.resolve())) for bag in args.bags]
     if len({name for _, name in bags}) < len(bags):
         raise InputError("BAG: two bags have the same name, and so the same folder for the results; rename one")
+    for bag, name in bags:
+        if (args.out / name).resolve() == bag.resolve():
+            raise InputError(f"--out: the results of {bag} would be written into the bag itself; name another folder")
 
     from dataclasses import replace
 

@@ -14,16 +14,17 @@ INTERPOLATED_S = 0.25
 
 
 class Trajectory:
-    """Poses of one camera, kept in the order of their stamps.
+    """Poses of one frame, kept in the order of their stamps.
 
     Args:
         most: maximum number of poses; the oldest ones are forgotten.
+        memory: poses that are older than the latest by more are forgotten; in the unit of the stamps.
     """
 
-    def __init__(self, most: int | None = None) -> None:
-        self._most = most
+    def __init__(self, most: int | None = None, memory: float | None = None) -> None:
+        self._most, self._memory = most, memory
         self._stamps: list[float] = []
-        self._poses: list[np.ndarray] = []
+        self._poses: dict[float, np.ndarray] = {}
 
     def __len__(self) -> int:
         """Number of poses."""
@@ -34,21 +35,42 @@ class Trajectory:
         """Stamp of the latest pose; None without poses."""
         return self._stamps[-1] if self._stamps else None
 
-    def add(self, stamp_s: float, pose: np.ndarray) -> None:
+    def add(self, stamp: float, pose: np.ndarray) -> None:
         """Adds a (4, 4) pose; a second one with the same stamp replaces the first."""
-        place = bisect.bisect_left(self._stamps, stamp_s)
-        if place < len(self._stamps) and self._stamps[place] == stamp_s:
-            self._poses[place] = pose
-            return
-        self._stamps.insert(place, stamp_s)
-        self._poses.insert(place, pose)
-        if self._most is not None and len(self._stamps) > self._most:
-            del self._stamps[0], self._poses[0]
+        if stamp not in self._poses:
+            bisect.insort(self._stamps, stamp)
+        self._poses[stamp] = pose
+        while (self._most is not None and len(self) > self._most) or (
+            self._memory is not None and self._stamps[-1] - self._stamps[0] > self._memory
+        ):
+            del self._poses[self._stamps.pop(0)]
 
     def clear(self) -> None:
         """Forgets all poses."""
         self._stamps.clear()
         self._poses.clear()
+
+    def around(self, stamp: float) -> list[float]:
+        """The stamp itself if it has a pose, else the stamps before and after it, as far as there are any."""
+        if stamp in self._poses:
+            return [stamp]
+        place = bisect.bisect_left(self._stamps, stamp)
+        return self._stamps[max(place - 1, 0) : place + 1]
+
+    def find(self, stamp: float, tolerance: float, most_gap: float | None = None) -> np.ndarray | None:
+        """The pose at a stamp; None if no pose is near enough.
+
+        Args:
+            stamp: when.
+            tolerance: maximum distance to the nearest pose, where there are no two to interpolate.
+            most_gap: two poses with a longer gap between them are not interpolated; None: all are.
+        """
+        around = self.around(stamp)
+        if len(around) == 2 and (most_gap is None or around[1] - around[0] <= most_gap):
+            before, after = around
+            return interpolate(self._poses[before], self._poses[after], (stamp - before) / (after - before))
+        near = [known for known in around if abs(known - stamp) <= tolerance]
+        return self._poses[min(near, key=lambda known: abs(known - stamp))] if near else None
 
     def at(self, stamp_s: float, tolerance_s: float) -> np.ndarray:
         """The pose at a stamp: between two poses it is interpolated, next to one the nearest is taken.
@@ -61,23 +83,16 @@ class Trajectory:
         Raises:
             FrameRefused: kind "pose": no pose is near enough.
         """
-        place = bisect.bisect_left(self._stamps, stamp_s)
-        around = [k for k in (place - 1, place) if 0 <= k < len(self._stamps)]
-        if len(around) == 2:
-            before, after = around
-            gap = self._stamps[after] - self._stamps[before]
-            if gap <= max(INTERPOLATED_S, 2 * tolerance_s):
-                share = (stamp_s - self._stamps[before]) / gap
-                return interpolate(self._poses[before], self._poses[after], share)
-        near = [k for k in around if abs(self._stamps[k] - stamp_s) <= tolerance_s]
-        if not near:
+        pose = self.find(stamp_s, tolerance_s, max(INTERPOLATED_S, 2 * tolerance_s))
+        if pose is None:
+            around = self.around(stamp_s)
             if not around:
                 raise FrameRefused("pose", "pose: there are no poses; record or publish the poses of the camera")
-            gap = min(abs(self._stamps[k] - stamp_s) for k in around)
+            gap = min(abs(known - stamp_s) for known in around)
             raise FrameRefused(
                 "pose",
                 f"pose: the nearest one is {gap:.3g} s away from the stamp of the image, expected at most "
                 f"{tolerance_s:g} s, or two around it that are {INTERPOLATED_S:g} s apart; check that both use the "
                 "same clock, and that poses come often enough",
             )
-        return self._poses[min(near, key=lambda k: abs(self._stamps[k] - stamp_s))]
+        return pose

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from dspdet3d_ros.errors import InputError, missing_package, one_line, unwritable
-from dspdet3d_ros.recordings.salvage import TRUNCATED
+from dspdet3d_ros.recordings.salvage import TRUNCATED, has_log
 from dspdet3d_ros.recordings.types import typestore
 
 SUFFIXES = (".db3", ".mcap")
@@ -133,11 +133,14 @@ class BagReader:
             )
         if self.path.is_file() and self.path.suffix not in SUFFIXES:
             raise InputError(f"{self.path}: is no bag; give a folder with metadata.yaml, or a .db3 or .mcap file")
-        try:
-            return [_opened(Reader, self.path)]
-        except Exception as error:
-            # The library has many errors for what a crash of the recorder leaves.
-            reason = one_line(error)
+        if any(map(has_log, self.path.glob("*.db3") if self.path.is_dir() else [self.path])):
+            reason = "its recorder did not end it"
+        else:
+            try:
+                return [_opened(Reader, self.path)]
+            except Exception as error:
+                # The library has many errors for what a crash of the recorder leaves.
+                reason = one_line(error)
         files = [self.path]
         if self.path.is_dir():
             files = sorted(file for file in self.path.iterdir() if file.suffix in SUFFIXES)
@@ -151,6 +154,15 @@ class BagReader:
 
     def _beginning(self, reader_class: Any, file: Path) -> list[Any]:
         """A reader of the file, or of what is left of it; none where nothing is left."""
+        if has_log(file):
+            # The library does not look into the log.
+            try:
+                return [TRUNCATED[file.suffix](file)]
+            except Exception as error:
+                self.losses.append(
+                    f"{file.name}: what is in {file.name}-wal cannot be read ({one_line(error)}): copy the bag to a "
+                    "folder that can be written"
+                )
         try:
             return [_opened(reader_class, file)]
         except Exception as error:

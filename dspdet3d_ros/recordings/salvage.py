@@ -60,6 +60,12 @@ class TruncatedSqlite:
         self._database.close()
 
 
+def has_log(file: Path) -> bool:
+    """Whether messages of a .db3 file are in sqlite's log next to it, as a recorder that was killed leaves them."""
+    log = file.with_name(f"{file.name}-wal")
+    return file.suffix == ".db3" and log.is_file() and log.stat().st_size > 0
+
+
 class TruncatedMcap:
     """Reads the records of an .mcap file one after the other, up to the first incomplete chunk.
 

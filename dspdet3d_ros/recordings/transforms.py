@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.geometry import interpolate, quaternion_rotation
+from dspdet3d_ros.geometry import quaternion_rotation
+from dspdet3d_ros.mapping.trajectory import Trajectory
 
 #: How far the length of a quaternion may be from 1.
 UNIT_TOLERANCE = 0.02
@@ -24,9 +24,8 @@ class _Link:
     """The poses of a frame in its parent, by time; one for all times if it does not move."""
 
     parent: str
+    poses: Trajectory
     fixed: np.ndarray | None = None
-    times: list[int] = field(default_factory=list)
-    poses: dict[int, np.ndarray] = field(default_factory=dict)
 
 
 class Transforms:
@@ -54,15 +53,11 @@ class Transforms:
         parent, child = parent.lstrip("/"), child.lstrip("/")
         link = self._links.get(child)
         if link is None or link.parent != parent:
-            link = self._links[child] = _Link(parent)
+            link = self._links[child] = _Link(parent, Trajectory(memory=self._memory_ns))
         if fixed:
             link.fixed = pose
-            return
-        if time_ns not in link.poses:
-            insort(link.times, time_ns)
-        link.poses[time_ns] = pose
-        while link.times[-1] - link.times[0] > self._memory_ns:
-            del link.poses[link.times.pop(0)]
+        else:
+            link.poses.add(time_ns, pose)
 
     def knows(self, frame: str) -> bool:
         """Whether the frame has a parent."""
@@ -117,21 +112,14 @@ class Transforms:
         link = self._links[frame]
         if link.fixed is not None:
             return link.fixed
-        right = bisect_left(link.times, time_ns)
-        if right < len(link.times) and link.times[right] == time_ns:
-            return link.poses[time_ns]
-        around = link.times[max(right - 1, 0) : right + 1]
-        before, after = around[0], around[-1]
-        gap = self._most_gap_ns is not None and after - before > self._most_gap_ns
-        if len(around) < 2 or gap:
-            nearest = min(around, key=lambda known: abs(known - time_ns))
-            if abs(nearest - time_ns) <= tolerance_ns:
-                return link.poses[nearest]
-            known = f"the {'first' if right == 0 else 'last'} is of {nearest / 1e9:.3f} s"
-            if gap:
+        pose = link.poses.find(time_ns, tolerance_ns, self._most_gap_ns)
+        if pose is None:
+            before, after = (around := link.poses.around(time_ns))[0], around[-1]
+            known = f"the {'first' if before > time_ns else 'last'} is of {before / 1e9:.3f} s"
+            if after > before:
                 known = f"there is none from {before / 1e9:.3f} s to {after / 1e9:.3f} s"
             raise TransformError(f"no transform from '{frame}' to '{link.parent}' at {time_ns / 1e9:.3f} s: {known}")
-        return interpolate(link.poses[before], link.poses[after], (time_ns - before) / (after - before))
+        return pose
 
 
 def pose_matrix(translation: Sequence[float] | np.ndarray, quaternion: Sequence[float] | np.ndarray) -> np.ndarray:

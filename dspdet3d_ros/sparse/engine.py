@@ -150,11 +150,10 @@ def choose_backend(device: torch.device | str) -> tuple[str, str]:
     reason = why_no_triton(device)
     if reason is None:
         # Only here: it imports the kernels, and these Triton.
-        from dspdet3d_ros.sparse.triton.self_check import DisagreementError, largest_error
+        from dspdet3d_ros.sparse.triton.self_check import DisagreementError, agreement
 
         try:
-            error = largest_error(device)
-            return "triton", f"CUDA with Triton, which differs by {error:.1e} from plain torch"
+            return "triton", f"CUDA with Triton, which {agreement(device)}"
         except DisagreementError as disagreement:
             reason = str(disagreement)
     return "torch", f"no Triton kernels: {reason}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -30,12 +31,13 @@ SETUP_VERSION = "1"
 
 @dataclass(frozen=True)
 class Step:
-    """One step. It runs again if its fingerprint differs from that of its last success."""
+    """One step. It runs again if its fingerprint differs from that of its last success, or its result is not there."""
 
     name: str
     title: str
     fingerprint: str
     run: Callable[[Progress], None]
+    is_there: Callable[[], bool] = lambda: True
 
     @property
     def stamp(self) -> Path:
@@ -44,7 +46,20 @@ class Step:
 
     def is_done(self) -> bool:
         """Whether nothing has changed since the last success."""
-        return self.stamp.is_file() and self.stamp.read_text(encoding="utf-8") == self.fingerprint
+        unchanged = self.stamp.is_file() and self.stamp.read_text(encoding="utf-8") == self.fingerprint
+        return unchanged and self.is_there()
+
+
+def _has_native() -> bool:
+    """Whether the library of backend native was compiled from the present sources, or cannot be compiled here."""
+    native = runpy.run_path(str(NATIVE / "build.py"))
+    if native["is_current"]():
+        return True
+    try:
+        native["compiler"]()
+    except native["BuildError"]:
+        return True
+    return False
 
 
 class Builder:
@@ -71,7 +86,7 @@ class Builder:
             Step("ros", "ROS 2 wheels", ros, self._install_ros),
             Step("vision_msgs", "vision_msgs, built with rosidl", vision, self._build_vision_msgs),
             Step("messages", "messages of dspdet3d_ros, built with rosidl", messages, self._build_messages),
-            Step("native", "library of backend native", native, self._build_native),
+            Step("native", "library of backend native", native, self._build_native, _has_native),
             Step("package", "dspdet3d_ros and the packages for its tests", package, self._install_package),
         ]
         if self.ros:

@@ -64,6 +64,29 @@ def test_the_demo_scene_keeps_its_boxes_while_the_map_grows(detector, demo, boxe
     assert kept(boxes_of_demo, detector(grown)) >= LEAST_KEPT
 
 
+def turned(xyz, degrees):
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return (xyz - xyz.mean(0)) @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]) + xyz.mean(0)
+
+
+ELSEWHERE = {
+    "removed": lambda xyz, rng: xyz[:0],
+    "thinned": lambda xyz, rng: xyz[rng.random(len(xyz)) < 0.2],
+    "scanned again": lambda xyz, rng: np.concatenate([xyz + rng.normal(0, 0.002, xyz.shape) for _ in range(3)]),
+    "moved by a loop closure": lambda xyz, rng: turned(xyz + [0.06, -0.04, 0.02], 2),
+}
+
+
+@pytest.mark.parametrize("change", ELSEWHERE)
+def test_changes_elsewhere_move_no_box(detector, demo, boxes_of_demo, change):
+    border = np.quantile(demo[:, 0], 0.7)
+    far = demo[:, 0] > border
+    changed = detector(np.concatenate([demo[~far], ELSEWHERE[change](demo[far], np.random.default_rng(0))]))
+    # The ground is estimated from points within 1.3 m, the coarsest cells see about as far.
+    here = boxes_of_demo.select(np.flatnonzero(boxes_of_demo.boxes[:, 0] < border - 0.7))
+    assert kept(here, changed) >= LEAST_KEPT
+
+
 @pytest.mark.parametrize("lift", [-1.0, 1.0])
 def test_places_with_a_lower_or_a_higher_floor_move_no_box(detector, demo, boxes_of_demo, lift):
     grown = np.concatenate([demo, room_outside(demo, 0.5, np.random.default_rng(0), lift)])

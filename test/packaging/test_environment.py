@@ -20,6 +20,8 @@ import steps
 (steps.VENV / "bin").mkdir(parents=True)
 (steps.VENV / "bin" / "python").symlink_to(sys.executable)
 steps.STATE.mkdir()
+native = steps.runpy.run_path(str(steps.NATIVE / "build.py"))
+native["LIBRARY"].write_text(native["digest"]())
 for step in steps.Builder("torch==2.13.0", None).steps():
     step.stamp.write_text(step.fingerprint)
 """
@@ -97,6 +99,15 @@ def test_an_environment_whose_python_is_gone_is_made_again(finished: Path):
     python.unlink()
     python.symlink_to("/nowhere/python3")
     assert pending(finished) == ALL_STEPS
+
+
+@pytest.mark.parametrize("contents", [None, "of other sources"])
+def test_a_library_that_is_missing_or_of_other_sources_is_built_again(finished: Path, contents: str | None):
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler is installed")
+    library = finished / "dspdet3d_ros/sparse/native/libdspdet3d_native.so"
+    library.unlink() if contents is None else library.write_text(contents)
+    assert pending(finished) == ["native"]
 
 
 def test_a_moved_checkout_is_set_up_again(finished: Path):

@@ -13,7 +13,7 @@ def test_every_promise_has_a_test_that_is_there():
     assert [number for number, _, _ in rows] == [
         *map(str, range(1, 31)),
         *"abcdefghijklmnopqrstuvwxyz",
-        *("a" + c for c in "abcdefghijklmn"),
+        *("a" + c for c in "abcdefghijklmnopq"),
     ]
     for _, file, name in rows:
         tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))

@@ -1,6 +1,8 @@
 """Bags are written and read without ROS; what cannot be read of a damaged one is said."""
 
 import os
+import shutil
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +70,33 @@ def test_of_a_truncated_bag_the_beginning_is_read_and_the_loss_is_said(bag):
     assert "the rest cannot be read" in losses[-1]
     assert found == list(range(len(found)))
     assert len(found) > 250
+
+
+def test_what_a_killed_recorder_left_in_the_log_of_sqlite_is_read(tmp_path):
+    with BagWriter(tmp_path / "bag", "sqlite3") as bag:
+        for value in range(5):
+            bag.write(TOPIC, number(value), value * 10**9)
+    database = sqlite3.connect(tmp_path / "bag" / "bag.db3")
+    database.execute("PRAGMA journal_mode = WAL")
+    for value in range(5, 8):
+        data = bytes(typestore().serialize_cdr(number(value), "dspdet3d_ros/msg/PruningStats"))
+        row = (value * 10**9, data)
+        database.execute("INSERT INTO messages(topic_id, timestamp, data) SELECT id, ?, ? FROM topics", row)
+    database.commit()
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    for name in ("bag.db3", "bag.db3-wal"):
+        shutil.copy(tmp_path / "bag" / name, killed)
+    database.close()
+    for path in (killed, killed / "bag.db3"):
+        found, losses = values(path)
+        assert found == list(range(8))
+        assert all("recorder did not end it" in loss for loss in losses)
+    # A damaged log costs its own messages only.
+    shutil.copy(tmp_path / "bag" / "bag.db3", killed)
+    (killed / "bag.db3-shm").unlink(missing_ok=True)
+    (killed / "bag.db3-wal").write_bytes(b"damaged" * 1000)
+    assert values(killed)[0][:5] == list(range(5))
 
 
 def test_messages_that_do_not_fit_their_type_are_counted(tmp_path):

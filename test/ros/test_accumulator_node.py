@@ -269,6 +269,8 @@ def test_missing_images_and_calibration_are_named():
             camera = CameraTopics(remote, colour=False)
             camera.send(POSES[0], info=None)
             process.wait_for("frame refused (frame_camera, 1 so far): camera_info: none has come")
+            camera.send(POSES[0], pose=with_(child_frame_id=""))
+            process.wait_for("input/pose has no child_frame_id: its pose is taken for that of the optical frame")
             # A depth image without a colour publisher is used without colour.
             camera.stream(POSES, lambda: camera.clouds and camera.clouds[-1].width > 2000, "a cloud")
             assert [field.name for field in camera.clouds[-1].fields] == ["x", "y", "z"]

@@ -61,10 +61,11 @@ def test_each_frame_in_the_map_has_its_figures_and_all_frames_are_counted(remote
         assert one.age_ms > 1e9
         # At most one frame is worked on and one waits.
         assert 0 <= one.frames_received - one.frames_processed - one.frames_dropped - one.frames_refused <= 2
-    assert stats[0].new_voxels == stats[0].voxels
+    assert all(one.new_voxels == one.voxels for one in stats if one.frames_processed == 1)
     assert any(list(one.stage_names)[-1] == "cloud" for one in stats)
     assert max(one.pairs for one in stats) > 200
-    assert all(one.correction_m < 0.01 for one in stats)
+    # Less than a voxel, also if a busy machine drops most frames.
+    assert all(one.correction_m < 0.02 for one in stats)
     # Every frame in the map once, in the order of the stamps.
     stamps = [(one.header.stamp.sec, one.header.stamp.nanosec) for one in stats]
     assert stamps == sorted(set(stamps))

@@ -2,9 +2,11 @@
 
 import gc
 import os
+import shutil
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,10 +16,13 @@ from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse import CoordinateSet, TorchEngine, choose_backend, make_engine
 from dspdet3d_ros.sparse.convolution import Epilogue
 from dspdet3d_ros.sparse.kernel_map import kernel_map
-from dspdet3d_ros.sparse.native import library
+from dspdet3d_ros.sparse.native import build, library
 from dspdet3d_ros.sparse.native.maps import NativeCoordinateSet, search, windows_of
 from dspdet3d_ros.sparse.native.native_engine import NativeEngine
 from dspdet3d_ros.system import torch_threads
+from dspdet3d_ros.tools.doctor.libraries import native as doctor_native
+
+ROOT = Path(__file__).resolve().parents[2]
 
 KINDS = [("same", 27, 1), ("same", 27, 4), ("down", 27, 1), ("down", 1, 2), ("up", 27, 8)]
 #: Enough cells within so many strides of the origin that blocks of 2 x 2 x 2 are full, and channels for these.
@@ -501,11 +506,50 @@ def test_a_damaged_library_is_refused(library_at, tmp_path, contents):
 
 
 @needs_library
-def test_a_library_of_other_sources_is_refused(library_at, monkeypatch):
-    library_at(library.PATH)
-    monkeypatch.setattr(library, "VERSION", library.VERSION + 1)
-    with pytest.raises(InputError, match=f"expected version {library.VERSION}, got {library.VERSION - 1}; build it"):
+def test_a_library_of_other_sources_is_refused(library_at, tmp_path):
+    """It is the same library, but for the digest of its sources."""
+    other = tmp_path / "other.so"
+    other.write_bytes(library.PATH.read_bytes().replace(build.digest().encode(), b"0" * 64))
+    assert build.is_current(library.PATH)
+    assert not build.is_current(other)
+    library_at(other)
+    with pytest.raises(InputError, match=r"other.so was compiled from other sources than those of .*; build it with"):
         make_engine("native")
+    assert choose_backend("cpu")[0] == "torch"
+    assert "other sources" in str(list(doctor_native()))
+
+
+def test_the_digest_follows_names_and_contents_of_the_sources(tmp_path):
+    (tmp_path / "a.c").write_text("int a;")
+    (tmp_path / "a.c.orig").write_text("int b;")
+    first = build.digest(tmp_path)
+    (tmp_path / "a.c.orig").unlink()
+    assert build.digest(tmp_path) == first
+    (tmp_path / "a.c").rename(tmp_path / "b.c")
+    renamed = build.digest(tmp_path)
+    (tmp_path / "b.c").write_text("int c;")
+    assert len({first, renamed, build.digest(tmp_path)}) == 3
+
+
+@needs_library
+def test_where_the_sources_are_not_installed_the_library_is_used(library_at, tmp_path, monkeypatch):
+    monkeypatch.setattr(build.digest, "__defaults__", (tmp_path,))
+    assert build.digest() == ""
+    library_at(library.PATH)
+    assert make_engine("native").name == "native"
+
+
+def test_cmake_compiles_the_same_digest_into_the_library(tmp_path):
+    if shutil.which("cmake") is None:
+        pytest.skip("cmake is not installed")
+    lists = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    start, end = lists.index("  file(GLOB native_files"), lists.index("  target_compile_definitions(dspdet3d_native")
+    script = f"set(PROJECT_NAME {ROOT}/dspdet3d_ros)\n{lists[start:end]}message(STATUS ${{native_digest}})\n"
+    (tmp_path / "digest.cmake").write_text(
+        "\n".join(line for line in script.splitlines() if "set_property" not in line).replace("CONFIGURE_DEPENDS", "")
+    )
+    printed = subprocess.run(["cmake", "-P", "digest.cmake"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert printed.stdout.split()[-1] == build.digest()
 
 
 @needs_library

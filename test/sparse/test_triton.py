@@ -7,6 +7,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import torch
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse import choose_backend, make_engine
-from dspdet3d_ros.sparse.triton import self_check, triton_engine
+from dspdet3d_ros.sparse.triton import compiling_apart, self_check, triton_engine
 
 PARTS = Path(__file__).parent / "triton_parts"
 needs_triton = pytest.mark.skipif(
@@ -55,14 +56,17 @@ def test_without_cuda_one_line_says_why(monkeypatch):
 
 @pytest.fixture
 def agrees(monkeypatch):
-    monkeypatch.setattr(self_check, "largest_error", lambda _: 3.2e-4)
+    monkeypatch.setattr(self_check, "agreement", lambda _: self_check.Agreement(3.2e-4, 21.4, 0.3))
 
 
 def test_auto_on_cuda_is_triton_where_it_can_run(monkeypatch, agrees):
     monkeypatch.setattr(triton_engine, "no_launcher", lambda: None)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 6))
     monkeypatch.setattr(triton_engine, "installed_version", lambda: "3.2.0")
-    assert choose_backend("cuda:0") == ("triton", "CUDA with Triton, which differs by 3.2e-04 from plain torch")
+    assert choose_backend("cuda:0") == (
+        "triton",
+        "CUDA with Triton, which differs by 3.2e-04 from plain torch, compared in 0.30 s, after 21 s for compiling",
+    )
     monkeypatch.setattr(triton_engine, "installed_version", lambda: "3.1.0")
     assert choose_backend("cuda:0") == ("torch", "no Triton kernels: Triton 3.1.0 is older than 3.2")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
@@ -73,6 +77,7 @@ def test_auto_on_cuda_is_triton_where_it_can_run(monkeypatch, agrees):
 
 def test_auto_on_cuda_is_torch_where_the_kernels_cannot_be_relied_on(monkeypatch):
     monkeypatch.setattr(triton_engine, "why_not", lambda _: None)
+    monkeypatch.setattr(self_check, "compile_apart", lambda _: 0.0)
     self_check.forget()
     monkeypatch.setattr(self_check, "errors_of", lambda _: {"stride-1": 1e-4, "transposed": float("nan")})
     backend, reason = choose_backend("cuda:0")
@@ -90,6 +95,51 @@ def test_auto_on_cuda_is_torch_where_the_kernels_cannot_be_relied_on(monkeypatch
     assert choose_backend("cuda:0")[0] == "torch"
     assert "PermissionError: [Errno 13] Permission denied: '/root/.triton'" in choose_backend("cuda:0")[1]
     self_check.forget()
+
+
+def test_auto_on_cuda_is_torch_where_compiling_does_not_end(monkeypatch):
+    def endless(_):
+        raise compiling_apart.TooSlowError("compiling its kernels did not end within 120 s")
+
+    monkeypatch.setattr(triton_engine, "why_not", lambda _: None)
+    monkeypatch.setattr(self_check, "compile_apart", endless)
+    self_check.forget()
+    assert choose_backend("cuda:0") == ("torch", "no Triton kernels: compiling its kernels did not end within 120 s")
+    self_check.forget()
+
+
+def test_a_compilation_that_does_not_end_is_stopped_with_the_compiler_that_it_started(tmp_path):
+    started, limit_s = tmp_path / "started", 1
+    script = (
+        "import subprocess, sys; compiler = subprocess.Popen(['sleep', '600']); "
+        "open(sys.argv[1], 'w').write(f'{compiler.pid}.'); compiler.wait()"
+    )
+    while not started.exists() or not started.read_text().endswith("."):
+        with pytest.raises(compiling_apart.TooSlowError, match=f"did not end within {limit_s} s"):
+            compiling_apart.run_within([sys.executable, "-c", script, str(started)], limit_s)
+        limit_s *= 2
+    compiler = Path("/proc", started.read_text().rstrip("."), "stat")
+    for _ in range(600):
+        # Where nobody collects it, the process that has ended remains as "Z".
+        if not compiler.exists() or compiler.read_text().split()[2] == "Z":
+            return
+        time.sleep(0.1)
+    pytest.fail("the compiler still runs")
+
+
+def test_a_compilation_that_ends_has_a_status():
+    assert [compiling_apart.run_within([sys.executable, "-c", f"exit({n})"], 60) for n in (0, 3)] == [0, 3]
+
+
+def test_kernels_are_compiled_apart_once_on_a_machine(monkeypatch, tmp_path):
+    commands, status = [], [1, 0]
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(compiling_apart, "key_of", lambda _: "key")
+    monkeypatch.setattr(compiling_apart, "run_within", lambda *args: (commands.append(args), status.pop(0))[1])
+    for _ in range(3):
+        compiling_apart.compile_apart(torch.device("cuda:0"))
+    # The first one failed, the second one did it.
+    assert [limit_s for _, limit_s in commands] == [compiling_apart.LIMIT_S] * 2
 
 
 def test_auto_on_cuda_is_torch_where_triton_cannot_compile(monkeypatch, tmp_path, agrees):

@@ -58,7 +58,7 @@ class Predictions:
             centre = self.boxes[:, None, :3]
             inside: np.ndarray = np.logical_and.reduce((centre >= low) & (centre <= high), axis=2)
             overlap = iou_matrix(self.boxes, scene.boxes)
-            rows = ~np.logical_or.reduce(inside, axis=1) | (overlap > IOUS[0]).any(1)
+            rows = ~np.logical_or.reduce(inside, axis=1) | np.logical_or.reduce(overlap > IOUS[0], axis=1)
         return SceneResult(
             self.boxes[rows],
             self.scores[rows],

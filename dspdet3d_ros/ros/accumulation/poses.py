@@ -174,6 +174,12 @@ class CameraPoses:
         self._refused = None
         self.frame = message.header.frame_id or self.frame
         self._moving = getattr(message, "child_frame_id", "")
+        if self._source == "odometry" and not self._moving and self._mount is None:
+            self._node.get_logger().warning(
+                f"the odometry on {self.topic} has no child_frame_id: its pose is taken for that of the optical frame "
+                "(z forward); if it is not, set camera_mount",
+                once=True,
+            )
         with self._lock:
             last = self._trajectory.last_stamp
             if last is not None and last - stamp_s > RESTART_NS * 1e-9:

@@ -30,7 +30,7 @@ from dspdet3d_ros.defaults import DEMO_CLOUD
 from dspdet3d_ros.detector.result import Detections
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.message_contents import to_detections
-from dspdet3d_ros.msg import PruningStats
+from dspdet3d_ros.msg import AccumulatorStats, PruningStats
 from dspdet3d_ros.output_files import write_json, writing
 from dspdet3d_ros.recordings import record_demo
 from dspdet3d_ros.recordings.demo_camera import views
@@ -107,6 +107,9 @@ class Camera:
             (PruningStats, f"{detector}/{topics.STATS}", self._stats, 10),
         ):
             self._node.create_subscription(kind, topic, lambda message, kept=kept: self._keep(message, kept), profile)
+        self._node.create_subscription(AccumulatorStats, f"{accumulator}/{topics.STATS}", self._count, LATCHED)
+        #: Figures of the latest image in the map.
+        self.counts = AccumulatorStats()
         self.frames = 0
         self.last_stamp = (0, 0)
 
@@ -150,6 +153,9 @@ class Camera:
             named = sum(self._truth.names[t] == name for t, name in hits.items())
             done.append(State(self.frames, cloud, detections, len(hits), named, self._times.pop(key), stats.latency_ms))
         return done
+
+    def _count(self, stats: AccumulatorStats) -> None:
+        self.counts = stats
 
     def _keep(self, message: Any, kept: dict[tuple[int, int], Any]) -> None:
         key = message.header.stamp.sec, message.header.stamp.nanosec
@@ -221,6 +227,7 @@ def run(args: argparse.Namespace) -> None:
         statuses = [process.stop() for process in processes]
     if any(statuses):
         raise ClientError(f"a node ended with a status other than 0: {statuses}; see {args.out}")
+    print(used_text(camera.counts.frames_processed, camera.frames, args.rate))
     _report(states, room.truth, args.out)
 
 
@@ -250,6 +257,13 @@ def _play(camera: Camera, shots: list[Any], processes: list[NodeProcess], args: 
         look()
     _wait(complete, processes, args.timeout, "the objects in the last map")
     return states
+
+
+def used_text(used: int, sent: int, rate: float) -> str:
+    """How many of the images that were sent are in the map, and what to do if they are few."""
+    text = f"{used} of {sent} images are in the map"
+    slow = f": a machine that is slow or busy drops images; lower --rate (now {rate:g} images per second)"
+    return text if used > 0.9 * sent else text + slow
 
 
 def _wait(condition: Any, processes: list[NodeProcess], timeout_s: float, what: str) -> None:

@@ -6,6 +6,7 @@ python dspdet3d_ros/sparse/native/build.py [--output FILE]
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import shlex
 import shutil
@@ -42,10 +43,19 @@ def compiler() -> list[str]:
     raise BuildError(f"no C compiler: {' or '.join(candidates)} not found; apt install gcc")
 
 
+def digest(sources: Path = SOURCES) -> str:
+    """Digest of the sources, empty if there are none. CMakeLists.txt computes the same."""
+    files = sorted(path for path in sources.glob("*") if path.suffix in (".c", ".h", ".inc"))
+    lines = [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n" for path in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest() if lines else ""
+
+
 def is_current(library: Path = LIBRARY) -> bool:
-    """Whether the library exists and no source is newer."""
-    sources = [Path(__file__), *SOURCES.iterdir()]
-    return library.is_file() and library.stat().st_mtime >= max(source.stat().st_mtime for source in sources)
+    """Whether the library exists and was compiled from the sources that are there; any will do if there are none."""
+    try:
+        return digest().encode() in library.read_bytes()
+    except OSError:
+        return False
 
 
 def build(output: Path = LIBRARY) -> None:
@@ -59,7 +69,7 @@ def build(output: Path = LIBRARY) -> None:
     try:
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=".build-") as folder:
             made = Path(folder) / output.name
-            flags = [*FLAGS, *shlex.split(os.environ.get("CFLAGS", ""))]
+            flags = [*FLAGS, f'-DNATIVE_SOURCES="{digest()}"', *shlex.split(os.environ.get("CFLAGS", ""))]
             result = subprocess.run([*command, *flags, *sources, "-o", str(made)], capture_output=True, text=True)
             if result.returncode:
                 raise BuildError(f"{command[0]} failed: {result.stderr.strip()[-2000:]}")

@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 
 from dspdet3d_ros.errors import InputError, text_of
+from dspdet3d_ros.sparse.native.build import is_current
 
 # Not resolved: in a workspace of symbolic links the library lies with the links.
 PATH = Path(__file__).absolute().parent / "libdspdet3d_native.so"
-#: As in native.h: a library of another version was compiled from other sources.
-VERSION = 4
 ISA_VARIABLE = "DSPDET3D_NATIVE_ISA"
 #: Instruction sets by their numbers in native.h; the fastest first.
 ISAS = {"avx512": 2, "avx2": 1, "neon": 3, "scalar": 0}
@@ -123,9 +122,10 @@ def load() -> ctypes.CDLL:
         raise InputError(f"backend native: {PATH.name} was not built (no C compiler at installation); {_BUILD}")
     try:
         library = ctypes.CDLL(str(PATH))
-        version = library.native_version()
-        if version != VERSION:
-            raise InputError(f"backend native: {PATH}: expected version {VERSION}, got {version}; {_BUILD}")
+        if not is_current(PATH):
+            raise InputError(
+                f"backend native: {PATH} was compiled from other sources than those of this version; {_BUILD}"
+            )
         for name, (result, arguments) in _FUNCTIONS.items():
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+import time
+from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -10,6 +14,7 @@ from dspdet3d_ros.errors import text_of
 from dspdet3d_ros.sparse.convolution import Epilogue
 from dspdet3d_ros.sparse.coords import CoordinateSet
 from dspdet3d_ros.sparse.engine import TorchEngine
+from dspdet3d_ros.sparse.triton.compiling_apart import LIMIT_S, TooSlowError, compile_apart
 from dspdet3d_ros.sparse.triton.triton_engine import TritonEngine
 
 #: Largest relative error in half precision: norm of the difference over the norm.
@@ -23,29 +28,52 @@ class DisagreementError(Exception):
     """The Triton engine cannot be relied on; the text says why, with figures."""
 
 
-def largest_error(device: torch.device | str) -> float:
-    """The largest relative error of the convolutions of all kinds in float16, against plain torch in float32.
+@dataclass(frozen=True)
+class Agreement:
+    """The comparison of the Triton engine with plain torch.
 
-    It is computed once per device and process.
+    Attributes:
+        error: the largest relative error of the convolutions of all kinds in float16, against plain torch in float32.
+        compile_s: seconds until the kernels were compiled; 0 if they had been before.
+        compare_s: seconds of the comparison itself.
+    """
+
+    error: float
+    compile_s: float
+    compare_s: float
+
+    def __str__(self) -> str:
+        """In a few words."""
+        compiled = f", after {self.compile_s:.0f} s for compiling" if self.compile_s else ""
+        return f"differs by {self.error:.1e} from plain torch, compared in {self.compare_s:.2f} s{compiled}"
+
+
+def agreement(device: torch.device | str) -> Agreement:
+    """Compares the engine with plain torch, once per device and process.
 
     Raises:
-        DisagreementError: it is above the tolerance, or the kernels cannot be compiled or run.
+        DisagreementError: the error is above the tolerance, or the kernels cannot be compiled in time or run.
     """
-    error = _largest_error(str(device))
-    if isinstance(error, str):
-        raise DisagreementError(error)
-    return error
+    found = _agreement(str(device))
+    if isinstance(found, str):
+        raise DisagreementError(found)
+    return found
 
 
 def forget() -> None:
-    """The next call computes again, as after a change of the driver."""
-    _largest_error.cache_clear()
+    """The next call compares again, as after a change of the driver."""
+    _agreement.cache_clear()
 
 
 @cache
-def _largest_error(device: str) -> float | str:
+def _agreement(device: str) -> Agreement | str:
     try:
+        compile_s = compile_apart(torch.device(device)) if torch.device(device).type == "cuda" else 0.0
+        started = time.monotonic()
         errors = errors_of(torch.device(device))
+        compare_s = time.monotonic() - started
+    except TooSlowError as slow:
+        return str(slow)
     except Exception as failure:  # a compiler, a driver or a file system raises anything
         return f"its kernels cannot run here ({type(failure).__name__}: {text_of(failure)[:_LONGEST_TEXT]})"
     for kind, found in errors.items():
@@ -55,7 +83,7 @@ def _largest_error(device: str) -> float | str:
                 f"the result of a {kind} convolution differs by {found:.1e} from that of plain torch, "
                 f"expected at most {TOLERANCE:.0e}"
             )
-    return max(errors.values())
+    return Agreement(max(errors.values()), compile_s, compare_s)
 
 
 def errors_of(device: torch.device) -> dict[str, float]:
@@ -78,3 +106,9 @@ def errors_of(device: torch.device) -> dict[str, float]:
             )
             errors[kind] = float((found - wanted).norm() / wanted.norm())
     return errors
+
+
+if __name__ == "__main__":
+    # It ends even if the process that would end it is gone.
+    signal.alarm(round(2 * LIMIT_S))
+    errors_of(torch.device(sys.argv[1]))

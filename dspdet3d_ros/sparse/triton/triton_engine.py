@@ -62,10 +62,19 @@ def why_not(device: torch.device | str) -> str | None:
     return no_launcher() or no_cache() if device.type == "cuda" else None
 
 
+def cache_folder() -> Path:
+    """The folder in which Triton keeps what it compiles.
+
+    Raises:
+        RuntimeError: there is no home folder.
+    """
+    return Path(os.environ.get("TRITON_CACHE_DIR") or Path("~/.triton/cache").expanduser())
+
+
 def no_cache() -> str | None:
     """Why Triton cannot keep what it compiles, or None."""
-    folder = Path(os.environ.get("TRITON_CACHE_DIR") or Path("~/.triton/cache").expanduser())
     try:
+        folder = cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return None

@@ -79,6 +79,7 @@ class RecordedFrames:
         self._mount = mount
         # Frame that the poses move, empty where they do not name it, and the frame in which they are given.
         self._moving = getattr(first_pose, "child_frame_id", "")
+        self._nameless = hasattr(first_pose, "child_frame_id") and not self._moving
         self._fixed = "" if first_pose is None else first_pose.header.frame_id
         self._poses = Transforms(most_gap_ns=round(INTERPOLATED_S * 1e9))
         self.remarks: list[str] = []
@@ -198,10 +199,11 @@ class RecordedFrames:
             return pose @ self._mount
         if connected:
             return pose @ self.transforms.find(self._moving, optical, time_ns, tolerance_ns)
-        if self._moving:
+        if self._moving or self._nameless:
+            of = f"the pose of '{self._moving}', and no tf leads from there to '{optical}'"
             self._remark(
-                f"{self._inputs.poses} has the pose of '{self._moving}', and no tf leads from there to '{optical}': it "
-                "is taken for the pose of the optical frame itself (z forward); if it is not, give --camera-mount"
+                f"{self._inputs.poses} has {of if self._moving else 'no child_frame_id'}: its pose is taken for that "
+                "of the optical frame itself (z forward); if it is not, give --camera-mount"
             )
         return pose
 

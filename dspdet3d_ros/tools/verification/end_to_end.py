@@ -100,18 +100,17 @@ def verify_forward(path: Path, engine: Engine, device: torch.device) -> Iterator
     statistics = {name.removeprefix("bn/"): array for name, array in arrays.items() if name.startswith("bn/")}
     network = _network(description, statistics, device).eval()
     for scene in description["scenes"]:
+        # A generator that yields within the context would leave it on for the caller: each comparison computes in its
+        # own. Tensors of inference mode can be read outside.
         with torch.inference_mode():
             points = torch.from_numpy(arrays[f"{scene}/points"]).to(device)
-            voxels = voxelise(points, network.config.voxel_size, engine)
-            levels = network.backbone(voxels)
-            for i, level in enumerate(levels):
-                name = f"{scene}/backbone{i}"
-                features = digest(level.features.cpu().numpy())
-                yield from _compare_rows(
-                    f"{path.stem} {name}", name, level.coords, features, "digest", arrays, description
-                )
-            for tau in description["taus"]:
-                yield from _verify_head(path.stem, network, levels, scene, tau, arrays, description)
+            levels = network.backbone(voxelise(points, network.config.voxel_size, engine))
+        for i, level in enumerate(levels):
+            name = f"{scene}/backbone{i}"
+            features = digest(level.features.cpu().numpy())
+            yield from _compare_rows(f"{path.stem} {name}", name, level.coords, features, "digest", arrays, description)
+        for tau in description["taus"]:
+            yield from _verify_head(path.stem, network, levels, scene, tau, arrays, description)
 
 
 def _verify_head(
@@ -127,7 +126,8 @@ def _verify_head(
     prefix = f"{run}/level"
     hashes = {int(k.removeprefix(prefix)): v for k, v in description["coords_sha256"].items() if k.startswith(prefix)}
     pruning = ReferencePruning(tau, hashes)
-    outputs = network.head(levels, pruning)
+    with torch.inference_mode():
+        outputs = network.head(levels, pruning)
     for output in outputs:
         name = f"{run}/level{output.level}"
         regression = torch.cat([output.regression[:, :3], output.regression[:, 3:].exp()], 1).cpu().numpy()
@@ -173,8 +173,9 @@ def _verify_boxes(
 ) -> Iterator[Comparison]:
     """Compares the best final boxes: for each box of the reference there must be an equal one."""
     settings = DetectionSettings(0.0, 0.01, 0.5, max_detections=1_000_000)
-    boxes, scores, _ = best_cells(outputs, config)
-    selected = select_boxes(boxes, scores, settings, config)
+    with torch.inference_mode():
+        boxes, scores, _ = best_cells(outputs, config)
+        selected = select_boxes(boxes, scores, settings, config)
     ours = [part.numpy() for part in (selected.boxes, selected.scores, selected.labels)]
     reference = [arrays[f"{run}/{key}"] for key in ("boxes", "scores", "labels")]
     worst = max((_distance(box, ours) for box in zip(*reference, strict=True)), default=0.0)

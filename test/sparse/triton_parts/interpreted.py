@@ -15,7 +15,7 @@ from dspdet3d_ros.sparse import TorchEngine, folded
 from dspdet3d_ros.sparse.convolution import Epilogue
 from dspdet3d_ros.sparse.kernel_map import kernel_map
 from dspdet3d_ros.sparse.triton.plan import plan_of
-from dspdet3d_ros.sparse.triton.self_check import DisagreementError, forget, largest_error
+from dspdet3d_ros.sparse.triton.self_check import DisagreementError, agreement, forget
 from dspdet3d_ros.sparse.triton.triton_engine import TritonEngine
 
 CPU = torch.device("cpu")
@@ -147,7 +147,7 @@ def test_a_plan_that_failed_for_lack_of_memory_is_made_again(monkeypatch):
 
 def test_the_self_check_measures_an_agreement():
     forget()
-    assert 0 < largest_error("cpu") < 1e-3
+    assert 0 < agreement("cpu").error < 1e-3
 
 
 def test_the_self_check_finds_kernels_that_compute_something_else(monkeypatch):
@@ -155,5 +155,5 @@ def test_the_self_check_finds_kernels_that_compute_something_else(monkeypatch):
     convolve = TritonEngine.convolve
     monkeypatch.setattr(TritonEngine, "convolve", lambda *args: convolve(*args) * 1.01)
     with pytest.raises(DisagreementError, match=r"stride-1 convolution differs by 1\.0e-02 from that of plain torch"):
-        largest_error("cpu")
+        agreement("cpu")
     forget()

@@ -279,6 +279,14 @@ def test_names_of_bags_may_have_dots_and_errors_name_a_bag_once(model, tmp_path,
     assert (tmp_path / "out" / "table.v2" / "summary.json").is_file()
 
 
+def test_results_are_not_written_into_the_bag(bags, capsys):
+    bag = bags[0]
+    before = sorted(bag.iterdir())
+    assert main(["replay", str(bag), "-o", str(bag.parent)]) == 1
+    assert "would be written into the bag itself; name another folder" in capsys.readouterr().err
+    assert sorted(bag.iterdir()) == before
+
+
 def test_a_bag_that_another_process_writes_is_refused(bags, model, tmp_path, capsys):
     with Claims(tmp_path, clock_ns(tmp_path)).claim("a") as claim:
         assert claim is Claim.OWN

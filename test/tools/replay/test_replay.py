@@ -205,6 +205,7 @@ def test_without_tf_the_odometry_is_the_pose_of_the_camera(walk, tmp_path):
     summary = frames_refused(walk, tmp_path, change)
     assert summary["frames"] > 0
     assert ODOMETRY in summary["topics"]
+    assert any("/odom has no child_frame_id: its pose is taken for" in remark for remark in summary["remarks"])
 
 
 def test_images_in_a_gap_of_the_odometry_are_refused(walk, tmp_path):

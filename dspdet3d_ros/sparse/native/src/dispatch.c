@@ -35,7 +35,7 @@ static int table_fits(const int32_t *table, int volume, int64_t n_in, int64_t n_
   return table != NULL || n_out == 0 || (volume == 1 && n_in == n_out);
 }
 
-int native_version(void) { return NATIVE_VERSION; }
+const char *native_sources(void) { return NATIVE_SOURCES; }
 
 int native_isa_usable(int isa) { return kernels_of(isa) != NULL; }
 

@@ -8,7 +8,10 @@
 
 #include <stdint.h>
 
-#define NATIVE_VERSION 4
+/* Digest of the source files. A library without it, or with another one, was compiled from other sources. */
+#ifndef NATIVE_SOURCES
+#define NATIVE_SOURCES ""
+#endif
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -97,7 +100,8 @@ struct native_norm_gradient {
   float epsilon;
 };
 
-EXPORT int native_version(void);
+/* The digest above. It is also found in the file without loading it. */
+EXPORT const char *native_sources(void);
 
 /* Whether this processor can run the kernels of an instruction set that this library has. */
 EXPORT int native_isa_usable(int isa);
