@@ -77,7 +77,8 @@ def fused(boxes, scores, settings):
                 faces.append(weighted_median([(boxes[j][k] + sign * boxes[j][k + 3] / 2, votes[j]) for j in votes]))
         low, high = np.array(faces[:3]), np.array(faces[3:])
         rivals = sum(iou(boxes[i], boxes[j]) ** 2 for j in chosen[:number])
-        values = names / names.max() * best[i] * math.exp(-rivals / 0.1) * agreement**0.5
+        support = 1 - math.exp(-max(sum(best[j] > 0.05 for j in votes), 1) / 8)
+        values = names / names.max() * best[i] * math.exp(-rivals / 0.1) * agreement**0.5 * support
         if values.max() > settings.score_threshold:
             found.append((np.concatenate([(low + high) / 2, high - low]), values.argmax(), values.max()))
     return sorted(found, key=lambda report: -report[2])
