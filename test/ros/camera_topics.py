@@ -75,7 +75,7 @@ def pose_message(pose):
 class CameraTopics:
     """Publishers of a camera and a subscription of the cloud, on the node of a `Remote`."""
 
-    def __init__(self, remote, pose="odometry", compressed=False, colour=True):
+    def __init__(self, remote, pose="odometry", compressed=False, colour=True, info=True):
         node, name, self.remote, self.stamp_s = remote.node, remote.name, remote, 100.0
         self.compressed, self.clouds = compressed, []
         depth = topics.DEPTH_COMPRESSED if compressed else topics.DEPTH
@@ -83,7 +83,7 @@ class CameraTopics:
         kind = CompressedImage if compressed else Image
         self.depth = node.create_publisher(kind, f"{name}/{depth}", 10)
         self.colour = node.create_publisher(kind, f"{name}/{colour_topic}", 10) if colour else None
-        self.info = node.create_publisher(CameraInfo, f"{name}/{topics.CAMERA_INFO}", 10)
+        self.info = node.create_publisher(CameraInfo, f"{name}/{topics.CAMERA_INFO}", 10) if info else None
         self.pose = node.create_publisher(Odometry if pose == "odometry" else PoseStamped, f"{name}/{topics.POSE}", 10)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         node.create_subscription(PointCloud2, f"{name}/{topics.CLOUD}", self.clouds.append, latched)

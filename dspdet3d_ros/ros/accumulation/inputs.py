@@ -6,16 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from dspdet3d_ros.mapping.pairing import Pairing
-from dspdet3d_ros.ros.interface import topics
+from dspdet3d_ros.ros.interface import qos, topics
 from dspdet3d_ros.ros.interface.subscription import InputSubscription
 
 # Images that wait while the executor is busy.
 _DEPTH = 4
-_INFO = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 class ImageTopics:
@@ -102,9 +100,16 @@ class Inputs:
         self.colour = images(
             "colour images", topics.COLOUR, topics.COLOUR_COMPRESSED, pairing.take_colour, lambda _: None
         )
+
+        def calibrations(name: str, take: Callable[[Any], None]) -> InputSubscription:
+            # Some drivers publish a calibration once, latched.
+            return InputSubscription(
+                node, CameraInfo, "calibrations", f"~/{name}", qos.AUTO, qos.AUTO, take, lambda _: None, report
+            )
+
         self._infos = (
-            node.create_subscription(CameraInfo, f"~/{topics.CAMERA_INFO}", pairing.take_info, _INFO),
-            node.create_subscription(CameraInfo, f"~/{topics.COLOUR_CAMERA_INFO}", pairing.take_colour_info, _INFO),
+            calibrations(topics.CAMERA_INFO, pairing.take_info),
+            calibrations(topics.COLOUR_CAMERA_INFO, pairing.take_colour_info),
         )
 
     def look(self) -> None:
@@ -114,7 +119,5 @@ class Inputs:
 
     def close(self) -> None:
         """Ends the subscriptions."""
-        for images in (self.depth, self.colour):
-            images.close()
-        for info in self._infos:
-            self._node.destroy_subscription(info)
+        for subscription in (self.depth, self.colour, *self._infos):
+            subscription.close()
