@@ -8,7 +8,6 @@ from pathlib import Path
 
 from dspdet3d_ros.commands.arguments import add_detector_arguments, add_map_arguments, check_number, map_settings
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.recordings.bags import SUFFIXES
 from dspdet3d_ros.validation import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SHARE
 
 HELP = "detect objects in bags: in their clouds, or in the map of their depth images"
@@ -130,6 +129,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _name(bag: Path) -> str:
     """The name of the folder of a bag's results. The names of folders of bags may have dots, as those with dates do."""
+    # Here: the other commands need nothing that reads bags.
+    from dspdet3d_ros.recordings.bags import SUFFIXES
+
     return bag.stem if bag.suffix in SUFFIXES and not bag.is_dir() else bag.name
 
 

@@ -260,7 +260,7 @@ def _play(camera: Camera, shots: list[Any], processes: list[NodeProcess], args: 
 
 
 def used_text(used: int, sent: int, rate: float) -> str:
-    """How many of the images that were sent are in the map, and what to do if they are few."""
+    """The number of sent images that are in the map, and what to do if it is small."""
     text = f"{used} of {sent} images are in the map"
     slow = f": a machine that is slow or busy drops images; lower --rate (now {rate:g} images per second)"
     return text if used > 0.9 * sent else text + slow
