@@ -37,6 +37,11 @@ def corners(boxes: Array) -> tuple[Array, Array]:
     return boxes[..., :3] - half, boxes[..., :3] + half
 
 
+def of_unit_length(vectors: np.ndarray, tolerance: float) -> bool:
+    """Whether all (N, D) vectors have a length that differs from 1 by less than the tolerance. NaN does not."""
+    return bool((np.abs(np.linalg.norm(vectors, axis=1) - 1) < tolerance).all())
+
+
 def hulls(turned: np.ndarray) -> np.ndarray:
     """(K, 6) boxes parallel to the axes around (K, 7) boxes of centre, size and yaw (radians about z)."""
     c, s = np.abs(np.cos(turned[:, 6])), np.abs(np.sin(turned[:, 6]))

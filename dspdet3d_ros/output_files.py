@@ -37,8 +37,7 @@ def writing_whole(path: str | Path) -> Iterator[Path]:
     Raises:
         InputError: the file cannot be written.
     """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = _part(path)
     with writing(path):
         try:
             yield part
@@ -53,13 +52,18 @@ def check_writable(path: str | Path) -> None:
     Raises:
         InputError: it cannot be written.
     """
-    path = Path(path)
     with writing(path):
-        if path.is_dir():
+        if Path(path).is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        part = _part(path)
         part.touch()
         part.unlink()
+
+
+def _part(path: str | Path) -> Path:
+    """The temporary path of a file that this process writes, in the same folder."""
+    path = Path(path)
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
 def make_folder(folder: str | Path) -> None:

@@ -3,19 +3,15 @@
 It takes the arguments of detector.launch.py as well; those of the input's quality of service are the player's.
 """
 
-from pathlib import Path
-
-from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import IncludeLaunchDescription, LogInfo, OpaqueFunction, Shutdown
 from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
 
-from dspdet3d_ros.ros.launch_actions import PACKAGE, common_options, declared, parameter, values_of
+from dspdet3d_ros.ros.launch_actions import PACKAGE, SHARE, common_options, declared, parameter, values_of
 from dspdet3d_ros.ros.parameters import launch_arguments
 
-SHARE = Path(get_package_share_directory(PACKAGE))
 ARGUMENTS = (*launch_arguments.demo_arguments(SHARE), *launch_arguments.NAMES)
 # The player's cloud is latched: the detector gets it even if it starts later.
 DETECTOR = {"input_reliability": "reliable", "input_durability": "transient_local"}

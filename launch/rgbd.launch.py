@@ -4,17 +4,12 @@ It starts the accumulator and the detector, which tracks objects. Arguments of a
 detector.launch.py that are not declared here are passed on to both, but for their names.
 """
 
-from pathlib import Path
-
-from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription
 from launch.actions import OpaqueFunction
 from launch_ros.actions import Node
 
-from dspdet3d_ros.ros.launch_actions import PACKAGE, accumulator, declared, detector, values_of
+from dspdet3d_ros.ros.launch_actions import ACCUMULATOR, DETECTOR, declared, values_of
 from dspdet3d_ros.ros.parameters import rgbd_launch
-
-SHARE = Path(get_package_share_directory(PACKAGE))
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -26,6 +21,6 @@ def _nodes(context: LaunchContext) -> list[Node]:
     """Both nodes. An error after a process was started would leave it behind, so both are made before."""
     values = values_of(context, rgbd_launch.ARGUMENTS)
     return [
-        accumulator(SHARE).node(context, rgbd_launch.accumulator_values(values)),
-        detector(SHARE).node(context, rgbd_launch.detector_values(values)),
+        ACCUMULATOR.node(context, rgbd_launch.accumulator_values(values)),
+        DETECTOR.node(context, rgbd_launch.detector_values(values)),
     ]

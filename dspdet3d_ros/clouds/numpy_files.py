@@ -16,6 +16,7 @@ from dspdet3d_ros.clouds.cloud import finite, point_type
 from dspdet3d_ros.clouds.columns import AXES, COLOUR_NAMES, POINT_NAMES, RawPoints, to_rgb8, unpacked
 from dspdet3d_ros.clouds.truth import read_truth
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.geometry import of_unit_length
 
 #: An array whose name holds one of these is not taken for points, unless all of its name is one of POINT_NAMES.
 OTHER_NAMES = (
@@ -158,8 +159,7 @@ def _are_directions(rows: np.ndarray) -> bool:
     """Whether rows of three or four numbers all have the length 1: normals or quaternions."""
     if rows.shape[1] > 4 or len(rows) < _FEWEST_ROWS:
         return False
-    lengths = np.linalg.norm(rows[np.isfinite(rows).all(1)], axis=1)
-    return bool((np.abs(lengths - 1) < _ROUNDING).all())
+    return of_unit_length(rows[np.isfinite(rows).all(1)], _ROUNDING)
 
 
 def _columns(array: np.ndarray) -> RawPoints:

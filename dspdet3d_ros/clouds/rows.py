@@ -10,6 +10,7 @@ import numpy as np
 from dspdet3d_ros.clouds.columns import RawPoints, are_clearly_colours, to_rgb8, wanted
 from dspdet3d_ros.clouds.text import as_bytes, number_lines, read_numbers
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.geometry import of_unit_length
 
 # Fewer rows without names of columns may be a matrix or a table.
 _FEWEST_ROWS = 16
@@ -123,7 +124,7 @@ def _without_names(lines: Iterator[str], width: int, intensity_first: bool) -> R
     values = read_numbers(chain(first, lines), [0, 1, 2, *colours])
     if len(values) < _FEWEST_ROWS:
         raise InputError(f"has {len(values)} rows without names of columns, which may be a matrix; {_SAVE}")
-    if (np.abs(np.linalg.norm(values[:, :3], axis=1) - 1) < _ROUNDING).all():
+    if of_unit_length(values[:, :3], _ROUNDING):
         raise InputError(f"has rows that begin with a vector of length 1, as normals and matrices of poses do; {_SAVE}")
     rgb = to_rgb8(values[:, 3:]) if colours and are_clearly_colours(values[:, 3:]) else None
     return RawPoints(values[:, :3], rgb)
@@ -135,5 +136,4 @@ def _end_in_quaternions(lines: Sequence[str]) -> bool:
         ends = np.array([[float(word) for word in line.split()[-4:]] for line in lines])
     except ValueError:
         return False
-    lengths, last = np.linalg.norm(ends, axis=1), ends[:, 3]
-    return bool((np.abs(lengths - 1) < _ROUNDING).all() and np.ptp(ends, axis=0).any() and last.any())
+    return of_unit_length(ends, _ROUNDING) and bool(np.ptp(ends, axis=0).any() and ends[:, 3].any())

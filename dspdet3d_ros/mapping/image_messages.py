@@ -10,7 +10,7 @@ import numpy as np
 
 from dspdet3d_ros.mapping.frame import Camera, FrameRefused, RGBDFrame
 from dspdet3d_ros.mapping.images import in_metres, read_colour, read_depth
-from dspdet3d_ros.mapping.pairing import ImageSet, stamp_ns
+from dspdet3d_ros.mapping.pairing import ImageSet, is_compressed, stamp_ns
 
 #: Encodings of raw depth images: type of the numbers.
 DEPTH = {"16UC1": "u2", "mono16": "u2", "32FC1": "f4"}
@@ -41,7 +41,7 @@ def depth_of(message: Any, units_per_metre: float) -> np.ndarray:
     Raises:
         FrameRefused: kind "encoding", "sizes", "depth" or "file".
     """
-    if hasattr(message, "format"):
+    if is_compressed(message):
         return _compressed_depth(message, units_per_metre)
     kind = DEPTH.get(message.encoding)
     if kind is None:
@@ -66,7 +66,7 @@ def colour_of(message: Any) -> np.ndarray:
     Raises:
         FrameRefused: kind "encoding", "sizes", "colour" or "file".
     """
-    if hasattr(message, "format"):
+    if is_compressed(message):
         return read_colour(bytes(message.data), f"colour image of format '{message.format}'")
     if message.encoding not in COLOUR:
         raise FrameRefused(

@@ -43,6 +43,11 @@ def stamp_ns(message: Any) -> int:
     return message.header.stamp.sec * _S_TO_NS + message.header.stamp.nanosec
 
 
+def is_compressed(message: Any) -> bool:
+    """Whether an image is a sensor_msgs/CompressedImage."""
+    return hasattr(message, "format")
+
+
 @dataclass
 class _Waiting:
     """A depth image that waits.
@@ -88,7 +93,7 @@ class Pairing:
 
     def take_depth(self, message: Any) -> None:
         """A depth image came. One that has come raw is left out if it comes compressed too, and the other way round."""
-        ns, compressed = stamp_ns(message), hasattr(message, "format")
+        ns, compressed = stamp_ns(message), is_compressed(message)
         if not ns:
             self._refuse(FrameRefused("stamp", "stamp: is zero, so no pose belongs to it; fill it in in the driver"))
             return

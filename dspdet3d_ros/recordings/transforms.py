@@ -114,7 +114,8 @@ class Transforms:
             return link.fixed
         pose = link.poses.find(time_ns, tolerance_ns, self._most_gap_ns)
         if pose is None:
-            before, after = (around := link.poses.around(time_ns))[0], around[-1]
+            around = link.poses.around(time_ns)
+            before, after = around[0], around[-1]
             known = f"the {'first' if before > time_ns else 'last'} is of {before / 1e9:.3f} s"
             if after > before:
                 known = f"there is none from {before / 1e9:.3f} s to {after / 1e9:.3f} s"

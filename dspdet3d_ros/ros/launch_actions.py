@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, PopLaunchConfigurations, PushLaunchConfigurations
 from launch.substitutions import LaunchConfiguration
@@ -18,6 +19,8 @@ from dspdet3d_ros.ros.parameters import accumulator_launch, launch_arguments
 from dspdet3d_ros.ros.parameters.launch_arguments import Argument
 
 PACKAGE = "dspdet3d_ros"
+#: The shared folder of the installed package.
+SHARE = Path(get_package_share_directory(PACKAGE))
 
 
 def declared(arguments: Sequence[Argument]) -> list[DeclareLaunchArgument]:
@@ -102,29 +105,15 @@ class NodeLaunch:
         )
 
 
-def detector(share: Path) -> NodeLaunch:
-    """The detector node.
-
-    Args:
-        share: the shared folder of the installed package.
-    """
-    return NodeLaunch(
-        executable="detector",
-        arguments=launch_arguments.detector_arguments(share),
-        parameters=launch_arguments.parameters,
-        remappings=launch_arguments.remappings,
-    )
-
-
-def accumulator(share: Path) -> NodeLaunch:
-    """The accumulator node.
-
-    Args:
-        share: the shared folder of the installed package.
-    """
-    return NodeLaunch(
-        executable="accumulator",
-        arguments=accumulator_launch.accumulator_arguments(share),
-        parameters=accumulator_launch.accumulator_parameters,
-        remappings=accumulator_launch.accumulator_remappings,
-    )
+DETECTOR = NodeLaunch(
+    executable="detector",
+    arguments=launch_arguments.detector_arguments(SHARE),
+    parameters=launch_arguments.parameters,
+    remappings=launch_arguments.remappings,
+)
+ACCUMULATOR = NodeLaunch(
+    executable="accumulator",
+    arguments=accumulator_launch.accumulator_arguments(SHARE),
+    parameters=accumulator_launch.accumulator_parameters,
+    remappings=accumulator_launch.accumulator_remappings,
+)

@@ -79,7 +79,7 @@ def choose_inputs(
         InputError: an input is missing, there are several, or a wanted topic is none.
     """
     inputs = _chosen(topics, wanted, use_colour, encodings)
-    unused = [f"{t.name} ({t.kind.rpartition('/')[2]})" for t in topics if t.name in {*wanted} - {*inputs.names}]
+    unused = [_described(topic) for topic in topics if topic.name in {*wanted} - {*inputs.names}]
     if unused:
         raise InputError(
             f"--topics: {', '.join(unused)} would not be read, only {', '.join(inputs.names)}; name a topic of clouds, "
@@ -88,10 +88,15 @@ def choose_inputs(
     return inputs
 
 
+def _described(topic: Topic) -> str:
+    """Name and short type of a topic."""
+    return f"{topic.name} ({topic.kind.rpartition('/')[2]})"
+
+
 def _chosen(
     topics: Sequence[Topic], wanted: Sequence[str], use_colour: bool, encodings: Mapping[str, str] | None
 ) -> Inputs:
-    listed = ", ".join(f"{topic.name} ({topic.kind.rpartition('/')[2]})" for topic in topics) or "none"
+    listed = ", ".join(map(_described, topics)) or "none"
     for name in wanted:
         if all(topic.name != name for topic in topics):
             raise InputError(f"--topics: the bag has no topic {name}; it has {listed}")
