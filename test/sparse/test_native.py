@@ -64,11 +64,16 @@ def direction_away_from_zero(unclipped):
     return torch.randn_like(unclipped).masked_fill_(unclipped.abs() < 1e-3, 0)
 
 
-def assert_equals_plain_torch(engine, inputs, outputs, shape):
+def with_zeros(features):
+    """Some of them 0, as behind a ReLU: about 70 of 100."""
+    return torch.relu(features - 0.5)
+
+
+def assert_equals_plain_torch(engine, inputs, outputs, shape, prepare=lambda features: features):
     """Result and both gradients of a convolution with random (K, C_in, C_out) weights."""
     _, c_in, c_out = shape
-    leaves = torch.randn(len(inputs), c_in), torch.randn(shape)
-    direction = torch.randn(len(outputs), c_out)
+    leaves = prepare(torch.randn(len(inputs), c_in)), torch.randn(shape)
+    direction = prepare(torch.randn(len(outputs), c_out))
     results = []
     for each in (engine, TorchEngine()):
         features, weight = (leaf.clone().requires_grad_() for leaf in leaves)
@@ -86,6 +91,14 @@ def test_results_and_gradients_equal_those_of_plain_torch(engine, kind, volume, 
     outputs = outputs_of(inputs, kind)
     for c_in, c_out in CHANNELS:
         assert_equals_plain_torch(engine, inputs, outputs, (volume, c_in, c_out))
+
+
+@pytest.mark.parametrize(("kind", "volume", "stride"), KINDS)
+def test_where_many_inputs_are_zero_results_and_gradients_equal_those_of_plain_torch(engine, kind, volume, stride):
+    inputs = cells_of(1500, stride)
+    outputs = outputs_of(inputs, kind)
+    for c_in, c_out in [(64, 64), (70, 130), (200, 3)]:
+        assert_equals_plain_torch(engine, inputs, outputs, (volume, c_in, c_out), with_zeros)
 
 
 @pytest.mark.parametrize("count", [1, MANY])
@@ -205,10 +218,20 @@ def test_a_value_that_is_no_number_stays_one(engine, inputs, channels):
     assert out.isnan().all()
 
 
+def test_a_value_that_is_no_number_stays_one_among_zeros(engine):
+    inputs = cells_of(30)
+    features = torch.zeros(len(inputs), 64)
+    features[:, 33] = float("nan")
+    with torch.no_grad():
+        out = engine.convolve(features, torch.randn(27, 64, 64), inputs, inputs, Epilogue(relu=True))
+    assert out.isnan().all()
+
+
+@pytest.mark.parametrize("prepare", [torch.clone, with_zeros])
 @pytest.mark.parametrize(("kind", "volume", "stride"), KINDS)
-def test_results_do_not_depend_on_the_number_of_threads(engine, kind, volume, stride):
+def test_results_do_not_depend_on_the_number_of_threads(engine, kind, volume, stride, prepare):
     whole = cells_of(3000, stride, reach=12)
-    features, weight = torch.randn(len(whole), 17), torch.randn(volume, 17, 40)
+    features, weight = prepare(torch.randn(len(whole), 17)), torch.randn(volume, 17, 64)
     results = []
     for threads in (1, 2, 3, 7):
         with torch_threads(threads):

@@ -179,9 +179,13 @@ static float *pack(int isa, const float *weight, int volume, int c_in, int c_out
   return packed;
 }
 
-static void check_convolution(int isa, int volume, int64_t n_in, int64_t n_out, int c_in, int c_out, int epilogue) {
+/* The inputs have zeros: so many of a hundred. */
+static void check_convolution(int isa, int volume, int64_t n_in, int64_t n_out, int c_in, int c_out, int epilogue,
+                              uint32_t zeros) {
   float *in = random_floats(n_in * c_in), *weight = random_floats((int64_t)volume * c_in * c_out);
   float *bias = random_floats(c_out), *residual = random_floats(n_out * c_out);
+  for (int64_t i = 0; i < n_in * c_in; i++)
+    if (random_number(100) < zeros) in[i] = 0.0f;
   float *turned = block((size_t)volume * (size_t)c_in * (size_t)c_out * sizeof(float));
   for (int k = 0; k < volume; k++)
     for (int i = 0; i < c_in; i++)
@@ -496,13 +500,18 @@ int main(void) {
     if (!native_isa_usable(isa)) continue;
     check_refusals(isa);
     for (size_t i = 0; i < sizeof(channels) / sizeof(channels[0]); i++) {
-      for (int64_t rows = 0; rows < 9; rows += rows < 2 ? 1 : 3)
-        check_convolution(isa, 27, rows, 2 * rows + 1, channels[i][0], channels[i][1], rows % 2 == 0);
-      check_convolution(isa, 27, 3, 0, channels[i][0], channels[i][1], 1);
-      check_convolution(isa, 1, 50, 233, channels[i][0], channels[i][1], 0);
-      check_convolution(isa, 27, 40, 71, channels[i][0], channels[i][1], 1);
+      int c_in = channels[i][0], c_out = channels[i][1];
+      for (uint32_t zeros = 0; zeros < 100; zeros += 60) {
+        for (int64_t rows = 0; rows < 9; rows += rows < 2 ? 1 : 3)
+          check_convolution(isa, 27, rows, 2 * rows + 1, c_in, c_out, rows % 2 == 0, zeros);
+        check_convolution(isa, 27, 40, 71, c_in, c_out, 1, zeros);
+      }
+      check_convolution(isa, 27, 3, 0, c_in, c_out, 1, 0);
+      check_convolution(isa, 27, 3, 5, c_in, c_out, 0, 100);
+      check_convolution(isa, 1, 50, 233, c_in, c_out, 0, 60);
     }
-    check_convolution(isa, 2, 400, 40000, 5, 3, 1);
+    check_convolution(isa, 2, 400, 40000, 5, 3, 1, 0);
+    check_convolution(isa, 3, 2100, 900, 65, 64, 0, 60);
     check_product(isa, 0, 3, 2);
     check_product(isa, 777, 20, 6);
     for (int64_t most = 0; most < 3; most++) check_blocks(isa, most, 2, 16, 16, 1);

@@ -6,6 +6,8 @@
 #endif
 #define KERNELS_AVX512
 #include "kernels.inc"
+#include "pairs.inc"
+#include "pair_gradient.inc"
 #include "blocks.inc"
 #include "block_gradient.inc"
 #include "norm.inc"

@@ -1,6 +1,8 @@
 #if defined(__aarch64__)
 #define KERNELS_NEON
 #include "kernels.inc"
+#include "pairs.inc"
+#include "pair_gradient.inc"
 #include "blocks.inc"
 #include "block_gradient.inc"
 #include "norm.inc"

@@ -1,4 +1,6 @@
 #include "kernels.inc"
+#include "pairs.inc"
+#include "pair_gradient.inc"
 #include "blocks.inc"
 #include "block_gradient.inc"
 #include "norm.inc"

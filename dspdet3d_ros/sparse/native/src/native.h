@@ -20,7 +20,8 @@ enum native_status { NATIVE_OK = 0, NATIVE_NO_MEMORY = -1, NATIVE_BAD_ARGUMENT =
 /* Instruction sets, each with kernels of its own. */
 enum native_isa { ISA_SCALAR, ISA_AVX2, ISA_AVX512, ISA_NEON, ISA_COUNT };
 
-/* One sparse convolution: out[q] = relu(bias + sum over k of weight[k]' in[table[k][q]] + residual[q]). */
+/* One sparse convolution: out[q] = relu(bias + sum over k of weight[k]' in[table[k][q]] + residual[q]).
+ * An input of 0 may add nothing also where its weight is infinite or no number. */
 struct native_convolution {
   const float *in;       /* (n_in, c_in) */
   const float *packed;   /* weights as native_pack writes them */

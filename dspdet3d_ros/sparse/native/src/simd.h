@@ -1,6 +1,9 @@
-/* Vectors of one instruction set: LANES floats in a `vec`, and VECTORS of them that a row's accumulators may take. */
+/* Vectors of one instruction set: LANES floats in a `vec`, and VECTORS of them that a row's accumulators may take where
+ * several rows are multiplied at once. `nonzero_lanes` has a bit for each float other than zero. */
 #ifndef DSPDET3D_NATIVE_SIMD_H
 #define DSPDET3D_NATIVE_SIMD_H
+
+#include <stdint.h>
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -15,6 +18,7 @@ INLINE vec splat(float x) { return _mm512_set1_ps(x); }
 INLINE vec add(vec a, vec b) { return _mm512_add_ps(a, b); }
 INLINE vec subtract(vec a, vec b) { return _mm512_sub_ps(a, b); }
 INLINE vec multiply_add(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+INLINE uint64_t nonzero_lanes(vec v) { return _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NEQ_UQ); }
 
 #elif defined(KERNELS_AVX2)
 #include <immintrin.h>
@@ -27,6 +31,9 @@ INLINE vec splat(float x) { return _mm256_set1_ps(x); }
 INLINE vec add(vec a, vec b) { return _mm256_add_ps(a, b); }
 INLINE vec subtract(vec a, vec b) { return _mm256_sub_ps(a, b); }
 INLINE vec multiply_add(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+INLINE uint64_t nonzero_lanes(vec v) {
+  return (uint64_t)_mm256_movemask_ps(_mm256_cmp_ps(v, _mm256_setzero_ps(), _CMP_NEQ_UQ));
+}
 
 #elif defined(KERNELS_NEON)
 #include <arm_neon.h>
@@ -39,6 +46,10 @@ INLINE vec splat(float x) { return vdupq_n_f32(x); }
 INLINE vec add(vec a, vec b) { return vaddq_f32(a, b); }
 INLINE vec subtract(vec a, vec b) { return vsubq_f32(a, b); }
 INLINE vec multiply_add(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
+INLINE uint64_t nonzero_lanes(vec v) {
+  const uint32_t bits[LANES] = {1, 2, 4, 8};
+  return vaddvq_u32(vbicq_u32(vld1q_u32(bits), vceqzq_f32(v)));
+}
 
 #else
 #define LANES 4
@@ -70,6 +81,11 @@ INLINE vec subtract(vec a, vec b) {
 INLINE vec multiply_add(vec a, vec b, vec c) {
   for (int i = 0; i < LANES; i++) c.lane[i] += a.lane[i] * b.lane[i];
   return c;
+}
+INLINE uint64_t nonzero_lanes(vec v) {
+  uint64_t bits = 0;
+  for (int i = 0; i < LANES; i++) bits |= (uint64_t)(v.lane[i] != 0.0f) << i;
+  return bits;
 }
 #endif
 
