@@ -15,8 +15,8 @@ from dspdet3d_ros.sparse.parallel import worker_count
 _KEY, _ROW = torch.int64, torch.int32
 #: Cells of the window that a block of 2 x 2 x 2 cells reads.
 WINDOW = 64
-#: Cells that blocks must have on average to be faster than pairs. Measured: blocks take as long at 4.5 to 4.7 of 8 cells,
-#: and at 6 where two thirds of the features are 0.
+#: Cells that blocks must have on average to be faster than pairs. Measured: blocks take as long at 4.5 to 4.7 of 8
+#: cells, and at 6 where two thirds of the features are 0.
 _LEAST_CELLS = 5.5
 
 
