@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 #: Pairs that are compared at once: what comes in between stays in the cache of a core.
-_PAIRS_AT_ONCE = 1 << 14
+_PAIRS_AT_ONCE = 1 << 15
 
 
 class Faces(NamedTuple):
@@ -37,7 +37,10 @@ class Faces(NamedTuple):
 
     def rows(self, rows: np.ndarray | slice) -> Faces:
         """Some of the boxes."""
-        return Faces(self.low[:, rows], self.high[:, rows], self.volume[rows])
+        if isinstance(rows, slice):
+            return Faces(self.low[:, rows], self.high[:, rows], self.volume[rows])
+        # An index takes ten times as long.
+        return Faces(self.low.take(rows, axis=1), self.high.take(rows, axis=1), self.volume.take(rows))
 
 
 class Overlaps(NamedTuple):
@@ -101,16 +104,21 @@ def overlapping(a: Faces, b: Faces, threshold: float) -> Iterator[Overlaps]:
 
 def _iou(a: Faces, b: Faces) -> np.ndarray:
     """(N, M) intersection over union."""
-    shared = None
+    # Each operand is a full matrix: with rows, columns and single numbers NumPy computes several times slower.
+    shape = 5, len(a.volume), len(b.volume)
+    shared, edge, low, of_b, least = np.empty(shape, np.result_type(a.volume, b.volume))
+    shared[:], least[:] = 1, 0
     for axis in range(len(a.low)):
-        edge = np.minimum(a.high[axis, :, None], b.high[axis])
-        edge -= np.maximum(a.low[axis, :, None], b.low[axis])
-        np.maximum(edge, 0, out=edge)
-        shared = edge if shared is None else np.multiply(shared, edge, out=shared)
-    assert shared is not None
-    union = a.volume[:, None] + b.volume
+        edge[:], of_b[:] = a.high[axis, :, None], b.high[axis]
+        np.minimum(edge, of_b, out=edge)
+        low[:], of_b[:] = a.low[axis, :, None], b.low[axis]
+        edge -= np.maximum(low, of_b, out=low)
+        shared *= np.maximum(edge, least, out=edge)
+    edge[:], of_b[:] = a.volume[:, None], b.volume
+    union = np.add(edge, of_b, out=edge)
     union -= shared
-    np.maximum(union, 1e-12, out=union)
+    least[:] = 1e-12
+    np.maximum(union, least, out=union)
     return np.divide(shared, union, out=shared)
 
 
@@ -125,11 +133,12 @@ def _near(a: Faces, b: Faces) -> Iterator[tuple[np.ndarray, np.ndarray]]:
             yield rows, near
             continue
         # In two halves along the axis on which they are spread most.
-        axis = int(np.ptp(a.low[:, rows], axis=1).argmax())
-        rows = rows[np.argsort(a.low[axis, rows], kind="stable")]
-        low, high = b.low[axis, near], b.high[axis, near]
+        corners = a.low.take(rows, axis=1)
+        axis = int(np.ptp(corners, axis=1).argmax())
+        rows = rows.take(np.argsort(corners[axis], kind="stable"))
+        low, high = b.low[axis].take(near), b.high[axis].take(near)
         for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
-            touch = (low < a.high[axis, half].max()) & (high > a.low[axis, half[0]])
+            touch = (low < a.high[axis].take(half).max()) & (high > a.low[axis, half[0]])
             todo.append((half, near[touch]))
 
 

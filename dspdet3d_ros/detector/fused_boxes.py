@@ -8,6 +8,8 @@ its score falls where other boxes overlap it, candidates disagree or few have a 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,9 +19,12 @@ from dspdet3d_ros.geometry import box_between
 
 #: Candidates with a lower score have no vote.
 _LEAST_VOTER = 0.05
-#: The most candidates that can be chosen, the best ones, and the number that are voted on at once: they bound memory.
+#: The most candidates that can be chosen, the best ones, and the number whose faces are voted on at once: they bound
+#: memory.
 _MOST_LEADERS = 5000
-_AT_ONCE = 256
+_AT_ONCE = 64
+#: Candidates among which suppression chooses at once.
+_ROUND = 128
 #: The most voters of a box, those with the best scores.
 _MOST_VOTERS = 64
 #: Overlap with the chosen box above which a candidate votes for its faces and its name.
@@ -52,17 +57,46 @@ def fused(boxes: Tensor, scores: Tensor, score_threshold: float, nms_iou_thresho
     if not leaders:
         return boxes[:0], scores[:0]
     faces, values, best = Faces.of(candidates[:count]), values[:count], best[:count]
-    clashing = clashes(faces.rows(slice(min(leaders, _MOST_LEADERS))), nms_iou_threshold)
-    chosen = np.array(suppress(clashing, range(len(clashing))))
-    # In parts: they bound memory.
-    parts = [_voted(faces, values, best, rows) for rows in np.array_split(chosen, -(-len(chosen) // _AT_ONCE))]
-    corners, names, agreement, supporters = (np.concatenate(part) for part in zip(*parts, strict=True))
+    chosen, near = _chosen(faces, min(leaders, _MOST_LEADERS), nms_iou_threshold)
+    agreement = _agreement(near, best, len(chosen))
+    votes = Votes.of(near, best, len(chosen))
     strength = best[chosen] * np.exp(-_rivalry(faces.rows(chosen)) / _SOFTNESS) * agreement**_AGREEMENT_POWER
-    strength *= -np.expm1(-np.maximum(supporters, 1) / _SUPPORT)
+    strength *= -np.expm1(-np.maximum(votes.supporters, 1) / _SUPPORT)
+    names = votes.names(values)
     names = names * (strength / np.maximum(names.max(axis=1), _TINY))[:, None]
-    low, high = corners[:, :3], corners[:, 3:]
+    corners = votes.medians(faces)
     order = np.argsort(-names.max(axis=1), kind="stable")
-    return torch.from_numpy(box_between(low, high)[order]), torch.from_numpy(names[order].astype(np.float32))
+    found = box_between(corners[:, :3], corners[:, 3:])[order]
+    return torch.from_numpy(found), torch.from_numpy(names[order].astype(np.float32))
+
+
+def _chosen(boxes: Faces, leaders: int, threshold: float) -> tuple[np.ndarray, Overlaps]:
+    """Greedy suppression among the first boxes, and the overlaps of those that stay.
+
+    In rounds: most boxes are suppressed by one of an earlier round, and are never compared with each other.
+
+    Args:
+        boxes: N candidates, best first.
+        leaders: the number of candidates that can be chosen.
+        threshold: of two candidates that overlap more, the second one is not chosen.
+
+    Returns:
+        (K,) rows of the chosen ones, ascending; and the pairs (number of a chosen one, row of a candidate) that overlap
+        by more than the threshold or `_AGREES`, ascending.
+    """
+    chosen, found, gone, left = [], [], np.zeros(len(boxes.volume), bool), np.arange(leaders)
+    while len(left):
+        some, left = left[:_ROUND], left[_ROUND:]
+        new = some[suppress(clashes(boxes.rows(some), threshold), range(len(some)))]
+        for pairs in overlapping(boxes.rows(new), boxes, min(threshold, _AGREES)):
+            gone[pairs.b[pairs.iou > threshold]] = True
+            found.append(Overlaps(new[pairs.a], pairs.b, pairs.iou))
+        chosen.append(new)
+        left = left[~gone[left]]
+    rows = np.concatenate(chosen)
+    near = Overlaps(*(np.concatenate(part) for part in zip(*found or [Overlaps.none()], strict=True)))
+    order = np.argsort(near.a, kind="stable")
+    return rows, Overlaps(np.searchsorted(rows, near.a[order]), near.b[order], near.iou[order])
 
 
 def _rivalry(boxes: Faces) -> np.ndarray:
@@ -74,48 +108,63 @@ def _rivalry(boxes: Faces) -> np.ndarray:
     return rivalry
 
 
-def _voted(boxes: Faces, scores: np.ndarray, best: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The votes of all candidates for K chosen ones.
-
-    Args:
-        boxes: N candidates.
-        scores: (N, n_classes).
-        best: (N,) the largest of them.
-        chosen: (K,) rows.
-
-    Returns:
-        (K, 6) lowest and highest corners, (K, n_classes) weighted sums of scores, (K,) agreement, and (K,) number of
-        voters.
-    """
-    count = len(chosen)
-    parts = list(overlapping(boxes.rows(chosen), boxes, _AGREES)) or [Overlaps.none()]
-    rows, voters, iou = (np.concatenate(part) for part in zip(*parts, strict=True))
-    if len(parts) > 1:
-        order = np.argsort(rows, kind="stable")
-        rows, voters, iou = rows[order], voters[order], iou[order]
-    weights = best[voters]
+def _agreement(near: Overlaps, best: np.ndarray, count: int) -> np.ndarray:
+    """(K,) mean overlap of each of K chosen boxes with the candidates around it, weighted by their (N,) best scores."""
+    agrees = near.iou > _AGREES
+    rows, iou, weights = near.a[agrees], near.iou[agrees], best[near.b[agrees]]
     # A box whose extent is less than the resolution of its position does not overlap even itself: it is worth nothing.
-    agreement = np.bincount(rows, weights * iou, count) / np.maximum(np.bincount(rows, weights, count), _TINY)
-    votes = np.flatnonzero(iou > _VOTES)
-    rows, voters, weights = rows[votes], voters[votes], weights[votes]
-    # Weaker candidates are here only if the score threshold is low: the score of a box does not depend on it.
-    supporters = np.bincount(rows[weights > _LEAST_VOTER], minlength=count)
-    weights = weights**2
-    counts = np.bincount(rows, minlength=count)
-    first = np.cumsum(counts) - counts
-    heard = counts > 0
-    names = np.zeros((count, scores.shape[1]), np.float32)
-    names[heard] = np.add.reduceat(weights[:, None] * scores[voters], first[heard])
-    # The voters of one box come best first, as all candidates do.
-    number = np.arange(len(rows)) - first[rows]
-    if counts.max() > _MOST_VOTERS:
-        some = number < _MOST_VOTERS
-        rows, voters, weights, number = rows[some], voters[some], weights[some], number[some]
-    shape = count, min(max(int(counts.max()), 1), _MOST_VOTERS)
-    table, weight = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
-    table[rows, number], weight[rows, number] = voters, weights
-    faces = np.concatenate([boxes.low, boxes.high])[:, table]
-    return _weighted_medians(faces, weight).T, names, agreement, supporters
+    return np.bincount(rows, weights * iou, count) / np.maximum(np.bincount(rows, weights, count), _TINY)
+
+
+class Votes(NamedTuple):
+    """The votes of candidates for K chosen ones, those for one box contiguous, the best voter first.
+
+    Attributes:
+        rows: (V,) the chosen one.
+        voters: (V,) row of the candidate.
+        weights: (V,) its weight.
+        counts: (K,) number of votes for each.
+        supporters: (K,) number of votes that do not depend on the score threshold.
+    """
+
+    rows: np.ndarray
+    voters: np.ndarray
+    weights: np.ndarray
+    counts: np.ndarray
+    supporters: np.ndarray
+
+    @classmethod
+    def of(cls, near: Overlaps, best: np.ndarray, count: int) -> Votes:
+        """The votes for `count` chosen ones, from their overlaps with candidates and the (N,) best scores of these."""
+        votes = near.iou > _VOTES
+        rows, voters = near.a[votes], near.b[votes]
+        weights = best[voters]
+        # Weaker candidates are here only if the score threshold is low: the score of a box does not depend on it.
+        supporters = np.bincount(rows[weights > _LEAST_VOTER], minlength=count)
+        return cls(rows, voters, weights**2, np.bincount(rows, minlength=count), supporters)
+
+    def names(self, scores: np.ndarray) -> np.ndarray:
+        """(K, n_classes) weighted sums of the (N, n_classes) scores."""
+        heard = self.counts > 0
+        names = np.zeros((len(self.counts), scores.shape[1]), np.float32)
+        first = np.cumsum(self.counts) - self.counts
+        names[heard] = np.add.reduceat(self.weights[:, None] * scores[self.voters], first[heard])
+        return names
+
+    def medians(self, boxes: Faces) -> np.ndarray:
+        """(K, 6) lowest and highest corners, medians of those of the voters."""
+        faces, first = np.concatenate([boxes.low, boxes.high]), np.cumsum(self.counts) - self.counts
+        # Boxes with like numbers of voters together: the tables have few empty places.
+        order, found = np.argsort(self.counts), np.empty((len(self.counts), 6), faces.dtype)
+        # The last one stands in empty places.
+        voters, weights = np.append(self.voters, 0), np.append(self.weights, np.float32(0))
+        for start in range(0, len(order), _AT_ONCE):
+            some = order[start : start + _AT_ONCE]
+            counts = np.minimum(self.counts[some], _MOST_VOTERS)
+            column = np.arange(max(int(counts[-1]), 1))
+            votes = np.where(column < counts[:, None], first[some, None] + column, -1)
+            found[some] = _weighted_medians(faces[:, voters[votes]], weights[votes]).T
+        return found
 
 
 def _weighted_medians(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
