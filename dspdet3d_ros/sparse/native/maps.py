@@ -69,10 +69,10 @@ class NativeKernelMap(KernelMap):
 
 
 def search(inputs: CoordinateSet, out_keys: Tensor, volume: int, step: int) -> KernelMap:
-    """For every output key q and offset k the input row that holds `q + step·offset_k`."""
+    """For every output key q, in ascending order, and offset k the input row that holds `q + step·offset_k`."""
     n_in, n_out = len(inputs), len(out_keys)
     if volume == 1:
-        rows = inputs.find(out_keys)
+        rows = inputs._find_sorted(out_keys)
         return NativeKernelMap(torch.where(rows < 0, n_in, rows).int()[None], n_in)
     table = torch.empty(volume, n_out, dtype=_ROW)
     steps = (c_int64 * 3)(key_offset(step, 0, 0), key_offset(0, step, 0), key_offset(0, 0, step))
