@@ -18,23 +18,22 @@ ALPHA = 0.25
 def focal_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Sigmoid focal loss (Lin et al. 2017), γ = 2, α = 0.25, element by element.
 
-    For targets between 0 and 1 it is the quality focal loss (Li et al. 2020), with α and 1 - α mixed by the target.
-
     Args:
         logits: any shape.
-        targets: 0 to 1, of the same shape.
+        targets: 0 or 1, of the same shape.
     """
     probability = torch.sigmoid(logits)
-    weight = (targets * ALPHA + (1 - targets) * (1 - ALPHA)) * (targets - probability) ** GAMMA
+    miss = targets * (1 - probability) + (1 - targets) * probability
+    weight = (targets * ALPHA + (1 - targets) * (1 - ALPHA)) * miss**GAMMA
     return weight * functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
 
 
 class _FocalSum(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, rows: Tensor, columns: Tensor, targets: Tensor) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         with torch.enable_grad():
             positive = logits.detach()[rows, columns].requires_grad_()
-            loss = focal_loss(positive, targets.to(positive.dtype))
+            loss = focal_loss(positive, torch.ones_like(positive))
             (slope,) = torch.autograd.grad(loss.sum(), positive)
         probability = torch.sigmoid(logits)
         softplus = functional.softplus(logits)
@@ -49,24 +48,23 @@ class _FocalSum(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (slopes,) = ctx.saved_tensors
-        return slopes * gradient, None, None, None
+        return slopes * gradient, None, None
 
 
-def focal_sum(logits: Tensor, rows: Tensor, columns: Tensor, targets: Tensor) -> Tensor:
-    """The sum of `focal_loss` over all logits, of which few have a target above 0.
+def focal_sum(logits: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """The sum of `focal_loss` over all logits, of which few have the target 1.
 
     Args:
         logits: (N, C).
-        rows, columns: (P,) the places of the logits with a target above 0, each once.
-        targets: (P,) these targets.
+        rows, columns: (P,) the places of the logits with the target 1, each once.
     """
-    return _FocalSum.apply(logits, rows, columns, targets)
+    return _FocalSum.apply(logits, rows, columns)
 
 
-def overlaps_and_distances(boxes: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """(N,) IoU, and (N,) distance-IoU loss: 1 − IoU + (centre distance)² / (diagonal of the enclosing box)².
+def diou_loss(boxes: Tensor, targets: Tensor) -> Tensor:
+    """(N,) distance-IoU loss: 1 − IoU + (centre distance)² / (diagonal of the enclosing box)².
 
     Args:
         boxes: (N, 6) centre and size.
@@ -77,5 +75,4 @@ def overlaps_and_distances(boxes: Tensor, targets: Tensor) -> tuple[Tensor, Tens
     union = boxes[:, 3:].prod(1) + targets[:, 3:].prod(1) - shared
     distance = (boxes[:, :3] - targets[:, :3]).square().sum(1)
     diagonal = (torch.maximum(high_a, high_b) - torch.minimum(low_a, low_b)).square().sum(1)
-    iou = shared / union.clamp(min=1e-12)
-    return iou, 1 - iou + distance / diagonal.clamp(min=1e-12)
+    return 1 - shared / union.clamp(min=1e-12) + distance / diagonal.clamp(min=1e-12)

@@ -15,7 +15,7 @@ from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.detector.preprocess import voxelise
 from dspdet3d_ros.detector.pruning import Pruning, keep_probability
 from dspdet3d_ros.geometry import corners
-from dspdet3d_ros.learning.training.losses import focal_loss, focal_sum, overlaps_and_distances
+from dspdet3d_ros.learning.training.losses import diou_loss, focal_loss, focal_sum
 from dspdet3d_ros.learning.training.targets import SceneBoxes, assign_boxes, box_levels, keep_mask
 from dspdet3d_ros.learning.training.train_sample import TrainSample
 from dspdet3d_ros.learning.training.training_config import TrainingConfig
@@ -90,11 +90,6 @@ class Targets:
         cube, count = self.config.assignment_cube, self.config.positives_per_box
         return assign_boxes(levels, self.boxes, self.voxel_size, cube, count)
 
-    def quality(self, iou: Tensor) -> Tensor:
-        """(P,) scores that positive cells learn, from the IoU of their boxes with the objects; see `quality_range`."""
-        low, high = self.config.quality_range
-        return ((iou.detach() - low) / (high - low)).clamp(0, 1) if high else torch.ones_like(iou)
-
     def ignored(self, centres: Tensor, cells: Tensor) -> Tensor:
         """(N,) whether a box's centre lies in a region to ignore of its scene.
 
@@ -157,12 +152,10 @@ def compare(outputs: Sequence[LevelOutput], targets: Targets) -> Losses:
         ignored = targets.ignored(centres, unpack(keys)) & ~positive
         # At such a logit loss and slope of a negative cell are 0.
         logits = logits.masked_fill(ignored[:, None], _CERTAINLY_NOT)
-    iou, distances = overlaps_and_distances(
-        decode_boxes(regression[row], keys[row], voxel_size), targets.boxes.boxes[box]
-    )
+    distances = diou_loss(decode_boxes(regression[row], keys[row], voxel_size), targets.boxes.boxes[box])
     names = functional.cross_entropy(logits[row], labels, reduction="sum") if config.class_weight else 0 * logits.sum()
     return Losses(
-        cls=focal_sum(logits, row, labels, targets.quality(iou)) / positives,
+        cls=focal_sum(logits, row, labels) / positives,
         bbox=distances.sum() / positives,
         keep=_keep_sum(outputs, targets) / (3 * len(targets.taus)) * config.prune_weight,
         names=names / positives * config.class_weight,

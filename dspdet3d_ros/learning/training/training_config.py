@@ -17,9 +17,7 @@ _RANGES = {
     **dict.fromkeys(("learning_rate", "clip_norm", "initial_size", "assignment_cube", "prune_cube"), POSITIVE),
     **dict.fromkeys(("iterations", "weight_decay", "crop_size", "unpruned_crop", "yaw"), NOT_NEGATIVE),
     **dict.fromkeys(("class_weight", "prune_weight"), NOT_NEGATIVE),
-    **dict.fromkeys(
-        ("quality_range", "train_tau_range", "unpruned_fraction", "background_fraction", "touching_fraction"), SHARE
-    ),
+    **dict.fromkeys(("train_tau_range", "unpruned_fraction", "background_fraction", "touching_fraction"), SHARE),
     **dict.fromkeys(("wide_scale_fraction", "degraded_fraction"), SHARE),
     **dict.fromkeys(("wide_scale", "degraded_scale"), POSITIVE),
     "ema_decay": Range(0, 0.99999),
@@ -63,8 +61,6 @@ class TrainingConfig:
         initial_size: size of the boxes that an untrained network predicts, metres.
         class_weight: weight of the cross-entropy between classes at the positive cells, next to the focal loss; 0 in
             the published recipe.
-        quality_range: a positive cell learns a score that rises from 0 to 1 while the IoU of its box with the object
-            rises from the first to the second number. (0, 0): it learns 1, as published.
         positives_per_box: number of positive cells of a box.
         assignment_cube: edge of the cube around a box's centre that its positive cells lie in, in cells.
         prune_cube: edge r of the cube around an object in which cells must be kept, in cells.
@@ -100,7 +96,6 @@ class TrainingConfig:
     ema_decay: float = 0.0
     initial_size: float = 1.0
     class_weight: float = 0.0
-    quality_range: tuple[float, float] = (0.0, 0.0)
     positives_per_box: int = 6
     assignment_cube: float = 7.0
     prune_cube: float = 7.0
@@ -121,11 +116,6 @@ class TrainingConfig:
         low, high = self.train_tau_range
         if low > high:
             raise InputError(f"train_tau_range: expected the least and then the largest, got {[low, high]}")
-        low, high = self.quality_range
-        if low >= high > 0 or low > high:
-            raise InputError(
-                f"quality_range: expected the least and then a larger IoU, or [0, 0] for none, got {[low, high]}"
-            )
         low, high = self.wide_scale
         if low > high:
             raise InputError(f"wide_scale: expected the smallest and then the largest, got {[low, high]}")

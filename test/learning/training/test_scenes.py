@@ -109,9 +109,6 @@ def test_a_class_agnostic_model_learns_everything():
         ("unpruned_fraction", 1.5),
         ("background_fraction", 2),
         ("wide_scale", [1.5, 0.7]),
-        ("quality_range", [0.5, 0.5]),
-        ("quality_range", [0.6, 0.1]),
-        ("quality_range", [0.1, 1.5]),
         ("ema_decay", 1),
     ],
 )

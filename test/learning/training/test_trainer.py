@@ -241,16 +241,6 @@ def test_boxes_in_regions_to_ignore_are_neither_right_nor_wrong(tmp_path):
     assert usual - first + usual - second == pytest.approx(usual - both, rel=1e-4)
 
 
-def test_scores_are_learned_as_high_as_boxes_are_good(tmp_path):
-    trainer = Trainer(MODEL, replace(CONFIG, quality_range=(0.1, 0.6)), tmp_path, CPU)
-    targets = Targets([sample_of(scenes()[0])], trainer.config, MODEL.voxel_size)
-    quality = targets.quality(torch.tensor([0.0, 0.1, 0.35, 0.6, 1.0], requires_grad=True))
-    torch.testing.assert_close(quality, torch.tensor([0, 0, 0.5, 1, 1]))
-    assert not quality.requires_grad
-    published = Targets([sample_of(scenes()[0])], CONFIG, MODEL.voxel_size)
-    assert published.quality(torch.tensor([0.0, 0.7])).tolist() == [1, 1]
-
-
 def test_the_published_schedule_drops_twice():
     config = TrainingConfig(iterations=1200)
     factors = [learning_rate_factor(i, config) for i in (0, 799, 800, 1099, 1100)]
