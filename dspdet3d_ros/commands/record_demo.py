@@ -5,7 +5,10 @@ from pathlib import Path
 
 from dspdet3d_ros.commands.arguments import check_number
 from dspdet3d_ros.defaults import DEMO_CLOUD
-from dspdet3d_ros.validation import AT_LEAST_ONE, POSITIVE
+from dspdet3d_ros.validation import AT_LEAST_ONE, Range
+
+#: A camera that moves around a room; stamps count nanoseconds.
+_RATE_HZ = Range(0.1, 1000)
 
 HELP = "write a bag of the demo room: depth, colour, camera_info, odometry and tf of a moving camera"
 
@@ -22,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Writes the bag and prints what is in it."""
     check_number("--frames", args.frames, AT_LEAST_ONE)
-    check_number("--rate", args.rate, POSITIVE)
+    check_number("--rate", args.rate, _RATE_HZ)
 
     import numpy as np
     from tqdm import tqdm

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from dspdet3d_ros.mapping.frame import Camera, RGBDFrame
+from dspdet3d_ros.mapping.frame import Camera, FrameRefused, RGBDFrame
 from dspdet3d_ros.mapping.map_settings import MapSettings
 
 # Inverse depth is averaged over windows of this edge, in decimated pixels, before normals are computed.
@@ -47,8 +47,17 @@ def frame_points(frame: RGBDFrame, settings: MapSettings, device: str = "cpu") -
     """The points of a checked frame.
 
     Pixels at depth edges, at grazing angles and outside of the distance limits are left out.
+
+    Raises:
+        FrameRefused: kind "sizes": decimation leaves too few pixels.
     """
     camera = frame.camera.decimated(settings.decimation)
+    if min(camera.width, camera.height) < _WINDOW:
+        raise FrameRefused(
+            "sizes",
+            f"depth image: {frame.camera.width} x {frame.camera.height} pixels are too few for decimation = "
+            f"{settings.decimation}, which leaves {camera.width} x {camera.height}; lower decimation",
+        )
     # Neighbours on a plane at the largest accepted angle differ by this fraction.
     steepest = math.tan(math.radians(min(settings.max_incidence_deg, _STEEPEST_DEG))) / min(camera.fx, camera.fy)
     edge = max(settings.depth_edge, steepest)

@@ -8,11 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dspdet3d_ros.errors import InputError
-from dspdet3d_ros.geometry import quaternion_rotation
 from dspdet3d_ros.mapping.trajectory import Trajectory
-
-#: How far the length of a quaternion may be from 1.
-UNIT_TOLERANCE = 0.02
 
 
 class TransformError(InputError):
@@ -121,20 +117,3 @@ class Transforms:
                 known = f"there is none from {before / 1e9:.3f} s to {after / 1e9:.3f} s"
             raise TransformError(f"no transform from '{frame}' to '{link.parent}' at {time_ns / 1e9:.3f} s: {known}")
         return pose
-
-
-def pose_matrix(translation: Sequence[float] | np.ndarray, quaternion: Sequence[float] | np.ndarray) -> np.ndarray:
-    """(4, 4) matrix of a translation in metres and a rotation, a unit quaternion x y z w.
-
-    Raises:
-        TransformError: a number is not finite, or the quaternion is not a unit quaternion.
-    """
-    q, t = np.asarray(quaternion, np.float64), np.asarray(translation, np.float64)
-    if not (np.isfinite(q).all() and np.isfinite(t).all() and abs(np.linalg.norm(q) - 1) < UNIT_TOLERANCE):
-        raise TransformError(
-            f"a pose has translation {t.tolist()} and rotation {q.tolist()}, "
-            "expected finite numbers and a unit quaternion"
-        )
-    pose = np.eye(4)
-    pose[:3, :3], pose[:3, 3] = quaternion_rotation(q), t
-    return pose

@@ -17,7 +17,9 @@ def test_a_bag_is_written_and_listed(tmp_path, capsys):
     assert all(message.data.any() for message in depth)
 
 
-@pytest.mark.parametrize(("argument", "value"), [("--frames", "0"), ("--rate", "-1"), ("--rate", "nan")])
+@pytest.mark.parametrize(
+    ("argument", "value"), [("--frames", "0"), ("--rate", "-1"), ("--rate", "nan"), ("--rate", "1e-9")]
+)
 def test_numbers_out_of_range_are_refused_by_name(tmp_path, capsys, argument, value):
     assert main(["record-demo", str(tmp_path / "walk"), argument, value]) == 1
     assert argument in capsys.readouterr().err

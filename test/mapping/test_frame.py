@@ -75,3 +75,8 @@ def test_a_quaternion_that_is_not_unit_is_refused(quaternion):
     with pytest.raises(FrameRefused) as refused:
         pose_from_quaternion((0, 0, 0), quaternion)
     assert refused.value.kind == "pose"
+
+
+def test_a_translation_that_is_not_finite_is_refused():
+    with pytest.raises(FrameRefused, match="not finite"):
+        pose_from_quaternion((np.nan, 0, 0), (0, 0, 0, 1))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from box_scene import BOX, BOX_HIGH, CAMERA, FLOOR, WALL, frame, looking_at, orbit, surface_distance
 
-from dspdet3d_ros.mapping.frame import Camera, RGBDFrame
+from dspdet3d_ros.mapping.frame import Camera, FrameRefused, RGBDFrame
 from dspdet3d_ros.mapping.map_settings import MapSettings
 from dspdet3d_ros.mapping.pixels import frame_points
 
@@ -28,6 +28,13 @@ def test_points_lie_on_the_surfaces_and_normals_are_theirs(decimation):
     floor = (np.abs(xyz[:, 2]) < 0.005) & (np.abs(xyz[:, 0]) > 0.55) & (xyz[:, 1] < 0.5)
     assert floor.sum() > 30
     assert np.degrees(np.arccos(normals[floor, 2].clip(-1, 1))).max() < 2
+
+
+def test_an_image_that_decimation_leaves_too_small_is_refused():
+    small = RGBDFrame(np.ones((12, 16), np.float32), Camera(16, 12, 20.0, 20.0, 8.0, 6.0), None, None)
+    assert frame_points(small, replace(SETTINGS, decimation=1)).xyz.shape[1] > 0
+    with pytest.raises(FrameRefused, match="16 x 12 pixels are too few for decimation = 4, which leaves 4 x 3"):
+        frame_points(small, replace(SETTINGS, decimation=4))
 
 
 def test_pixels_at_depth_edges_are_left_out():

@@ -102,6 +102,19 @@ def mapped_boxes(
     return _between(low, high)
 
 
+def mapped_regions(regions: np.ndarray | None, matrix: np.ndarray) -> np.ndarray | None:
+    """(R, 6) float32 boxes around the mapped regions, which may be larger than these; None for None.
+
+    Args:
+        regions: (R, 6) centre and size.
+        matrix: (3, 3) any linear map.
+    """
+    if regions is None:
+        return None
+    reach = regions[:, 3:] @ np.abs(matrix).T
+    return np.concatenate([regions[:, :3] @ matrix.T, reach], 1).astype(np.float32)
+
+
 def _sides_with_margins(
     boxes: np.ndarray, before: np.ndarray, after: np.ndarray, matrix: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:

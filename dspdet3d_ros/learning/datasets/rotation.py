@@ -10,7 +10,7 @@ import numpy as np
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.geometry import rotate
-from dspdet3d_ros.learning.datasets.label_boxes import fit_boxes, labelled_objects, mapped_boxes
+from dspdet3d_ros.learning.datasets.label_boxes import fit_boxes, labelled_objects, mapped_boxes, mapped_regions
 from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene, SceneSet
 
 
@@ -34,7 +34,7 @@ def rotated(scene: LabelledScene, degrees: float) -> LabelledScene:
     else:
         boxes = fit_boxes(xyz, scene.inst, len(scene.boxes))
     seen, inst = labelled_objects(scene.inst, len(scene.boxes))
-    full = None if scene.full_boxes is None else _turned(scene.full_boxes[seen], matrix)
+    full = None if scene.full_boxes is None else mapped_regions(scene.full_boxes[seen], matrix)
     names = tuple(name for name, kept in zip(scene.names, seen, strict=True) if kept)
     return replace(
         scene,
@@ -44,16 +44,8 @@ def rotated(scene: LabelledScene, degrees: float) -> LabelledScene:
         inst=inst,
         extents=None,
         full_boxes=full,
-        ignore=_turned(scene.ignore, matrix),
+        ignore=mapped_regions(scene.ignore, matrix),
     )
-
-
-def _turned(regions: np.ndarray | None, matrix: np.ndarray) -> np.ndarray | None:
-    """The boxes around the turned regions, which may be larger than these."""
-    if regions is None:
-        return None
-    reach = regions[:, 3:] @ np.abs(matrix).T
-    return np.concatenate([regions[:, :3] @ matrix.T, reach], 1).astype(np.float32)
 
 
 def rotated_set(scenes: SceneSet, degrees: float) -> SceneSet:

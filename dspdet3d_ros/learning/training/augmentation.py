@@ -12,6 +12,7 @@ from dspdet3d_ros.learning.datasets.label_boxes import (
     fit_boxes,
     labelled_objects,
     mapped_boxes,
+    mapped_regions,
     points_of_objects,
 )
 from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
@@ -107,22 +108,22 @@ def _near(places: np.ndarray, center: np.ndarray, distance: float) -> np.ndarray
 def mapped(scene: LabelledScene, matrix: np.ndarray) -> LabelledScene:
     """The scene after a linear map.
 
-    Exact boxes move with it, others are fitted to the points again. Where the source does not say which points belong
-    to which box, boxes keep their size but for the scale, which is right for small turns only.
+    Exact boxes and regions move with it, other boxes are fitted to the points again. Where the source does not say
+    which points belong to which box, boxes keep their size but for the scale, which is right for small turns only.
 
     Args:
         scene: stays as it is.
         matrix: (3, 3), see `datasets.label_boxes.mapped_boxes`.
     """
-    xyz = scene.xyz @ matrix.T.astype(scene.xyz.dtype)
+    xyz, ignore = scene.xyz @ matrix.T.astype(scene.xyz.dtype), mapped_regions(scene.ignore, matrix)
     if scene.inst is None:
         boxes = np.concatenate([scene.boxes[:, :3] @ matrix.T, scene.boxes[:, 3:] * matrix[2, 2]], 1)
-        return replace(scene, xyz=xyz, boxes=boxes)
+        return replace(scene, xyz=xyz, boxes=boxes, ignore=ignore)
     if scene.exact:
         boxes = mapped_boxes(scene.boxes, matrix, scene.extents, (scene.xyz, xyz, scene.inst))
     else:
         boxes = fit_boxes(xyz, scene.inst, len(scene.boxes))
-    return _labelled(replace(scene, xyz=xyz, boxes=boxes, extents=None))
+    return _labelled(replace(scene, xyz=xyz, boxes=boxes, extents=None, ignore=ignore))
 
 
 def thin(scene: LabelledScene, points: int, rng: np.random.Generator) -> LabelledScene:

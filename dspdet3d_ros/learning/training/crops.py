@@ -143,9 +143,12 @@ class CropDataset(Dataset):
     def _labelled(self, scene: LabelledScene, threshold: float, rng: np.random.Generator) -> TrainSample:
         origin = crop_origin(scene.xyz, self._recenter, self._voxel_size, rng)
         xyz = (scene.xyz - origin).astype(np.float32)
-        boxes = scene.boxes - np.concatenate([origin, np.zeros(3)]).astype(np.float32)
+        shift = np.concatenate([origin, np.zeros(3)]).astype(np.float32)
         labels = torch.from_numpy(self._labels(scene))
-        return TrainSample(torch.from_numpy(xyz), torch.from_numpy(boxes), labels, threshold)
+        ignore = np.empty((0, 6), np.float32) if scene.ignore is None else scene.ignore - shift
+        return TrainSample(
+            torch.from_numpy(xyz), torch.from_numpy(scene.boxes - shift), labels, threshold, torch.from_numpy(ignore)
+        )
 
     def _labels(self, scene: LabelledScene) -> np.ndarray:
         """(K,) int64 class index of each object."""

@@ -14,11 +14,16 @@ from dspdet3d_ros.detector.head import LEVEL_OF_STRIDE, LevelOutput, decode_boxe
 from dspdet3d_ros.detector.network import DSPDet3D
 from dspdet3d_ros.detector.preprocess import voxelise
 from dspdet3d_ros.detector.pruning import Pruning, keep_probability
+from dspdet3d_ros.geometry import corners
 from dspdet3d_ros.learning.training.losses import diou_loss, focal_loss, focal_sum
 from dspdet3d_ros.learning.training.targets import SceneBoxes, assign_boxes, box_levels, keep_mask
 from dspdet3d_ros.learning.training.train_sample import TrainSample
 from dspdet3d_ros.learning.training.training_config import TrainingConfig
 from dspdet3d_ros.sparse import CoordinateSet, Engine, SparseTensor
+from dspdet3d_ros.sparse.coords import unpack
+
+#: A class logit whose probability is 0 in float32, and in bfloat16.
+_CERTAINLY_NOT = -200.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class Targets:
         boxes = torch.cat([scene.boxes for scene in batch])
         scenes = torch.arange(len(batch)).repeat_interleave(torch.tensor([len(scene.boxes) for scene in batch]))
         self.boxes = SceneBoxes(boxes, scenes.to(boxes.device), box_levels(boxes, voxel_size))
+        self.ignore = [(number, scene.ignore) for number, scene in enumerate(batch) if len(scene.ignore)]
 
     def counts(self, cells: CoordinateSet) -> list[int]:
         """The number of cells of each scene."""
@@ -83,6 +89,20 @@ class Targets:
         levels = [(output.level, output.coords) for output in outputs]
         cube, count = self.config.assignment_cube, self.config.positives_per_box
         return assign_boxes(levels, self.boxes, self.voxel_size, cube, count)
+
+    def ignored(self, centres: Tensor, cells: Tensor) -> Tensor:
+        """(N,) whether a box's centre lies in a region to ignore of its scene.
+
+        Args:
+            centres: (N, 3) metres.
+            cells: (N, 4) scene and place of the cell that predicts it.
+        """
+        result = torch.zeros(len(centres), dtype=torch.bool, device=centres.device)
+        for scene, regions in self.ignore:
+            low, high = corners(regions)
+            inside = ((centres[:, None] >= low) & (centres[:, None] <= high)).all(2).any(1)
+            result |= inside & (cells[:, 0] == scene)
+        return result
 
 
 class TrainingPruning(Pruning):
@@ -121,12 +141,18 @@ def compare(outputs: Sequence[LevelOutput], targets: Targets) -> Losses:
     config, voxel_size = targets.config, targets.voxel_size
     box = targets.assigned(outputs)
     # The one place where the host waits for a GPU.
-    row = (box >= 0).nonzero()[:, 0]
+    positive = box >= 0
+    row = positive.nonzero()[:, 0]
     box, positives = box[row], max(len(row), 1)
     logits, labels = torch.cat([output.logits for output in outputs]), targets.labels[box]
-    regression = torch.cat([output.regression for output in outputs])[row]
-    keys = torch.cat([output.coords.keys for output in outputs])[row]
-    distances = diou_loss(decode_boxes(regression, keys, voxel_size), targets.boxes.boxes[box])
+    regression = torch.cat([output.regression for output in outputs])
+    keys = torch.cat([output.coords.keys for output in outputs])
+    if targets.ignore:
+        centres = decode_boxes(regression.detach(), keys, voxel_size)[:, :3]
+        ignored = targets.ignored(centres, unpack(keys)) & ~positive
+        # At such a logit loss and slope of a negative cell are 0.
+        logits = logits.masked_fill(ignored[:, None], _CERTAINLY_NOT)
+    distances = diou_loss(decode_boxes(regression[row], keys[row], voxel_size), targets.boxes.boxes[box])
     names = functional.cross_entropy(logits[row], labels, reduction="sum") if config.class_weight else 0 * logits.sum()
     return Losses(
         cls=focal_sum(logits, row, labels) / positives,

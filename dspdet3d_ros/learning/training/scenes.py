@@ -23,4 +23,4 @@ def training_scene(scene: LabelledScene, classes: Sequence[str]) -> LabelledScen
         raise InputError(
             f"scene {scene.name}: class {unknown[0]!r} is not among the model's {len(classes)} classes; add it there"
         )
-    return replace(scene, names=names, rgb=None, full_boxes=None, ignore=None)
+    return replace(scene, names=names, rgb=None, full_boxes=None)

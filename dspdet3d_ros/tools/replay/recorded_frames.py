@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from dspdet3d_ros.mapping.frame import FrameRefused, RGBDFrame
+from dspdet3d_ros.mapping.frame import FrameRefused, RGBDFrame, pose_from_quaternion
 from dspdet3d_ros.mapping.image_messages import frame_of
 from dspdet3d_ros.mapping.pairing import ImageSet, Pairing, stamp_ns
 from dspdet3d_ros.mapping.refusals import Refusals
 from dspdet3d_ros.mapping.trajectory import INTERPOLATED_S
 from dspdet3d_ros.recordings.bags import Record
-from dspdet3d_ros.recordings.transforms import TransformError, Transforms, pose_matrix
+from dspdet3d_ros.recordings.transforms import TransformError, Transforms
 from dspdet3d_ros.tools.replay.bag_inputs import TRANSFORMS, Inputs, is_static
 from dspdet3d_ros.tools.replay.stamp_order import stamp_of
 
@@ -33,9 +33,9 @@ def add_transforms(transforms: Transforms, record: Record) -> list[str]:
     for stamped in record.message.transforms:
         t, q = stamped.transform.translation, stamped.transform.rotation
         try:
-            pose = pose_matrix((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
-        except TransformError as error:
-            texts.append(f"{stamped.child_frame_id}: {error}")
+            pose = pose_from_quaternion((t.x, t.y, t.z), (q.x, q.y, q.z, q.w), stamped.child_frame_id)
+        except FrameRefused as refusal:
+            texts.append(str(refusal))
             continue
         fixed = is_static(record.topic)
         transforms.add(stamped.header.frame_id, stamped.child_frame_id, stamp_ns(stamped), pose, fixed)
@@ -127,9 +127,9 @@ class RecordedFrames:
         pose = message.pose.pose if hasattr(message.pose, "pose") else message.pose
         p, q = pose.position, pose.orientation
         try:
-            matrix = pose_matrix((p.x, p.y, p.z), (q.x, q.y, q.z, q.w))
-        except TransformError as error:
-            self._refusals.add("pose", str(error))
+            matrix = pose_from_quaternion((p.x, p.y, p.z), (q.x, q.y, q.z, q.w))
+        except FrameRefused as refusal:
+            self._refusals.add(refusal.kind, str(refusal))
             return
         self._poses.add(_FIXED, _MOVING, stamp_ns(message), matrix)
 

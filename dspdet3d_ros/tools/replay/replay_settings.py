@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dspdet3d_ros.mapping.frame import pose_from_quaternion
 from dspdet3d_ros.mapping.map_settings import MapSettings
-from dspdet3d_ros.recordings.transforms import pose_matrix
 from dspdet3d_ros.tracking.tracking_settings import TrackingSettings
 
 
@@ -49,4 +49,5 @@ class ReplaySettings:
         Raises:
             InputError: it is no pose.
         """
-        return pose_matrix(self.camera_mount[:3], self.camera_mount[3:]) if self.camera_mount else None
+        mount = self.camera_mount
+        return pose_from_quaternion(mount[:3], mount[3:], "camera_mount") if mount else None

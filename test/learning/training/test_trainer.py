@@ -223,6 +223,24 @@ def test_names_are_learned_where_boxes_are(tmp_path):
     assert float(batch_losses(trainer.network, batch, CONFIG, trainer.engine).names.detach()) == 0
 
 
+def test_boxes_in_regions_to_ignore_are_neither_right_nor_wrong(tmp_path):
+    trainer = Trainer(MODEL, CONFIG, tmp_path, CPU)
+    batch = [sample_of(scene) for scene in scenes()[:2]]
+
+    def cls_with(*regions):
+        samples = [replace(s, ignore=torch.tensor(r).reshape(-1, 6)) for s, r in zip(batch, regions, strict=True)]
+        return float(batch_losses(trainer.network, samples, CONFIG, trainer.engine).cls.detach())
+
+    far, all_of_it = [9.0, 9.0, 9.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 50.0, 50.0, 50.0]
+    usual = cls_with([], [])
+    assert cls_with(far, far) == usual
+    first, second, both = cls_with(all_of_it, []), cls_with([], all_of_it), cls_with(all_of_it, all_of_it)
+    # Each takes the negative cells of its own scene away; those of the objects stay.
+    assert 0 < both < min(first, second)
+    assert max(first, second) < usual
+    assert usual - first + usual - second == pytest.approx(usual - both, rel=1e-4)
+
+
 def test_the_published_schedule_drops_twice():
     config = TrainingConfig(iterations=1200)
     factors = [learning_rate_factor(i, config) for i in (0, 799, 800, 1099, 1100)]

@@ -16,6 +16,7 @@ from replaying import WIDE, lines_of, messages_of, run, write_mcap, write_sqlite
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.geometry import quaternion_of
+from dspdet3d_ros.mapping.frame import pose_from_quaternion
 from dspdet3d_ros.recordings.bags import Topic
 from dspdet3d_ros.recordings.record_demo import (
     BODY_FROM_OPTICAL,
@@ -29,7 +30,6 @@ from dspdet3d_ros.recordings.record_demo import (
     TF,
     TF_STATIC,
 )
-from dspdet3d_ros.recordings.transforms import pose_matrix
 from dspdet3d_ros.recordings.types import make
 from dspdet3d_ros.tools.replay.bag_inputs import choose_inputs, unclear_images
 
@@ -69,7 +69,7 @@ def by_poses_of_the_optical_frame(messages):
     for topic, time_ns, message in without(messages, TF, TF_STATIC):
         if topic == ODOMETRY:
             p, q = message.pose.pose.position, message.pose.pose.orientation
-            optical = pose_matrix((p.x, p.y, p.z), (q.x, q.y, q.z, q.w)) @ BODY_FROM_OPTICAL
+            optical = pose_from_quaternion((p.x, p.y, p.z), (q.x, q.y, q.z, q.w)) @ BODY_FROM_OPTICAL
             x, y, z, w = map(float, quaternion_of(optical[:3, :3]))
             pose = make(
                 "geometry_msgs/msg/Pose",
