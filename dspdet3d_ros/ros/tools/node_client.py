@@ -27,7 +27,8 @@ from dspdet3d_ros.ros.interface.fastdds import PROFILE_VARIABLES, profile_file
 
 FAILED = "cannot be configured: "
 REMARK = re.compile(r"doubtful (?:cloud|boxes) \((\w+), \d+ so far\): (.*)")
-END_S = 15.0
+# A node whose shutdown hangs ends itself before; see `signals.HANGS_S`.
+END_S = 30.0
 AGAIN_S = 10.0
 #: Services that every managed node has.
 SERVICES = {GetState: "get_state", ChangeState: "change_state", SetParameters: "set_parameters"}
