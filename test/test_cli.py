@@ -2,6 +2,7 @@ import subprocess
 import sys
 
 import pytest
+from limits import WAIT_S
 
 from dspdet3d_ros import __version__
 from dspdet3d_ros.cli import build_parser, main
@@ -24,7 +25,7 @@ def test_unusable_input_is_one_line_and_status_1(tmp_path, capsys):
 
 def test_the_module_runs_as_a_program():
     done = subprocess.run(
-        [sys.executable, "-m", "dspdet3d_ros", "--version"], capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "dspdet3d_ros", "--version"], capture_output=True, text=True, timeout=WAIT_S
     )
     assert done.stdout.strip() == f"dspdet3d_ros {__version__}"
     assert done.returncode == 0
@@ -35,13 +36,13 @@ def test_help_needs_neither_torch_nor_ros():
         "import sys; from dspdet3d_ros.cli import build_parser; build_parser(); "
         "print('torch' in sys.modules, 'rclpy' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT_S, check=True)
     assert done.stdout.split() == ["False", "False"]
 
 
 def test_a_python_without_torch_is_named_in_one_line():
     code = "import sys; sys.modules['torch'] = None; from dspdet3d_ros import cli; sys.exit(cli.main(['detect', 'a']))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT_S)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert f"needs the Python package torch, which is not installed for {sys.executable}; " in done.stderr

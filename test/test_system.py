@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from limits import WAIT_S
 
 from dspdet3d_ros.system import measure_peak_memory, memory_bytes, process_status
 
@@ -63,7 +64,7 @@ def test_freed_memory_is_kept_where_that_is_asked_for():
         "keep_freed_memory()\n"
         "print(resident() - before)\n"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT_S)
     assert result.returncode == 0, result.stderr
     if platform.libc_ver()[0] == "glibc":
         assert int(result.stdout) > 200 << 20

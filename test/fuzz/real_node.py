@@ -35,7 +35,7 @@ def node_target(folder: Path):
     namespace = f"/fuzz_{os.getpid()}"
     process = NodeProcess(namespace, ["autostart:=false"], Path(folder) / "node.log")
     try:
-        client = Client(process, namespace, 60.0)
+        client = Client(process, namespace, 180.0)
         try:
             assert client.state() == "unconfigured"
             yield Target(CASES, lambda tally, case: run(client, tally, case), SHARE)

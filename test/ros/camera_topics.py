@@ -2,22 +2,31 @@
 
 import io
 import struct
+import time
 
 import numpy as np
-from box_scene import CAMERA, render
+from box_scene import CAMERA, orbit, render
 from builtin_interfaces.msg import Time
+from dspdet3d_ros.msg import AccumulatorStats
 from frame_folders import quaternion
 from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion
+from limits import AGAIN_S
 from nav_msgs.msg import Odometry
+from node_process import values_of
 from PIL import Image as Picture
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 from dspdet3d_ros.clouds.pointcloud2 import decode
 from dspdet3d_ros.ros.interface import topics
+from dspdet3d_ros.ros.interface.qos import LATCHED
 
 OPTICAL = "camera_depth_optical_frame"
+POSES = orbit(12)
+# Forwards and back, again and again: no two neighbours are far apart.
+PATH = [*POSES, *POSES[-2:0:-1]]
+# How often a bad frame is sent.
+TRIES = 6
 
 
 def time_of(stamp_s):
@@ -73,11 +82,18 @@ def pose_message(pose):
 
 
 class CameraTopics:
-    """Publishers of a camera and a subscription of the cloud, on the node of a `Remote`."""
+    """Publishers of a camera that moves along `PATH`, and subscriptions of cloud and statistics, on a `Remote`.
+
+    Attributes:
+        clouds: the clouds of the node so far.
+        stats: the statistics of the frames in its map so far.
+        place: index into the path.
+        stamp_s: of the latest frame.
+    """
 
     def __init__(self, remote, pose="odometry", compressed=False, colour=True, info=True):
-        node, name, self.remote, self.stamp_s = remote.node, remote.name, remote, 100.0
-        self.compressed, self.clouds = compressed, []
+        node, name, self.remote, self.place, self.stamp_s = remote.node, remote.name, remote, 0, 100.0
+        self.compressed, self.clouds, self.stats, self._sent = compressed, [], [], None
         depth = topics.DEPTH_COMPRESSED if compressed else topics.DEPTH
         colour_topic = topics.COLOUR_COMPRESSED if compressed else topics.COLOUR
         kind = CompressedImage if compressed else Image
@@ -85,16 +101,23 @@ class CameraTopics:
         self.colour = node.create_publisher(kind, f"{name}/{colour_topic}", 10) if colour else None
         self.info = node.create_publisher(CameraInfo, f"{name}/{topics.CAMERA_INFO}", 10) if info else None
         self.pose = node.create_publisher(Odometry if pose == "odometry" else PoseStamped, f"{name}/{topics.POSE}", 10)
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        node.create_subscription(PointCloud2, f"{name}/{topics.CLOUD}", self.clouds.append, latched)
+        node.create_subscription(PointCloud2, f"{name}/{topics.CLOUD}", self.clouds.append, LATCHED)
+        node.create_subscription(AccumulatorStats, f"{name}/{topics.STATS}", self.stats.append, LATCHED)
         for publisher in filter(None, (self.depth, self.colour, self.info, self.pose)):
             remote.until(publisher.get_subscription_count, publisher.topic_name)
 
-    def send(self, pose, /, box=True, **changes):
-        """Publishes one frame at the next stamp; changes replace its messages, by name."""
-        self.stamp_s += 0.1
-        header = header_of(self.stamp_s)
-        depth, colour = render(pose, box=box)
+    def send(self, *, older_s=None, **changes):
+        """Publishes one frame of the present place.
+
+        Args:
+            older_s: its stamp is so much older than the latest one; None: it is the next one.
+            changes: replace its messages, by name.
+        """
+        if older_s is None:
+            self.stamp_s += 0.1
+        stamp_s = self.stamp_s - (older_s or 0.0)
+        pose, header, self._sent = PATH[self.place % len(PATH)], header_of(stamp_s), time_of(stamp_s)
+        depth, colour = render(pose)
         if self.compressed:
             made = {
                 "depth": compressed_depth(depth, header),
@@ -107,7 +130,7 @@ class CameraTopics:
             }
         made["info"] = info(header)
         kind = self.pose.msg_type
-        moved = kind(header=header_of(self.stamp_s, "odom"))
+        moved = kind(header=header_of(stamp_s, "odom"))
         if kind is Odometry:
             moved.child_frame_id, moved.pose.pose = OPTICAL, pose_message(pose)
         else:
@@ -120,20 +143,64 @@ class CameraTopics:
             if publisher is not None and message is not None:
                 publisher.publish(message)
 
-    def stream(self, poses, condition, what):
-        """Sends frames, forwards and back, until a condition holds."""
-        poses = [*poses, *poses[-2:0:-1]]
-        sent = 0
+    @property
+    def idle(self):
+        """Whether the frame that was sent last is in the map. The node works on frames in order, so none is left."""
+        return bool(self.stats) and self.stats[-1].header.stamp == self._sent
+
+    def repeat(self, condition, what, **changes):
+        """Sends a frame until a condition holds: again after a while, and at the next place once it is in the map."""
+        again_s = 0.0
 
         def done():
-            nonlocal sent
+            nonlocal again_s
             if condition():
                 return True
-            self.send(poses[sent % len(poses)])
-            sent += 1
+            if self.idle or time.monotonic() >= again_s:
+                self.place += self.idle
+                self.send(**changes)
+                again_s = time.monotonic() + AGAIN_S
             return False
 
         self.remote.until(done, what)
+
+    def stream(self, condition, what, **changes):
+        """Sends frames along the path, each when the one before is in the map, until a condition holds then."""
+        self.repeat(lambda: self.idle and condition(), what, **changes)
+
+    def settled(self, text=""):
+        """Values of good diagnostics, with a text, that count all frames of which the last one was good."""
+        self.stream(lambda: True, "a frame in the map")
+        health = self.remote.health
+        health.clear()
+
+        def agree():
+            if not health or health[-1].level != b"\0" or text not in health[-1].message:
+                return False
+            return self.remote.values()["frames_processed"] == str(self.stats[-1].frames_processed)
+
+        self.remote.until(agree, f"diagnostics of all frames, with '{text}'")
+        return self.remote.values()
+
+    def refused(self, says, **sent):
+        """Sends one bad frame, which the node refuses for a reason; the values of the diagnostics before and after it.
+
+        Once more, from a new start, where the node has lost one of its messages, or has taken a bad calibration after
+        the image, which then was good.
+        """
+        for _ in range(TRIES):
+            before = self.settled()
+            self.remote.health.clear()
+            self.send(**sent)
+            end = time.monotonic() + AGAIN_S
+
+            def refusals():
+                return [one for one in self.remote.health if one.level == b"\1" and says in one.message]
+
+            self.remote.until(lambda end=end: refusals() or self.idle or time.monotonic() > end, "an answer")
+            if refusals():
+                return before, values_of(refusals()[-1])
+        raise AssertionError(f"no frame was refused with '{says}'; the last diagnostics are {self.remote.health[-1:]}")
 
     @property
     def points(self):

@@ -2,8 +2,6 @@
 
 import contextlib
 import os
-import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,10 +11,6 @@ import pytest
 # Nodes of one process find each other without discovery; nothing else on the machine or network can interfere.
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "OFF"
 os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
-
-WAIT_S = 60
-# How often a service is looked for within that time.
-TRIES = 6
 
 
 def pytest_configure(config):
@@ -90,132 +84,11 @@ def points():
     return np.concatenate([table, *things]).astype(np.float32)
 
 
-class Bench:
-    """A detector node on a thread of its own, and a node of the test."""
-
-    def __init__(self):
-        import rclpy
-        from rclpy.context import Context
-        from rclpy.executors import SingleThreadedExecutor
-
-        self.context = Context()
-        rclpy.init(context=self.context)
-        self.executor = SingleThreadedExecutor(context=self.context)
-        self.own_executor = SingleThreadedExecutor(context=self.context)
-        self.peer = rclpy.create_node("peer", context=self.context)
-        self.own_executor.add_node(self.peer)
-        self.node = None
-        self._thread = None
-
-    def start(self, cli_args=(), **parameters):
-        """Starts the detector node with these parameters."""
-        from rclpy.parameter import Parameter
-
-        from dspdet3d_ros.ros.detector_node import DetectorNode
-
-        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
-        self.node = DetectorNode(context=self.context, parameter_overrides=overrides, cli_args=list(cli_args))
-        self.executor.add_node(self.node)
-        self._thread = threading.Thread(target=self.executor.spin, daemon=True)
-        self._thread.start()
-        return self.node
-
-    def spin_until(self, condition, timeout_s=WAIT_S):
-        """Spins the test's node until the condition holds; false where it does not within the time."""
-        end = time.monotonic() + timeout_s
-        while not condition():
-            if time.monotonic() > end:
-                return False
-            self.own_executor.spin_once(timeout_sec=0.02)
-        return True
-
-    def spin_for(self, seconds):
-        """Gives messages that should not come the time to come."""
-        self.spin_until(lambda: False, seconds)
-
-    def call(self, kind, service, request):
-        """Calls a service of the detector node."""
-        for _ in range(TRIES):
-            client = self.peer.create_client(kind, f"/dspdet3d/{service}")
-            if client.wait_for_service(WAIT_S / TRIES):
-                break
-            # Fast DDS may miss a pair of endpoints that two threads of one participant make at the same time.
-            self.peer.destroy_client(client)
-        else:
-            raise AssertionError(f"the service {service} was not found")
-        future = client.call_async(request)
-        assert self.spin_until(future.done), f"{service} did not answer"
-        self.peer.destroy_client(client)
-        return future.result()
-
-    def set(self, *, atomically=False, **values):
-        """Sets parameters through the service, as `ros2 param set` does; returns the results."""
-        from rcl_interfaces.srv import SetParameters, SetParametersAtomically
-        from rclpy.parameter import Parameter
-
-        parameters = [
-            value.to_parameter_msg()
-            if isinstance(value, Parameter)
-            else Parameter(name, value=value).to_parameter_msg()
-            for name, value in values.items()
-        ]
-        if atomically:
-            request = SetParametersAtomically.Request(parameters=parameters)
-            return self.call(SetParametersAtomically, "set_parameters_atomically", request).result
-        return self.call(SetParameters, "set_parameters", SetParameters.Request(parameters=parameters)).results[0]
-
-    def get(self, name):
-        """A parameter's value through the service."""
-        from rcl_interfaces.srv import GetParameters
-        from rclpy.parameter import parameter_value_to_python
-
-        values = self.call(GetParameters, "get_parameters", GetParameters.Request(names=[name])).values
-        return parameter_value_to_python(values[0])
-
-    def change(self, transition):
-        """Triggers a lifecycle transition, given by label or number, through the service; whether it succeeded."""
-        from lifecycle_msgs.msg import Transition
-        from lifecycle_msgs.srv import ChangeState
-
-        wanted = Transition(label=transition) if isinstance(transition, str) else Transition(id=transition)
-        request = ChangeState.Request(transition=wanted)
-        return self.call(ChangeState, "change_state", request).success
-
-    def state(self):
-        """The node's lifecycle state."""
-        from lifecycle_msgs.srv import GetState
-
-        return self.call(GetState, "get_state", GetState.Request()).current_state.label
-
-    def wait_for_state(self, label):
-        """Whether the node comes into a state."""
-        end = time.monotonic() + WAIT_S
-        while self.state() != label:
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.02)
-        return True
-
-    def figures(self):
-        """The node's values on /diagnostics, as they are now."""
-        return {value.key: value.value for value in self.node.status.values}
-
-    def close(self):
-        """Ends everything."""
-        self.executor.shutdown()
-        if self._thread:
-            self._thread.join(WAIT_S)
-        if self.node:
-            assert self.node.close(WAIT_S)
-            self.node.destroy_node()
-        self.own_executor.shutdown()
-        self.peer.destroy_node()
-        self.context.try_shutdown()
-
-
 @pytest.fixture
 def bench():
     pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+    from node_bench import Bench
+
     bench = Bench()
     yield bench
     bench.close()

@@ -11,30 +11,18 @@ from pathlib import Path
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from lifecycle_msgs.srv import ChangeState, GetState
+from limits import AGAIN_S, WAIT_S
 from node_topics import OUTPUTS
-from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+from own_domain import DOMAIN
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.parameter import Parameter
 from sensor_msgs.msg import PointCloud2
+from service_caller import ServiceCaller
 
 from dspdet3d_ros.ros.interface.outputs import RESULTS
 from dspdet3d_ros.ros.interface.topics import INPUT
 from dspdet3d_ros.ros.tools.shared_memory import SHARED_MEMORY, left_over, segments
 
-WAIT_S = 60
-# Where the transitions that a test asks for lead.
-GOALS = {
-    "configure": "inactive",
-    "activate": "active",
-    "deactivate": "inactive",
-    "cleanup": "unconfigured",
-    "shutdown": "finalized",
-}
-# How often a service is asked within that time.
-TRIES = 6
-DOMAIN = 1 + os.getpid() % 100
 NODE = [sys.executable, "-m", "dspdet3d_ros.ros.detector_node"]
 ACCUMULATOR = [sys.executable, "-m", "dspdet3d_ros.ros.accumulator_node"]
 # The same node with levers for faults that no message can cause.
@@ -71,7 +59,8 @@ class Process:
             },
         )
         self.lines, self._new = [], queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self):
         for line in self.process.stderr:
@@ -88,6 +77,10 @@ class Process:
             if text in self.lines[-1]:
                 return self.lines[-1]
         raise AssertionError(f"no '{text}' in:\n{''.join(self.lines)}")
+
+    def wait_until_logged(self, text):
+        """A line with this text, which may have been written before an earlier wait."""
+        return next((line for line in self.lines if text in line), None) or self.wait_for(text)
 
     def has(self, text):
         """Whether a new line of the log has this text."""
@@ -106,6 +99,7 @@ class Process:
         if number is not None:
             self.process.send_signal(number)
         status = self.process.wait(WAIT_S)
+        self._reader.join(WAIT_S)
         while not self._new.empty():
             self.lines.append(self._new.get())
         return status, "".join(self.lines)
@@ -132,7 +126,7 @@ class Process:
         self.close()
 
 
-class Remote:
+class Remote(ServiceCaller):
     """The test's own node: sends clouds, takes results and diagnostics, calls services.
 
     `profile` is that of its publisher of clouds; None: it has none.
@@ -145,7 +139,7 @@ class Remote:
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
         try:
             rclpy.init(context=self._context, domain_id=DOMAIN)
-            self.node = rclpy.create_node("peer", context=self._context)
+            self.node = self.caller = rclpy.create_node("peer", context=self._context)
         finally:
             if before is not None:
                 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = before
@@ -171,12 +165,18 @@ class Remote:
         self.node.destroy_node()
         self._context.try_shutdown()
 
-    def until(self, condition, what):
-        """Spins until a condition holds."""
-        end = time.monotonic() + WAIT_S
+    def spin_until(self, condition, timeout_s=WAIT_S):
+        """Spins until a condition holds; false where it does not within the time."""
+        end = time.monotonic() + timeout_s
         while not condition():
-            assert time.monotonic() < end, f"waited for {what}"
+            if time.monotonic() > end:
+                return False
             self._executor.spin_once(timeout_sec=0.05)
+        return True
+
+    def until(self, condition, what):
+        """Spins until a condition holds, which must come."""
+        assert self.spin_until(condition), f"waited for {what}"
 
     def connect(self):
         """Waits until the node is active and both sides know each other."""
@@ -198,83 +198,58 @@ class Remote:
         self.until(known, "the node to know its subscribers")
 
     def ask(self, message):
-        """Publishes a cloud, again where it is not taken, and returns the answers to it."""
+        """Publishes a cloud, and returns the answers to it."""
         before = {output: len(messages) for output, messages in self.received.items()}
 
         def answered():
             return all(len(messages) > before[output] for output, messages in self.received.items())
 
-        end = time.monotonic() + WAIT_S
-        while not answered():
-            assert time.monotonic() < end, "no answer"
-            self.input.publish(message)
-            again = time.monotonic() + 5
-            while not answered() and time.monotonic() < again:
-                self._executor.spin_once(timeout_sec=0.05)
+        self.send(message, answered, "an answer")
         return [messages[-1] for messages in self.received.values()]
+
+    def send(self, message, condition, what, publisher=None):
+        """Publishes a cloud and waits for a condition; publishes it again where it was lost on its way.
+
+        A message is lost that is sent before both sides know each other, of which a publisher knows only its own half.
+        """
+
+        came = False
+
+        def arrived():
+            nonlocal came
+            came = came or bool(condition())
+            return came
+
+        def lost():
+            # While a cloud is being worked on, it waits too.
+            return self.values().get("clouds_waiting") == "0"
+
+        end = time.monotonic() + WAIT_S
+        while not came:
+            assert time.monotonic() < end, f"waited for {what}"
+            (publisher or self.input).publish(message)
+            if not self.spin_until(arrived, AGAIN_S):
+                seen = len(self.health)
+                self.until(lambda seen=seen: arrived() or (len(self.health) > seen and lost()), what)
+
+    def provoke(self, message, level, text):
+        """Publishes a bad cloud until the diagnostics have a level and text; returns their values then."""
+        self.health.clear()
+        self.send(message, lambda: self._said(level, text), f"diagnostics {level} with '{text}'")
+        return values_of(self._said(level, text))
 
     def healthy(self, level, text=""):
         """Waits for a status of a level with a text, and returns its values."""
         self.health.clear()
-        level = bytes([level])
+        found = self.spin_until(lambda: self._said(level, text))
+        assert found, f"waited for diagnostics {level} with '{text}', not {self.health[-1:]}"
+        return values_of(self._said(level, text))
 
-        def said():
-            return any(status.level == level and text in status.message for status in self.health)
-
-        try:
-            self.until(said, f"diagnostics {level} with '{text}'")
-        except AssertionError as error:
-            raise AssertionError(f"{error}, not {self.health[-1:]}") from None
-        return values_of(next(s for s in reversed(self.health) if s.level == level and text in s.message))
+    def _said(self, level, text):
+        """The latest status of a level with a text, if any."""
+        fitting = (one for one in reversed(self.health) if one.level == bytes([level]) and text in one.message)
+        return next(fitting, None)
 
     def values(self):
         """The values of the latest diagnostics."""
         return values_of(self.health[-1]) if self.health else {}
-
-    def call(self, kind, service, request):
-        """Calls a service of the node, again where no answer comes: a server may not know yet where to send it."""
-        for _ in range(TRIES):
-            answer = self._call_once(kind, service, request)
-            if answer is not None:
-                return answer
-        raise AssertionError(f"waited for {service}'s answer")
-
-    def _call_once(self, kind, service, request):
-        client = self.node.create_client(kind, f"{self.name}/{service}")
-        try:
-            self.until(client.service_is_ready, service)
-            future = client.call_async(request)
-            end = time.monotonic() + WAIT_S / TRIES
-            while not future.done() and time.monotonic() < end:
-                self._executor.spin_once(timeout_sec=0.05)
-            return future.result() if future.done() else None
-        finally:
-            self.node.destroy_client(client)
-
-    def set(self, **values):
-        """Sets parameters one by one, as `ros2 param set` does; returns the last result."""
-        parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
-        return self.call(SetParameters, "set_parameters", SetParameters.Request(parameters=parameters)).results[-1]
-
-    def set_all(self, **values):
-        """Sets parameters all at once."""
-        parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
-        request = SetParametersAtomically.Request(parameters=parameters)
-        return self.call(SetParametersAtomically, "set_parameters_atomically", request).result
-
-    def state(self):
-        """The node's lifecycle state."""
-        return self.call(GetState, "get_state", GetState.Request()).current_state.label
-
-    def change(self, label):
-        """Triggers a transition; whether it succeeded. Asks again where no answer comes and nothing has changed."""
-        request = ChangeState.Request()
-        request.transition.label = label
-        before = self.state()
-        for _ in range(TRIES):
-            answer = self._call_once(ChangeState, "change_state", request)
-            if answer is not None:
-                return answer.success
-            if self.state() != before:
-                return self.state() == GOALS[label]
-        raise AssertionError(f"waited for the answer to {label}")

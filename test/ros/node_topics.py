@@ -5,6 +5,7 @@ import threading
 import numpy as np
 from builtin_interfaces.msg import Time
 from dspdet3d_ros.msg import PruningStats
+from limits import WAIT_S
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
@@ -15,7 +16,6 @@ from dspdet3d_ros.ros.interface.topics import DETECTIONS, INPUT, MARKERS, STATS
 
 OUTPUTS = {DETECTIONS: Detection3DArray, MARKERS: MarkerArray, STATS: PruningStats}
 HEADER = Header(stamp=Time(sec=7, nanosec=8), frame_id="map")
-WAIT_S = 60
 
 
 class Topics:

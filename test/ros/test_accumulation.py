@@ -9,6 +9,7 @@ pytest.importorskip("nav_msgs", reason="nav_msgs and std_srvs are not installed"
 
 from box_scene import orbit, render
 from camera_topics import header_of, info, millimetres, raw
+from limits import WAIT_S
 from rclpy.logging import get_logger
 
 from dspdet3d_ros.mapping.accumulator import Accumulator
@@ -19,7 +20,6 @@ from dspdet3d_ros.ros.faults import FaultLog
 from dspdet3d_ros.ros.parameters.accumulator_table import AccumulatorSettings
 
 POSE = orbit(12)[0]
-WAIT_S = 60
 
 
 class Poses:

@@ -8,24 +8,15 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 pytest.importorskip("nav_msgs", reason="nav_msgs and std_srvs are not installed")
 
 import numpy as np
-from box_scene import orbit
 from camera_topics import CameraTopics, raw
 from dspdet3d_ros.msg import AccumulatorStats
 from node_process import ACCUMULATOR, Process, Remote
-from rclpy.qos import DurabilityPolicy, QoSProfile
 
+from dspdet3d_ros.ros.interface.qos import LATCHED
 from dspdet3d_ros.ros.interface.topics import STATS
 
-POSES = orbit(12)
 NODE = "/stats/accumulator"
-PARAMETERS = {"pose_source": "odometry", "voxel_size": 0.02, "publish_rate_hz": 20.0}
-
-
-def listen(remote):
-    received = []
-    latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    remote.node.create_subscription(AccumulatorStats, f"{NODE}/{STATS}", received.append, latched)
-    return received
+PARAMETERS = {"pose_source": "odometry", "voxel_size": 0.02, "publish_rate_hz": 20.0, "tf_timeout_s": 2.0}
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +27,11 @@ def remote():
             yield remote
 
 
+@pytest.fixture(scope="module")
+def camera(remote):
+    return CameraTopics(remote)
+
+
 def by_kind(stats):
     return dict(zip(stats.refused_kinds, stats.refused_counts, strict=True))
 
@@ -44,9 +40,9 @@ def all_zero(message):
     return raw(np.zeros((message.height, message.width), np.uint16), "16UC1", message.header)
 
 
-def test_each_frame_in_the_map_has_its_figures_and_all_frames_are_counted(remote):
-    stats, camera = listen(remote), CameraTopics(remote)
-    camera.stream(POSES, lambda: len(stats) >= 5 and stats[-1].cloud_points > 2000, "statistics")
+def test_each_frame_in_the_map_has_its_figures_and_all_frames_are_counted(camera):
+    stats = camera.stats
+    camera.stream(lambda: len(stats) >= 5 and stats[-1].cloud_points > 2000, "statistics")
     for one in stats:
         assert one.header.frame_id == "odom"
         assert one.device == "cpu"
@@ -73,30 +69,26 @@ def test_each_frame_in_the_map_has_its_figures_and_all_frames_are_counted(remote
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
-def test_refused_frames_are_counted_by_kind_as_in_the_diagnostics(remote):
-    stats, camera = listen(remote), CameraTopics(remote)
-    camera.stamp_s = 500.0
-    camera.stream(POSES, lambda: stats and stats[-1].header.stamp.sec >= 500, "statistics")
-    before = by_kind(stats[-1]).get("frame_depth", 0)
-    camera.send(POSES[0], depth=all_zero)
-    remote.healthy(1, "no pixel has a depth")
-    camera.stream(POSES, lambda: by_kind(stats[-1]).get("frame_depth", 0) > before, "statistics after a refused frame")
-    assert by_kind(stats[-1])["frame_depth"] == before + 1
-    assert sum(stats[-1].refused_counts) == stats[-1].frames_refused
-    # When all frames that were sent have been worked on, both say the same.
-    remote.until(lambda: int(remote.values()["frames_processed"]) == stats[-1].frames_processed, "equal counts")
-    values, last = remote.healthy(0), stats[-1]
+def test_refused_frames_are_counted_by_kind_as_in_the_diagnostics(camera):
+    before, _ = camera.refused("no pixel has a depth", depth=all_zero)
+    values = camera.settled()
+    last = camera.stats[-1]
+    key = "faults of kind frame_depth"
+    assert int(values[key]) == by_kind(last)["frame_depth"] == int(before.get(key, 0)) + 1
+    assert sum(last.refused_counts) == last.frames_refused
+    # All frames that were sent have been worked on: both say the same.
     for name in ("received", "processed", "dropped", "refused"):
         assert int(values[f"frames_{name}"]) == getattr(last, f"frames_{name}"), name
     assert int(values["voxels"]) == last.voxels
-    assert int(values["faults of kind frame_depth"]) == by_kind(last)["frame_depth"]
     assert float(values["map_memory_mb"]) == pytest.approx(last.map_bytes / 1e6, abs=0.1)
     assert float(values["correction_mm"]) == pytest.approx(last.correction_m * 1000, abs=0.1)
 
 
-def test_somebody_who_comes_later_gets_the_last_one(remote):
+def test_somebody_who_comes_later_gets_the_last_one(camera):
+    camera.stream(lambda: camera.stats[-1].frames_processed >= 5, "frames")
     with Remote(NODE, outputs=(), profile=None) as late:
-        stats = listen(late)
+        stats = []
+        late.node.create_subscription(AccumulatorStats, f"{NODE}/{STATS}", stats.append, LATCHED)
         late.until(lambda: stats, "the latched statistics")
         assert not math.isnan(stats[-1].age_ms)
         assert stats[-1].frames_processed >= 5

@@ -8,8 +8,6 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 import numpy as np
 from dspdet3d_ros.srv import Detect
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from node_process import Process, Remote
 from node_topics import HEADER, boxes_of
 from sensor_msgs.msg import PointCloud2
@@ -42,8 +40,8 @@ def test_without_a_cloud_there_is_a_reason_and_then_the_latest_one_is_taken(proc
     first = ask(silent)
     assert not first.success
     assert first.message.startswith("no cloud was received so far; send one with the request")
-    silent.input.publish(cloud_message(Header(frame_id="latest"), points))
-    process.wait_for(f"took a cloud of {len(points)} points")
+    taken = f"took a cloud of {len(points)} points"
+    silent.send(cloud_message(Header(frame_id="latest"), points), lambda: process.has(taken), taken)
     answer = ask(silent)
     assert answer.success, answer.message
     assert answer.detections.header.frame_id == "latest"
@@ -105,16 +103,12 @@ def test_a_request_that_cannot_be_is_refused_by_name(process, silent, points, ch
 
 
 def test_a_node_that_is_not_active_says_so(process, silent, points):
-    def change(transition):
-        request = ChangeState.Request(transition=Transition(label=transition))
-        assert silent.call(ChangeState, "change_state", request).success
-
-    change("deactivate")
+    assert silent.change("deactivate")
     answer = ask(silent, cloud_message(HEADER, points))
     assert not answer.success
     assert answer.message == "the node is inactive: run `ros2 lifecycle set /dspdet3d activate`"
-    change("cleanup")
+    assert silent.change("cleanup")
     assert "run `ros2 lifecycle set /dspdet3d configure` and" in ask(silent).message
-    change("configure")
-    change("activate")
+    assert silent.change("configure")
+    assert silent.change("activate")
     assert ask(silent, cloud_message(HEADER, points)).success

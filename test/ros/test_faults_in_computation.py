@@ -46,11 +46,10 @@ def configure(remote, **parameters):
 
 
 def test_14_out_of_memory_drops_the_cloud_and_the_next_one_is_answered(remote, process, cloud):
-    recovers(remote, process, cloud)
+    before = recovers(remote, process, cloud)
     process.pull("out_of_memory")
-    remote.input.publish(cloud)
-    values = remote.healthy(Level.ERROR, "OutOfMemoryError")
-    assert values["faults of kind memory"] == "1"
+    values = remote.provoke(cloud, Level.ERROR, "OutOfMemoryError")
+    assert int(values["faults of kind memory"]) == int(before.get("faults of kind memory", 0)) + 1
     recovers(remote, process, cloud)
 
 
@@ -58,8 +57,8 @@ def test_14_a_cloud_too_large_for_the_address_space_is_dropped_and_the_next_one_
     recovers(remote, process, cloud)
     process.pull("memory 60")
     # One voxel for each point: the network would need gigabytes.
-    remote.input.publish(cloud_message(HEADER, np.random.default_rng(0).uniform(0, 20, (400_000, 3))))
-    remote.healthy(Level.ERROR, "lower max_points")
+    large = cloud_message(HEADER, np.random.default_rng(0).uniform(0, 20, (400_000, 3)))
+    remote.provoke(large, Level.ERROR, "lower max_points")
     process.pull("memory free")
     recovers(remote, process, cloud)
 
@@ -93,8 +92,7 @@ def test_28_a_dead_or_hanging_worker_is_an_error_that_leaves_the_node_unconfigur
     assert remote.change("cleanup")
     configure(remote, watchdog_timeout_s=1.0)
     process.pull(lever)
-    remote.input.publish(cloud)
-    remote.healthy(Level.ERROR, text)
+    remote.provoke(cloud, Level.ERROR, text)
     remote.until(lambda: remote.state() == "unconfigured", "the error path to end")
     values = remote.healthy(Level.ERROR, text)
     assert values["state"] == "unconfigured"
@@ -106,8 +104,7 @@ def test_16_a_lost_gpu_ends_the_process_with_a_status_for_respawn(remote, proces
     """The last test of this file: it ends the node that the others use."""
     recovers(remote, process, cloud)
     process.pull("illegal_access")
-    remote.input.publish(cloud)
-    remote.healthy(Level.ERROR, "the device cannot be used again")
+    remote.provoke(cloud, Level.ERROR, "the device cannot be used again")
     status, log = process.end()
     assert status == 1
     assert "illegal memory access" in log

@@ -14,7 +14,8 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 pytest.importorskip("ros2launch", reason="ros2 launch comes with a ROS installation only")
 
 from ament_index_python.packages import get_package_share_directory
-from node_process import DOMAIN, WAIT_S
+from limits import WAIT_S
+from own_domain import DOMAIN
 
 from dspdet3d_ros.ros.tools.shared_memory import SHARED_MEMORY, left_over, segments
 

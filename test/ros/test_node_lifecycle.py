@@ -46,7 +46,7 @@ def test_deactivation_waits_for_no_cloud_but_cleanup_frees_everything(start, poi
     gate.open()
     assert workers() == 1
     assert bench.change("cleanup")
-    assert workers() == 0
+    assert bench.spin_until(lambda: workers() == 0)
     assert bench.figures()["model"] == "none"
     assert bench.node.subscribers == {}
     assert bench.state() == "unconfigured"
@@ -70,7 +70,7 @@ def test_shutdown_ends_in_the_final_state(start, points, gate):
     gate.open()
     assert bench.change(Transition.TRANSITION_ACTIVE_SHUTDOWN)
     assert bench.state() == "finalized"
-    assert workers() == 0
+    assert bench.spin_until(lambda: workers() == 0)
 
 
 @pytest.mark.parametrize(

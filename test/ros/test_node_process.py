@@ -12,7 +12,9 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 import numpy as np
 import rclpy
-from node_process import DOMAIN, FAULTY_NODE, NODE, WAIT_S, Remote
+from limits import WAIT_S
+from node_process import FAULTY_NODE, NODE, Remote
+from own_domain import DOMAIN
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter

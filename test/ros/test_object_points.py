@@ -10,7 +10,8 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 from builtin_interfaces.msg import Time
 from dspdet3d_ros.msg import PruningStats
-from node_process import WAIT_S, Process, Remote
+from limits import WAIT_S
+from node_process import Process, Remote
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray, LabelInfo

@@ -44,10 +44,13 @@ def test_29_the_policy_names_every_topic_and_service_of_the_node_and_no_other(mo
     if not find_spec("moveit_msgs"):
         published.remove("/dspdet3d/output/collision_objects")
     # The graph becomes known piece by piece.
-    bench.spin_until(lambda: names(graph.get_publisher_names_and_types_by_node(*node)) == published)
-    assert names(graph.get_publisher_names_and_types_by_node(*node)) == published
-    assert names(graph.get_subscriber_names_and_types_by_node(*node)) == allowed(node[0], "topic", "subscribe")
-    assert names(graph.get_service_names_and_types_by_node(*node)) == allowed(node[0], "service", "reply")
+    for ask, expected in (
+        (graph.get_publisher_names_and_types_by_node, published),
+        (graph.get_subscriber_names_and_types_by_node, allowed(node[0], "topic", "subscribe")),
+        (graph.get_service_names_and_types_by_node, allowed(node[0], "service", "reply")),
+    ):
+        bench.spin_until(lambda ask=ask, expected=expected: names(ask(*node)) == expected)
+        assert names(ask(*node)) == expected
     assert names(graph.get_client_names_and_types_by_node(*node)) == set()
 
 

@@ -9,7 +9,8 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 pytest.importorskip("sensor_msgs_py", reason="sensor_msgs_py comes with a ROS installation only")
 
 from builtin_interfaces.msg import Time
-from node_process import WAIT_S, Process
+from limits import WAIT_S
+from node_process import Process
 from sensor_msgs.msg import PointCloud2, PointField
 from sensor_msgs_py import point_cloud2
 from std_msgs.msg import Header

@@ -25,7 +25,7 @@ def process(tiny):
 def remote(process):
     with Remote(outputs=(DETECTIONS, MARKERS)) as remote:
         remote.connect()
-        assert remote.set_all(tracking=True, tracking_births=1, tracking_patience=8).successful
+        assert remote.set(atomically=True, tracking=True, tracking_births=1, tracking_patience=8).successful
         assert reset(remote).success
         yield remote
         assert remote.set(tracking=False).successful

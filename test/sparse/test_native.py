@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from limits import WAIT_S
 from random_cells import cells_of, outputs_of
 
 from dspdet3d_ros.errors import InputError
@@ -28,7 +29,6 @@ KINDS = [("same", 27, 1), ("same", 27, 4), ("down", 27, 1), ("down", 1, 2), ("up
 #: Enough cells within so many strides of the origin that blocks of 2 x 2 x 2 are full, and channels for these.
 MANY, DENSE, BLOCK_CHANNELS = 2000, 4, [(16, 16), (32, 80)]
 CHANNELS = [(1, 1), (3, 64), (5, 7), (64, 33), (70, 130)]
-LIMIT_S = 60
 
 
 def usable():
@@ -435,7 +435,7 @@ def test_many_threads_may_convolve_at_once(engine):
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(LIMIT_S)
+        worker.join(WAIT_S)
     assert len(found) == 40
     assert all(torch.equal(out, wanted) for out in found)
 
@@ -455,7 +455,7 @@ def test_a_forked_process_convolves():
         "    os._exit(0 if torch.equal(engine.convolve(x, w, cells, cells), before) else 1)\n"
         "raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))\n"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT_S)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT_S)
     assert result.returncode == 0, result.stderr
 
 
@@ -473,7 +473,7 @@ def test_where_memory_is_short_it_says_so_and_the_process_lives():
         "except MemoryError as error:\n"
         "    print(error)\n"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT_S)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT_S)
     assert result.returncode == 0, result.stderr
     assert result.stdout == "backend native: no memory for its buffers\n"
 

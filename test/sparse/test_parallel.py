@@ -4,11 +4,10 @@ import threading
 
 import pytest
 import torch
+from limits import WAIT_S
 
 from dspdet3d_ros.sparse.parallel import for_chunks
 from dspdet3d_ros.system import torch_threads
-
-LIMIT_S = 60
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def test_every_worker_has_one_thread_and_the_caller_keeps_all(three_threads):
     together, seen = threading.Barrier(3), []
 
     def work(starts):
-        together.wait(LIMIT_S)
+        together.wait(WAIT_S)
         # Operations that spread over the threads there are, were there more than one.
         (torch.ones(400, 400) @ torch.ones(400, 400)).sort()
         seen.append((threading.current_thread(), torch.get_num_threads()))
@@ -44,18 +43,18 @@ def test_a_thread_that_comes_to_torch_while_chunks_are_worked_on_has_all_threads
 
     def hold(starts):
         inside.set()
-        finish.wait(LIMIT_S)
+        finish.wait(WAIT_S)
 
     busy = threading.Thread(target=for_chunks, args=(3, 1, hold, True))
     busy.start()
     try:
-        assert inside.wait(LIMIT_S)
+        assert inside.wait(WAIT_S)
         newcomer = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
         newcomer.start()
-        newcomer.join(LIMIT_S)
+        newcomer.join(WAIT_S)
     finally:
         finish.set()
-        busy.join(LIMIT_S)
+        busy.join(WAIT_S)
     assert found == [3]
 
 

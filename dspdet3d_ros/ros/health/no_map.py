@@ -43,8 +43,9 @@ def explain(seen: AccumulatorSnapshot) -> Fault | None:
         return Fault(seen.state, how_to_activate(seen.node, seen.state))
     if seen.state != "active":
         return None
-    if seen.waited_s >= PATIENCE_S and seen.input is not None:
-        return _no_image(seen, seen.input)
+    if seen.waited_s >= PATIENCE_S and seen.input is not None and (fault := _no_image(seen, seen.input)):
+        return fault
+    # Also where the camera pauses.
     if seen.processed and seen.points == 0:
         return Fault(
             "slow",

@@ -63,8 +63,11 @@ class Outputs:
 
     @property
     def wanted(self) -> bool:
-        """Whether any output has a subscriber."""
-        return any(self.wants(name) for name in RESULTS)
+        """Whether any output in `RESULTS` has a subscriber, and had one at the last call of `newcomers`.
+
+        A newcomer thus gets what is computed for it, and not the same answer again.
+        """
+        return any(self._subscribers[name] and self.wants(name) for name in RESULTS)
 
     def wants(self, name: str) -> bool:
         """Whether this output has a subscriber; False after `destroy`."""

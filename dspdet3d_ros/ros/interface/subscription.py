@@ -140,6 +140,8 @@ class InputSubscription:
         for subscription in [subscription for subscription, looks in self._replaced.items() if not looks]:
             self._node.destroy_subscription(subscription)
             del self._replaced[subscription]
+            if not self._replaced and self._deliveries is not None:
+                self._deliveries.only(self._subscription)
         profile, publishers = self._fitting()
         if profile == self.profile:
             self._candidate = None
@@ -172,6 +174,8 @@ class _Deliveries:
     def __init__(self, first: Subscription, last: Mark | None) -> None:
         self._taken: Counter[Mark] = Counter()
         self._delivered: dict[Subscription, Counter[Mark]] = {first: Counter()}
+        # The subscriptions that have delivered a cloud.
+        self._heard: set[Subscription] = set()
         if last is not None:
             self.is_new(first, last)
 
@@ -181,12 +185,22 @@ class _Deliveries:
         if latched is not None:
             self._delivered[subscription][latched] -= 1
 
+    def only(self, subscription: Subscription) -> None:
+        """All others are closed: what this one delivers from now on is new.
+
+        It may not have delivered the latched cloud, as its publisher may have sent the next one meanwhile. One that has
+        delivered nothing may still do so.
+        """
+        if subscription in self._heard:
+            self._delivered[subscription] = self._taken.copy()
+
     def knows(self, mark: Mark) -> bool:
         """Whether such a cloud was taken before."""
         return mark in self._taken
 
     def is_new(self, subscription: Subscription, mark: Mark) -> bool:
         """Counts a cloud. False if another subscription has delivered it before."""
+        self._heard.add(subscription)
         delivered = self._delivered[subscription]
         delivered[mark] += 1
         if delivered[mark] <= self._taken[mark]:

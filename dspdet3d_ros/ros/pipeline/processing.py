@@ -132,14 +132,16 @@ class Processing:
 
     def look_for_consumers(self) -> None:
         """Works on the cloud that waits, or publishes the last answer again, if somebody has subscribed since."""
-        self.worker.wake()
         names, last = self._newcomers
         if names and last is not None and last is self._published:
             # One check after their discovery: by now they have discovered the publisher too.
             latest = self._latest
             known = latest is not None and latest.time_s == last.found.arrival_s
             self.worker.submit_again(Repetition(last, names, latest.message if latest and known else None))
-        self._newcomers = frozenset(self.outputs.newcomers()), self._published
+        # In this order: an answer that is published meanwhile reaches the newcomers.
+        published = self._published
+        self._newcomers = frozenset(self.outputs.newcomers()), published
+        self.worker.wake()
 
     def restart(self) -> None:
         """Forgets all clouds and answers and counts from zero; nothing taken before is published any more."""

@@ -206,6 +206,8 @@ def run(args: argparse.Namespace) -> None:
                 f"publish_rate_hz:={float(args.maps)}",
                 "max_jump_m:=1.5",
                 "max_jump_deg:=90.0",
+                # A busy machine may take a pose long after its image.
+                "tf_timeout_s:=5.0",
             ],
             logs[0],
             "accumulator_node",

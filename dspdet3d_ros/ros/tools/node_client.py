@@ -27,7 +27,9 @@ from dspdet3d_ros.ros.interface.fastdds import PROFILE_VARIABLES, profile_file
 
 FAILED = "cannot be configured: "
 REMARK = re.compile(r"doubtful (?:cloud|boxes) \((\w+), \d+ so far\): (.*)")
-END_S = 15.0
+# A node whose shutdown hangs ends itself before; see `signals.HANGS_S`.
+END_S = 30.0
+AGAIN_S = 10.0
 #: Services that every managed node has.
 SERVICES = {GetState: "get_state", ChangeState: "change_state", SetParameters: "set_parameters"}
 
@@ -200,13 +202,14 @@ class NodeClient:
                 raise ClientError(f"waited {self._timeout_s:.0f} s for {what}")
             self.wait_for(lambda: False, 0.1)
 
-    def call(self, kind: Any, request: Any, name: str = "") -> Any:
+    def call(self, kind: Any, request: Any, name: str = "", repeat: bool = True) -> Any:
         """The answer of one of the node's services.
 
         Args:
             kind: type of the service.
             request: as it asks for.
             name: of the service; not needed for `SERVICES`.
+            repeat: ask again after a while; a node that does not know this client yet sends no answer.
 
         Raises:
             ClientError: none came.
@@ -214,9 +217,18 @@ class NodeClient:
         client = self.service(kind, name or SERVICES[kind])
         what = f"the node's service {client.srv_name.rsplit('/', 1)[-1]}"
         self._wait(client.service_is_ready, what)
-        future: Future = client.call_async(request)
-        self._wait(future.done, what)
-        return future.result()
+        answers: list[Future] = []
+        again_s = 0.0
+
+        def answered() -> bool:
+            nonlocal again_s
+            if (repeat or not answers) and time.monotonic() >= again_s:
+                answers.append(client.call_async(request))
+                again_s = time.monotonic() + AGAIN_S
+            return any(answer.done() for answer in answers)
+
+        self._wait(answered, what)
+        return next(answer.result() for answer in answers if answer.done())
 
     def state(self) -> str:
         """The node's lifecycle state, such as "active"."""
@@ -228,7 +240,8 @@ class NodeClient:
         Raises:
             ClientError: it failed.
         """
-        if not self.call(ChangeState, ChangeState.Request(transition=Transition(id=transition))).success:
+        request = ChangeState.Request(transition=Transition(id=transition))
+        if not self.call(ChangeState, request, repeat=False).success:
             raise ClientError(f"the node's transition {transition} failed in state {self.state()}")
 
     def set_parameters(self, **values: Any) -> list[SetParametersResult]:

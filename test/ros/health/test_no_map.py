@@ -24,6 +24,7 @@ def seen(**changes):
         (seen(input=InputTopic("/d", incompatible="/cam offers best_effort")), "qos", "/cam offers best_effort"),
         (seen(input=InputTopic("/d", publishers=("/cam",), asks="reliable")), "quiet", "/cam is connected to /d"),
         (seen(waited_s=0, processed=2, points=0, min_observations=3), "slow", "min_observations = 3 frames"),
+        (seen(input=InputTopic("/d", publishers=("/cam",)), received=9, processed=9, points=0), "slow", "of 9"),
     ],
 )
 def test_the_reason_is_named(snapshot, kind, says):

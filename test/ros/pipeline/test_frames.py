@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from limits import WAIT_S
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
@@ -157,7 +158,7 @@ def test_where_transforms_jump_back_those_of_before_are_forgotten_without_sim_ti
     executor.add_node(node)
 
     def spin_until(seconds, frame="camera"):
-        end = time.monotonic() + 60
+        end = time.monotonic() + WAIT_S
         while True:
             executor.spin_once(timeout_sec=0.05)
             try:

@@ -11,7 +11,9 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
-from node_process import DOMAIN, WAIT_S, Process, Remote
+from limits import WAIT_S
+from node_process import Process, Remote
+from own_domain import DOMAIN
 from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import PointCloud2
 

@@ -59,7 +59,8 @@ def test_an_accumulator_that_is_too_slow_for_its_camera_leaves_nothing_behind(tm
     assert done["activated"] >= 1
     assert done["resets"] >= 1
     assert done["results"] > 4
-    assert values["refused_kinds"].keys() <= {"frame_depth", "frame_pose", "frame_sync"}
+    # The first images may come before the calibration.
+    assert values["refused_kinds"].keys() <= {"frame_camera", "frame_depth", "frame_pose", "frame_sync"}
     assert len(values["ends"]) == 2
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from limits import WAIT_S
 
 from dspdet3d_ros.cli import main
 from dspdet3d_ros.errors import InputError
@@ -128,7 +129,7 @@ def test_a_process_that_is_killed_loses_nothing_that_is_done(scans, model, tmp_p
     part = out / "parts" / "rank0.jsonl"
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + WAIT_S
         while not (part.exists() and part.read_bytes().count(b"\n") >= 2):
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from limits import WAIT_S
 
 pytest.importorskip("rosbags")
 
@@ -188,7 +189,7 @@ def long_bags(tmp_path_factory):
 def test_a_killed_child_costs_no_bag_under_torchrun(torchrun, long_bags, tmp_path):
     out = tmp_path / "out"
     process = torchrun(long_bags, out)
-    wait_until(lambda: len(begun(out, NAMES)) >= 2, 120)
+    wait_until(lambda: len(begun(out, NAMES)) >= 2, WAIT_S)
     victim = next(child for children in computing(process).values() for child in children)
     os.kill(victim, signal.SIGKILL)
     assert process.wait(240) == 0, process.log.read_text()
@@ -222,13 +223,13 @@ def test_children_end_with_the_process_that_started_them(model, long_bags, tmp_p
     command = [sys.executable, "-m", "dspdet3d_ros", "replay", str(long_bags[0]), "-o", str(tmp_path / "out"), *model]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: begun(tmp_path / "out", NAMES), 120)
+        wait_until(lambda: begun(tmp_path / "out", NAMES), WAIT_S)
         children = children_of(process.pid)
     finally:
         process.kill()
         process.wait()
     assert children
-    wait_until(lambda: not any(command_of(child) for child in children), 60)
+    wait_until(lambda: not any(command_of(child) for child in children), WAIT_S)
 
 
 def test_processes_take_what_others_leave(bags, model, tmp_path, monkeypatch, capsys):

@@ -179,7 +179,7 @@ def _end(args: argparse.Namespace, state: str, number: Any) -> dict[str, Any]:
     process = NodeProcess(namespace, parameters, args.out / "end.log", "accumulator_node")
     camera = None
     try:
-        client = NodeClient(process, namespace, NODE_NAME, 60.0)
+        client = NodeClient(process, namespace, NODE_NAME, 180.0)
         if state == "inactive":
             client.state()
             client.change_state(Transition.TRANSITION_CONFIGURE)

@@ -139,7 +139,7 @@ def _end(args: argparse.Namespace, state: str, number: signal.Signals) -> dict[s
     autostart = state in ("configuring", "active", "working")
     process = NodeProcess(namespace, [*_parameters(args), f"autostart:={autostart}".lower()], args.out / "end.log")
     try:
-        client = Client(process, namespace, 60.0)
+        client = Client(process, namespace, 180.0)
         if state == "configuring":
             # It configures itself at once, which takes seconds, and answers no service meanwhile.
             client.wait_until_there()
