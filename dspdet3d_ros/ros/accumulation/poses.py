@@ -15,7 +15,7 @@ from std_msgs.msg import Header
 
 from dspdet3d_ros.mapping.frame import FrameRefused, pose_from_quaternion
 from dspdet3d_ros.mapping.trajectory import Trajectory
-from dspdet3d_ros.ros.pipeline.frames import TargetFrame
+from dspdet3d_ros.ros.pipeline.frames import NO_TF2, Transforms
 from dspdet3d_ros.ros.pipeline.stamps import RESTART_NS
 from dspdet3d_ros.ros.placement import FrameError
 
@@ -29,21 +29,18 @@ _NO_TF2 = "publish the pose of the camera's optical frame itself, or set camera_
 
 
 class Frames:
-    """Transforms by tf2 between any frames, as 4×4 matrices. tf2 is imported where the first one is asked for.
+    """Transforms by tf2 between any frames, as 4×4 matrices.
 
     Args:
         node: listens to the transforms.
         timeout_s: how long a transform is waited for; to be called outside the executor's thread.
+
+    Attributes:
+        transforms: the source.
     """
 
     def __init__(self, node: Node, timeout_s: float) -> None:
-        self._node, self._timeout_s = node, timeout_s
-        self._targets: dict[str, TargetFrame] = {}
-
-    def listen(self, target: str) -> None:
-        """Starts to listen, so that transforms are there when they are asked for."""
-        if target not in self._targets:
-            self._targets[target] = TargetFrame(self._node, target, self._timeout_s, _NO_TF2)
+        self.transforms = Transforms(node, timeout_s, _NO_TF2)
 
     def find(self, target: str, header: Header) -> np.ndarray:
         """(4, 4) transform from the header's frame to a frame, at the header's stamp.
@@ -51,9 +48,8 @@ class Frames:
         Raises:
             FrameRefused: kind "transform" or "pose".
         """
-        self.listen(target)
         try:
-            placement = self._targets[target].find(header)
+            placement = self.transforms.find(target, header)
         except FrameError as error:
             raise FrameRefused("transform", str(error)) from error
         if placement.transform is None:
@@ -62,14 +58,11 @@ class Frames:
 
     def forget(self) -> None:
         """Forgets all transforms, as they are of another time."""
-        for target in self._targets.values():
-            target.forget()
+        self.transforms.forget()
 
     def close(self) -> None:
         """Stops listening."""
-        for target in self._targets.values():
-            target.close()
-        self._targets.clear()
+        self.transforms.close()
 
 
 class CameraPoses:
@@ -108,10 +101,10 @@ class CameraPoses:
         self._trajectory = Trajectory(_KEPT)
         self._refused: FrameRefused | None = None
         self._subscription: Any = None
-        if source == "tf":
-            frames.listen(world_frame)
-        else:
+        if source != "tf":
             self._subscription = node.create_subscription(TYPES[source], topic, self._take, _BEST_EFFORT)
+        elif not frames.transforms.available:
+            node.get_logger().error(f"there are no poses, since pose_source is tf: {NO_TF2}{_NO_TF2}")
 
     def close(self) -> None:
         """Ends the subscription."""

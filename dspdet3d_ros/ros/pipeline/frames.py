@@ -1,6 +1,6 @@
-"""Transforms of clouds to the target frame, from tf2 at the cloud's stamp.
+"""Transforms between frames, from tf2 at the stamp of a message.
 
-tf2 comes with a ROS installation only, so it is imported only if a target frame is set.
+tf2 comes with a ROS installation only, so it is imported only where transforms may be needed.
 """
 
 import time
@@ -22,6 +22,77 @@ JUMP_LOG_S = 5.0
 NO_TF2 = (
     "tf2_ros cannot be imported by this Python; install it (apt install ros-$ROS_DISTRO-tf2-ros-py) and source ROS, or "
 )
+_WITHOUT = "leave target_frame empty"
+
+
+class Transforms:
+    """Transforms by tf2 between any frames, at the stamp of a message.
+
+    To be made in the executor's thread: Fast DDS can miss endpoints that two threads of a process make at one time.
+
+    Args:
+        node: the node that listens to the transforms.
+        timeout_s: how long to wait for a transform; `find` is to be called outside the executor's thread.
+        without: what to do without tf2.
+
+    Attributes:
+        available: whether tf2 is installed.
+        buffer: the transforms that are known; only where tf2 is installed.
+    """
+
+    def __init__(self, node: Node, timeout_s: float, without: str) -> None:
+        self._timeout_s, self._without = timeout_s, without
+        self._tf2 = import_tf2()
+        self.available = self._tf2 is not None
+        if self.available:
+            self.buffer = _buffer_class(self._tf2)(node.get_logger())
+            self._listener = _listener_class(self._tf2)(self.buffer, node)
+
+    def find(self, target: str, header: Header) -> Placement:
+        """The transform of a message with this header to a frame.
+
+        Raises:
+            FrameError: there is no transform at the message's stamp; names the frames that there are.
+        """
+        source = header.frame_id
+        if source == target:
+            return Placement(header)
+        if not source:
+            raise FrameError(f"header.frame_id is empty: a frame is needed to reach '{target}'; fill it in")
+        if not self.available:
+            raise FrameError(f"no transform from '{source}' to '{target}'; {NO_TF2}{self._without}")
+        if not (header.stamp.sec or header.stamp.nanosec):
+            # For tf2 a time of zero means the latest transform, which is not that of the message.
+            raise FrameError(f"header.stamp is zero: a stamp is needed to reach '{target}'; fill it in")
+        found = self._lookup(target, source, Time.from_msg(header.stamp))
+        shift, turn = found.translation, found.rotation
+        transform = (shift.x, shift.y, shift.z), (turn.x, turn.y, turn.z, turn.w)
+        return Placement(Header(stamp=header.stamp, frame_id=target), transform)
+
+    def forget(self) -> None:
+        """Forgets all transforms, after a jump of time."""
+        if self.available:
+            self.buffer.clear()
+
+    def close(self) -> None:
+        """Stops listening."""
+        if self.available:
+            self._listener.unregister()
+
+    def _lookup(self, target: str, source: str, stamp: Time) -> Any:
+        end = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                return self.buffer.lookup_transform(target, source, stamp).transform
+            except self._tf2.TransformException as error:
+                if time.monotonic() >= end:
+                    reason = text_of(error)
+                    known = " ".join(self.buffer.all_frames_as_yaml().split())[:600]
+                    raise FrameError(
+                        f"no transform from '{source}' to '{target}' within {self._timeout_s:g} s: {reason}; "
+                        f"publish it, or use one of the known frames: {known}"
+                    ) from None
+            time.sleep(POLL_S)
 
 
 class TargetFrame:
@@ -30,71 +101,29 @@ class TargetFrame:
     Args:
         node: the node that listens to the transforms.
         frame: name of the target frame.
-        timeout_s: how long to wait for a transform; `find` is to be called outside the executor's thread.
-        without: what to do without tf2.
-
-    Attributes:
-        buffer: the transforms that are known; only where tf2 is installed.
+        timeout_s: see `Transforms`.
     """
 
-    def __init__(self, node: Node, frame: str, timeout_s: float, without: str = "leave target_frame empty") -> None:
-        self._frame, self._timeout_s, self._without = frame, timeout_s, without
-        self._tf2 = import_tf2()
-        if self._tf2 is None:
-            node.get_logger().error(f"messages in another frame than '{frame}' will be refused: {NO_TF2}{without}")
-            return
-        self.buffer = _buffer_class(self._tf2)(node.get_logger())
-        self._listener = _listener_class(self._tf2)(self.buffer, node)
+    def __init__(self, node: Node, frame: str, timeout_s: float) -> None:
+        self._frame, self.transforms = frame, Transforms(node, timeout_s, _WITHOUT)
+        if not self.transforms.available:
+            node.get_logger().error(f"clouds in another frame than '{frame}' will be refused: {NO_TF2}{_WITHOUT}")
 
     def find(self, header: Header) -> Placement:
         """The transform of a cloud with this header to the target frame.
 
         Raises:
-            FrameError: there is no transform at the cloud's stamp; names the frames that there are.
+            FrameError: see `Transforms.find`.
         """
-        source = header.frame_id
-        if source == self._frame:
-            return Placement(header)
-        if not source:
-            raise FrameError(
-                f"header.frame_id is empty: a frame is needed to reach target_frame '{self._frame}'; fill it in"
-            )
-        if self._tf2 is None:
-            raise FrameError(f"no transform from '{source}' to '{self._frame}'; {NO_TF2}{self._without}")
-        if not (header.stamp.sec or header.stamp.nanosec):
-            # For tf2 a time of zero means the latest transform, which is not that of the cloud.
-            raise FrameError(
-                f"header.stamp is zero: a stamp is needed to reach target_frame '{self._frame}'; fill it in"
-            )
-        found = self._lookup(source, Time.from_msg(header.stamp))
-        shift, turn = found.translation, found.rotation
-        transform = (shift.x, shift.y, shift.z), (turn.x, turn.y, turn.z, turn.w)
-        return Placement(Header(stamp=header.stamp, frame_id=self._frame), transform)
+        return self.transforms.find(self._frame, header)
 
     def forget(self) -> None:
         """Forgets all transforms, after a jump of time."""
-        if self._tf2 is not None:
-            self.buffer.clear()
+        self.transforms.forget()
 
     def close(self) -> None:
         """Stops listening."""
-        if self._tf2 is not None:
-            self._listener.unregister()
-
-    def _lookup(self, source: str, stamp: Time) -> Any:
-        end = time.monotonic() + self._timeout_s
-        while True:
-            try:
-                return self.buffer.lookup_transform(self._frame, source, stamp).transform
-            except self._tf2.TransformException as error:
-                if time.monotonic() >= end:
-                    reason = text_of(error)
-                    known = " ".join(self.buffer.all_frames_as_yaml().split())[:600]
-                    raise FrameError(
-                        f"no transform from '{source}' to '{self._frame}' within {self._timeout_s:g} s: {reason}; "
-                        f"publish it, or use one of the known frames: {known}"
-                    ) from None
-            time.sleep(POLL_S)
+        self.transforms.close()
 
 
 def import_tf2() -> Any:
@@ -110,7 +139,7 @@ def _listener_class(tf2_ros: Any) -> type:
     """tf2's listener without its destructor.
 
     The destructor ends the subscriptions, which fails with a traceback if the node is gone, or if ROS was shut down
-    while the listener was made. `TargetFrame.close` ends them, or the node when it is destroyed.
+    while the listener was made. `Transforms.close` ends them, or the node when it is destroyed.
     """
 
     class Listener(tf2_ros.TransformListener):

@@ -119,7 +119,7 @@ def test_with_tf2_a_cloud_is_moved_at_its_stamp_and_unknown_frames_are_listed(no
     target = TargetFrame(node, "map", 0.05)
     transform = TransformStamped(header=Header(stamp=Time(sec=5), frame_id="map"), child_frame_id="camera")
     transform.transform.translation.x, transform.transform.rotation.w = 2.0, 1.0
-    target.buffer.set_transform(transform, "test")
+    target.transforms.buffer.set_transform(transform, "test")
     placement = target.find(Header(stamp=Time(sec=5), frame_id="camera"))
     np.testing.assert_allclose(placement.apply(np.zeros((1, 3))), [[2, 0, 0]])
     assert placement.header == Header(stamp=Time(sec=5), frame_id="map")
@@ -188,8 +188,8 @@ def test_where_transforms_jump_back_those_of_before_are_forgotten_without_sim_ti
 def test_transforms_that_come_a_little_late_or_are_of_several_clocks_forget_nothing(node, capfd):
     target = TargetFrame(node, "map", 0.0)
     for seconds, x in ((100, 0), (101, 1), (100.5, 5)):
-        target.buffer.set_transform(transform_at(seconds, x), "test")
+        target.transforms.buffer.set_transform(transform_at(seconds, x), "test")
     for seconds in (50, 51):
-        target.buffer.set_transform(transform_at(seconds, 9, child="arm"), "test")
+        target.transforms.buffer.set_transform(transform_at(seconds, 9, child="arm"), "test")
     assert (x_at(target, 100.25), x_at(target, 101), x_at(target, 50.5, "arm")) == (2.5, 1, 9)
     assert "jump back" not in capfd.readouterr().err
