@@ -17,7 +17,7 @@ from torch import Tensor
 from dspdet3d_ros.detector.boxes import Faces, Overlaps, clashes, overlapping, suppress
 from dspdet3d_ros.geometry import box_between
 
-#: Candidates with a lower score have no vote.
+#: Candidates with a lower score have no vote for other boxes.
 _LEAST_VOTER = 0.05
 #: The most candidates that can be chosen, the best ones, and the number whose faces are voted on at once: they bound
 #: memory.
@@ -58,10 +58,14 @@ def fused(boxes: Tensor, scores: Tensor, score_threshold: float, nms_iou_thresho
         return boxes[:0], scores[:0]
     faces, values, best = Faces.of(candidates[:count]), values[:count], best[:count]
     chosen, near = _chosen(faces, min(leaders, _MOST_LEADERS), nms_iou_threshold)
+    if score_threshold < _LEAST_VOTER:
+        # Weak candidates vote for themselves alone: the score of a box does not depend on the score threshold.
+        votes = (best[near.b] > _LEAST_VOTER) | (near.b == chosen[near.a])
+        near = Overlaps(near.a[votes], near.b[votes], near.iou[votes])
     agreement = _agreement(near, best, len(chosen))
     votes = Votes.of(near, best, len(chosen))
     strength = best[chosen] * np.exp(-_rivalry(faces.rows(chosen)) / _SOFTNESS) * agreement**_AGREEMENT_POWER
-    strength *= -np.expm1(-np.maximum(votes.supporters, 1) / _SUPPORT)
+    strength *= -np.expm1(-np.maximum(votes.counts, 1) / _SUPPORT)
     names = votes.names(values)
     names = names * (strength / np.maximum(names.max(axis=1), _TINY))[:, None]
     corners = votes.medians(faces)
@@ -124,24 +128,19 @@ class Votes(NamedTuple):
         voters: (V,) row of the candidate.
         weights: (V,) its weight.
         counts: (K,) number of votes for each.
-        supporters: (K,) number of votes that do not depend on the score threshold.
     """
 
     rows: np.ndarray
     voters: np.ndarray
     weights: np.ndarray
     counts: np.ndarray
-    supporters: np.ndarray
 
     @classmethod
     def of(cls, near: Overlaps, best: np.ndarray, count: int) -> Votes:
         """The votes for `count` chosen ones, from their overlaps with candidates and the (N,) best scores of these."""
         votes = near.iou > _VOTES
         rows, voters = near.a[votes], near.b[votes]
-        weights = best[voters]
-        # Weaker candidates are here only if the score threshold is low: the score of a box does not depend on it.
-        supporters = np.bincount(rows[weights > _LEAST_VOTER], minlength=count)
-        return cls(rows, voters, weights**2, np.bincount(rows, minlength=count), supporters)
+        return cls(rows, voters, best[voters] ** 2, np.bincount(rows, minlength=count))
 
     def names(self, scores: np.ndarray) -> np.ndarray:
         """(K, n_classes) weighted sums of the (N, n_classes) scores."""

@@ -62,10 +62,12 @@ def published(boxes, scores, settings, config):
 
 def fused(boxes, scores, settings):
     best = scores.max(1)
-    voters = [i for i in range(len(boxes)) if best[i] > min(settings.score_threshold, 0.05)]
-    leaders = [i for i in voters if best[i] > settings.score_threshold]
+    strong = [i for i in range(len(boxes)) if best[i] > 0.05]
+    leaders = [i for i in range(len(boxes)) if best[i] > settings.score_threshold]
     found, chosen = [], greedy(boxes, leaders, settings.nms_iou_threshold)
     for number, i in enumerate(chosen):
+        # The numbers of candidates grow as their scores fall.
+        voters = sorted({*strong, i})
         overlap = {j: iou(boxes[i], boxes[j]) for j in voters}
         near = [j for j in voters if overlap[j] > 0.1]
         agreement = sum(best[j] * overlap[j] for j in near) / sum(best[j] for j in near)
@@ -77,7 +79,7 @@ def fused(boxes, scores, settings):
                 faces.append(weighted_median([(boxes[j][k] + sign * boxes[j][k + 3] / 2, votes[j]) for j in votes]))
         low, high = np.array(faces[:3]), np.array(faces[3:])
         rivals = sum(iou(boxes[i], boxes[j]) ** 2 for j in chosen[:number])
-        support = 1 - math.exp(-max(sum(best[j] > 0.05 for j in votes), 1) / 8)
+        support = 1 - math.exp(-len(votes) / 8)
         values = names / names.max() * best[i] * math.exp(-rivals / 0.1) * agreement**0.5 * support
         if values.max() > settings.score_threshold:
             found.append((np.concatenate([(low + high) / 2, high - low]), values.argmax(), values.max()))
@@ -113,8 +115,24 @@ def test_published(across, overlap, names):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_fused(seed):
-    config = replace(CONFIG, postprocessing="fused", nms_across_classes=True)
+@pytest.mark.parametrize("score", [0.05, 0.02, 0.2])
+def test_fused(seed, score):
+    config, settings = (
+        replace(CONFIG, postprocessing="fused", nms_across_classes=True),
+        replace(SETTINGS, score_threshold=score),
+    )
     boxes, scores = candidates(seed)
-    expected = fused(boxes.double().numpy(), scores.double().numpy(), SETTINGS)
-    assert_equal(select_boxes(boxes, scores, SETTINGS, config), expected)
+    expected = fused(boxes.double().numpy(), scores.double().numpy(), settings)
+    assert_equal(select_boxes(boxes, scores, settings, config), expected)
+
+
+def test_a_lower_score_threshold_adds_fused_boxes_and_changes_no_other():
+    config = replace(CONFIG, postprocessing="fused", nms_across_classes=True)
+    boxes, scores = candidates(3)
+    some, more = (
+        select_boxes(boxes, scores, replace(SETTINGS, score_threshold=score), config) for score in (0.3, 0.01)
+    )
+    count = len(some.boxes)
+    assert 5 < count < len(more.boxes)
+    torch.testing.assert_close(more.boxes[:count], some.boxes, rtol=0, atol=0)
+    torch.testing.assert_close(more.scores[:count], some.scores, rtol=0, atol=0)
