@@ -1,8 +1,7 @@
 """A subscription that can follow the quality of service of its publishers."""
 
-import zlib
-from collections import Counter
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,8 +16,10 @@ from dspdet3d_ros.ros.interface import qos
 LOOK_S = 0.25
 # The number of checks for which a replaced subscription still receives: publishers must discover its successor first.
 OVERLAP_LOOKS = 8
-# Distinguishes a cloud from the others of its publisher.
+# Distinguishes a message from all others.
 Mark = tuple[int | str, ...]
+# The number of messages that are remembered: more than arrive while a message is on its way to a second subscription.
+REMEMBERED = 256
 # The most publishers that a line of the log lists.
 LISTED = 5
 
@@ -65,8 +66,8 @@ class InputSubscription:
         self._policies, self._follows = (reliability, durability), qos.AUTO in (reliability, durability)
         self._take, self._lost, self._report = take, lost, report
         self.topic = node.resolve_topic_name(topic)
-        self._last: Any = None
-        self._deliveries: _Deliveries | None = None
+        # The messages that were taken last. Two subscriptions may deliver one, and a new one what was latched before.
+        self._taken: deque[Mark] = deque(maxlen=REMEMBERED)
         # Replaced subscriptions, by the number of checks for which they still receive.
         self._replaced: dict[Subscription, int] = {}
         self._candidate: QoSProfile | None = None
@@ -82,7 +83,7 @@ class InputSubscription:
         for subscription in (*self._replaced, self._subscription):
             self._node.destroy_subscription(subscription)
         self._replaced.clear()
-        self._last = None
+        self._taken.clear()
 
     def _fitting(self) -> tuple[QoSProfile, list[TopicEndpointInfo]]:
         """The profile that fits the present publishers, and the publishers."""
@@ -113,7 +114,8 @@ class InputSubscription:
             self._node.create_subscription,
             self._kind,
             self._name,
-            lambda message: self._receive(subscription, message),
+            # By two arguments rclpy knows that it is to pass the information on the message too.
+            lambda message, info: self._receive(message, info),
             profile,
         )
         subscription: Subscription = qos.with_events(make, events)
@@ -122,16 +124,13 @@ class InputSubscription:
     def _is_open(self, subscription: Subscription) -> bool:
         return any(present is subscription for present in self._node.subscriptions)
 
-    def _receive(self, subscription: Subscription, message: Any) -> None:
-        if self._deliveries is not None:
-            mark = _identity(message)
-            known = self._deliveries.knows(mark)
-            if not self._deliveries.is_new(subscription, mark):
-                return
-            if not known and not self._replaced:
-                self._deliveries = None
+    def _receive(self, message: Any, info: Mapping[str, Any]) -> None:
         if self._follows:
-            self._last = message
+            mark = _identity(message, info)
+            # A middleware that does not know when a message was sent cannot tell two equal ones apart.
+            if info["source_timestamp"] and mark in self._taken:
+                return
+            self._taken.append(mark)
         self._take(message)
 
     def _look(self) -> None:
@@ -140,8 +139,6 @@ class InputSubscription:
         for subscription in [subscription for subscription, looks in self._replaced.items() if not looks]:
             self._node.destroy_subscription(subscription)
             del self._replaced[subscription]
-            if not self._replaced and self._deliveries is not None:
-                self._deliveries.only(self._subscription)
         profile, publishers = self._fitting()
         if profile == self.profile:
             self._candidate = None
@@ -152,69 +149,18 @@ class InputSubscription:
             self._candidate = profile
 
     def _replace(self, profile: QoSProfile, publishers: list[TopicEndpointInfo]) -> None:
-        old, last = self._subscription, self._last and _identity(self._last)
+        old = self._subscription
         self._candidate = None
         self._choose(profile, publishers)
-        if self._deliveries is None:
-            self._deliveries = _Deliveries(old, last)
-        latched = profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
-        self._deliveries.add(self._subscription, last if latched else None)
         self._replaced[old] = OVERLAP_LOOKS
         self._node.get_logger().info(f"taking {self.of} from {self.topic} ({self.reason})")
 
 
-class _Deliveries:
-    """Counts the clouds of each subscription, so that a cloud that several deliver is taken once.
-
-    Args:
-        first: the only subscription so far.
-        last: the cloud that it delivered last, if any.
-    """
-
-    def __init__(self, first: Subscription, last: Mark | None) -> None:
-        self._taken: Counter[Mark] = Counter()
-        self._delivered: dict[Subscription, Counter[Mark]] = {first: Counter()}
-        # The subscriptions that have delivered a cloud.
-        self._heard: set[Subscription] = set()
-        if last is not None:
-            self.is_new(first, last)
-
-    def add(self, subscription: Subscription, latched: Mark | None) -> None:
-        """Adds a subscription; of the earlier clouds it delivers only the latched one, if any."""
-        self._delivered[subscription] = self._taken.copy()
-        if latched is not None:
-            self._delivered[subscription][latched] -= 1
-
-    def only(self, subscription: Subscription) -> None:
-        """All others are closed: what this one delivers from now on is new.
-
-        It may not have delivered the latched cloud, as its publisher may have sent the next one meanwhile. One that has
-        delivered nothing may still do so.
-        """
-        if subscription in self._heard:
-            self._delivered[subscription] = self._taken.copy()
-
-    def knows(self, mark: Mark) -> bool:
-        """Whether such a cloud was taken before."""
-        return mark in self._taken
-
-    def is_new(self, subscription: Subscription, mark: Mark) -> bool:
-        """Counts a cloud. False if another subscription has delivered it before."""
-        self._heard.add(subscription)
-        delivered = self._delivered[subscription]
-        delivered[mark] += 1
-        if delivered[mark] <= self._taken[mark]:
-            return False
-        self._taken[mark] += 1
-        return True
-
-
-def _identity(message: Any) -> Mark:
+def _identity(message: Any, info: Mapping[str, Any]) -> Mark:
+    """What distinguishes a message from all others, however often its content is sent."""
     stamp, data = message.header.stamp, getattr(message, "data", b"")
-    # A stamp of zero means that there is none: then the content tells.
-    content = 0 if stamp.sec or stamp.nanosec else zlib.crc32(data)
     size = getattr(message, "width", 0), getattr(message, "height", 0)
-    return stamp.sec, stamp.nanosec, message.header.frame_id, *size, len(data), content
+    return info["source_timestamp"], stamp.sec, stamp.nanosec, message.header.frame_id, *size, len(data)
 
 
 def _asks_for_more(new: QoSProfile, old: QoSProfile) -> bool:
