@@ -157,7 +157,7 @@ class InputSubscription:
 
 
 def _identity(message: Any, info: Mapping[str, Any]) -> Mark:
-    """What distinguishes a message from all others, however often its content is sent."""
+    """The mark of a message, different from that of another one with the same content."""
     stamp, data = message.header.stamp, getattr(message, "data", b"")
     size = getattr(message, "width", 0), getattr(message, "height", 0)
     return info["source_timestamp"], stamp.sec, stamp.nanosec, message.header.frame_id, *size, len(data)
