@@ -1,7 +1,6 @@
 """The detector node and a node of the test in one process."""
 
 import threading
-import time
 
 import rclpy
 from limits import WAIT_S
@@ -35,15 +34,6 @@ class Bench(ServiceCaller):
         self._thread = threading.Thread(target=self.executor.spin, daemon=True)
         self._thread.start()
         return self.node
-
-    def spin_until(self, condition, timeout_s=WAIT_S):
-        """Spins the test's node until the condition holds; false where it does not within the time."""
-        end = time.monotonic() + timeout_s
-        while not condition():
-            if time.monotonic() > end:
-                return False
-            self.own_executor.spin_once(timeout_sec=0.02)
-        return True
 
     def spin_for(self, seconds):
         """Gives messages that should not come the time to come."""

@@ -165,15 +165,6 @@ class Remote(ServiceCaller):
         self.node.destroy_node()
         self._context.try_shutdown()
 
-    def spin_until(self, condition, timeout_s=WAIT_S):
-        """Spins until a condition holds; false where it does not within the time."""
-        end = time.monotonic() + timeout_s
-        while not condition():
-            if time.monotonic() > end:
-                return False
-            self._executor.spin_once(timeout_sec=0.05)
-        return True
-
     def until(self, condition, what):
         """Spins until a condition holds, which must come."""
         assert self.spin_until(condition), f"waited for {what}"

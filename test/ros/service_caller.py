@@ -8,6 +8,8 @@ from limits import AGAIN_S, WAIT_S
 from rcl_interfaces.srv import GetParameters, SetParameters, SetParametersAtomically
 from rclpy.parameter import Parameter, parameter_value_to_python
 
+from dspdet3d_ros.ros.tools.node_client import spin_until
+
 # Where the transitions that a test asks for lead.
 GOALS = {
     "configure": "inactive",
@@ -26,12 +28,16 @@ def to_messages(values):
 
 
 class ServiceCaller:
-    """Calls the services of the node `name` from the node `caller`; a subclass has both and `spin_until`.
+    """Calls the services of the node `name` from the node `caller`, which has an executor; a subclass has both.
 
     Fast DDS answers no client whose subscription of answers the server does not know: for a moment after the client
     has found the server, or for ever where two threads of a process make endpoints at the same time. The next client
     is known.
     """
+
+    def spin_until(self, condition, timeout_s=WAIT_S):
+        """Spins the caller until a condition holds; false where it does not within the time."""
+        return spin_until(self.caller.executor, condition, timeout_s)
 
     def call(self, kind, service, request):
         """Calls a service that may be called again, with another client where no answer comes."""

@@ -236,7 +236,7 @@ class Accumulation:
             images,
             lambda: self._poses.at(header, settings.sync_tolerance_s),
             settings.depth_units_per_metre,
-            lambda frame: self._frames.find(frame, header),
+            lambda frame: self._frames.matrix(frame, header),
         )
 
     def _follow_frame(self) -> None:

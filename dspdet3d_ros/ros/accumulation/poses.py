@@ -28,41 +28,29 @@ _BEST_EFFORT = QoSProfile(depth=200, reliability=ReliabilityPolicy.BEST_EFFORT)
 _NO_TF2 = "publish the pose of the camera's optical frame itself, or set camera_mount"
 
 
-class Frames:
-    """Transforms by tf2 between any frames, as 4×4 matrices.
+class Frames(Transforms):
+    """Transforms as 4×4 matrices.
 
     Args:
-        node: listens to the transforms.
-        timeout_s: how long a transform is waited for; to be called outside the executor's thread.
-
-    Attributes:
-        transforms: the source.
+        node, timeout_s: see `Transforms`.
     """
 
     def __init__(self, node: Node, timeout_s: float) -> None:
-        self.transforms = Transforms(node, timeout_s, _NO_TF2)
+        super().__init__(node, timeout_s, _NO_TF2)
 
-    def find(self, target: str, header: Header) -> np.ndarray:
+    def matrix(self, target: str, header: Header) -> np.ndarray:
         """(4, 4) transform from the header's frame to a frame, at the header's stamp.
 
         Raises:
             FrameRefused: kind "transform" or "pose".
         """
         try:
-            placement = self.transforms.find(target, header)
+            placement = self.find(target, header)
         except FrameError as error:
             raise FrameRefused("transform", str(error)) from error
         if placement.transform is None:
             return np.eye(4)
         return pose_from_quaternion(*placement.transform, f"transform from '{header.frame_id}' to '{target}'")
-
-    def forget(self) -> None:
-        """Forgets all transforms, as they are of another time."""
-        self.transforms.forget()
-
-    def close(self) -> None:
-        """Stops listening."""
-        self.transforms.close()
 
 
 class CameraPoses:
@@ -103,7 +91,7 @@ class CameraPoses:
         self._subscription: Any = None
         if source != "tf":
             self._subscription = node.create_subscription(TYPES[source], topic, self._take, _BEST_EFFORT)
-        elif not frames.transforms.available:
+        elif not frames.available:
             node.get_logger().error(f"there are no poses, since pose_source is tf: {NO_TF2}{_NO_TF2}")
 
     def close(self) -> None:
@@ -128,7 +116,7 @@ class CameraPoses:
             FrameRefused: kind "pose" or "transform".
         """
         if self._source == "tf":
-            return self._frames.find(self.frame, header)
+            return self._frames.matrix(self.frame, header)
         stamp_s = header.stamp.sec + header.stamp.nanosec * 1e-9
         end = time.monotonic() + self._timeout_s
         while True:
@@ -152,7 +140,7 @@ class CameraPoses:
             return self._mount
         if not self._moving or self._moving == header.frame_id:
             return np.eye(4)
-        return self._frames.find(self._moving, header)
+        return self._frames.matrix(self._moving, header)
 
     def _take(self, message: Any) -> None:
         self.received += 1

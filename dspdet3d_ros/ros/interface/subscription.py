@@ -114,8 +114,7 @@ class InputSubscription:
             self._node.create_subscription,
             self._kind,
             self._name,
-            # By two arguments rclpy knows that it is to pass the information on the message too.
-            lambda message, info: self._receive(message, info),
+            self._receive,
             profile,
         )
         subscription: Subscription = qos.with_events(make, events)
@@ -124,6 +123,7 @@ class InputSubscription:
     def _is_open(self, subscription: Subscription) -> bool:
         return any(present is subscription for present in self._node.subscriptions)
 
+    # The second argument tells rclpy to pass the information on the message too.
     def _receive(self, message: Any, info: Mapping[str, Any]) -> None:
         if self._follows:
             mark = _identity(message, info)

@@ -17,7 +17,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.task import Future
 
@@ -138,6 +138,16 @@ class NodeProcess:
             return self._process.wait()
 
 
+def spin_until(executor: Executor, condition: Callable[[], object], timeout_s: float) -> bool:
+    """Spins an executor until the condition holds; False if it does not within the time."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        executor.spin_once(timeout_sec=0.05)
+    return True
+
+
 class NodeClient:
     """Calls the services of a node.
 
@@ -255,12 +265,7 @@ class NodeClient:
 
     def wait_for(self, condition: Callable[[], object], timeout_s: float) -> bool:
         """Takes messages until the condition holds; False if it does not within the time."""
-        end = time.monotonic() + timeout_s
-        while not condition():
-            if time.monotonic() > end:
-                return False
-            self._executor.spin_once(timeout_sec=0.05)
-        return True
+        return spin_until(self._executor, condition, timeout_s)
 
     def _wait(self, condition: Callable[[], object], what: str) -> None:
         end = time.monotonic() + self._timeout_s
