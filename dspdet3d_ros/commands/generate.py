@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--workers", type=int, default=1, help="number of parallel processes (default: %(default)s)")
     parser.add_argument(
-        "--catalogue", type=Path, help="folder of .sh3f catalogues, used for half of the objects (default: none)"
+        "--catalogue",
+        type=Path,
+        help="folder of .sh3f catalogues, or of folders of meshes named after a class (default: none)",
     )
     parser.add_argument("--max-points", type=int, help="thin scenes to this number of points (default: no thinning)")
 

@@ -47,7 +47,7 @@ def _heap(support: Support, count: int, rng: Generator, catalogue: Catalogue | N
     for _ in range(3 * count):
         if len(support.objects) == count:
             return
-        shape = make_shape(draw_name(rng, BIN_WEIGHTS), rng, catalogue)
+        shape = make_shape(draw_name(rng, BIN_WEIGHTS, catalogue), rng, catalogue)
         places = rng.uniform(-0.85, 0.85, (4, 2)) * half
         support.drop(shape, places, rng, top)
 

@@ -1,216 +1,95 @@
-"""Meshes of small objects from furniture catalogues of Sweet Home 3D (.sh3f), in addition to the parametric shapes.
+"""Meshes of objects and furniture from files, in addition to the parametric shapes.
 
-A catalogue is a zip file with `PluginFurnitureCatalog.properties`, which gives each model's name, size in centimetres
-and OBJ file (y up). Debian has some in the package `sweethome3d-furniture`, CC0 and CC-BY 3.0.
+A catalogue is a folder of furniture catalogues of Sweet Home 3D (.sh3f) and of folders with mesh files. The latter are
+named after the class of their objects, or `furniture`.
 """
 
 from __future__ import annotations
 
-import posixpath
-import re
-import zipfile
-import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
-from dspdet3d_ros.errors import InputError, text_of
+from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.learning.datasets.generated_classes import CLASS_NAMES
+from dspdet3d_ros.learning.generation.mesh_folder import SUFFIXES, MeshFile, mesh_files
 from dspdet3d_ros.learning.generation.meshes import Mesh
+from dspdet3d_ros.learning.generation.sweet_home import models_of
+from dspdet3d_ros.learning.generation.vessels import paint
 
-PROPERTIES = "PluginFurnitureCatalog.properties"
-_ENTRY = re.compile(r"^(\w+)#(\d+)\s*=\s*(.*?)\s*$", re.M)
-_LONGEST = 45.0  # centimetres; what is longer is furniture
-_LARGEST_FILE = 64 << 20
-#: Triangles of a model at the most: one with more would take longer to scan than the rest of the scene.
-_MOST_FACES = 40_000
+#: The folder of meshes without a label.
+FURNITURE = "furniture"
 _SHARE = 0.5
-_AGAIN = "copy it again, or take it out of the folder"
-_GREY = np.full(3, 128, np.float32)
-# What a damaged, encrypted or oddly packed file makes zipfile and the parsers raise.
-_UNREADABLE = (OSError, KeyError, ValueError, IndexError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile)
-
-#: The names, as the catalogues give them, of objects of each class.
-NAMES: dict[str, tuple[str, ...]] = {
-    "bag": ("Backpack", "Briefcase", "Handbag"),
-    "book": ("Book",),
-    "bottle": ("Baby bottle", "Beer bottle", "Bottle", "Flacon", "Medicine bottle", "Wine bottle", "Yogurt bottle"),
-    "bowl": ("Bowl", "Bowl with fruits", "Bowl with salad", "Pottery"),
-    "box": ("Butter", "Gift", "Medicine box", "Milk", "Sugar"),
-    "camera": ("Camera", "Reflex camera"),
-    "candle": ("Candle",),
-    "cap": ("Cap",),
-    "clock": ("Clock",),
-    "coffee_machine": ("Coffee brewer", "Coffee maker", "Coffee press"),
-    "cup": ("Beer glass", "Cocktail glass", "Coffee cup", "Cup", "Glass", "Plastic cup"),
-    "cutting_board": ("Chopping board",),
-    "doll": ("Doll", "Teddy bear"),
-    "jar": ("Old jar",),
-    "lamp": ("Camping lamp", "Desk lamp", "Lamp", "Little lamp"),
-    "laptop": ("Apple iBook", "Laptop"),
-    "mug": ("Coffee mug",),
-    "phone": ("Apple iPhone", "Mobile phone"),
-    "plant": ("Bamboo", "Cactus", "Little plant", "Succulent plant"),
-    "plate": ("Oval plate", "Plate"),
-    "radio": ("Radio",),
-    "remote control": ("TV remote control",),
-    "saucepan": ("Large pan",),
-    "tea_pot": ("Boiler", "Espresso kettle", "Teapot"),
-    "toaster": ("Toaster",),
-    "vase": ("Vase",),
-}
+#: The part of the objects that are of the catalogue's own classes, if it has such.
+_OWN_SHARE = 0.4
 
 
-@dataclass(frozen=True)
-class Model:
-    """A model in a catalogue.
+class Model(Protocol):
+    """A mesh that can be read."""
 
-    Attributes:
-        archive: the zip file.
-        member: its OBJ file there.
-        size: width, depth and height, metres.
-        rotation: the rows of a (3, 3) rotation, to be done first.
-    """
-
-    archive: Path
-    member: str
-    size: tuple[float, float, float]
-    rotation: tuple[float, ...]
+    def read(self) -> Mesh | None:
+        """The mesh in metres, z up, standing on z = 0; None if it cannot be used."""
 
 
 @dataclass
 class Catalogue:
-    """Models by class name. Meshes are read when they are first drawn."""
+    """Models by class name, those of furniture by `FURNITURE`. Meshes are read when they are first drawn."""
 
-    models: dict[str, list[Model]]
+    models: Mapping[str, list[Model]]
     _meshes: dict[Model, Mesh | None] = field(default_factory=dict)
 
     @classmethod
     def open(cls, folder: Path) -> Catalogue:
-        """The models of known classes in all .sh3f files of a folder.
+        """The models in all .sh3f files of a folder, and the mesh files in its folders.
 
         Raises InputError if there are none, or a file is no catalogue.
         """
-        files = sorted(folder.glob("*.sh3f"))
         models: dict[str, list[Model]] = {}
-        for path in files:
-            for name, model in _models(path):
+        for path in sorted(folder.glob("*.sh3f")):
+            for name, model in models_of(path):
                 models.setdefault(name, []).append(model)
+        for part in sorted(path for path in folder.glob("*") if path.is_dir()):
+            found = mesh_files(part)
+            if found:
+                models.setdefault(part.name, []).extend(found)
         if not models:
             raise InputError(
-                f"{folder}: expected .sh3f catalogues with small objects, found {len(files)} files of that kind; "
-                "name another folder"
+                f"{folder}: expected .sh3f catalogues with small objects, or folders named after a class with meshes "
+                f"({', '.join(SUFFIXES)}); found neither; name another folder"
             )
         return cls(models)
 
+    @property
+    def own_classes(self) -> list[str]:
+        """Names of classes that are made by no formula."""
+        return sorted(set(self.models) - set(CLASS_NAMES) - {FURNITURE})
+
+    def weights(self, weights: Mapping[str, float]) -> Mapping[str, float]:
+        """Shares of classes, with those of `own_classes` added: equal ones, 4 of 10 objects together."""
+        own = self.own_classes
+        if not own:
+            return weights
+        each = sum(weights.values()) * _OWN_SHARE / (1 - _OWN_SHARE) / len(own)
+        return {**weights, **dict.fromkeys(own, each)}
+
     def draw(self, name: str, rng: np.random.Generator) -> Mesh | None:
-        """For half of the calls a mesh of class `name`, a tenth larger or smaller at the most; else None.
+        """A mesh of class `name`, a tenth larger or smaller at the most; None for half of the calls.
+
+        It is None, too, for classes that have no model. A class of `own_classes` always gives a mesh.
 
         Raises InputError if the model's file is damaged.
         """
         models = self.models.get(name)
-        if not models or rng.random() >= _SHARE:
+        if not models or (name not in self.own_classes and rng.random() >= _SHARE):
             return None
         model = models[rng.integers(len(models))]
         if model not in self._meshes:
-            self._meshes[model] = _read(model)
+            self._meshes[model] = model.read()
         mesh = self._meshes[model]
-        return None if mesh is None else mesh.scaled((rng.uniform(0.9, 1.1),) * 3)
-
-
-def _models(path: Path) -> list[tuple[str, Model]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            text = archive.read(PROPERTIES).decode("latin1")
-        entries: dict[str, dict[str, str]] = {}
-        for key, number, value in _ENTRY.findall(text):
-            entries.setdefault(number, {})[key] = value
-        named = [(class_, entry) for entry in entries.values() if (class_ := _class_of(entry.get("name", "")))]
-        return [(class_, _model(path, entry)) for class_, entry in named if _edge(entry) <= _LONGEST]
-    except _UNREADABLE as error:
-        reason = text_of(error)
-        raise InputError(
-            f"{path}: expected a furniture catalogue of Sweet Home 3D, cannot read it: {reason}; {_AGAIN}"
-        ) from error
-
-
-def _class_of(name: str) -> str | None:
-    return next((class_ for class_, names in NAMES.items() if name in names), None)
-
-
-def _edge(entry: dict[str, str]) -> float:
-    return max(float(entry[key]) for key in ("width", "depth", "height"))
-
-
-def _model(path: Path, entry: dict[str, str]) -> Model:
-    rotation = tuple(float(value) for value in entry.get("modelRotation", "1 0 0 0 1 0 0 0 1").split())
-    if len(rotation) != 9:
-        raise ValueError(f"modelRotation of {entry['name']} has {len(rotation)} numbers, expected 9")
-    width, depth, height = (float(entry[key]) / 100 for key in ("width", "depth", "height"))
-    return Model(path, entry["model"].lstrip("/"), (width, depth, height), rotation)
-
-
-def _read(model: Model) -> Mesh | None:
-    """The mesh in its size, z up, standing on z = 0; None if it has too many faces, or none."""
-    try:
-        with zipfile.ZipFile(model.archive) as archive:
-            vertices, faces, materials, library = _parse(_text(archive, model.member))
-            if not 0 < len(faces) <= _MOST_FACES:
-                return None
-            beside = posixpath.join(posixpath.dirname(model.member), library)
-            paints = _paints(_text(archive, beside)) if beside in archive.namelist() else {}
-        if faces.min() < 0 or faces.max() >= len(vertices) or not np.isfinite(vertices).all():
-            raise ValueError("faces name vertices that are not there, or coordinates are not finite")
-    except _UNREADABLE as error:
-        reason = text_of(error)
-        raise InputError(f"{model.archive}: {model.member}: cannot be read as OBJ: {reason}; {_AGAIN}") from error
-    turned = vertices @ np.array(model.rotation).reshape(3, 3).T
-    upright = turned[:, [0, 2, 1]] * [1, -1, 1]
-    kept, renumbered = np.unique(faces, return_inverse=True)
-    used = upright[kept]
-    extent = np.maximum(used.max(axis=0) - used.min(axis=0), 1e-9)
-    colors = np.array([paints.get(material, _GREY) for material in materials], np.float32)
-    return Mesh(used * (np.array(model.size) / extent), renumbered.reshape(-1, 3), colors).grounded()
-
-
-def _text(archive: zipfile.ZipFile, member: str) -> str:
-    if archive.getinfo(member).file_size > _LARGEST_FILE:
-        raise ValueError(f"{member} is larger than {_LARGEST_FILE >> 20} MiB")
-    return archive.read(member).decode("latin1")
-
-
-def _parse(text: str) -> tuple[np.ndarray, np.ndarray, list[str], str]:
-    """(V, 3) vertices, (F, 3) faces, F names of materials, and the name of their file. Polygons become fans."""
-    vertices: list[list[float]] = []
-    faces: list[tuple[int, int, int]] = []
-    materials: list[str] = []
-    material = library = ""
-    for line in text.splitlines():
-        key, _, rest = line.strip().partition(" ")
-        if key == "v":
-            vertices.append([float(value) for value in rest.split()[:3]])
-        elif key == "f":
-            corners = [int(corner.split("/")[0]) for corner in rest.split()]
-            # Numbers count from 1, negative ones back from the latest vertex.
-            corners = [corner - 1 if corner > 0 else len(vertices) + corner for corner in corners]
-            fan = [(corners[0], corners[k], corners[k + 1]) for k in range(1, len(corners) - 1)]
-            faces += fan
-            materials += [material] * len(fan)
-        elif key == "usemtl":
-            material = rest.strip()
-        elif key == "mtllib":
-            library = rest.strip()
-    return np.array(vertices, float).reshape(-1, 3), np.array(faces, np.int64).reshape(-1, 3), materials, library
-
-
-def _paints(text: str) -> dict[str, np.ndarray]:
-    """Diffuse colour (3,) in 0..255 of each material."""
-    paints, name = {}, ""
-    for line in text.splitlines():
-        key, _, rest = line.strip().partition(" ")
-        if key == "newmtl":
-            name = rest.strip()
-        elif key == "Kd":
-            red, green, blue = (float(value) for value in rest.split()[:3])
-            paints[name] = 255 * np.array([red, green, blue], np.float32)
-    return paints
+        if mesh is None:
+            return None
+        mesh = mesh.scaled((rng.uniform(0.9, 1.1),) * 3)
+        return mesh.painted(paint(rng)) if isinstance(model, MeshFile) else mesh

@@ -33,7 +33,7 @@ def fill(
     for _ in range(count * 5):
         if len(support.objects) >= goal:
             return
-        shape = make_shape(draw_name(rng, weights), rng, catalogue)
+        shape = make_shape(draw_name(rng, weights, catalogue), rng, catalogue)
         size = shape.mesh.size()
         if size[0] > support.width or size[1] > support.depth or size[2] > support.headroom:
             continue

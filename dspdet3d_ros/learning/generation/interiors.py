@@ -6,12 +6,13 @@ import numpy as np
 
 from dspdet3d_ros.geometry import rotate
 from dspdet3d_ros.learning.generation.camera import Pose, look
+from dspdet3d_ros.learning.generation.catalogue import FURNITURE, Catalogue
 from dspdet3d_ros.learning.generation.crowd import fill
 from dspdet3d_ros.learning.generation.furniture import BEARING, STANDING
 from dspdet3d_ros.learning.generation.object_placement import Support
 from dspdet3d_ros.learning.generation.rooms import bare_room, free_place, room_size
 from dspdet3d_ros.learning.generation.shapes import ROOM_WEIGHTS
-from dspdet3d_ros.learning.generation.upholstery import PIECES
+from dspdet3d_ros.learning.generation.upholstery import PIECES, piece_of
 from dspdet3d_ros.learning.generation.world import Focus, World
 
 Generator = np.random.Generator
@@ -19,8 +20,8 @@ Generator = np.random.Generator
 _WITHOUT_OBJECTS = 0.6
 
 
-def interior_world(rng: Generator) -> World:
-    """A furnished room; most of its furniture bears nothing."""
+def interior_world(rng: Generator, catalogue: Catalogue | None = None) -> World:
+    """A furnished room; most of its furniture bears nothing. Half of it is from the catalogue, if that has some."""
     size = room_size(rng)
     world = bare_room(size, rng)
     taken: list[np.ndarray] = []
@@ -34,11 +35,12 @@ def interior_world(rng: Generator) -> World:
         world.add(piece.mesh.rotated(rotate("z", yaw)).moved(offset))
         for board in piece.boards if with_objects else ():
             support = Support(board.width, board.depth, board.headroom, board.back)
-            fill(support, int(rng.integers(0, 6)), "sparse", ROOM_WEIGHTS, rng, np.zeros(2), 0.4)
+            fill(support, int(rng.integers(0, 6)), "sparse", ROOM_WEIGHTS, rng, np.zeros(2), 0.4, catalogue)
             world.add_support(support, [], yaw, rotate("z", yaw) @ [board.x, board.y, board.z] + offset)
     for _ in range(int(rng.integers(6, 14))):
         kinds = PIECES if rng.random() < 0.85 else STANDING
-        piece = kinds[rng.integers(len(kinds))](rng)
+        mesh = None if catalogue is None else catalogue.draw(FURNITURE, rng)
+        piece = kinds[rng.integers(len(kinds))](rng) if mesh is None else piece_of(mesh)
         place = free_place(piece, size, taken, rng)
         if place is not None:
             yaw, offset = place
@@ -49,15 +51,15 @@ def interior_world(rng: Generator) -> World:
     return world
 
 
-def interior_path(world: World, rng: Generator) -> list[Pose]:
-    """3 to 30 poses at one to three places from which the camera pans over the room."""
+def interior_path(world: World, rng: Generator, single: bool) -> list[Pose]:
+    """3 to 30 poses at one to three places from which the camera pans over the room, or 1 or 2 poses if `single`."""
     if not world.focuses:
         return []
     low, high = world.eye_limit
     poses = []
-    for _ in range(int(rng.integers(1, 4))):
+    for _ in range(1 if single else int(rng.integers(1, 4))):
         eye = rng.uniform(low + [0, 0, 0.2], [high[0], high[1], min(high[2], 1.7)])
-        frames = int(rng.integers(3, 11))
+        frames = int(rng.integers(1, 3)) if single else int(rng.integers(3, 11))
         for number in rng.choice(len(world.focuses), 1 + frames // 5):
             goal = world.focuses[number].point
             for _ in range(max(frames // (1 + frames // 5), 1)):

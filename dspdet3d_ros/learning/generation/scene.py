@@ -66,7 +66,7 @@ def _scene(kind: str, rng: np.random.Generator, catalogue: Catalogue | None) -> 
         return room_scene(rng, catalogue=catalogue)
     if kind == "bin":
         return _bin(rng, catalogue)
-    return _interior(rng) if kind == "interior" else _table(rng, catalogue, kind)
+    return _interior(rng, catalogue) if kind == "interior" else _table(rng, catalogue, kind)
 
 
 def thinned(scene: LabelledScene, most: int, seed: int) -> LabelledScene:
@@ -149,14 +149,15 @@ def _bin(rng: np.random.Generator, catalogue: Catalogue | None) -> LabelledScene
     return _label("bin", world, result, _FINE_VOXEL, tags, rng, lift)
 
 
-def _interior(rng: np.random.Generator) -> LabelledScene:
-    world = interior_world(rng)
-    sensor = random_sensor(rng, single_view=False)
+def _interior(rng: np.random.Generator, catalogue: Catalogue | None) -> LabelledScene:
+    world = interior_world(rng, catalogue)
+    single = rng.random() < 0.4
+    sensor = random_sensor(rng, single)
     sensor = replace(sensor, far=rng.uniform(3.0, 6.0), noise=sensor.noise * rng.uniform(0.6, 1.6))
-    poses = interior_path(world, rng)
+    poses = interior_path(world, rng, single)
     result = scan(world, poses, sensor, rng, drift_factor=rng.uniform(1.0, 5.0))
     keep_single = rng.uniform(0.15, 1.0) if len(poses) > 6 else 1.0
-    tags = ("furniture", "accumulated", sensor.axial)
+    tags = ("furniture", "single_view" if single else "accumulated", sensor.axial)
     return _label("interior", world, result, float(rng.choice([0.01, 0.01, 0.015])), tags, rng, keep_single=keep_single)
 
 

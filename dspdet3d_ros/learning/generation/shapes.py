@@ -111,8 +111,9 @@ _UPSIDE_DOWN = {"bowl": 0.12, "cup": 0.12, "mug": 0.06, "saucepan": 0.05, "plate
 _ON_EDGE = {"book": 0.18, "file_box": 0.15, "radio": 0.1, "camera": 0.1, "clock": 0.1}
 
 
-def draw_name(rng: np.random.Generator, weights: Mapping[str, float]) -> str:
-    """A class name drawn in proportion to `weights`."""
+def draw_name(rng: np.random.Generator, weights: Mapping[str, float], catalogue: Catalogue | None = None) -> str:
+    """A class name drawn in proportion to `weights`, to which the catalogue adds its own classes."""
+    weights = weights if catalogue is None else catalogue.weights(weights)
     share = np.array(list(weights.values()))
     return str(rng.choice(np.array(list(weights)), p=share / share.sum()))
 
@@ -120,11 +121,13 @@ def draw_name(rng: np.random.Generator, weights: Mapping[str, float]) -> str:
 def make_shape(name: str, rng: np.random.Generator, catalogue: Catalogue | None = None) -> Shape:
     """A shape of class `name` in a random variant and rest pose, turned about z at random.
 
-    Half of the shapes are from the catalogue, where there is one and it has the class.
+    Half of the shapes are from the catalogue, where there is one and it has the class. Those of a "part" lie flat.
     """
     mesh = None if catalogue is None else catalogue.draw(name, rng)
     if mesh is None:
         mesh = BUILDERS[name](rng)
+    elif name == "part":
+        mesh = _lying(mesh)
     carries = name in _CARRIERS
     chance = rng.random()
     if chance < _LYING.get(name, 0.0):
@@ -137,6 +140,12 @@ def make_shape(name: str, rng: np.random.Generator, catalogue: Catalogue | None 
     thin = mesh.size()
     slab = name in SLAB_WEIGHTS and (name != "box" or thin.min() < 0.07)
     return Shape(name, mesh, carries, slab)
+
+
+def _lying(mesh: Mesh) -> Mesh:
+    """The mesh with its shortest extent upright."""
+    shortest = int(np.argmin(mesh.size()))
+    return mesh if shortest == 2 else mesh.rotated(rotate("xy"[1 - shortest], np.pi / 2)).grounded()
 
 
 def tilted_slab(shape: Shape, rng: np.random.Generator) -> Mesh:

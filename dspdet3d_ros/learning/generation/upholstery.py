@@ -27,7 +27,8 @@ from dspdet3d_ros.learning.generation.vessels import paint
 Generator = np.random.Generator
 
 
-def _piece(mesh: Mesh, at_wall: bool = False) -> Piece:
+def piece_of(mesh: Mesh, at_wall: bool = False) -> Piece:
+    """The mesh as a piece that bears nothing."""
     low, high = mesh.bounds()
     reach = 2 * np.maximum(np.abs(low), np.abs(high))
     return Piece(mesh, (), (float(reach[0]), float(reach[1])), at_wall)
@@ -59,7 +60,7 @@ def armchair(rng: Generator) -> Piece:
         tilt, x = rng.uniform(0.0, 1.4), rng.uniform(-0.4, 0.4) * width
         soft = cushion(rng).rotated(rotate("x", tilt)).grounded()
         loose.append(soft.moved((x, depth / 2 - 0.3 - rng.uniform(0, 0.2), seat - 0.01)))
-    return _piece(join(mesh, *loose), rng.random() < 0.6)
+    return piece_of(join(mesh, *loose), rng.random() < 0.6)
 
 
 def barred_chair(rng: Generator) -> Piece:
@@ -79,7 +80,7 @@ def barred_chair(rng: Generator) -> Piece:
     if rng.random() < 0.4:
         parts += [block((leg, side, leg), sx * half, z=height + 0.2) for sx in (-1, 1)]
         parts += [block((leg, leg, 0.2), sx * half, -half, height) for sx in (-1, 1)]
-    return _piece(join(*parts).painted(color))
+    return piece_of(join(*parts).painted(color))
 
 
 def office_chair(rng: Generator) -> Piece:
@@ -98,7 +99,7 @@ def office_chair(rng: Generator) -> Piece:
         for side in (-1, 1):
             parts.append(block((0.06, 0.24, 0.03), side * 0.27, z=seat + 0.22))
             parts.append(block((0.03, 0.05, 0.22), side * 0.27, z=seat))
-    return _piece(join(*parts).painted(color))
+    return piece_of(join(*parts).painted(color))
 
 
 def radiator(rng: Generator) -> Piece:
@@ -109,7 +110,7 @@ def radiator(rng: Generator) -> Piece:
     parts += [block((width, 0.05, 0.03), z=z) for z in (low + 0.03, low + height - 0.06)]
     valve = cylinder(0.025, 0.07, 12).rotated(rotate("y", np.pi / 2)).moved((width / 2, -0.01, low + height - 0.05))
     pipe = cylinder(0.01, low + height - 0.05, 8).moved((width / 2 + 0.03, -0.01, 0))
-    return _piece(join(*parts, valve, pipe).painted(rng.uniform(180, 240, 3)), True)
+    return piece_of(join(*parts, valve, pipe).painted(rng.uniform(180, 240, 3)), True)
 
 
 def curtain(rng: Generator) -> Piece:
@@ -123,7 +124,7 @@ def curtain(rng: Generator) -> Piece:
     for x0, x1, y0, y1 in steps:
         strip = block((np.hypot(x1 - x0, y1 - y0), 0.004, height)).rotated(rotate("z", np.arctan2(y1 - y0, x1 - x0)))
         parts.append(strip.moved(((x0 + x1) / 2, (y0 + y1) / 2, low)))
-    return _piece(join(*parts).painted(paint(rng)), True)
+    return piece_of(join(*parts).painted(paint(rng)), True)
 
 
 def cabinet(rng: Generator) -> Piece:
@@ -146,14 +147,14 @@ def cabinet(rng: Generator) -> Piece:
                 parts.append(ellipsoid((0.018, 0.018, 0.018), at, 10).painted(metal))
             else:
                 parts.append(box((rng.uniform(0.08, 0.2), 0.025, 0.014), at).painted(metal))
-    return _piece(join(*parts), True)
+    return piece_of(join(*parts), True)
 
 
 def floor_lamp(rng: Generator) -> Piece:
     """A floor lamp: foot, pole and shade."""
     height, foot = rng.uniform(1.3, 1.8), rng.uniform(0.11, 0.17)
     shade = revolve([(rng.uniform(0.15, 0.25), height - 0.25), (rng.uniform(0.08, 0.15), height)]).painted(paint(rng))
-    return _piece(join(cylinder(foot, 0.03), cylinder(0.014, height, 10), shade.moved((0, 0, 0))))
+    return piece_of(join(cylinder(foot, 0.03), cylinder(0.014, height, 10), shade.moved((0, 0, 0))))
 
 
 def floor_plant(rng: Generator) -> Piece:
@@ -166,7 +167,7 @@ def floor_plant(rng: Generator) -> Piece:
         leaf = ellipsoid((long / 2, long * rng.uniform(0.06, 0.2), 0.003), (long / 2, 0, 0), 10)
         leaf = leaf.rotated(rotate("y", -rng.uniform(0.1, 1.4))).rotated(rotate("z", rng.uniform(0, 2 * np.pi)))
         parts.append(leaf.moved((0, 0, height + rng.uniform(0, 0.5))).painted(green * rng.uniform(0.6, 1.3)))
-    return _piece(join(*parts))
+    return piece_of(join(*parts))
 
 
 def shoes(rng: Generator) -> Piece:
@@ -183,7 +184,7 @@ def shoes(rng: Generator) -> Piece:
             heel = prism(rounded_outline(0.08, 0.12, 0.03), rng.uniform(0.06, 0.12)).moved((0, 0.07, 0))
             shoe = join(sole, upper, heel).rotated(rotate("z", rng.normal(0, 0.3)))
             parts.append(shoe.moved((side * rng.uniform(0.06, 0.1), rng.normal(0, 0.03), 0)))
-    return _piece(join(*parts).painted(color).grounded())
+    return piece_of(join(*parts).painted(color).grounded())
 
 
 def window_frame(rng: Generator) -> Piece:
@@ -195,7 +196,7 @@ def window_frame(rng: Generator) -> Piece:
     parts += [block((width + bar, 0.05, bar), z=z) for z in (low, low + height - bar)]
     parts.append(block((width + 0.1, rng.uniform(0.1, 0.25), 0.03), y=-0.06, z=low - 0.03))
     parts.append(box((0.03, 0.05, 0.12), (0.03, -0.05, low + height / 2)))
-    return _piece(join(*parts).painted(rng.uniform(150, 245, 3)), True)
+    return piece_of(join(*parts).painted(rng.uniform(150, 245, 3)), True)
 
 
 def coat_stand(rng: Generator) -> Piece:
@@ -206,7 +207,47 @@ def coat_stand(rng: Generator) -> Piece:
         hook = tube(arc(0.1, 0.08, -np.pi / 2, np.pi / 4, 7) + [0.02, 0, height - 0.1], 0.01)
         parts.append(hook.rotated(rotate("z", angle)))
     cloth = ellipsoid((0.2, 0.12, 0.45), (0.12, 0, height - 0.6), 14).painted(paint(rng))
-    return _piece(join(join(*parts).painted(wood(rng)), cloth))
+    return piece_of(join(join(*parts).painted(wood(rng)), cloth))
+
+
+def lounge(rng: Generator) -> Piece:
+    """Seats of a lounge side by side: thick slabs that lean a little, with a back or without, on feet or a plinth."""
+    count, side, depth = int(rng.integers(1, 5)), rng.uniform(0.5, 0.8), rng.uniform(0.55, 0.85)
+    seat, thick, color = rng.uniform(0.36, 0.5), rng.uniform(0.08, 0.25), paint(rng) * 0.8
+    lean, recline, back = rng.uniform(-0.02, 0.14), rng.uniform(0.05, 0.45), rng.uniform(0.3, 0.6)
+    gap, backed, rim = rng.uniform(0.0, 0.04), rng.random() < 0.75, rng.uniform(0.01, 0.08)
+    parts: list[Mesh] = []
+    for number in range(count):
+        x = (number - (count - 1) / 2) * side
+        cushion_top = prism(rounded_outline(side - gap, depth, rim), thick).rotated(rotate("x", lean))
+        parts.append(cushion_top.moved((x, 0, seat - thick)))
+        if backed:
+            slab = prism(rounded_outline(side - gap, back, rim), thick * rng.uniform(0.5, 1.0))
+            upright = slab.rotated(rotate("x", np.pi / 2 - recline)).grounded()
+            parts.append(upright.moved((x, depth / 2 - 0.02, seat - thick * rng.uniform(0.0, 0.8))))
+    low, width = seat - thick, count * side
+    if rng.random() < 0.5:
+        parts.append(block((width - 0.1, depth - 0.15, low)))
+    else:
+        ends = [(sx * (width / 2 - 0.06), sy * (depth / 2 - 0.08)) for sx in (-1, 1) for sy in (-1, 1)]
+        parts += [block((0.04, 0.04, low), *end) for end in ends]
+    if rng.random() < 0.3:
+        x, top = (rng.choice([-1, 1]) * (width / 2 + 0.05), seat + rng.uniform(0.1, 0.25))
+        parts.append(block((0.1, depth, top), x))
+    return piece_of(join(*parts).painted(color), rng.random() < 0.3)
+
+
+def ottoman(rng: Generator) -> Piece:
+    """A padded stool or bench without a back, square or round."""
+    height, thick = rng.uniform(0.34, 0.5), rng.uniform(0.08, 0.3)
+    if rng.random() < 0.4:
+        radius = rng.uniform(0.2, 0.5)
+        parts = [cylinder(radius, thick).moved((0, 0, height - thick)), cylinder(radius * 0.7, height - thick)]
+    else:
+        width, depth = rng.uniform(0.4, 1.4), rng.uniform(0.35, 0.7)
+        soft = prism(rounded_outline(width, depth, rng.uniform(0.01, 0.1)), thick).moved((0, 0, height - thick))
+        parts = [soft, block((width - 0.12, depth - 0.12, height - thick))]
+    return piece_of(join(*parts).painted(paint(rng) * 0.8))
 
 
 PIECES = (armchair, armchair, barred_chair, barred_chair, office_chair, radiator, curtain, cabinet, cabinet) + (
@@ -215,4 +256,8 @@ PIECES = (armchair, armchair, barred_chair, barred_chair, office_chair, radiator
     shoes,
     window_frame,
     coat_stand,
+    lounge,
+    lounge,
+    lounge,
+    ottoman,
 )

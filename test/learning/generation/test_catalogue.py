@@ -7,8 +7,9 @@ import pytest
 
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.learning.datasets.generated_classes import CLASS_NAMES
-from dspdet3d_ros.learning.generation.catalogue import NAMES, Catalogue
+from dspdet3d_ros.learning.generation.catalogue import Catalogue
 from dspdet3d_ros.learning.generation.shapes import make_shape
+from dspdet3d_ros.learning.generation.sweet_home import NAMES
 
 #: A wedge with y up: its ridge, of another colour, is above its back edge, which is at the least z.
 WEDGE = """mtllib wedge.mtl
