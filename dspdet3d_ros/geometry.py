@@ -37,6 +37,14 @@ def corners(boxes: Array) -> tuple[Array, Array]:
     return boxes[..., :3] - half, boxes[..., :3] + half
 
 
+def inside_any(points: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """(N,) whether (N, 3) points lie in one of (K, 6) boxes, which are parallel to the axes."""
+    inside = np.zeros(len(points), bool)
+    for low, high in zip(*corners(boxes), strict=True):
+        inside |= np.logical_and.reduce((points >= low) & (points <= high), axis=1)
+    return inside
+
+
 def of_unit_length(vectors: np.ndarray, tolerance: float) -> bool:
     """Whether all (N, D) vectors have a length that differs from 1 by less than the tolerance. NaN does not."""
     return bool((np.abs(np.linalg.norm(vectors, axis=1) - 1) < tolerance).all())

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from dspdet3d_ros.detector.boxes import iou_matrix
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.detector.result import DetectionSettings, LevelCells
-from dspdet3d_ros.geometry import corners
+from dspdet3d_ros.geometry import inside_any
 from dspdet3d_ros.learning.datasets.labelled_scene import ANY_CLASS, LabelledScene, SceneSet
 from dspdet3d_ros.learning.evaluation.calibration import reliability
 from dspdet3d_ros.learning.evaluation.false_boxes import by_height, false_box_sources
@@ -54,11 +54,8 @@ class Predictions:
         """
         rows = np.ones(len(self.boxes), bool)
         if scene.ignore is not None and len(rows):
-            low, high = corners(scene.ignore)
-            centre = self.boxes[:, None, :3]
-            inside: np.ndarray = np.logical_and.reduce((centre >= low) & (centre <= high), axis=2)
             overlap = iou_matrix(self.boxes, scene.boxes)
-            rows = ~np.logical_or.reduce(inside, axis=1) | np.logical_or.reduce(overlap > IOUS[0], axis=1)
+            rows = ~inside_any(self.boxes[:, :3], scene.ignore) | np.logical_or.reduce(overlap > IOUS[0], axis=1)
         return SceneResult(
             self.boxes[rows],
             self.scores[rows],

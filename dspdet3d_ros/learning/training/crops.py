@@ -15,6 +15,7 @@ from dspdet3d_ros.geometry import corners
 from dspdet3d_ros.learning.datasets.label_boxes import LEAST_POINTS
 from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
 from dspdet3d_ros.learning.training.augmentation import LEAST_INSIDE, Focus, augment
+from dspdet3d_ros.learning.training.ragged import ragged
 from dspdet3d_ros.learning.training.train_sample import TrainSample
 from dspdet3d_ros.learning.training.training_config import TrainingConfig
 
@@ -138,7 +139,10 @@ class CropDataset(Dataset):
     def _background(self, size: float, rng: np.random.Generator) -> LabelledScene:
         """A crop around a point of a random scene that is not near an object; objects may lie at its edge."""
         scene = self._scenes[int(rng.integers(len(self._scenes)))]
-        return augment(scene, self._config, rng, size, Focus(point=_background_point(scene, rng)))
+        crop = augment(scene, self._config, rng, size, Focus(point=_background_point(scene, rng)))
+        if self._config.ragged_fraction and rng.random() < self._config.ragged_fraction:
+            return ragged(crop, rng, self._config.degraded_scale)
+        return crop
 
     def _labelled(self, scene: LabelledScene, threshold: float, rng: np.random.Generator) -> TrainSample:
         origin = crop_origin(scene.xyz, self._recenter, self._voxel_size, rng)

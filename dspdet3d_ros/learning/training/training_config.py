@@ -18,7 +18,7 @@ _RANGES = {
     **dict.fromkeys(("iterations", "weight_decay", "crop_size", "unpruned_crop", "yaw"), NOT_NEGATIVE),
     **dict.fromkeys(("class_weight", "prune_weight"), NOT_NEGATIVE),
     **dict.fromkeys(("train_tau_range", "unpruned_fraction", "background_fraction", "touching_fraction"), SHARE),
-    **dict.fromkeys(("wide_scale_fraction", "degraded_fraction"), SHARE),
+    **dict.fromkeys(("wide_scale_fraction", "degraded_fraction", "ragged_fraction"), SHARE),
     **dict.fromkeys(("wide_scale", "degraded_scale"), POSITIVE),
     "ema_decay": Range(0, 0.99999),
 }
@@ -50,6 +50,8 @@ class TrainingConfig:
             boxes would no longer fit after larger ones.
         background_fraction: part of the crops that lie away from objects, on furniture if possible; scenes without
             objects are used for these only.
+        ragged_fraction: part of these crops that lose their objects and are bent, cut off, pierced, or reduced to what
+            is seen from one place; see `ragged.ragged`.
         touching_fraction: part of the other crops that are about an object that touches another one or lies on it.
         wide_scale_fraction: part of the crops that are scaled by a factor from `wide_scale`; the others by 0.9 to 1.1.
         wide_scale: the smallest and the largest of these factors.
@@ -88,6 +90,7 @@ class TrainingConfig:
     points_per_scene: int = 100_000
     yaw: float = 0.02
     background_fraction: float = 0.0
+    ragged_fraction: float = 0.0
     touching_fraction: float = 0.0
     wide_scale_fraction: float = 0.0
     wide_scale: tuple[float, float] = (0.7, 1.5)
