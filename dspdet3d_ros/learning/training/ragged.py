@@ -40,10 +40,7 @@ def ragged(scene: LabelledScene, rng: np.random.Generator, scale: float = 1.0) -
         scale: factor of the lengths of the changes, see `degradation.degraded`.
     """
     xyz = scene.xyz
-    if scene.inst is not None:
-        xyz = xyz[scene.inst == 0]
-    else:
-        xyz = xyz[~inside_any(xyz, scene.boxes)]
+    xyz = xyz[scene.inst == 0] if scene.inst is not None else xyz[~inside_any(xyz, scene.boxes)]
     if scene.ignore is not None:
         xyz = xyz[~inside_any(xyz, scene.ignore)]
     xyz = xyz / np.float32(scale)

@@ -69,7 +69,8 @@ def test_a_scale_shortens_the_bends():
 def test_half_of_the_background_crops_hold_no_object():
     numbers = np.array([0, 1], np.int32).repeat([12000, 2000])
     scene = wall_and_object(True)
-    assert scene.inst is not None and (scene.inst == numbers).all()
+    assert scene.inst is not None
+    assert (scene.inst == numbers).all()
     config = TrainingConfig(
         iterations=4, batch_size=40, points_per_scene=3000, sampling="objects", crop_size=3.0, background_fraction=0.5
     )
