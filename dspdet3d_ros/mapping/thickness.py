@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dspdet3d_ros.clouds.voxel_means import voxel_means
+
 #: Clouds are averaged over voxels of this edge first, so that clouds of different resolutions can be compared, metres.
 VOXEL = 0.01
 #: Planes are fitted to the points in balls of this radius, voxels.
@@ -50,7 +52,7 @@ def thickness_of(xyz: np.ndarray, voxel: float = VOXEL) -> Thickness:
     """
     if not len(xyz):
         return Thickness(float("nan"), float("nan"), 0)
-    points = _voxel_means(np.asarray(xyz, np.float64), voxel)
+    points = voxel_means(np.asarray(xyz, np.float64), voxel).means
     balls = _Balls(points, RADIUS * voxel)
     centres = points
     if len(points) > _SAMPLE:
@@ -64,13 +66,6 @@ def thickness_of(xyz: np.ndarray, voxel: float = VOXEL) -> Thickness:
     if not found:
         return Thickness(float("nan"), float("nan"), 0)
     return Thickness(float(np.median(found)), float(np.quantile(found, 0.9)), len(found))
-
-
-def _voxel_means(xyz: np.ndarray, voxel: float) -> np.ndarray:
-    cells = np.floor(xyz / voxel).astype(np.int64)
-    _, voxel_of, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
-    sums = [np.bincount(voxel_of.reshape(-1), xyz[:, axis], len(counts)) for axis in range(3)]
-    return np.stack(sums, axis=1) / counts[:, None]
 
 
 class _Balls:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dspdet3d_ros.clouds.voxel_means import voxel_means
 from dspdet3d_ros.errors import missing_package
 from dspdet3d_ros.geometry import corners
 from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
@@ -40,14 +41,6 @@ class Planes:
     thickness: np.ndarray
     filled: np.ndarray
     empty: np.ndarray
-
-
-def voxel_means(xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(V, 3) float64 mean of the points of each occupied voxel, and (V,) their number."""
-    cells = np.floor(xyz / VOXEL).astype(np.int64)
-    _, voxel_of, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
-    sums = [np.bincount(voxel_of.reshape(-1), xyz[:, axis], len(counts)) for axis in range(3)]
-    return np.stack(sums, axis=1) / counts[:, None], counts
 
 
 def level_planes(xyz: np.ndarray) -> Planes:
@@ -93,15 +86,15 @@ def scene_statistics(scene: LabelledScene) -> dict[str, np.ndarray]:
 
     Raises InputError if SciPy is missing.
     """
-    means, counts = voxel_means(scene.xyz)
-    planes = level_planes(means)
+    voxels = voxel_means(scene.xyz, VOXEL)
+    planes = level_planes(voxels.means)
     boxes = scene.boxes.astype(float)
     edges = np.sort(boxes[:, 3:6], axis=1)
     return {
         "plane_thickness": planes.thickness,
         "plane_voxels_dm2": planes.filled,
         "plane_holes": planes.empty,
-        "points_voxel": np.array([counts.mean()]),
+        "points_voxel": np.array([voxels.counts.mean()]),
         "points": np.array([float(len(scene.xyz))]),
         "neighbour": _neighbour_distances(scene.xyz),
         "objects": np.array([float(len(boxes))]),

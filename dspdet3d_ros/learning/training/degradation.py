@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from dspdet3d_ros.clouds.voxel_means import voxel_means
 from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene
 
 #: Edges of the voxels that a cloud is averaged over, metres.
@@ -73,22 +74,14 @@ def averaged(scene: LabelledScene, rng: np.random.Generator) -> LabelledScene:
     """One point in each voxel of some edge: the mean of its points, or its centre as in maps of voxels."""
     edge = rng.choice(_VOXELS_M)
     start = scene.xyz.min(0) - rng.uniform(0, edge, 3)
-    # One number for a voxel: a crop is smaller than 2^20 voxels along each axis.
-    voxel = np.floor((scene.xyz - start) / edge).astype(np.int64)
-    key = (voxel[:, 0] << 40) | (voxel[:, 1] << 20) | voxel[:, 2]
-    _, first, of = np.unique(key, return_index=True, return_inverse=True)
-    of = of.reshape(-1)
-    if rng.random() < 0.5:
-        xyz = (voxel[first] + 0.5) * edge + start
-    else:
-        count = np.bincount(of)
-        xyz = np.column_stack([np.bincount(of, scene.xyz[:, axis]) / count for axis in range(3)])
+    voxels = voxel_means(scene.xyz - start, edge)
+    xyz = ((voxels.cells + 0.5) * edge if rng.random() < 0.5 else voxels.means) + start
     inst = None
     if scene.inst is not None:
         # A voxel with points of an object is the object's, so that no object disappears.
-        inst = np.zeros(len(first), scene.inst.dtype)
+        inst = np.zeros(len(xyz), scene.inst.dtype)
         objects = np.flatnonzero(scene.inst)
-        inst[of[objects]] = scene.inst[objects]
+        inst[voxels.of[objects]] = scene.inst[objects]
     return replace(scene, xyz=xyz.astype(np.float32), inst=inst)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dspdet3d_ros.learning.datasets.labelled_scene import LabelledScene, SceneSet
-from dspdet3d_ros.learning.datasets.scan_statistics import level_planes, scene_statistics, summaries, table, voxel_means
+from dspdet3d_ros.learning.datasets.scan_statistics import level_planes, scene_statistics, summaries, table
 
 pytest.importorskip("scipy", reason="distances between points are found with scipy")
 
@@ -53,12 +53,6 @@ def test_walls_slopes_and_thin_scatter_are_no_planes():
     assert len(level_planes(wall).thickness) == 0
     assert len(level_planes(plane(slope=0.3)).thickness) == 0
     assert len(level_planes(plane()[::3]).thickness) == 0
-
-
-def test_points_are_averaged_over_voxels():
-    means, counts = voxel_means(np.array([[0.001, 0.001, 0.001], [0.003, 0.001, 0.001], [-0.001, 0, 0]]))
-    np.testing.assert_array_equal(counts, [1, 2])
-    np.testing.assert_allclose(means, [[-0.001, 0, 0], [0.002, 0.001, 0.001]])
 
 
 def test_density_sizes_and_closeness():
