@@ -44,6 +44,8 @@ class ModelConfig:
             candidates that agree (`fusion`), for models with `nms_across_classes` and 3d overlap.
         score_map: slope (above 0) and offset of the logistic map from the network's scores to the reported ones; see
             `ScoreMap`. None reports the network's scores.
+        fit_faces: sides and tops of the reported boxes move to the points nearby, for models whose boxes enclose the
+            visible part of an object; see `fitted_faces`.
         nms_across_classes: one box per object, instead of one per object and class.
         nms_pre: number of best-scored cells that become boxes at all; at most `MAX_NMS_PRE`. Fused
             post-processing takes all cells that have a vote instead.
@@ -75,6 +77,7 @@ class ModelConfig:
     nms_overlap: str = "3d"
     postprocessing: str = "published"
     score_map: tuple[float, float] | None = None
+    fit_faces: bool = False
     nms_across_classes: bool = False
     nms_pre: int = 1000
     partial_addition: bool = True

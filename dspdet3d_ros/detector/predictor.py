@@ -12,6 +12,7 @@ import torch
 
 from dspdet3d_ros import defaults
 from dspdet3d_ros.clouds.cloud import PointCloud
+from dspdet3d_ros.detector.fitted_faces import fitted
 from dspdet3d_ros.detector.head import LEVELS, LevelOutput
 from dspdet3d_ros.detector.loaded_model import LoadedModel, choose_device, load_model
 from dspdet3d_ros.detector.network import DSPDet3D
@@ -211,6 +212,8 @@ class Detector:
             outputs = self._network(voxels, pruning, watch.lap)
             best, scores, not_finite = best_cells(outputs, self.config)
             found = select_boxes(best, scores, settings, self.config)
+            if self.config.fit_faces:
+                found = replace(found, boxes=fitted(found.boxes, points.xyz, self.config.voxel_size))
         watch.lap("postprocess")
         return len(voxels), outputs, found, not_finite
 
