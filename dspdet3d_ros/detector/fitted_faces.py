@@ -1,6 +1,6 @@
 """Sides and tops of boxes moved to the points nearby.
 
-The network predicts a box from cells of several voxels, so a face can lie some millimetres beside the surface. Points
+The network predicts a box from cells of several voxels, so a face can be some millimetres away from the surface. Points
 show where the surface is: on each side the box ends with its outermost points, except where they go on beyond it (a
 neighbour), or end far inside (a part that the sensor did not see). Its lower face stays: there the support begins.
 """
@@ -23,8 +23,8 @@ _ABOVE_SUPPORT = 0.3
 _LEAST_ABOVE, _MOST_ABOVE = 0.6, 1.5
 #: The most that the top rises and falls, as a part of the height.
 _RISES, _FALLS = 0.25, 0.5
-#: Points beside the sides that count for the top, in voxels.
-_BESIDE = 0.2
+#: Points so far outside of the sides count for the top, too, in voxels.
+_ASIDE = 0.2
 #: The part of the points that lie outside of each face.
 _OUTSIDE = 0.01
 #: With fewer points a face stays. An axis keeps its faces, too, if they would leave less than this part of the extent.
@@ -100,7 +100,7 @@ def _faces(low: np.ndarray, high: np.ndarray, points: np.ndarray, voxel: float) 
         start = -_end(-line[::-1], -low[axis], extent, _OUT * voxel, _IN * voxel, voxel)
         if stop - start >= _LEAST_EXTENT * extent:
             new_low[axis], new_high[axis] = start, stop
-    margin = _BESIDE * voxel
+    margin = _ASIDE * voxel
     within = (x > new_low[0] - margin) & (x < new_high[0] + margin) & (z > low[2])
     within &= (y > new_low[1] - margin) & (y < new_high[1] + margin)
     new_high[2] = _end(np.sort(z[within]), high[2], max(height, _TINY), rise, min(_IN * voxel, _FALLS * height), voxel)

@@ -1,4 +1,4 @@
-"""Faces move to the surface beside them, and stay where points do not show one."""
+"""Faces move to the surface near them, and stay where points do not show one."""
 
 import numpy as np
 import pytest
