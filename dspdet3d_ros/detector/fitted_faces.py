@@ -25,8 +25,8 @@ _LEAST_ABOVE, _MOST_ABOVE = 0.6, 1.5
 _RISES, _FALLS = 0.25, 0.5
 #: Points so far outside of the sides count for the top, too, in voxels.
 _ASIDE = 0.2
-#: The part of the points that lie outside of each face.
-_OUTSIDE = 0.01
+#: The part of the points that lie outside of each face: that of the labels of generated scenes.
+_OUTSIDE = 0.005
 #: With fewer points a face stays. An axis keeps its faces, too, if they would leave less than this part of the extent.
 _LEAST_POINTS = 15
 _LEAST_EXTENT = 0.3
