@@ -52,10 +52,10 @@ FEWEST_POINTS_A_BOX = 50
 #: A cloud is one of small objects seen from near if it is not wider than this, its points are not further apart, and at
 #: least so many boxes, and so large a share of them, have no edge longer than `SMALL_BOX`, metres.
 CLOSE_EXTENT = 2.0
-CLOSE_SPACING = 0.01
-SMALL_BOX = 0.1
+CLOSE_SPACING = 0.008
+SMALL_BOX = 0.11
 SMALL_BOXES = 2
-SMALL_SHARE = 0.2
+SMALL_SHARE = 0.4
 #: A cloud that is wider than this is one of a room, metres.
 ROOM_EXTENT = 3.0
 #: The model for rooms takes points that are so many times as far apart.

@@ -210,7 +210,7 @@ def test_small_boxes_in_a_dense_cloud_of_a_tray_recommend_the_close_model(demo):
     found = boxes([cube(0.08)] * 2 + [cube(0.2)] * 3, ["box"] * 5)
     (doubt,) = doubts(tray(), SMALL, found)
     assert doubt.kind == "close"
-    assert "2 of 5 boxes have no edge longer than 10 cm" in doubt.text
+    assert "2 of 5 boxes have no edge longer than 11 cm" in doubt.text
     assert "set model to close" in doubt.text
     for xyz, config, boxes_in_it in (
         (tray(0.015), SMALL, found),

@@ -116,7 +116,7 @@ PARAMETERS = (
     Spec(
         "score_threshold",
         "double",
-        0.35,
+        0.6,
         "boxes with a lower class score are dropped",
         live=True,
         low=0,
