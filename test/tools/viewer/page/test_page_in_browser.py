@@ -89,7 +89,7 @@ def test_the_slider_hides_boxes(browser, demo):
     path, contents = demo
     browser.open(path)
     counts, pictures = [], []
-    for score in (contents["least_score"], 0.3, 0.4, browser.do("Number(document.getElementById('score').max)")):
+    for score in (contents["least_score"], 0.5, 0.8, browser.do("Number(document.getElementById('score').max)")):
         slide(browser, "score", score)
         counts.append(len(listed(browser)))
         pictures.append(picture(browser))
