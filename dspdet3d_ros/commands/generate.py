@@ -48,7 +48,10 @@ def run(args: argparse.Namespace) -> int:
     check_number("--max-points", args.max_points, AT_LEAST_ONE)
 
     from dspdet3d_ros.learning.generation.batch import write_scenes
+    from dspdet3d_ros.learning.generation.catalogue import Catalogue
 
+    if args.catalogue and (own := Catalogue.open(args.catalogue).own_classes):
+        print(f"classes of your own, from the names of folders: {', '.join(own)}")
     start = time.perf_counter()
     written = write_scenes(
         args.out_dir, args.seed, args.scenes, args.kind, args.workers, args.max_points, args.catalogue

@@ -31,8 +31,9 @@ _OUTSIDE = 0.005
 _LEAST_POINTS = 15
 _LEAST_EXTENT = 0.3
 _TINY = 1e-9
-#: The most cells of the grid that finds the points near the boxes, and the fewest voxels along a cell's edge.
-_MOST_CELLS = 1 << 21
+#: The most cells of the grid that finds the points near the boxes, but for the last ones along each axis, and the
+#: fewest voxels along a cell's edge.
+_MOST_CELLS = 1 << 20
 _LEAST_EDGE = 4
 
 

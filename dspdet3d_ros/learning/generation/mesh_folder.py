@@ -43,11 +43,10 @@ class MeshFile:
             vertices, faces = np.asarray(mesh.vertices, float), np.asarray(mesh.faces, np.int64)
         except Exception as error:
             raise self._fault(f"cannot be read: {text_of(error)}; write it again, or remove it") from error
-        if not len(faces) or not np.isfinite(vertices).all():
+        if not len(faces) or faces.min() < 0 or faces.max() >= len(vertices) or not np.isfinite(vertices).all():
             raise self._fault("expected faces with finite vertices; write it again, or remove it")
         if len(faces) > MOST_FACES:
             raise self._fault(f"expected at most {MOST_FACES} faces, found {len(faces)}; simplify the mesh")
-        # A float: the sum of a large mesh's coordinates can be outside the range.
         longest = float(np.ptp(vertices[np.unique(faces)], axis=0).max())
         if not 0 < longest <= _LONGEST_M:
             raise self._fault(f"expected metres, at most {_LONGEST_M:g}, found a length of {longest:g}; scale the mesh")

@@ -1,12 +1,15 @@
 """Mesh files in folders of classes: units, axes, new classes, furniture, and faults that name the file."""
 
+import argparse
+
 import numpy as np
 import pytest
 
+from dspdet3d_ros.commands import generate
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.learning.datasets.scene_files import load_scene
 from dspdet3d_ros.learning.generation.catalogue import FURNITURE, Catalogue
 from dspdet3d_ros.learning.generation.interiors import interior_world
-from dspdet3d_ros.learning.generation.scene import generate_scene
 from dspdet3d_ros.learning.generation.shapes import TABLE_WEIGHTS, draw_name, make_shape
 
 trimesh = pytest.importorskip("trimesh", reason="meshes are read with trimesh")
@@ -62,11 +65,15 @@ def test_a_class_of_your_own_is_four_of_ten_objects(tmp_path):
     assert make_shape("wrench", rng, catalogue).mesh.size()[2] == pytest.approx(0.2, rel=0.11)
 
 
-def test_a_table_scene_labels_the_new_class(tmp_path):
+def test_a_table_scene_labels_the_new_class_and_the_command_names_it(tmp_path, capsys):
     pytest.importorskip("embreex", reason="scenes are ray cast with embreex")
-    write(tmp_path, "wrench", ".stl")
-    catalogue = Catalogue.open(tmp_path)
-    assert any("wrench" in generate_scene(seed, "table", catalogue).names for seed in range(3))
+    write(tmp_path / "meshes", "wrench", ".stl")
+    parser = argparse.ArgumentParser()
+    generate.add_arguments(parser)
+    options = ("--kind", "table", "--scenes", "3", "--catalogue", str(tmp_path / "meshes"))
+    assert generate.run(parser.parse_args([str(tmp_path / "scenes"), *options])) == 0
+    assert "classes of your own, from the names of folders: wrench" in capsys.readouterr().out
+    assert any("wrench" in load_scene(path).names for path in (tmp_path / "scenes").iterdir())
 
 
 def test_furniture_stands_in_interiors_and_is_no_class(tmp_path):
