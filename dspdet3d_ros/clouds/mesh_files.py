@@ -25,16 +25,7 @@ def read_mesh(path: Path) -> RawPoints:
         InputError: trimesh is missing, or there are no points; the text does not name the file.
         Exception: trimesh's own errors for a damaged file.
     """
-    try:
-        import trimesh
-    except ImportError:
-        raise missing_package(f"{path.suffix.lower()} files", "trimesh") from None
-    # Errors are raised as well; without a handler they would also be printed.
-    logging.getLogger("trimesh").addHandler(logging.NullHandler())
-    # A file in memory: reading from the disk would allocate as much as a damaged header says. Without processing
-    # vertices that are not used are kept, and none are merged.
-    data, resolver = io.BytesIO(path.read_bytes()), trimesh.resolvers.FilePathResolver(str(path))
-    scene = trimesh.load_scene(data, path.suffix.lower().removeprefix("."), resolver, process=False)
+    scene = read_scene(path)
     parts = []
     for node in scene.graph.nodes_geometry:
         matrix, name = scene.graph[node]
@@ -61,6 +52,25 @@ def read_mesh(path: Path) -> RawPoints:
         return RawPoints(xyz)
     # Parts without colours are black.
     return RawPoints(xyz, np.concatenate([np.zeros(p.shape, np.uint8) if c is None else c for p, c in points]))
+
+
+def read_scene(path: Path) -> Any:
+    """The `trimesh.Scene` of a file, as it is.
+
+    Raises:
+        InputError: trimesh is missing.
+        Exception: trimesh's own errors for a damaged file.
+    """
+    try:
+        import trimesh
+    except ImportError:
+        raise missing_package(f"{path.suffix.lower()} files", "trimesh") from None
+    # Errors are raised as well; without a handler they would also be printed.
+    logging.getLogger("trimesh").addHandler(logging.NullHandler())
+    # A file in memory: reading from the disk would allocate as much as a damaged header says. Without processing
+    # vertices that are not used are kept, and none are merged.
+    data, resolver = io.BytesIO(path.read_bytes()), trimesh.resolvers.FilePathResolver(str(path))
+    return trimesh.load_scene(data, path.suffix.lower().removeprefix("."), resolver, process=False)
 
 
 def _surface(geometry: Any, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

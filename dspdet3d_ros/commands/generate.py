@@ -50,12 +50,11 @@ def run(args: argparse.Namespace) -> int:
     from dspdet3d_ros.learning.generation.batch import write_scenes
     from dspdet3d_ros.learning.generation.catalogue import Catalogue
 
-    if args.catalogue and (own := Catalogue.open(args.catalogue).own_classes):
-        print(f"classes of your own, from the names of folders: {', '.join(own)}")
+    catalogue = Catalogue.open(args.catalogue) if args.catalogue else None
+    if catalogue and catalogue.own_classes:
+        print(f"classes of your own, from the names of folders: {', '.join(catalogue.own_classes)}")
     start = time.perf_counter()
-    written = write_scenes(
-        args.out_dir, args.seed, args.scenes, args.kind, args.workers, args.max_points, args.catalogue
-    )
+    written = write_scenes(args.out_dir, args.seed, args.scenes, args.kind, args.workers, args.max_points, catalogue)
     print(f"{written} scenes written to {args.out_dir}, {args.scenes - written} existed already")
     if written:
         workers, minutes = min(args.workers, written), (time.perf_counter() - start) / 60

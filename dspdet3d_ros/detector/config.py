@@ -41,7 +41,7 @@ class ModelConfig:
         nms_overlap: "3d" measures the overlap of boxes in space, "plan_view" as the original does in the x-y plane,
             where one of two equal objects above each other is lost.
         postprocessing: "published" keeps the best candidate of each object; "fused" takes the weighted median of the
-            candidates that agree (`fusion`), for models with `nms_across_classes` and 3d overlap.
+            candidates that agree (`fused_boxes`), for models with `nms_across_classes` and 3d overlap.
         score_map: slope (above 0) and offset of the logistic map from the network's scores to the reported ones; see
             `ScoreMap`. None reports the network's scores.
         fit_faces: sides and tops of the reported boxes move to the points nearby, for models whose boxes enclose the

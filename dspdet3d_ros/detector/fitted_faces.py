@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dspdet3d_ros.geometry import box_between, corners
+
 #: How far a face moves outwards and inwards at the most, in voxels.
 _OUT, _IN = 1.0, 2.0
 #: Something goes on beyond a face if the last bit before the outermost place that the face can reach, so many voxels
@@ -50,8 +52,7 @@ def fitted(boxes: Tensor, points: Tensor, voxel_size: float) -> Tensor:
     """
     if not len(boxes) or not len(points):
         return boxes
-    size, low = boxes.numpy()[:, 3:], boxes.numpy()[:, :3] - boxes.numpy()[:, 3:] / 2
-    high, reach = low + size, _OUT * voxel_size
+    (low, high), reach = corners(boxes.numpy()), _OUT * voxel_size
     near = _near(points, low - reach, high + reach, _LEAST_EDGE * voxel_size)
     near = near[np.argsort(near[:, 0])]
     starts, stops = (np.searchsorted(near[:, 0], limit[:, 0]) for limit in (low - reach, high + reach))
@@ -59,7 +60,7 @@ def fitted(boxes: Tensor, points: Tensor, voxel_size: float) -> Tensor:
         _faces(a, b, near[start:stop], voxel_size) for a, b, start, stop in zip(low, high, starts, stops, strict=True)
     ]
     low, high = np.array(faces, np.float32).reshape(-1, 2, 3).transpose(1, 0, 2)
-    return torch.from_numpy(np.concatenate([(low + high) / 2, high - low], axis=1))
+    return torch.from_numpy(box_between(low, high))
 
 
 def _near(points: Tensor, low: np.ndarray, high: np.ndarray, edge: float) -> np.ndarray:

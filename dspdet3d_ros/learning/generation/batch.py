@@ -21,20 +21,18 @@ def write_scenes(
     kind: str,
     workers: int,
     most: int | None = None,
-    catalogue: Path | None = None,
+    catalogue: Catalogue | None = None,
 ) -> int:
     """Write the scenes of `count` seeds from `first_seed` on as {seed:06d}.npz; those already there are left alone.
 
-    With `most`, a scene with more points is thinned to that number. `catalogue` is a folder for `Catalogue.open`.
+    With `most`, a scene with more points is thinned to that number. Half of the objects come from the `catalogue`.
 
     `count` and `first_seed` are at least 0, `workers` and `most` at least 1. Returns the number written. Raises
     InputError for a folder that cannot be made, or whatever a scene raises.
     """
     make_folder(folder)
     missing = [seed for seed in range(first_seed, first_seed + count) if not _file(folder, seed).exists()]
-    task = partial(
-        _write, folder=folder, kind=kind, most=most, catalogue=None if catalogue is None else Catalogue.open(catalogue)
-    )
+    task = partial(_write, folder=folder, kind=kind, most=most, catalogue=catalogue)
     if workers == 1 or len(missing) < 2:
         return _count(map(task, missing), len(missing))
     # "spawn" works alike on every platform and never inherits the threads of a parent.

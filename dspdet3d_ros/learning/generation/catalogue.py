@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -62,7 +63,7 @@ class Catalogue:
             )
         return cls(models)
 
-    @property
+    @cached_property
     def own_classes(self) -> list[str]:
         """Names of classes that are made by no formula."""
         return sorted(set(self.models) - set(CLASS_NAMES) - {FURNITURE})

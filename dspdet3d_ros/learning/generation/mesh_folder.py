@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from dspdet3d_ros.errors import InputError, missing_package, text_of
+from dspdet3d_ros.clouds.mesh_files import read_scene
+from dspdet3d_ros.errors import InputError, text_of
 from dspdet3d_ros.learning.generation.meshes import MOST_FACES, Mesh
 
 #: Endings of the files that are read.
@@ -29,18 +28,14 @@ class MeshFile:
     def read(self) -> Mesh:
         """The mesh standing on z = 0, in one colour.
 
-        Raises InputError if the file has no faces, cannot be read, is too large, or has too many faces.
+        Raises InputError if trimesh is missing, or the file has no faces, cannot be read, is too large, or has too many
+        faces.
         """
         try:
-            import trimesh
-        except ImportError:
-            raise missing_package("catalogues of meshes", "trimesh") from None
-        logging.getLogger("trimesh").addHandler(logging.NullHandler())
-        suffix = self.path.suffix.lower()
-        try:
-            data, resolver = io.BytesIO(self.path.read_bytes()), trimesh.resolvers.FilePathResolver(str(self.path))
-            mesh = trimesh.load_scene(data, suffix[1:], resolver, process=False).to_mesh()
+            mesh = read_scene(self.path).to_mesh()
             vertices, faces = np.asarray(mesh.vertices, float), np.asarray(mesh.faces, np.int64)
+        except InputError:
+            raise
         except Exception as error:
             raise self._fault(f"cannot be read: {text_of(error)}; write it again, or remove it") from error
         if not len(faces) or faces.min() < 0 or faces.max() >= len(vertices) or not np.isfinite(vertices).all():
@@ -50,7 +45,7 @@ class MeshFile:
         longest = float(np.ptp(vertices[np.unique(faces)], axis=0).max())
         if not 0 < longest <= _LONGEST_M:
             raise self._fault(f"expected metres, at most {_LONGEST_M:g}, found a length of {longest:g}; scale the mesh")
-        if suffix in _Y_UP:
+        if self.path.suffix.lower() in _Y_UP:
             vertices = vertices[:, [0, 2, 1]] * [1, -1, 1]
         kept, renumbered = np.unique(faces, return_inverse=True)
         grey = np.full((len(faces), 3), 128, np.float32)
