@@ -40,7 +40,7 @@ class BuildPy(build_py):
 
     def run(self):
         """Compiles and copies; without the library the package runs on plain torch."""
-        native = runpy.run_path(str(ROOT / NAME / "sparse" / "native" / "build.py"))
+        native = runpy.run_path(str(ROOT / NAME / "native" / "build.py"))
         try:
             if not native["is_current"]():
                 native["build"]()
@@ -61,7 +61,7 @@ setup(
     package_dir={"": "."},
     package_data={
         NAME: ["models/*.yaml", "data/*", "data/oracle/*", "tools/viewer/page/template/*"]
-        + ["sparse/native/*.so", "sparse/native/src/*"]
+        + ["native/*.so", "native/src/*"]
     },
     cmdclass={"build_py": BuildPy},
     # torch is only bounded below: which build fits (CPU, which CUDA) depends on the machine, so it is best installed

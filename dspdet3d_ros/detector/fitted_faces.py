@@ -7,11 +7,15 @@ neighbour), or end far inside (a part that the sensor did not see). Its lower fa
 
 from __future__ import annotations
 
+import ctypes
+from functools import cache
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from dspdet3d_ros.geometry import box_between, corners
+from dspdet3d_ros.native.library import FaceRules, check, has_library, load, pointer
 
 #: How far a face moves outwards and inwards at the most, in voxels.
 _OUT, _IN = 1.0, 2.0
@@ -33,17 +37,18 @@ _OUTSIDE = 0.005
 _LEAST_POINTS = 15
 _LEAST_EXTENT = 0.3
 _TINY = 1e-9
-#: The most cells of the grid that finds the points near the boxes, but for the last ones along each axis, and the
-#: fewest voxels along a cell's edge.
-_MOST_CELLS = 1 << 20
+#: The grid that finds the points near boxes: the fewest voxels along the edge of a cell, and the most cells.
 _LEAST_EDGE = 4
+_MOST_CELLS = 1 << 20
 
 
 def fitted(boxes: Tensor, points: Tensor, voxel_size: float) -> Tensor:
     """The boxes with faces at the points.
 
+    The C library does it where it was built; `fitted_by_numpy` says the same in NumPy.
+
     Args:
-        boxes: (K, 6) float32 metres, on the CPU.
+        boxes: (K, 6) float32 metres, on the CPU, finite.
         points: (N, 3) metres, in the frame of the boxes, on any device.
         voxel_size: edge of a voxel of the model, metres: all distances are in proportion to it.
 
@@ -52,9 +57,32 @@ def fitted(boxes: Tensor, points: Tensor, voxel_size: float) -> Tensor:
     """
     if not len(boxes) or not len(points):
         return boxes
-    (low, high), reach = corners(boxes.numpy()), _OUT * voxel_size
-    near = _near(points, low - reach, high + reach, _LEAST_EDGE * voxel_size)
+    if not has_library():
+        return fitted_by_numpy(boxes, points, voxel_size)
+    if points.device.type != "cpu":
+        points = _near(points, *corners(boxes.numpy()), voxel_size)
+    points = points.double().contiguous()
+    faces = torch.from_numpy(np.concatenate(corners(boxes.numpy()), axis=1))
+    found = torch.empty_like(faces)
+    check(
+        load().native_fit_faces(
+            pointer(points, torch.float64, len(points), 3),
+            len(points),
+            pointer(faces, torch.float32, len(faces), 6),
+            len(faces),
+            ctypes.byref(_rules(voxel_size)),
+            pointer(found, torch.float32, len(faces), 6),
+        )
+    )
+    return torch.from_numpy(box_between(*np.split(found.numpy(), 2, axis=1)))
+
+
+def fitted_by_numpy(boxes: Tensor, points: Tensor, voxel_size: float) -> Tensor:
+    """See `fitted`."""
+    low, high = corners(boxes.numpy())
+    near = _near(points, low, high, voxel_size).float().numpy()
     near = near[np.argsort(near[:, 0])]
+    reach = _OUT * voxel_size
     starts, stops = (np.searchsorted(near[:, 0], limit[:, 0]) for limit in (low - reach, high + reach))
     faces = [
         _faces(a, b, near[start:stop], voxel_size) for a, b, start, stop in zip(low, high, starts, stops, strict=True)
@@ -63,26 +91,47 @@ def fitted(boxes: Tensor, points: Tensor, voxel_size: float) -> Tensor:
     return torch.from_numpy(box_between(low, high))
 
 
-def _near(points: Tensor, low: np.ndarray, high: np.ndarray, edge: float) -> np.ndarray:
-    """(M, 3) float32 points in the cells of a coarse grid that boxes from (K, 3) `low` to `high` touch, and others.
+@cache
+def _rules(voxel_size: float) -> FaceRules:
+    """The numbers above as the library takes them, in metres."""
+    return FaceRules(
+        most_out=_OUT * voxel_size,
+        most_in=_IN * voxel_size,
+        last_bit=_GOES_ON * voxel_size,
+        goes_on=_DENSITY,
+        above_part=_ABOVE_SUPPORT,
+        least_above=_LEAST_ABOVE * voxel_size,
+        most_above=_MOST_ABOVE * voxel_size,
+        rises=_RISES,
+        falls=_FALLS,
+        aside=_ASIDE * voxel_size,
+        outside=_OUTSIDE,
+        least_extent=_LEAST_EXTENT,
+        tiny=_TINY,
+        least_edge=_LEAST_EDGE * voxel_size,
+        most_cells=_MOST_CELLS,
+        least_points=_LEAST_POINTS,
+    )
 
-    The others lie outside of the grid: they count as those of its outermost cells.
-    """
-    first, last = low.min(0), high.max(0)
-    edge = max(edge, float(np.prod(np.maximum(last - first, edge), dtype=np.float64) / _MOST_CELLS) ** (1 / 3))
-    shape = np.floor((last - first) / edge).astype(np.int64) + 1
+
+def _near(points: Tensor, low: np.ndarray, high: np.ndarray, voxel_size: float) -> Tensor:
+    """(M, 3) points on the CPU: those in the cells of a coarse grid that boxes from (K, 3) `low` to `high` reach."""
+    low, high = (limit.astype(np.float64) for limit in (low - _OUT * voxel_size, high + _OUT * voxel_size))
+    first, last, edge = low.min(0), high.max(0), _LEAST_EDGE * voxel_size
+    while np.prod(np.floor((last - first) / edge) + 1) > _MOST_CELLS:
+        edge *= 2
+    # One more cell at both ends, which no box touches.
+    first, shape = first - edge, np.floor((last - first) / edge).astype(np.int64) + 3
     touched = np.zeros(shape, bool)
-    for start, stop in zip(
-        np.floor((low - first) / edge).astype(np.int64), np.floor((high - first) / edge).astype(np.int64), strict=True
-    ):
+    ranges = (np.floor((limit - first) / edge).astype(np.int64) for limit in (low, high))
+    for start, stop in zip(*ranges, strict=True):
         touched[tuple(slice(a, b + 1) for a, b in zip(start, stop, strict=True))] = True
-    points = points.float()
-    start, stop = (torch.from_numpy(np.asarray(row, np.float32)).to(points) for row in (first, shape - 1))
-    cells = (points - start).mul_(1 / edge).clamp_(torch.zeros_like(stop), stop).floor_()
-    # Numbers up to 2^24 are exact in float32. No matrix product: on a GPU that may round its factors.
-    number = cells.mul_(torch.tensor([shape[1] * shape[2], shape[2], 1], dtype=cells.dtype).to(cells.device)).sum(1)
-    flags = torch.from_numpy(touched.reshape(-1)).to(points.device)
-    return points[flags[number.long()]].cpu().numpy()
+    limits = np.stack([first, shape - 1, [shape[1] * shape[2], shape[2], 1]])
+    start, most, steps = torch.from_numpy(limits).to(points.device)
+    cells = ((points - start) / edge).clamp_(torch.zeros_like(most), most).floor_()
+    # No matrix product: on a GPU that may round its factors.
+    number = cells.mul_(steps).sum(1).long()
+    return points[torch.from_numpy(touched.reshape(-1)).to(points.device)[number]].cpu()
 
 
 def _faces(low: np.ndarray, high: np.ndarray, points: np.ndarray, voxel: float) -> tuple[np.ndarray, np.ndarray]:

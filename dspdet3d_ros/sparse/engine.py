@@ -137,7 +137,7 @@ def choose_backend(device: torch.device | str) -> tuple[str, str]:
     where they agree.
     """
     if torch.device(device).type != "cuda":
-        from dspdet3d_ros.sparse.native.library import choose_isa, why_not
+        from dspdet3d_ros.native.library import choose_isa, why_not
 
         reason = why_not()
         return (

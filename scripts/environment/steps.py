@@ -19,7 +19,7 @@ from console import Progress, SetupError, run_logged
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 STATE = VENV / ".setup"
-NATIVE = ROOT / "dspdet3d_ros" / "sparse" / "native"
+NATIVE = ROOT / "dspdet3d_ros" / "native"
 WHEELS = Path(__file__).resolve().with_name("ros-wheels.txt")
 # Outside site-packages, so that the generated, empty dspdet3d_ros/__init__.py does not hide the real one.
 INTERFACES = "lib/ros_interfaces"

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 INPUTS = ("scripts", "msg", "srv", "interfaces", "CMakeLists.txt", "package.xml", "setup.py")
-INPUTS += ("dspdet3d_ros/__init__.py", "dspdet3d_ros/sparse/native")
+INPUTS += ("dspdet3d_ros/__init__.py", "dspdet3d_ros/native")
 ALL_STEPS = ["venv", "torch", "ros", "vision_msgs", "messages", "native", "package"]
 # Stamps every step as if it had been done, with a Python that works.
 STAMP_ALL = """
@@ -75,7 +75,7 @@ def test_a_finished_set_up_needs_nothing(finished: Path):
         ("setup.py", ["package"]),
         ("dspdet3d_ros/__init__.py", ["package"]),
         ("scripts/environment/ros-wheels.txt", ["ros", "vision_msgs", "messages", "package"]),
-        ("dspdet3d_ros/sparse/native/src/native.h", ["native"]),
+        ("dspdet3d_ros/native/src/native.h", ["native"]),
         ("scripts/environment/console.py", []),
     ],
 )
@@ -105,7 +105,7 @@ def test_an_environment_whose_python_is_gone_is_made_again(finished: Path):
 def test_a_library_that_is_missing_or_of_other_sources_is_built_again(finished: Path, contents: str | None):
     if shutil.which("cc") is None:
         pytest.skip("no C compiler is installed")
-    library = finished / "dspdet3d_ros/sparse/native/libdspdet3d_native.so"
+    library = finished / "dspdet3d_ros/native/libdspdet3d_native.so"
     library.unlink() if contents is None else library.write_text(contents)
     assert pending(finished) == ["native"]
 

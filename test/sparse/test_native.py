@@ -14,10 +14,10 @@ from limits import WAIT_S
 from random_cells import cells_of, outputs_of
 
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.native import build, library
 from dspdet3d_ros.sparse import CoordinateSet, TorchEngine, choose_backend, make_engine
 from dspdet3d_ros.sparse.convolution import Epilogue
 from dspdet3d_ros.sparse.kernel_map import kernel_map
-from dspdet3d_ros.sparse.native import build, library
 from dspdet3d_ros.sparse.native.maps import NativeCoordinateSet, search, windows_of
 from dspdet3d_ros.sparse.native.native_engine import NativeEngine
 from dspdet3d_ros.system import torch_threads
@@ -463,7 +463,7 @@ def test_a_forked_process_convolves():
 def test_where_memory_is_short_it_says_so_and_the_process_lives():
     code = (
         "import resource, torch\n"
-        "from dspdet3d_ros.sparse.native.library import check, load\n"
+        "from dspdet3d_ros.native.library import check, load\n"
         "keys, found, rows = (torch.zeros(1 << 22, dtype=torch.int64) for _ in range(3))\n"
         "load()\n"
         "size = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"

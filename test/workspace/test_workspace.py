@@ -46,11 +46,11 @@ def sources():
 
 def test_the_library_of_backend_native_is_compiled_and_used(package):
     code = (
-        f"from {NAME}.sparse import choose_backend; from {NAME}.sparse.native import library\n"
+        f"from {NAME}.sparse import choose_backend; from {NAME}.native import library\n"
         "print(choose_backend('cpu')[0], library.PATH)"
     )
     backend, path = python(code)
-    assert (backend, Path(path).parent) == ("native", package / "sparse" / "native")
+    assert (backend, Path(path).parent) == ("native", package / "native")
 
 
 def test_every_module_and_data_file_is_installed_with_the_messages(package):

@@ -7,9 +7,9 @@ from ctypes import c_int64
 import torch
 from torch import Tensor
 
+from dspdet3d_ros.native.library import check, load, pointer
 from dspdet3d_ros.sparse.coords import CoordinateSet, key_offset
 from dspdet3d_ros.sparse.kernel_map import KernelMap
-from dspdet3d_ros.sparse.native.library import check, load, pointer
 from dspdet3d_ros.sparse.parallel import worker_count
 
 _KEY, _ROW = torch.int64, torch.int32

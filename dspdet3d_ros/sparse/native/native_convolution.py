@@ -9,10 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from dspdet3d_ros.sparse.convolution import Epilogue
-from dspdet3d_ros.sparse.coords import CoordinateSet
-from dspdet3d_ros.sparse.kernel_map import KernelMap, kernel_map
-from dspdet3d_ros.sparse.native.library import (
+from dspdet3d_ros.native.library import (
     BLOCK_CHANNELS,
     BlockConvolution,
     BlockWeightGradient,
@@ -22,6 +19,9 @@ from dspdet3d_ros.sparse.native.library import (
     load,
     pointer,
 )
+from dspdet3d_ros.sparse.convolution import Epilogue
+from dspdet3d_ros.sparse.coords import CoordinateSet
+from dspdet3d_ros.sparse.kernel_map import KernelMap, kernel_map
 from dspdet3d_ros.sparse.native.maps import WINDOW, search, windows_of
 from dspdet3d_ros.sparse.native.packed_weights import PackedWeights
 from dspdet3d_ros.sparse.parallel import worker_count

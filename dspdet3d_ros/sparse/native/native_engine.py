@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from dspdet3d_ros.errors import InputError
+from dspdet3d_ros.native.library import ISAS, choose_isa
 from dspdet3d_ros.sparse.convolution import Epilogue, wants_gradient
 from dspdet3d_ros.sparse.coords import CoordinateSet
-from dspdet3d_ros.sparse.native.library import ISAS, choose_isa
 from dspdet3d_ros.sparse.native.maps import NativeCoordinateSet
 from dspdet3d_ros.sparse.native.native_convolution import (
     DifferentiableConvolution,

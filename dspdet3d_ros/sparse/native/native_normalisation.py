@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from dspdet3d_ros.sparse.native.library import Norm, NormGradient, check, load, pointer
+from dspdet3d_ros.native.library import Norm, NormGradient, check, load, pointer
 from dspdet3d_ros.sparse.parallel import worker_count
 
 _FLOAT = torch.float32

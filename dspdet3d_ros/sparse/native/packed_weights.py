@@ -7,7 +7,7 @@ import weakref
 import torch
 from torch import Tensor
 
-from dspdet3d_ros.sparse.native.library import check, load, pointer
+from dspdet3d_ros.native.library import check, load, pointer
 
 _ALIGNMENT = 64
 #: One of this number of weights is in the sample that detects changes; a prime, so that it meets every channel.

@@ -39,7 +39,7 @@ OPTIONAL = {
     "mcap": "replay of truncated bags",
 }
 HOW_TO_TORCH = f"pip install 'torch>={OLDEST_TORCH[0]}.{OLDEST_TORCH[1]}', for the Python that runs ROS"
-_NATIVE = "apt install gcc, then python -m dspdet3d_ros.sparse.native.build, or build the workspace again"
+_NATIVE = "apt install gcc, then python -m dspdet3d_ros.native.build, or build the workspace again"
 DRIVER = Path("/proc/driver/nvidia/version")
 
 
@@ -108,7 +108,7 @@ def gpu() -> Iterable[Finding]:
 def native() -> Iterable[Finding]:
     """The C library for convolutions on the CPU."""
     try:
-        from dspdet3d_ros.sparse.native.library import choose_isa, why_not
+        from dspdet3d_ros.native.library import choose_isa, why_not
     except Exception:  # torch cannot be imported; its own check reports this
         return
     reason = why_not()

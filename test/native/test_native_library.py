@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dspdet3d_ros.sparse.native.build import FLAGS, SOURCES, BuildError, compiler
+from dspdet3d_ros.native.build import FLAGS, SOURCES, BuildError, compiler
 
-CHECK = Path(__file__).parent / "native_library" / "check.c"
+CHECK = Path(__file__).parent / "check.c"
 LIMIT_S = 300
 KINDS = {
     "plain": ["-O2"],

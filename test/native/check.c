@@ -1,4 +1,4 @@
-/* Checks the library of backend native against sums written out by their definition, for every instruction set that the
+/* Checks the C library against sums written out by their definition, for every instruction set that the
  * processor has. test_native_library.py compiles it with the library's sources: plainly, with sanitizers, for ARM.
  */
 #include <math.h>
@@ -490,12 +490,115 @@ static void check_refusals(int isa) {
   CHECK(native_sort_unique(NULL, -1, NULL, NULL) == NATIVE_BAD_ARGUMENT);
 }
 
+/* Each group by its definition: every candidate is compared with every other one. */
+static void check_groups(int64_t n, float extent) {
+  const int32_t classes = 3;
+  float *boxes = block((size_t)n * 6 * sizeof(float)), *best = block((size_t)n * sizeof(float));
+  float *scores = block((size_t)(n * classes) * sizeof(float));
+  for (int64_t i = 0; i < n; i++) {
+    for (int axis = 0; axis < 3; axis++) {
+      boxes[6 * i + axis] = extent * random_float();
+      boxes[6 * i + 3 + axis] = 0.6f + 0.5f * random_float();
+    }
+    best[i] = 1.0f - (float)i / (float)(n + 1);
+    for (int c = 0; c < classes; c++) scores[i * classes + c] = best[i] / (float)(c + 1);
+  }
+  int64_t leaders = n / 2;
+  struct native_candidates all = {boxes, scores, best, n, leaders, classes};
+  struct native_group_rules rules = {0.25f, 0.4f, 0.1f, 0.05f, 1e-30};
+  struct native_groups out = {block((size_t)leaders * 8),           block((size_t)leaders * 8),
+                              block((size_t)leaders * 8),           block((size_t)leaders * 8),
+                              block((size_t)(leaders * classes) * 4), block((size_t)leaders * 24)};
+  int64_t groups = native_group_candidates(&all, &rules, &out), next = 0;
+  for (int64_t i = 0; i < leaders; i++) {
+    double rivalry = 0, agreeing = 0, weights = 0;
+    int64_t voters = 0, suppressed = 0;
+    for (int64_t j = 0; j < n; j++) {
+      double shared = 1, a = 1, b = 1;
+      for (int axis = 0; axis < 3; axis++) {
+        const float *one = boxes + 6 * i + axis, *two = boxes + 6 * j + axis;
+        double high = fmin(one[0] + one[3] / 2.0, two[0] + two[3] / 2.0);
+        shared *= fmax(0, high - fmax(one[0] - one[3] / 2.0, two[0] - two[3] / 2.0));
+        a *= one[3];
+        b *= two[3];
+      }
+      double iou = shared / (a + b - shared);
+      int64_t before = 0;
+      while (before < next && out.rows[before] != j) before++;
+      if (before < next && j < i) {
+        suppressed += iou > rules.clashes;
+        rivalry += iou * iou;
+      }
+      if (!(best[j] > rules.least_voter) && j != i) continue;
+      voters += iou > rules.votes;
+      if (iou > rules.agrees) {
+        agreeing += best[j] * iou;
+        weights += best[j];
+      }
+    }
+    if (suppressed) continue;
+    CHECK(next < groups && out.rows[next] == i && out.voters[next] == voters);
+    CHECK(fabs(out.rivalry[next] - rivalry) < 1e-4 && fabs(out.agreement[next] - agreeing / weights) < 1e-4);
+    /* The scores of every candidate have the same ratios. */
+    CHECK(fabsf(out.names[next * classes] - 2 * out.names[next * classes + 1]) < 1e-3f);
+    for (int axis = 0; axis < 3; axis++) CHECK(out.corners[6 * next + axis] < out.corners[6 * next + 3 + axis]);
+    next++;
+  }
+  CHECK(next == groups);
+  CHECK(native_group_candidates(&(struct native_candidates){boxes, scores, best, n, n + 1, classes}, &rules, &out) ==
+        NATIVE_BAD_ARGUMENT);
+  free(boxes), free(best), free(scores), free(out.rows), free(out.voters), free(out.rivalry), free(out.agreement);
+  free(out.names), free(out.corners);
+}
+
+/* A box that is too wide gets the faces of the cube of points inside, and no other box or point changes that. */
+static void check_faces(int64_t others) {
+  const struct native_face_rules rules = {.most_out = 0.01,    .most_in = 0.02,     .last_bit = 0.003, .goes_on = 0.25,
+                                          .above_part = 0.3,   .least_above = 0.006, .most_above = 0.015, .rises = 0.25,
+                                          .falls = 0.5,        .aside = 0.002,      .outside = 0.005,  .least_extent = 0.3,
+                                          .tiny = 1e-9,        .least_edge = 0.04,  .most_cells = 1 << 20,
+                                          .least_points = 15};
+  int64_t n = 4000;
+  double *points = block((size_t)(n + others) * 3 * sizeof(double));
+  for (int64_t i = 0; i < n; i++) {
+    for (int axis = 0; axis < 3; axis++) points[3 * i + axis] = 0.05 * random_float();
+    points[3 * i + random_number(3)] = random_number(2) ? 0.05 : -0.05;
+  }
+  for (int64_t i = 3 * n; i < 3 * (n + others); i++) points[i] = i % 3 == 0 ? 40 * random_float() + 50 : random_float();
+  float *boxes = block((size_t)(1 + others) * 6 * sizeof(float)), *fitted = block((size_t)(1 + others) * 6 * sizeof(float));
+  for (int axis = 0; axis < 3; axis++) {
+    boxes[axis] = -0.056f;
+    boxes[3 + axis] = 0.056f;
+  }
+  for (int64_t k = 1; k <= others; k++)
+    for (int axis = 0; axis < 3; axis++) {
+      boxes[6 * k + axis] = (float)points[3 * (n + k - 1) + axis] - 0.1f;
+      boxes[6 * k + 3 + axis] = boxes[6 * k + axis] + 0.2f;
+    }
+  CHECK(native_fit_faces(points, n + others, boxes, 1 + others, &rules, fitted) == NATIVE_OK);
+  for (int axis = 0; axis < 3; axis++) {
+    CHECK(fabsf(fitted[axis] - (axis < 2 ? -0.05f : -0.056f)) < 1e-3f);
+    CHECK(fabsf(fitted[3 + axis] - 0.05f) < 1e-3f);
+  }
+  /* Too few points for the other ones. */
+  if (others > 0) CHECK(memcmp(fitted + 6, boxes + 6, (size_t)others * 6 * sizeof(float)) == 0);
+  CHECK(native_fit_faces(points, 0, boxes, 1, &rules, fitted) == NATIVE_OK && memcmp(fitted, boxes, 24) == 0);
+  boxes[0] = INFINITY;
+  CHECK(native_fit_faces(points, n, boxes, 1, &rules, fitted) == NATIVE_BAD_ARGUMENT);
+  free(points), free(boxes), free(fitted);
+}
+
 int main(void) {
   static const char *const names[ISA_COUNT] = {"scalar", "avx2", "avx512", "neon"};
   static const int channels[][2] = {{1, 1}, {3, 64}, {5, 7}, {16, 16}, {17, 33}, {64, 64}, {70, 130}};
   for (int64_t most = 0; most < 5; most++) check_sets(most, 2);
   check_sets(600, 7);
   check_sets(3000, 60);
+  for (int64_t n = 0; n < 4; n++) check_groups(n, 1);
+  check_groups(300, 0.5f);
+  check_groups(500, 6);
+  check_faces(0);
+  check_faces(60);
   for (int isa = 0; isa < ISA_COUNT; isa++) {
     if (!native_isa_usable(isa)) continue;
     check_refusals(isa);

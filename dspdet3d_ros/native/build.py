@@ -1,6 +1,6 @@
 """Compiles the library of backend native with an installed C compiler; needs only Python's standard library.
 
-python dspdet3d_ros/sparse/native/build.py [--output FILE]
+python dspdet3d_ros/native/build.py [--output FILE]
 """
 
 from __future__ import annotations

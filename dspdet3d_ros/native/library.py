@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from ctypes import POINTER, c_float, c_int, c_int32, c_int64, c_void_p
+from ctypes import POINTER, c_double, c_float, c_int, c_int32, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dspdet3d_ros.errors import InputError, text_of
-from dspdet3d_ros.sparse.native.build import is_current
+from dspdet3d_ros.native.build import is_current
 
 # Not resolved: in a workspace of symbolic links the library lies with the links.
 PATH = Path(__file__).absolute().parent / "libdspdet3d_native.so"
@@ -21,7 +21,7 @@ ISA_VARIABLE = "DSPDET3D_NATIVE_ISA"
 ISAS = {"avx512": 2, "avx2": 1, "neon": 3, "scalar": 0}
 #: Numbers of channels of a convolution in blocks are multiples of it.
 BLOCK_CHANNELS = 16
-_BUILD = "build it with `python -m dspdet3d_ros.sparse.native.build`"
+_BUILD = "build it with `python -m dspdet3d_ros.native.build`"
 _NO_MEMORY, _BAD_ARGUMENT = -1, -2
 
 
@@ -88,6 +88,39 @@ class NormGradient(ctypes.Structure):
     ]
 
 
+class Candidates(ctypes.Structure):
+    """`struct native_candidates`."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("boxes", "scores", "best")),
+        *((name, c_int64) for name in ("count", "leaders")),
+        ("classes", c_int32),
+    ]
+
+
+class GroupRules(ctypes.Structure):
+    """`struct native_group_rules`."""
+
+    _fields_ = [*((name, c_float) for name in ("clashes", "votes", "agrees", "least_voter")), ("tiny", c_double)]
+
+
+class Groups(ctypes.Structure):
+    """`struct native_groups`."""
+
+    _fields_ = [(name, c_void_p) for name in ("rows", "voters", "rivalry", "agreement", "names", "corners")]
+
+
+class FaceRules(ctypes.Structure):
+    """`struct native_face_rules`."""
+
+    _fields_ = [
+        *((name, c_double) for name in ("most_out", "most_in", "last_bit", "goes_on")),
+        *((name, c_double) for name in ("above_part", "least_above", "most_above", "rises", "falls", "aside")),
+        *((name, c_double) for name in ("outside", "least_extent", "tiny", "least_edge")),
+        *((name, c_int64) for name in ("most_cells", "least_points")),
+    ]
+
+
 _ARRAY, _SIZE = c_void_p, c_int64
 _FUNCTIONS: dict[str, tuple[type, tuple]] = {
     "native_packed_size": (c_int64, (c_int, c_int, c_int, c_int)),
@@ -108,6 +141,8 @@ _FUNCTIONS: dict[str, tuple[type, tuple]] = {
     "native_expand_axis": (c_int64, (_ARRAY, _SIZE, c_int64, _ARRAY)),
     "native_coarsen": (c_int64, (_ARRAY, _SIZE, c_int64, c_int64, c_int64, _ARRAY)),
     "native_sort_unique": (c_int64, (_ARRAY, _SIZE, _ARRAY, _ARRAY)),
+    "native_group_candidates": (c_int64, (POINTER(Candidates), POINTER(GroupRules), POINTER(Groups))),
+    "native_fit_faces": (c_int, (_ARRAY, _SIZE, _ARRAY, _SIZE, POINTER(FaceRules), _ARRAY)),
 }
 
 
@@ -157,6 +192,12 @@ def why_not() -> str | None:
     except InputError as error:
         return str(error).removeprefix("backend native: ")
     return None
+
+
+@cache
+def has_library() -> bool:
+    """Whether the library can be used; asked once."""
+    return why_not() is None
 
 
 def pointer(tensor: Tensor | None, dtype: torch.dtype, *shape: int) -> int | None:

@@ -1,4 +1,4 @@
-/* Sparse convolutions on the CPU: kernel maps, convolutions and their gradients behind a plain C interface.
+/* What takes too long in Python, on the CPU: kernel maps, convolutions and their gradients, candidates and faces of boxes.
  *
  * All arrays are contiguous and belong to the caller. Features are float32, keys int64, rows int32. Functions keep no
  * state between calls and may be called from several threads at once. Results do not depend on the number of threads.
@@ -101,6 +101,52 @@ struct native_norm_gradient {
   float epsilon;
 };
 
+/* Candidate boxes, best first. */
+struct native_candidates {
+  const float *boxes;  /* (count, 6) centre and size */
+  const float *scores; /* (count, classes) */
+  const float *best;   /* (count) the largest of the scores */
+  int64_t count;
+  int64_t leaders; /* the number of candidates that can be chosen, the first ones */
+  int32_t classes;
+};
+
+/* Intersections over union, and scores. */
+struct native_group_rules {
+  float clashes;     /* a candidate that overlaps a chosen one by more is not chosen */
+  float votes;       /* one that overlaps it by more votes for it */
+  float agrees;      /* one that overlaps it by more counts for the agreement */
+  float least_voter; /* one with a score up to this does neither, but for itself */
+  double tiny;       /* the least sum to divide by */
+};
+
+/* The chosen candidates; room for as many as can be chosen. */
+struct native_groups {
+  int64_t *rows;     /* of the chosen ones, ascending */
+  int64_t *voters;   /* the number of votes for each */
+  double *rivalry;   /* the sum of the squared overlaps with better chosen ones */
+  double *agreement; /* the mean overlap with candidates around it, weighted by their best scores */
+  float *names;      /* (leaders, classes) the scores of the voters, weighted by their squared best scores, summed up */
+  float *corners;    /* (leaders, 6) weighted medians of the faces of the 64 best voters: lowest and highest corner */
+};
+
+/* How faces of boxes move to points. Lengths in metres. */
+struct native_face_rules {
+  double most_out, most_in;                   /* how far a face moves at the most */
+  double last_bit, goes_on;                   /* a face stays where the last bit before the outermost place that it can
+                                               * reach has more than this part of the points of a bit inside the box */
+  double above_part, least_above, most_above; /* points so far above the lower face show the sides: a part of the
+                                               * height, at least and at most */
+  double rises, falls;                        /* how far the top moves at the most, as a part of the height */
+  double aside;                               /* points so far outside of the sides count for the top */
+  double outside;                             /* the part of the points that lie outside of each face */
+  double least_extent;                        /* an axis keeps its faces where less than this part would be left */
+  double tiny;                                /* the least extent to divide by */
+  double least_edge;                          /* of the cells of the grid that finds points */
+  int64_t most_cells;                         /* of that grid */
+  int64_t least_points;                       /* with fewer a face stays */
+};
+
 /* The digest above. It is also found in the file without loading it. */
 EXPORT const char *native_sources(void);
 
@@ -168,5 +214,15 @@ EXPORT int64_t native_coarsen(const int64_t *keys, int64_t n, int64_t low_bits, 
 /* The sorted unique keys of n keys in any order, none negative, and the first row of each; both hold up to n numbers.
  * Returns how many there are, or a negative status. */
 EXPORT int64_t native_sort_unique(const int64_t *keys, int64_t n, int64_t *out_keys, int64_t *out_rows);
+
+/* Greedy choice among the candidates, and the votes for each chosen one. Returns how many are chosen, or a negative
+ * status. */
+EXPORT int64_t native_group_candidates(const struct native_candidates *candidates,
+                                       const struct native_group_rules *rules, const struct native_groups *groups);
+
+/* Boxes with faces at the points: (n_boxes, 6), the lowest corner and the highest one, as `boxes`, which are finite.
+ * points: (n_points, 3). */
+EXPORT int native_fit_faces(const double *points, int64_t n_points, const float *boxes, int64_t n_boxes,
+                            const struct native_face_rules *rules, float *fitted);
 
 #endif
