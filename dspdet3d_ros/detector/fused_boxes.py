@@ -23,7 +23,7 @@ _AGREEMENT_POWER = 0.5
 _SUPPORT = 8.0
 _TINY = 1e-30
 #: A box is weakened by a better one that it overlaps by u: its score is multiplied by exp(-u² / this).
-_SOFTNESS = 0.1
+_SOFTNESS = 0.3
 
 
 def fused(boxes: Tensor, scores: Tensor, score_threshold: float, nms_iou_threshold: float) -> tuple[Tensor, Tensor]:

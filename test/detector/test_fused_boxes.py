@@ -84,7 +84,7 @@ def test_a_box_that_overlaps_a_better_one_a_little_is_weakened_and_not_lost():
     iou = 0.2
     assert len(found) == 2
     agreement = (0.5 + 0.6 * iou) / 1.1
-    expected = 0.5 * support(1) * torch.exp(torch.tensor(-(iou**2) / 0.1)) * agreement**0.5
+    expected = 0.5 * support(1) * torch.exp(torch.tensor(-(iou**2) / 0.3)) * agreement**0.5
     assert float(values[1].max()) == pytest.approx(float(expected), rel=1e-4)
 
 
