@@ -15,7 +15,7 @@ from dspdet3d_ros.learning.evaluation.metric import SceneResult, precision
 from dspdet3d_ros.learning.generation.scene import generate_scene
 
 # The most recall that a turn costs on this scene; docs/reliability.md, Frames.
-YAW_LOSS = 0.12
+YAW_LOSS = 0.18
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,13 @@ import pytest
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.defaults import DEMO_CLOUD
 from dspdet3d_ros.detector.boxes import iou_matrix
+from dspdet3d_ros.detector.config import load_model_config
 from dspdet3d_ros.detector.predictor import Detector
 
 LEAST_KEPT = 0.95
 SAME_IOU = 0.9
+#: A box whose score is so near the score threshold may come and go with the rounding of sums.
+NEAR_THRESHOLD = 0.01
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,11 @@ def kept(before, after):
     """The share of the boxes that are where they were and named as they were."""
     iou = iou_matrix(before.boxes, after.boxes)
     best = iou.argmax(1)
-    same = [iou[i, j] > SAME_IOU and before.names[i] == after.names[j] for i, j in enumerate(best)]
+    same = [
+        iou[i, j] > SAME_IOU and before.names[i] == after.names[j]
+        for i, j in enumerate(best)
+        if before.scores[i] > load_model_config("small").score_threshold + NEAR_THRESHOLD
+    ]
     assert len(same) > 5
     return np.mean(same)
 

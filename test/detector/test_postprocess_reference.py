@@ -80,7 +80,7 @@ def fused(boxes, scores, settings):
         low, high = np.array(faces[:3]), np.array(faces[3:])
         rivals = sum(iou(boxes[i], boxes[j]) ** 2 for j in chosen[:number])
         support = 1 - math.exp(-len(votes) / 8)
-        values = names / names.max() * best[i] * math.exp(-rivals / 0.1) * agreement**0.5 * support
+        values = names / names.max() * best[i] * math.exp(-rivals / 0.3) * agreement**0.5 * support
         if values.max() > settings.score_threshold:
             found.append((np.concatenate([(low + high) / 2, high - low]), values.argmax(), values.max()))
     return sorted(found, key=lambda report: -report[2])

@@ -583,7 +583,9 @@ static void check_faces(int64_t others) {
   /* Too few points for the other ones. */
   if (others > 0) CHECK(memcmp(fitted + 6, boxes + 6, (size_t)others * 6 * sizeof(float)) == 0);
   CHECK(native_fit_faces(points, 0, boxes, 1, &rules, fitted) == NATIVE_OK && memcmp(fitted, boxes, 24) == 0);
-  boxes[0] = INFINITY;
+  boxes[0] = 1;
+  CHECK(native_fit_faces(points, n, boxes, 1, &rules, fitted) == NATIVE_BAD_ARGUMENT);
+  boxes[0] = -INFINITY;
   CHECK(native_fit_faces(points, n, boxes, 1, &rules, fitted) == NATIVE_BAD_ARGUMENT);
   free(points), free(boxes), free(fitted);
 }

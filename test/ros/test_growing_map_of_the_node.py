@@ -14,6 +14,7 @@ from std_msgs.msg import Header
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.defaults import DEMO_CLOUD
 from dspdet3d_ros.detector.boxes import iou_matrix
+from dspdet3d_ros.detector.config import load_model_config
 from dspdet3d_ros.ros.faults import Level
 from dspdet3d_ros.ros.interface.messages import cloud_message
 
@@ -21,11 +22,16 @@ SMALL = SimpleNamespace(model="small", checkpoint='""')
 SHARES = (0.002, 0.01, 0.1, 0.5)
 
 
+#: A box whose score is so near the score threshold may come and go with the rounding of sums.
+NEAR_THRESHOLD = 0.01
+
+
 def boxes(array):
-    """(K, 6) of the published boxes, and their best names."""
+    """(K, 6) of the published boxes, their best names, and the scores of these."""
     parts = [(d.bbox.center.position, d.bbox.size) for d in array.detections]
     names = [d.results[0].hypothesis.class_id for d in array.detections]
-    return np.array([(c.x, c.y, c.z, s.x, s.y, s.z) for c, s in parts]), names
+    scores = np.array([d.results[0].hypothesis.score for d in array.detections])
+    return np.array([(c.x, c.y, c.z, s.x, s.y, s.z) for c, s in parts]), names, scores
 
 
 @pytest.mark.parametrize("floor", [0.0, -1.2])
@@ -41,15 +47,16 @@ def test_a_map_that_grows_message_by_message_keeps_its_boxes_and_names(floor):
         process.wait_for("active: taking clouds")
         remote.connect()
         header = Header(stamp=Time(sec=1), frame_id="map")
-        before, names = boxes(remote.ask(cloud_message(header, here))[0])
-        assert len(before) >= 10
+        before, names, scores = boxes(remote.ask(cloud_message(header, here))[0])
+        lasting = scores > load_model_config("small").score_threshold + NEAR_THRESHOLD
+        assert lasting.sum() >= 10
         for second, points in enumerate(maps, 2):
             header = Header(stamp=Time(sec=second), frame_id="map")
             array, _, stats = remote.ask(cloud_message(header, points.astype(np.float32)))
-            after, new_names = boxes(array)
+            after, new_names, _ = boxes(array)
             overlap = iou_matrix(before, after)
             best, j = overlap.max(axis=1), overlap.argmax(axis=1)
             same = [float(v) > 0.9 and names[i] == new_names[k] for i, (v, k) in enumerate(zip(best, j, strict=True))]
-            assert np.mean(same) >= 0.95, f"map {second}: {same}"
+            assert np.mean(np.array(same)[lasting]) >= 0.95, f"map {second}: {same}"
         assert stats.points_out_of_range == 1
         assert remote.healthy(Level.WARN, "doubtful cloud")["faults of kind range"] == "1"

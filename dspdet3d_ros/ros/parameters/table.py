@@ -116,7 +116,7 @@ PARAMETERS = (
     Spec(
         "score_threshold",
         "double",
-        0.6,
+        0.55,
         "boxes with a lower class score are dropped",
         live=True,
         low=0,
