@@ -59,10 +59,11 @@ def fitted(boxes: Tensor, points: Tensor, voxel_size: float) -> Tensor:
         return boxes
     if not has_library():
         return fitted_by_numpy(boxes, points, voxel_size)
+    low, high = corners(boxes.numpy())
     if points.device.type != "cpu":
-        points = _near(points, *corners(boxes.numpy()), voxel_size)
+        points = _near(points, low, high, voxel_size)
     points = points.double().contiguous()
-    faces = torch.from_numpy(np.concatenate(corners(boxes.numpy()), axis=1))
+    faces = torch.from_numpy(np.concatenate([low, high], axis=1))
     found = torch.empty_like(faces)
     check(
         load().native_fit_faces(

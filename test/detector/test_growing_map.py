@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from limits import NEAR_THRESHOLD
 
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.defaults import DEMO_CLOUD
@@ -13,8 +14,6 @@ from dspdet3d_ros.detector.predictor import Detector
 
 LEAST_KEPT = 0.95
 SAME_IOU = 0.9
-#: A box whose score is so near the score threshold may come and go with the rounding of sums.
-NEAR_THRESHOLD = 0.01
 
 
 @pytest.fixture(scope="module")

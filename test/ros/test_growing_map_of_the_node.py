@@ -8,6 +8,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from limits import NEAR_THRESHOLD
 from node_process import Process, Remote
 from std_msgs.msg import Header
 
@@ -20,10 +21,6 @@ from dspdet3d_ros.ros.interface.messages import cloud_message
 
 SMALL = SimpleNamespace(model="small", checkpoint='""')
 SHARES = (0.002, 0.01, 0.1, 0.5)
-
-
-#: A box whose score is so near the score threshold may come and go with the rounding of sums.
-NEAR_THRESHOLD = 0.01
 
 
 def boxes(array):
