@@ -18,7 +18,7 @@ LEAST_VOTER = 0.05
 #: Candidates among which suppression chooses at once, and boxes whose faces are voted on at once: they bound memory.
 _ROUND = 128
 _AT_ONCE = 64
-#: The most voters for the faces of a box, those with the best scores. The C library has the same number.
+#: The most voters for the faces of a box, those with the best scores.
 _MOST_VOTERS = 64
 #: Overlap with the chosen box above which a candidate votes for its faces and its name.
 _VOTES = 0.4
@@ -73,7 +73,7 @@ def groups_of(
     candidates = library.Candidates(
         *(values.ctypes.data for values in (boxes, scores, best)), len(boxes), leaders, scores.shape[1]
     )
-    rules = library.GroupRules(nms_iou_threshold, _VOTES, _AGREES, LEAST_VOTER, _TINY)
+    rules = library.GroupRules(nms_iou_threshold, _VOTES, _AGREES, LEAST_VOTER, _TINY, _MOST_VOTERS)
     into = library.Groups(*(values.ctypes.data for values in found))
     call = library.load().native_group_candidates
     count = library.check(call(ctypes.byref(candidates), ctypes.byref(rules), ctypes.byref(into)))

@@ -101,7 +101,11 @@ class Candidates(ctypes.Structure):
 class GroupRules(ctypes.Structure):
     """`struct native_group_rules`."""
 
-    _fields_ = [*((name, c_float) for name in ("clashes", "votes", "agrees", "least_voter")), ("tiny", c_double)]
+    _fields_ = [
+        *((name, c_float) for name in ("clashes", "votes", "agrees", "least_voter")),
+        ("tiny", c_double),
+        ("most_voters", c_int32),
+    ]
 
 
 class Groups(ctypes.Structure):

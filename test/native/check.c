@@ -505,7 +505,7 @@ static void check_groups(int64_t n, float extent) {
   }
   int64_t leaders = n / 2;
   struct native_candidates all = {boxes, scores, best, n, leaders, classes};
-  struct native_group_rules rules = {0.25f, 0.4f, 0.1f, 0.05f, 1e-30};
+  struct native_group_rules rules = {0.25f, 0.4f, 0.1f, 0.05f, 1e-30, 64};
   struct native_groups out = {block((size_t)leaders * 8),           block((size_t)leaders * 8),
                               block((size_t)leaders * 8),           block((size_t)leaders * 8),
                               block((size_t)(leaders * classes) * 4), block((size_t)leaders * 24)};

@@ -4,9 +4,6 @@
 
 #include "native.h"
 
-/* The most voters whose faces have medians. */
-#define MOST_VOTERS 64
-
 struct candidate {
   float low[3], high[3], volume;
   int64_t row;
@@ -92,9 +89,10 @@ static float weighted_median(float *values, float *weights, int count) {
   return values[count - 1];
 }
 
-/* What the overlapping candidates say about a chosen one. `chosen` is 1 for rows that were chosen before. */
+/* What the overlapping candidates say about a chosen one. `chosen` is 1 for rows that were chosen before; `values` has
+ * room for twice the most voters. */
 static void count_votes(const struct native_candidates *all, const uint8_t *chosen, int64_t row, struct overlap *near,
-                        int64_t count, const struct native_group_rules *rules, int64_t group,
+                        int64_t count, const struct native_group_rules *rules, float *values, int64_t group,
                         const struct native_groups *out) {
   double agreeing = 0, weights = 0, rivalry = 0;
   int64_t voters = 0;
@@ -121,9 +119,9 @@ static void count_votes(const struct native_candidates *all, const uint8_t *chos
   struct candidate own = candidate_of(all->boxes + 6 * row, row);
   memcpy(corners, own.low, sizeof(own.low));
   memcpy(corners + 3, own.high, sizeof(own.high));
-  int asked = voters < MOST_VOTERS ? (int)voters : MOST_VOTERS;
+  int asked = voters < rules->most_voters ? (int)voters : rules->most_voters;
+  float *own_weights = values + rules->most_voters;
   for (int face = 0; face < 6 && asked > 0; face++) {
-    float values[MOST_VOTERS], own_weights[MOST_VOTERS];
     for (int i = 0; i < asked; i++) {
       const float *box = all->boxes + 6 * near[i].row;
       float half = box[3 + face % 3] / 2, best = all->best[near[i].row];
@@ -136,12 +134,15 @@ static void count_votes(const struct native_candidates *all, const uint8_t *chos
 
 int64_t native_group_candidates(const struct native_candidates *all, const struct native_group_rules *rules,
                                 const struct native_groups *out) {
-  if (all->count < 0 || all->leaders < 0 || all->leaders > all->count || all->classes < 1) return NATIVE_BAD_ARGUMENT;
+  if (all->count < 0 || all->leaders < 0 || all->leaders > all->count) return NATIVE_BAD_ARGUMENT;
+  if (all->classes < 1 || rules->most_voters < 1) return NATIVE_BAD_ARGUMENT;
   size_t n = (size_t)all->count + 1;
   struct candidate *sorted = malloc(n * sizeof(struct candidate));
   struct overlap *near = malloc(n * sizeof(struct overlap));
   uint8_t *chosen = calloc(n, 1), *gone = calloc(n, 1);
-  int64_t groups = sorted == NULL || near == NULL || chosen == NULL || gone == NULL ? NATIVE_NO_MEMORY : 0;
+  float *values = malloc(2 * (size_t)rules->most_voters * sizeof(float));
+  int there = sorted != NULL && near != NULL && chosen != NULL && gone != NULL && values != NULL;
+  int64_t groups = there ? 0 : NATIVE_NO_MEMORY;
   double widest = 0;
   for (int64_t row = 0; row < all->count && groups == 0; row++) {
     sorted[row] = candidate_of(all->boxes + 6 * row, row);
@@ -154,12 +155,13 @@ int64_t native_group_candidates(const struct native_candidates *all, const struc
     struct candidate one = candidate_of(all->boxes + 6 * row, row);
     int64_t count = overlaps_of(sorted, all->count, widest, &one, near);
     for (int64_t i = 0; i < count; i++) gone[near[i].row] |= near[i].iou > rules->clashes;
-    count_votes(all, chosen, row, near, count, rules, groups++, out);
+    count_votes(all, chosen, row, near, count, rules, values, groups++, out);
     chosen[row] = 1;
   }
   free(sorted);
   free(near);
   free(chosen);
   free(gone);
+  free(values);
   return groups;
 }

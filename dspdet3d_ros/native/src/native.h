@@ -118,6 +118,7 @@ struct native_group_rules {
   float agrees;      /* one that overlaps it by more counts for the agreement */
   float least_voter; /* one with a score up to this does neither, but for itself */
   double tiny;       /* the least sum to divide by */
+  int32_t most_voters; /* the most voters for the faces of a box, the best ones; more than none */
 };
 
 /* The chosen candidates; room for as many as can be chosen. */
@@ -127,7 +128,7 @@ struct native_groups {
   double *rivalry;   /* the sum of the squared overlaps with better chosen ones */
   double *agreement; /* the mean overlap with candidates around it, weighted by their best scores */
   float *names;      /* (leaders, classes) the scores of the voters, weighted by their squared best scores, summed up */
-  float *corners;    /* (leaders, 6) weighted medians of the faces of the 64 best voters: lowest and highest corner */
+  float *corners;    /* (leaders, 6) weighted medians of the faces of the best voters: lowest and highest corner */
 };
 
 /* How faces of boxes move to points. Lengths in metres. */
