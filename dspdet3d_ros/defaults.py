@@ -39,6 +39,8 @@ MAX_VOXELS = 5_000_000
 #: Maximum number of cells per level of the head, and of reported boxes.
 MAX_CELLS_PER_LEVEL = 2_500_000
 MAX_DETECTIONS = 300
+#: Maximum number of views: after four quarter turns a cloud is as it was.
+MAX_VIEWS = 4
 
 #: Accumulated maps: edge of the voxels in metres, and the maximum number of them in memory.
 MAP_VOXEL_SIZE = 0.01

@@ -101,6 +101,25 @@ def add_threads_argument(parser: argparse.ArgumentParser, default: int | None = 
     parser.add_argument("--threads", type=int, default=default, help=f"number of CPU threads (default: {shown})")
 
 
+def add_views_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds the argument for the number of views, which `check_views` checks."""
+    parser.add_argument(
+        "--views",
+        type=int,
+        help=f"number of turned views in which the network computes a cloud, 1..{defaults.MAX_VIEWS}: more find more "
+        "objects and take as many times as long (default: that of the model)",
+    )
+
+
+def check_views(views: int | None) -> None:
+    """Checks the number of views, if it is given.
+
+    Raises:
+        InputError: it is out of range.
+    """
+    check_number("--views", views, Range(1, defaults.MAX_VIEWS))
+
+
 def check_number(name: str, value: float | None, allowed: Range | None = None) -> None:
     """Checks a number, if it is given.
 

@@ -11,7 +11,9 @@ from dspdet3d_ros.commands.arguments import (
     add_columns_argument,
     add_engine_arguments,
     add_frame_arguments,
+    add_views_argument,
     check_number,
+    check_views,
 )
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.system import torch_threads
@@ -40,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_engine_arguments(parser)
     parser.add_argument("--against", help="another engine to compare with, such as minkowski")
     parser.add_argument("--tau", type=float, help="pruning threshold, 0..1 (default: that of the model)")
+    add_views_argument(parser)
     parser.add_argument("--repeats", type=int, default=7, help="number of measured runs (default: %(default)s)")
     parser.add_argument("--warmup", type=int, default=2, help="number of runs before those (default: %(default)s)")
     parser.add_argument("--no-memory", action="store_true", help="skip peak memory, which needs a separate run")
@@ -68,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints the figures, and writes them if asked."""
     check_number("--tau", args.tau, SHARE)
+    check_views(args.views)
     check_number("--repeats", args.repeats, AT_LEAST_ONE)
     check_number("--warmup", args.warmup, NOT_NEGATIVE)
     check_number("--frames", args.frames, AT_LEAST_ONE)
@@ -84,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
         args.backend = choose_backend(device)[0]
     if args.against == args.backend:
         raise InputError(f"--against: {args.backend} is the engine to measure; name another engine")
-    given = BenchmarkTarget(args.model, args.checkpoint, args.device, args.tau, args.precision)
+    given = BenchmarkTarget(args.model, args.checkpoint, args.device, args.tau, args.precision, args.views)
     with with_weights(given) as target:
         values = {"machine": describe(device)}
         print(machine_line(values["machine"]), flush=True)

@@ -13,7 +13,9 @@ from dspdet3d_ros.commands.arguments import (
     add_columns_argument,
     add_detector_arguments,
     add_frame_arguments,
+    add_views_argument,
     check_number,
+    check_views,
 )
 from dspdet3d_ros.defaults import ORIENTATIONS
 from dspdet3d_ros.errors import InputError
@@ -36,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_frame_arguments(parser)
     parser.add_argument("--tau", type=float, help="pruning threshold, 0..1 (default: that of the model)")
     parser.add_argument("--score", type=float, help="drop boxes with a lower score, 0..1 (default: that of the model)")
+    add_views_argument(parser)
     parser.add_argument(
         "--roi",
         type=float,
@@ -72,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
     """
     check_number("--tau", args.tau, SHARE)
     check_number("--score", args.score, SHARE)
+    check_views(args.views)
     check_number("--workers", args.workers, AT_LEAST_ONE)
     for tau in args.taus or ():
         check_number("--taus", tau, SHARE)
@@ -82,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
 
     from dspdet3d_ros.tools.batch.job import Job
 
-    names = ("model", "checkpoint", "device", "backend", "precision", "tau", "score", "columns", "up", "unit")
+    names = ("model", "checkpoint", "device", "backend", "precision", "tau", "score", "views", "columns", "up", "unit")
     given = {name: getattr(args, name) for name in (*names, "box_orientation")}
     job = Job(**given, roi_min=low, roi_max=high)
     return _many(args, job) if args.out else _one(args, job)

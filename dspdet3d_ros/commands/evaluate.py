@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dspdet3d_ros.commands.arguments import add_detector_arguments, check_number
+from dspdet3d_ros.commands.arguments import add_detector_arguments, add_views_argument, check_number, check_views
 from dspdet3d_ros.validation import AT_LEAST_ONE, SHARE
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_detector_arguments(parser)
     parser.add_argument("--tau", type=float, help="pruning threshold, 0..1 (default: that of the model)")
     parser.add_argument("--score", type=float, help="boxes above this score count, 0..1 (default: that of the model)")
+    add_views_argument(parser)
     parser.add_argument(
         "--overlap",
         choices=("3d", "plan_view"),
@@ -62,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     """Prints the figures, and writes them if asked."""
     check_number("--tau", args.tau, SHARE)
     check_number("--score", args.score, SHARE)
+    check_views(args.views)
     check_number("--yaw", args.yaw)
     check_number("--limit", args.limit, AT_LEAST_ONE)
     check_number("--growing", args.growing, AT_LEAST_ONE)
@@ -88,6 +90,8 @@ def run(args: argparse.Namespace) -> int:
     settings = detector.default_settings()
     if args.tau is not None:
         settings = replace(settings, pruning_threshold=args.tau)
+    if args.views is not None:
+        settings = replace(settings, views=args.views)
     score = settings.score_threshold if args.score is None else args.score
     if args.growing is not None:
         return _growing(args, detector, replace(settings, score_threshold=score), scenes)
@@ -99,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
         "checkpoint_sha256": detector.checkpoint_sha256,
         "pruning_threshold": settings.pruning_threshold,
         "score_threshold": score,
+        "views": settings.views,
         "nms_overlap": detector.config.nms_overlap,
         "postprocessing": detector.config.postprocessing,
         "device": detector.device,

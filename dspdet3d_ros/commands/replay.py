@@ -6,7 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from dspdet3d_ros.commands.arguments import add_detector_arguments, add_map_arguments, check_number, map_settings
+from dspdet3d_ros.commands.arguments import (
+    add_detector_arguments,
+    add_map_arguments,
+    add_views_argument,
+    check_number,
+    check_views,
+    map_settings,
+)
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.validation import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SHARE
 
@@ -57,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=1, help="number of processes, each with the model (default: 1)")
     parser.add_argument("--tau", type=float, help="pruning threshold, 0..1 (default: that of the model)")
     parser.add_argument("--score", type=float, help="drop boxes with a lower score, 0..1 (default: that of the model)")
+    add_views_argument(parser)
     add_detector_arguments(parser)
     add_map_arguments(parser)
 
@@ -65,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
     """Replays all bags; under torchrun the processes share them. The exit status is 1 if one has no result."""
     for name, value in (("--tau", args.tau), ("--score", args.score)):
         check_number(name, value, SHARE)
+    check_views(args.views)
     check_number("--period", args.period, NOT_NEGATIVE)
     check_number("--sync-tolerance", args.sync_tolerance, NOT_NEGATIVE)
     check_number("--depth-units-per-metre", args.depth_units_per_metre, POSITIVE)
@@ -86,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
 
     share = ProcessShare.of_environment()
     device = share.device(args.device)
-    model = Job(args.model, args.checkpoint, device, args.backend, args.precision, args.tau, args.score)
+    model = Job(args.model, args.checkpoint, device, args.backend, args.precision, args.tau, args.score, args.views)
     settings = ReplaySettings(
         map=maps,
         topics=tuple(args.topics),

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from dspdet3d_ros.defaults import MAX_VIEWS
 from dspdet3d_ros.errors import InputError, text_of
 from dspdet3d_ros.validation import AT_LEAST_ONE, POSITIVE, SHARE, Range, check_fields, settings_of
 
@@ -21,6 +22,7 @@ _RANGES = {
     **dict.fromkeys(("voxel_size", "point_spacing", "class_sizes"), POSITIVE),
     **dict.fromkeys(("widths", "blocks", "head_width"), AT_LEAST_ONE),
     "nms_pre": Range(1, MAX_NMS_PRE),
+    "views": Range(1, MAX_VIEWS),
     **dict.fromkeys(("pruning_threshold", "score_threshold", "nms_iou_threshold"), SHARE),
 }
 
@@ -38,6 +40,7 @@ class ModelConfig:
         pruning_threshold: default τ.
         score_threshold: default least class score.
         nms_iou_threshold: default overlap above which the lower-scored box is dropped.
+        views: default number of turned views of a cloud, whose predictions are fused; see `views.View`.
         nms_overlap: "3d" measures the overlap of boxes in space, "plan_view" as the original does in the x-y plane,
             where one of two equal objects above each other is lost.
         postprocessing: "published" keeps the best candidate of each object; "fused" takes the weighted median of the
@@ -74,6 +77,7 @@ class ModelConfig:
     pruning_threshold: float = 0.3
     score_threshold: float = 0.01
     nms_iou_threshold: float = 0.5
+    views: int = 1
     nms_overlap: str = "3d"
     postprocessing: str = "published"
     score_map: tuple[float, float] | None = None

@@ -26,7 +26,9 @@ _TINY = 1e-30
 _SOFTNESS = 0.3
 
 
-def fused(boxes: Tensor, scores: Tensor, score_threshold: float, nms_iou_threshold: float) -> tuple[Tensor, Tensor]:
+def fused(
+    boxes: Tensor, scores: Tensor, score_threshold: float, nms_iou_threshold: float, views: int = 1
+) -> tuple[Tensor, Tensor]:
     """The boxes that candidates agree on.
 
     Args:
@@ -34,6 +36,7 @@ def fused(boxes: Tensor, scores: Tensor, score_threshold: float, nms_iou_thresho
         scores: (N, n_classes) their scores.
         score_threshold: only candidates with a better score can be chosen.
         nms_iou_threshold: of two candidates that overlap more, the one with the lower score is not chosen.
+        views: number of views of the cloud that the candidates come from: as many cells find each object.
 
     Returns:
         (K, 6) boxes and (K, n_classes) scores, best first; some of the scores are below the threshold.
@@ -46,7 +49,7 @@ def fused(boxes: Tensor, scores: Tensor, score_threshold: float, nms_iou_thresho
     leaders = min(leaders, _MOST_LEADERS)
     groups = groups_of(boxes[:count].numpy(), scores[:count].numpy(), best[:count], leaders, nms_iou_threshold)
     strength = best[groups.rows] * np.exp(-groups.rivalry / _SOFTNESS) * groups.agreement**_AGREEMENT_POWER
-    strength *= -np.expm1(-np.maximum(groups.voters, 1) / _SUPPORT)
+    strength *= -np.expm1(-np.maximum(groups.voters, views) / (_SUPPORT * views))
     names = groups.names * (strength / np.maximum(groups.names.max(axis=1), _TINY))[:, None]
     order = np.argsort(-names.max(axis=1), kind="stable")
     low, high = np.split(groups.corners[order], 2, axis=1)

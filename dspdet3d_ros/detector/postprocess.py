@@ -50,6 +50,22 @@ def best_cells(outputs: Sequence[LevelOutput], config: ModelConfig) -> tuple[Ten
     return decode_boxes(regression, keys, config.voxel_size), torch.sigmoid(logits), len(top) - found
 
 
+def best_of_views(boxes: Sequence[Tensor], scores: Sequence[Tensor], config: ModelConfig) -> tuple[Tensor, Tensor]:
+    """The candidates of all views together, best first; as many as `best_cells` gives for one view at the most.
+
+    Args:
+        boxes: (N, 6) of each view, in the frame of the cloud, metres.
+        scores: (N, n_classes) of each view.
+        config: has the limit.
+    """
+    if len(boxes) == 1:
+        return boxes[0], scores[0]
+    joined = torch.cat(tuple(scores))
+    most = _MOST if config.postprocessing == "fused" else config.nms_pre
+    rows = torch.sort(joined.amax(1), descending=True, stable=True).indices[:most]
+    return torch.cat(tuple(boxes))[rows], joined[rows]
+
+
 def _largest(top: Tensor, count: int, voters: int) -> Tensor:
     """The rows of the largest of (N,) values, largest first.
 
@@ -176,7 +192,7 @@ def select_boxes(boxes: Tensor, scores: Tensor, settings: DetectionSettings, con
     settings = replace(settings, score_threshold=score_map.inverse(settings.score_threshold))
     listed = shortlist(scores, settings, config)
     if config.postprocessing == "fused":
-        boxes, scores = fused(boxes, scores, settings.score_threshold, settings.nms_iou_threshold)
+        boxes, scores = fused(boxes, scores, settings.score_threshold, settings.nms_iou_threshold, settings.views)
         if len(scores):
             listed = replace(shortlist(scores, settings, config), predictions=listed.predictions)
         boxes, chosen, labels, class_scores = _filtered(boxes, scores, settings, config)

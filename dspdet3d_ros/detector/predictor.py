@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dspdet3d_ros import defaults
 from dspdet3d_ros.clouds.cloud import PointCloud
@@ -16,11 +17,12 @@ from dspdet3d_ros.detector.fitted_faces import fitted
 from dspdet3d_ros.detector.head import LEVELS, LevelOutput
 from dspdet3d_ros.detector.loaded_model import LoadedModel, choose_device, load_model
 from dspdet3d_ros.detector.network import DSPDet3D
-from dspdet3d_ros.detector.postprocess import Selection, best_cells, select_boxes
+from dspdet3d_ros.detector.postprocess import Selection, best_cells, best_of_views, select_boxes
 from dspdet3d_ros.detector.preprocess import UsablePoints, limit_voxels, usable_points, voxelise
 from dspdet3d_ros.detector.pruning import ThresholdPruning
 from dspdet3d_ros.detector.result import Detections, DetectionSettings, DetectionStats, LevelCells
 from dspdet3d_ros.detector.stopwatch import Stopwatch
+from dspdet3d_ros.detector.views import View
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse import Engine, folded, make_engine
 from dspdet3d_ros.system import return_freed_memory
@@ -137,7 +139,7 @@ class Detector:
     def default_settings(self) -> DetectionSettings:
         """The thresholds of the model."""
         c = self.config
-        return DetectionSettings(c.pruning_threshold, c.score_threshold, c.nms_iou_threshold)
+        return DetectionSettings(c.pruning_threshold, c.score_threshold, c.nms_iou_threshold, c.views)
 
     def on(self, engine: Engine) -> Detector:
         """The same model, weights and limits, with another engine that computes on the same device."""
@@ -171,57 +173,105 @@ class Detector:
         watch = Stopwatch(self._device, lap)
         points = usable_points(cloud.xyz, self._device, self.config.voxel_size, self.max_points, self.recenter)
         watch.lap("points")
-        voxels, outputs, found, not_finite = self._find(points, settings, watch)
+        seen = self._look(points, settings, watch)
+        found = self._select(seen, points, settings)
+        watch.lap("postprocess")
         stats = DetectionStats(
             pruning_threshold=settings.pruning_threshold,
             points_in=cloud.points_in,
             points_used=len(points.xyz),
             points_out_of_range=points.out_of_range,
             points_outside_roi=cloud.outside,
-            voxels=voxels,
-            levels=_level_cells(outputs),
+            voxels=seen.voxels,
+            levels=seen.levels,
             stage_ms=watch.laps_ms,
             total_ms=watch.total_ms,
             device=self.device,
             backend=self.backend,
-            not_finite=not_finite,
+            not_finite=seen.not_finite,
             shortlist=found.shortlist,
         )
         boxes = found.boxes.numpy().astype(np.float64) + np.concatenate([points.origin, np.zeros(3)])
         class_scores = None if found.class_scores is None else found.class_scores.numpy()
         return Detections(boxes, found.scores.numpy(), found.labels.numpy(), self.class_names, stats, class_scores)
 
-    def _find(
-        self, points: UsablePoints, settings: DetectionSettings, watch: Stopwatch
-    ) -> tuple[int, list[LevelOutput], Selection, int]:
-        """Number of voxels, head outputs, the boxes selected from them (about the origin), and `not_finite`."""
-        if not len(points.xyz):
-            nothing = select_boxes(torch.empty(0, 6), torch.empty(0, len(self.class_names)), settings, self.config)
-            return 0, [], nothing, 0
+    def _look(self, points: UsablePoints, settings: DetectionSettings, watch: Stopwatch) -> _Seen:
+        """The candidates of all views."""
+        looks = []
+        if len(points.xyz):
+            with torch.inference_mode():
+                looks = [self._look_at(View.numbered(n), points, settings, watch) for n in range(settings.views)]
+        if not looks:
+            nothing = torch.empty(0, 6), torch.empty(0, len(self.class_names))
+            return _Seen(0, _level_cells([]), *nothing, 0)
+        boxes, scores = best_of_views([look.boxes for look in looks], [look.scores for look in looks], self.config)
+        levels = _sums([look.levels for look in looks])
+        return _Seen(looks[0].voxels, levels, boxes, scores, sum(look.not_finite for look in looks))
+
+    def _look_at(self, view: View, points: UsablePoints, settings: DetectionSettings, watch: Stopwatch) -> _Seen:
+        """The candidates of one view."""
+        size = self.config.voxel_size
+        voxels = voxelise(
+            view.points(points.xyz, size),
+            size,
+            self._engine,
+            relative_xy=self.config.relative_xy,
+            above_ground=self.recenter,
+        )
+        voxels = limit_voxels(voxels, self.max_voxels, view.anchor(points.anchor))
+        watch.lap("voxelise")
+        pruning = ThresholdPruning(settings.pruning_threshold, settings.max_cells_per_level)
+        outputs = self._network(voxels, pruning, watch.lap)
+        boxes, scores, not_finite = best_cells(outputs, self.config)
+        boxes = view.boxes_back(boxes, size)
+        watch.lap("postprocess")
+        return _Seen(len(voxels), _level_cells(outputs), boxes, scores, not_finite)
+
+    def _select(self, seen: _Seen, points: UsablePoints, settings: DetectionSettings) -> Selection:
+        """The boxes selected from the candidates, from the origin of the grid."""
         with torch.inference_mode():
-            voxels = voxelise(
-                points.xyz,
-                self.config.voxel_size,
-                self._engine,
-                relative_xy=self.config.relative_xy,
-                above_ground=self.recenter,
-            )
-            voxels = limit_voxels(voxels, self.max_voxels, points.anchor)
-            watch.lap("voxelise")
-            pruning = ThresholdPruning(settings.pruning_threshold, settings.max_cells_per_level)
-            outputs = self._network(voxels, pruning, watch.lap)
-            best, scores, not_finite = best_cells(outputs, self.config)
-            found = select_boxes(best, scores, settings, self.config)
+            found = select_boxes(seen.boxes, seen.scores, settings, self.config)
             if self.config.fit_faces:
                 found = replace(found, boxes=fitted(found.boxes, points.xyz, self.config.voxel_size))
-        watch.lap("postprocess")
-        return len(voxels), outputs, found, not_finite
+        return found
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the network predicts for a cloud.
+
+    Attributes:
+        voxels: number of voxels.
+        levels: the cells of each level.
+        boxes: (N, 6) candidates from the origin of the grid, metres, best first.
+        scores: (N, n_classes) their scores.
+        not_finite: number of predictions that were left out.
+    """
+
+    voxels: int
+    levels: tuple[LevelCells, ...]
+    boxes: Tensor
+    scores: Tensor
+    not_finite: int
 
 
 def _level_cells(outputs: Sequence[LevelOutput]) -> tuple[LevelCells, ...]:
     """All levels, coarse to fine; those that pruning emptied have zeros."""
     cells = {o.level: LevelCells(o.level, len(o.coords), o.kept, o.dropped) for o in outputs}
     return tuple(cells.get(level, LevelCells(level, 0, 0)) for level in reversed(range(LEVELS)))
+
+
+def _sums(views: Sequence[tuple[LevelCells, ...]]) -> tuple[LevelCells, ...]:
+    """The cells of each level, over all views."""
+    return tuple(
+        LevelCells(
+            same[0].level,
+            before=sum(cells.before for cells in same),
+            kept=sum(cells.kept for cells in same),
+            dropped=sum(cells.dropped for cells in same),
+        )
+        for same in zip(*views, strict=True)
+    )
 
 
 def synthetic_room(count: int) -> np.ndarray:

@@ -18,6 +18,7 @@ class DetectionSettings:
             refined to finer levels. 0 prunes nothing.
         score_threshold: boxes with a lower class score are dropped, 0..1.
         nms_iou_threshold: of two boxes that overlap more than this the one with the lower score is dropped, 0..1.
+        views: number of turned views of the cloud that the network computes, 1 to `defaults.MAX_VIEWS`; see `View`.
         max_detections: the number of best boxes kept at the most.
         max_cells_per_level: the most cells that a level is refined to; if τ would keep more, the cells of the best keep
             scores stay. It bounds time and memory for every τ.
@@ -30,6 +31,7 @@ class DetectionSettings:
     pruning_threshold: float
     score_threshold: float
     nms_iou_threshold: float
+    views: int = 1
     max_detections: int = defaults.MAX_DETECTIONS
     max_cells_per_level: int = defaults.MAX_CELLS_PER_LEVEL
     class_filter: tuple[str, ...] = ()
@@ -44,7 +46,7 @@ class LevelCells:
 
     Attributes:
         level: 0..3; cells are `4·2^level` voxels wide.
-        before: cells at which boxes were predicted.
+        before: cells at which boxes were predicted, of all views together like the other numbers.
         kept: cells that survived pruning and were refined to the next finer level; equals `before` at level 0.
         dropped: cells that τ would have kept but `max_cells_per_level` did not.
     """
@@ -82,7 +84,7 @@ class DetectionStats:
         pruning_threshold: the τ that was used.
         points_in: points given, finite or not.
         points_used: points that went into the voxels: finite, in range, and within the limit on their number.
-        voxels: occupied voxels.
+        voxels: occupied voxels, of the first view.
         levels: cells per level, coarse (3) to fine (0); levels that pruning emptied have zeros.
         stage_ms: wall milliseconds by stage, in order of execution.
         total_ms: wall milliseconds from points to boxes.

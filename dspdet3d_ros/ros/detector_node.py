@@ -22,7 +22,7 @@ from dspdet3d_ros.ros.interface.subscription import InputSubscription
 from dspdet3d_ros.ros.interface.topics import COLLISION_OBJECTS, INPUT, OBJECT_POINTS, RESET_TRACKING
 from dspdet3d_ros.ros.managed_node import ManagedNode
 from dspdet3d_ros.ros.parameters.node_parameters import DetectorParameters
-from dspdet3d_ros.ros.parameters.table import NODE_NAME
+from dspdet3d_ros.ros.parameters.table import NODE_NAME, PARAMETERS
 from dspdet3d_ros.ros.pipeline.detect_service import DetectService
 from dspdet3d_ros.ros.pipeline.frames import TargetFrame, import_tf2
 from dspdet3d_ros.ros.pipeline.pipeline import Pipeline, free_gpu_memory
@@ -80,7 +80,7 @@ class DetectorNode(ManagedNode):
             if parameters["target_frame"]:
                 import_tf2()
         own = detector.default_settings()
-        values = {name: getattr(own, name) for name in ("pruning_threshold", "score_threshold", "nms_iou_threshold")}
+        values = {spec.name: getattr(own, spec.name) for spec in PARAMETERS if spec.from_model and spec.live}
         parameters.apply_model_defaults({**values, "recenter": detector.recenter}, detector.class_names)
         self._detector = detector
         frame = parameters["target_frame"]

@@ -134,6 +134,17 @@ PARAMETERS = (
         from_model=True,
     ),
     Spec(
+        "views",
+        "integer",
+        1,
+        "number of views, each turned by a quarter, in which the network computes a cloud: more find more objects and "
+        "take as many times as long",
+        live=True,
+        low=1,
+        high=defaults.MAX_VIEWS,
+        from_model=True,
+    ),
+    Spec(
         "max_detections",
         "integer",
         defaults.MAX_DETECTIONS,

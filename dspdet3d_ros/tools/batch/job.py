@@ -27,7 +27,7 @@ class Job:
 
     Attributes:
         model, checkpoint, device, backend, precision: see `Detector.load`.
-        tau, score: thresholds; None for those of the model.
+        tau, score, views: see `DetectionSettings`; None for those of the model.
         columns: see `read_cloud`.
         up, unit: see `upright`.
         roi_min, roi_max: see `RegionOfInterest.of`; in metres with z up.
@@ -41,6 +41,7 @@ class Job:
     precision: str = "auto"
     tau: float | None = None
     score: float | None = None
+    views: int | None = None
     columns: int | None = None
     up: str = "z"
     unit: str = "m"
@@ -65,7 +66,11 @@ class Job:
             InputError: model, weights, device or engine cannot be used.
         """
         detector = Detector.load(self.model, self.checkpoint, self.device, self.backend, precision=self.precision)
-        given: dict[str, Any] = {"pruning_threshold": self.tau, "score_threshold": self.score}
+        given: dict[str, Any] = {
+            "pruning_threshold": self.tau,
+            "score_threshold": self.score,
+            "views": self.views,
+        }
         settings = replace(detector.default_settings(), **{name: v for name, v in given.items() if v is not None})
         return LoadedJob(self, detector, settings)
 
@@ -91,6 +96,7 @@ class LoadedJob:
             "checkpoint_sha256": self.detector.checkpoint_sha256,
             "pruning_threshold": self.settings.pruning_threshold,
             "score_threshold": self.settings.score_threshold,
+            "views": self.settings.views,
             "columns": self.job.columns,
             "up": self.job.up,
             "unit": self.job.unit,

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 
@@ -35,6 +36,7 @@ class BenchmarkTarget:
         device: as for `Detector.load`.
         pruning_threshold: τ, or None for the model's own.
         precision: as for `Detector.load`. Engines without fp16 use their own.
+        views: number of views, or None for the model's own.
     """
 
     model: str
@@ -42,6 +44,7 @@ class BenchmarkTarget:
     device: str
     pruning_threshold: float | None
     precision: str = "auto"
+    views: int | None = None
 
     def load(self, backend: str) -> Detector:
         """The detector on an engine.
@@ -53,9 +56,9 @@ class BenchmarkTarget:
         return Detector.load(self.model, self.checkpoint, self.device, backend, precision=precision)
 
     def settings(self, detector: Detector) -> DetectionSettings:
-        """The thresholds to measure with."""
-        own = detector.default_settings()
-        return own if self.pruning_threshold is None else replace(own, pruning_threshold=self.pruning_threshold)
+        """The settings to measure with."""
+        given: dict[str, Any] = {"pruning_threshold": self.pruning_threshold, "views": self.views}
+        return replace(detector.default_settings(), **{name: v for name, v in given.items() if v is not None})
 
 
 @contextmanager
