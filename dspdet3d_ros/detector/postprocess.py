@@ -20,16 +20,29 @@ from dspdet3d_ros.sparse.coords import synchronises
 
 #: Boxes with an edge beyond e^±29 m (4e12 m) have overflowed: the volume of larger ones may be infinite in float32.
 _LARGEST_LOG_SIZE = 29.0
-#: Fusion takes all cells with a larger class logit than this, a little less than those that vote; but at
-#: least and at most these numbers.
+#: Fusion takes all cells with a larger class logit than this, a little less than those that vote, and the best ones of
+#: the others that can be boxes, until there are so many; but no more than the second number.
 _LEAST_LOGIT = -3.0
 _FEWEST, _MOST = 1000, 50_000
 
 
-def best_cells(outputs: Sequence[LevelOutput], config: ModelConfig) -> tuple[Tensor, Tensor, int]:
+def network_threshold(settings: DetectionSettings, config: ModelConfig) -> float:
+    """The score threshold in scores of the network, before the score map."""
+    return _score_map(config).inverse(settings.score_threshold)
+
+
+def best_cells(
+    outputs: Sequence[LevelOutput], config: ModelConfig, score_threshold: float = 0.0
+) -> tuple[Tensor, Tensor, int]:
     """The `nms_pre` cells with the largest class logit over all levels together, largest first.
 
     Logits order cells as scores do, and where scores round to the same number too.
+
+    Args:
+        outputs: the predictions of the levels.
+        config: has `nms_pre`, and says whether candidates vote.
+        score_threshold: of the network's scores. With fused post-processing cells below it are left out unless they
+            vote; the best one stays.
 
     Returns:
         (N, 6) finite boxes in metres, larger than nothing and of finite volume, (N, n_classes) scores, and the number
@@ -41,11 +54,12 @@ def best_cells(outputs: Sequence[LevelOutput], config: ModelConfig) -> tuple[Ten
         levels = [tuple(torch.cat(field) for field in zip(*levels, strict=True))]
     top = torch.cat([_usable_top(logits, regression) for logits, regression, _ in levels])
     # One transfer: on a GPU each waits for all earlier work.
-    found, voters = torch.stack([(top > -torch.inf).sum(), (top > _LEAST_LOGIT).sum()]).tolist()
+    limits = (-torch.inf, _LEAST_LOGIT, _logit(score_threshold))
+    found, voters, leaders = torch.stack([(top > limit).sum() for limit in limits]).tolist()
     most = config.nms_pre
     if config.postprocessing == "fused":
         # All that have a vote, however large the map is: then a box does not depend on what else is in the map.
-        most = min(max(voters, _FEWEST), _MOST)
+        most = min(max(voters, min(leaders, _FEWEST), 1), _MOST)
     logits, regression, keys = _taken(levels, _largest(top, min(most, found), voters))
     return decode_boxes(regression, keys, config.voxel_size), torch.sigmoid(logits), len(top) - found
 
@@ -188,20 +202,31 @@ def select_boxes(boxes: Tensor, scores: Tensor, settings: DetectionSettings, con
     """
     # What follows is sequential and asks for numbers all the time: on the host, in one transfer.
     boxes, scores = torch.cat([boxes, scores], 1).cpu().split([6, scores.shape[1]], 1)
-    score_map = ScoreMap(*config.score_map) if config.score_map else ScoreMap()
-    settings = replace(settings, score_threshold=score_map.inverse(settings.score_threshold))
-    listed = shortlist(scores, settings, config)
+    score_map = _score_map(config)
+    settings = replace(settings, score_threshold=network_threshold(settings, config))
     if config.postprocessing == "fused":
-        boxes, scores = fused(boxes, scores, settings.score_threshold, settings.nms_iou_threshold, settings.views)
-        if len(scores):
-            listed = replace(shortlist(scores, settings, config), predictions=listed.predictions)
+        candidates = scores
+        boxes, scores = fused(boxes, candidates, settings.score_threshold, settings.nms_iou_threshold, settings.views)
+        listed = shortlist(scores if len(scores) else candidates, settings, config)
+        listed = replace(listed, predictions=len(candidates))
         boxes, chosen, labels, class_scores = _filtered(boxes, scores, settings, config)
     else:
+        listed = shortlist(scores, settings, config)
         boxes, chosen, labels, class_scores = _best_boxes(boxes, scores, settings, config)
     listed = replace(listed, best_score=float(score_map(torch.tensor(listed.best_score))))
     if class_scores is not None:
         class_scores = torch.where(class_scores > settings.score_threshold, score_map(class_scores), 0.0)
     return Selection(boxes, score_map(chosen), labels, class_scores, listed)
+
+
+def _score_map(config: ModelConfig) -> ScoreMap:
+    """The map from scores of the network to reported ones."""
+    return ScoreMap(*config.score_map) if config.score_map else ScoreMap()
+
+
+def _logit(score: float) -> float:
+    """The logit of a score in 0..1."""
+    return math.log(score / (1 - score)) if 0 < score < 1 else math.copysign(math.inf, score - 0.5)
 
 
 _Selected = tuple[Tensor, Tensor, Tensor, Tensor | None]

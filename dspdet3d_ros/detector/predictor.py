@@ -17,7 +17,7 @@ from dspdet3d_ros.detector.fitted_faces import fitted
 from dspdet3d_ros.detector.head import LEVELS, LevelOutput
 from dspdet3d_ros.detector.loaded_model import LoadedModel, choose_device, load_model
 from dspdet3d_ros.detector.network import DSPDet3D
-from dspdet3d_ros.detector.postprocess import Selection, best_cells, best_of_views, select_boxes
+from dspdet3d_ros.detector.postprocess import Selection, best_cells, best_of_views, network_threshold, select_boxes
 from dspdet3d_ros.detector.preprocess import UsablePoints, limit_voxels, usable_points, voxelise
 from dspdet3d_ros.detector.pruning import ThresholdPruning
 from dspdet3d_ros.detector.result import Detections, DetectionSettings, DetectionStats, LevelCells
@@ -197,16 +197,19 @@ class Detector:
 
     def _look(self, points: UsablePoints, settings: DetectionSettings, watch: Stopwatch) -> _Seen:
         """The candidates of all views."""
-        looks = []
-        if len(points.xyz):
-            with torch.inference_mode():
-                looks = [self._look_at(View.numbered(n), points, settings, watch) for n in range(settings.views)]
+        looks: list[_Seen] = []
+        with torch.inference_mode():
+            for number in range(settings.views if len(points.xyz) else 0):
+                if looks:
+                    looks[-1] = replace(looks[-1], held=())
+                looks.append(self._look_at(View.numbered(number), points, settings, watch))
         if not looks:
             nothing = torch.empty(0, 6), torch.empty(0, len(self.class_names))
             return _Seen(0, _level_cells([]), *nothing, 0)
         boxes, scores = best_of_views([look.boxes for look in looks], [look.scores for look in looks], self.config)
         levels = _sums([look.levels for look in looks])
-        return _Seen(looks[0].voxels, levels, boxes, scores, sum(look.not_finite for look in looks))
+        not_finite = sum(look.not_finite for look in looks)
+        return _Seen(looks[0].voxels, levels, boxes, scores, not_finite, looks[-1].held)
 
     def _look_at(self, view: View, points: UsablePoints, settings: DetectionSettings, watch: Stopwatch) -> _Seen:
         """The candidates of one view."""
@@ -222,10 +225,10 @@ class Detector:
         watch.lap("voxelise")
         pruning = ThresholdPruning(settings.pruning_threshold, settings.max_cells_per_level)
         outputs = self._network(voxels, pruning, watch.lap)
-        boxes, scores, not_finite = best_cells(outputs, self.config)
+        boxes, scores, not_finite = best_cells(outputs, self.config, network_threshold(settings, self.config))
         boxes = view.boxes_back(boxes, size)
         watch.lap("postprocess")
-        return _Seen(len(voxels), _level_cells(outputs), boxes, scores, not_finite)
+        return _Seen(len(voxels), _level_cells(outputs), boxes, scores, not_finite, (voxels, outputs))
 
     def _select(self, seen: _Seen, points: UsablePoints, settings: DetectionSettings) -> Selection:
         """The boxes selected from the candidates, from the origin of the grid."""
@@ -246,6 +249,7 @@ class _Seen:
         boxes: (N, 6) candidates from the origin of the grid, metres, best first.
         scores: (N, n_classes) their scores.
         not_finite: number of predictions that were left out.
+        held: voxels and outputs of the last view: it takes milliseconds to free them, which is no part of any stage.
     """
 
     voxels: int
@@ -253,6 +257,7 @@ class _Seen:
     boxes: Tensor
     scores: Tensor
     not_finite: int
+    held: tuple[object, ...] = ()
 
 
 def _level_cells(outputs: Sequence[LevelOutput]) -> tuple[LevelCells, ...]:

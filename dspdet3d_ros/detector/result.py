@@ -62,7 +62,8 @@ class Shortlist:
     """The effect of the thresholds on the predictions with the best scores, before suppression.
 
     Attributes:
-        predictions: how many there are: at most the `nms_pre` of the model.
+        predictions: how many there are: at most the `nms_pre` of the model; with fused post-processing those that vote
+            or exceed the score threshold, and the best one.
         best_score: the largest score of any class, 0..1; 0 if there are no predictions.
         best_class: the name of its class; empty if there are no predictions.
         over_threshold: predictions that exceed the score threshold for any class.

@@ -46,6 +46,8 @@ class View:
 
     def boxes_back(self, boxes: Tensor, voxel_size: float) -> Tensor:
         """(N, 6) boxes from the origin of the grid, of those in the view; metres."""
+        if self == View(0, 0.0):
+            return boxes
         centres, sizes = boxes.split(3, dim=1)
         if self.shift:
             centres = centres - self.shift * voxel_size
