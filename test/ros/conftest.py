@@ -76,6 +76,22 @@ def launch(tiny):
 
 
 @pytest.fixture
+def join():
+    """Starts nodes of the test: publishers with a profile, consumers of some outputs."""
+    from node_process import Remote
+
+    remotes = []
+
+    def join(*outputs, profile=None):
+        remotes.append(Remote(outputs=outputs, profile=profile))
+        return remotes[-1]
+
+    yield join
+    for remote in remotes:
+        remote.close()
+
+
+@pytest.fixture
 def points():
     """A table with a few boxes on it, 3000 points, metres."""
     rng = np.random.default_rng(0)

@@ -49,10 +49,12 @@ class ServiceCaller:
                     answers.append(clients[-1].call_async(request))
                 if self.spin_until(lambda: any(answer.done() for answer in answers), AGAIN_S):
                     return next(answer.result() for answer in answers if answer.done())
+            ready = sum(client.service_is_ready() for client in clients)
+            asked = f"asked {len(answers)} times, and {ready} of {len(clients)} clients know the server"
+            raise AssertionError(f"waited for the answer of {service}: {asked}")
         finally:
             for client in clients:
                 self.caller.destroy_client(client)
-        raise AssertionError(f"waited for the answer of {service}")
 
     def set(self, *, atomically=False, **values):
         """Sets parameters one by one, as `ros2 param set` does, or all at once; returns the last result."""

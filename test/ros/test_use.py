@@ -10,9 +10,8 @@ pytest.importorskip("torch")
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from node_process import Process, Remote
+from node_process import Process
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
 from dspdet3d_ros.ros.interface.messages import cloud_message
@@ -56,20 +55,6 @@ def until_answered(consumer, publisher, message, seconds):
     """Publishes a cloud with another node's publisher, and waits until the consumer has the answer."""
     (received,) = consumer.received.values()
     consumer.send(message, lambda: seconds in stamps(received), f"answer {seconds}", publisher.input)
-
-
-@pytest.fixture
-def join():
-    """Starts nodes of the test: publishers with a profile, consumers of some outputs."""
-    remotes = []
-
-    def join(*outputs, profile=None):
-        remotes.append(Remote(outputs=outputs, profile=profile))
-        return remotes[-1]
-
-    yield join
-    for remote in remotes:
-        remote.close()
 
 
 @pytest.fixture(scope="module")
@@ -228,59 +213,6 @@ def test_publishers_of_another_quality_join_and_leave_and_each_cloud_is_answered
     assert stamps(consumer.received[STATS]) == list(range(1, number + 1))
     last = consumer.received[STATS][-1]
     assert (last.clouds_received, last.clouds_processed) == (number, number)
-
-
-@pytest.fixture
-def unheard(process, join):
-    """A latched publisher and a consumer of statistics that the active node knows; nothing has been published yet."""
-    mapper, consumer = join(profile=None), join(STATS, profile=None)
-    assert mapper.change("deactivate")
-    consumer.until(lambda: consumer.node.count_publishers(TOPIC) == 0, "no publisher")
-    assert mapper.change("activate")
-    process.wait_for("(best_effort, volatile, as there is no publisher yet)")
-    consumer.be_known()
-    # Before it was deactivated the node may have published the answer to an earlier cloud again.
-    consumer.received[STATS].clear()
-    return mapper, consumer
-
-
-def answers_of(consumer, message):
-    """The number of answers to clouds of so many points."""
-    return sum(stats.points_in == message.width for stats in consumer.received[STATS])
-
-
-def test_a_cloud_that_its_publisher_sends_again_is_answered_again_while_the_quality_changes(process, unheard, points):
-    mapper, consumer = unheard
-    publisher = mapper.node.create_publisher(PointCloud2, TOPIC, LATCHED)
-    mapper.until(publisher.get_subscription_count, "the node's subscription")
-    # The first cloud may be lost: the node may not know its publisher yet.
-    first, message = (cloud_message(Header(frame_id="map"), points[:number]) for number in (400, 500))
-    consumer.send(first, lambda: answers_of(consumer, first), "the first answer", publisher)
-    number, more = 0, 20
-    while more:
-        publisher.publish(message)
-        number += 1
-        consumer.until(lambda number=number: answers_of(consumer, message) >= number, f"answer {number}")
-        spin(consumer, 0.1)
-        more -= more < 20 or process.has(f"taking clouds from {TOPIC} (reliable, transient_local, as ")
-    assert answers_of(consumer, message) == number
-
-
-def test_a_cloud_that_another_publisher_sends_again_is_answered_after_the_quality_has_changed(process, unheard, points):
-    mapper, consumer = unheard
-    message = cloud_message(Header(frame_id="map"), points[:500])
-    old = mapper.node.create_publisher(PointCloud2, TOPIC, BEST_EFFORT)
-    consumer.send(message, lambda: answers_of(consumer, message), "the answer", old)
-    mapper.node.destroy_publisher(old)
-    # It is latched like the one before, but nothing has been published on it yet.
-    new = mapper.node.create_publisher(PointCloud2, TOPIC, LATCHED)
-    mapper.until(lambda: process.has(f"taking clouds from {TOPIC} (reliable, transient_local, as "), "the new quality")
-    before = answers_of(consumer, message)
-    consumer.send(message, lambda: answers_of(consumer, message) > before, "the answer while both subscribe", new)
-    mapper.until(lambda: new.get_subscription_count() == 1, "the end of the earlier subscription")
-    before = answers_of(consumer, message)
-    new.publish(message)
-    consumer.until(lambda: answers_of(consumer, message) > before, "the answer after it")
 
 
 @pytest.mark.parametrize("new", PROFILES)
