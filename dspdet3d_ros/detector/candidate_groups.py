@@ -62,22 +62,28 @@ def groups_of(
     if not library.has_library():
         return groups_by_numpy(boxes, scores, best, leaders, nms_iou_threshold)
     boxes, scores, best = (np.ascontiguousarray(values, np.float32) for values in (boxes, scores, best))
+    count, classes = scores.shape
     found = Groups(
         np.empty(leaders, np.int64),
         np.empty(leaders, np.int64),
         np.empty(leaders),
         np.empty(leaders),
-        np.empty((leaders, scores.shape[1]), np.float32),
+        np.empty((leaders, classes), np.float32),
         np.empty((leaders, 6), np.float32),
     )
     candidates = library.Candidates(
-        *(values.ctypes.data for values in (boxes, scores, best)), len(boxes), leaders, scores.shape[1]
+        library.address(boxes, np.float32, count, 6),
+        library.address(scores, np.float32, count, classes),
+        library.address(best, np.float32, count),
+        count,
+        leaders,
+        classes,
     )
     rules = library.GroupRules(nms_iou_threshold, _VOTES, _AGREES, LEAST_VOTER, _TINY, _MOST_VOTERS)
     into = library.Groups(*(values.ctypes.data for values in found))
     call = library.load().native_group_candidates
-    count = library.check(call(ctypes.byref(candidates), ctypes.byref(rules), ctypes.byref(into)))
-    return Groups(*(values[:count] for values in found))
+    chosen = library.check(call(ctypes.byref(candidates), ctypes.byref(rules), ctypes.byref(into)))
+    return Groups(*(values[:chosen] for values in found))
 
 
 def groups_by_numpy(

@@ -40,7 +40,7 @@ class ModelConfig:
         pruning_threshold: default τ.
         score_threshold: default least class score.
         nms_iou_threshold: default overlap above which the lower-scored box is dropped.
-        views: default number of turned views of a cloud, whose predictions are fused; see `views.View`.
+        views: default number of turned views of a cloud, whose predictions are fused; see `turned_views.View`.
         nms_overlap: "3d" measures the overlap of boxes in space, "plan_view" as the original does in the x-y plane,
             where one of two equal objects above each other is lost.
         postprocessing: "published" keeps the best candidate of each object; "fused" takes the weighted median of the

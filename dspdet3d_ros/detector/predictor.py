@@ -22,7 +22,7 @@ from dspdet3d_ros.detector.preprocess import UsablePoints, limit_voxels, usable_
 from dspdet3d_ros.detector.pruning import ThresholdPruning
 from dspdet3d_ros.detector.result import Detections, DetectionSettings, DetectionStats, LevelCells
 from dspdet3d_ros.detector.stopwatch import Stopwatch
-from dspdet3d_ros.detector.views import View
+from dspdet3d_ros.detector.turned_views import View
 from dspdet3d_ros.errors import InputError
 from dspdet3d_ros.sparse import Engine, folded, make_engine
 from dspdet3d_ros.system import return_freed_memory
@@ -139,7 +139,7 @@ class Detector:
     def default_settings(self) -> DetectionSettings:
         """The thresholds of the model."""
         c = self.config
-        return DetectionSettings(c.pruning_threshold, c.score_threshold, c.nms_iou_threshold, c.views)
+        return DetectionSettings(c.pruning_threshold, c.score_threshold, c.nms_iou_threshold, views=c.views)
 
     def on(self, engine: Engine) -> Detector:
         """The same model, weights and limits, with another engine that computes on the same device."""
@@ -241,7 +241,7 @@ class Detector:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What the network predicts for a cloud.
+    """Predictions of the network for a cloud.
 
     Attributes:
         voxels: number of voxels.

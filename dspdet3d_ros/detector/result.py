@@ -18,10 +18,10 @@ class DetectionSettings:
             refined to finer levels. 0 prunes nothing.
         score_threshold: boxes with a lower class score are dropped, 0..1.
         nms_iou_threshold: of two boxes that overlap more than this the one with the lower score is dropped, 0..1.
-        views: number of turned views of the cloud that the network computes, 1 to `defaults.MAX_VIEWS`; see `View`.
         max_detections: the number of best boxes kept at the most.
         max_cells_per_level: the most cells that a level is refined to; if τ would keep more, the cells of the best keep
             scores stay. It bounds time and memory for every τ.
+        views: number of turned views of the cloud that the network computes, 1 to `defaults.MAX_VIEWS`; see `View`.
         class_filter: class names to report; empty means all of them. It leaves boxes out and renames none.
         roi_min, roi_max: corners of the region of interest, metres, each of three numbers or empty; points outside are
             as if they were not there (see `clouds.region`).
@@ -31,9 +31,9 @@ class DetectionSettings:
     pruning_threshold: float
     score_threshold: float
     nms_iou_threshold: float
-    views: int = 1
     max_detections: int = defaults.MAX_DETECTIONS
     max_cells_per_level: int = defaults.MAX_CELLS_PER_LEVEL
+    views: int = 1
     class_filter: tuple[str, ...] = ()
     roi_min: tuple[float, ...] = ()
     roi_max: tuple[float, ...] = ()

@@ -8,6 +8,7 @@ from ctypes import POINTER, c_double, c_float, c_int, c_int32, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -218,6 +219,18 @@ def pointer(tensor: Tensor | None, dtype: torch.dtype, *shape: int) -> int | Non
             f"got {tensor.dtype} {tuple(tensor.shape)} on {tensor.device}"
         )
     return tensor.data_ptr()
+
+
+def address(array: np.ndarray, dtype: type, *shape: int) -> int:
+    """Address of an array's data.
+
+    Raises:
+        ValueError: it is not a contiguous array of that type and shape.
+    """
+    if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
+        name = np.dtype(dtype).name
+        raise ValueError(f"expected a contiguous {name} array {shape}, got {array.dtype} {array.shape}")
+    return array.ctypes.data
 
 
 def check(status: int) -> int:

@@ -98,3 +98,11 @@ def test_the_demo_scene_has_the_same_boxes_without_the_library(with_library, mon
     assert len(ours.boxes) > 10
     np.testing.assert_allclose(ours.boxes, theirs.boxes, atol=1e-5)
     np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [{"boxes": (9, 6)}, {"boxes": (10, 7)}, {"best": (9,)}])
+def test_arrays_that_do_not_fit_together_are_refused(with_library, wrong):
+    shapes = {"boxes": (10, 6), "scores": (10, 3), "best": (10,), **wrong}
+    boxes, scores, best = (np.ones(shape, np.float32) for shape in shapes.values())
+    with pytest.raises(ValueError, match="expected a contiguous float32 array"):
+        groups_of(boxes, scores, best, 5, 0.25)

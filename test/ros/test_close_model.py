@@ -56,6 +56,7 @@ def test_the_node_finds_small_boxes_in_a_tray_and_says_that_a_room_is_for_the_ot
     classes = {result.hypothesis.class_id for box in found for result in box.results}
     assert classes <= set(load_model_config("close").classes)
     remote.healthy(Level.OK, "active")
+    assert remote.get("views") == 2
 
     assert ask(remote, np.concatenate([tray(), plate((0.6, 0), (4.5, 1.0), 0)]))[0].detections
     values = remote.healthy(Level.WARN, "doubtful cloud: the cloud spans 4.4")

@@ -48,6 +48,18 @@ def test_a_threshold_takes_numbers_of_both_kinds(start, given, stored):
     assert bench.figures()["pruning_threshold"] == f"{stored:g}"
 
 
+def test_the_number_of_views_follows_the_model_and_changes_while_the_node_runs(start, points):
+    bench = start()
+    topics, cells = Topics(bench), []
+    assert bench.get("views") == 1
+    for number in (1, 2, 4):
+        assert bench.set(views=number).successful
+        stats = topics.ask(cloud_message(HEADER, points))[-1]
+        cells.append(stats.cells_before[0])
+    assert 1.5 < cells[1] / cells[0] < 2.5 < cells[2] / cells[0] < 5.5
+    assert not bench.set(views=5).successful
+
+
 @pytest.mark.parametrize("value", [-0.1, 1.5, 2, -1, math.nan, math.inf, "0.5", True, [0.5]])
 def test_a_threshold_that_cannot_be_is_refused_with_a_reason(start, value):
     bench = start()

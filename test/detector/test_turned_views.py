@@ -11,7 +11,7 @@ from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.fused_boxes import fused
 from dspdet3d_ros.detector.postprocess import best_of_views
 from dspdet3d_ros.detector.predictor import Detector
-from dspdet3d_ros.detector.views import View
+from dspdet3d_ros.detector.turned_views import View
 
 SIZE = 0.01
 VIEWS = [View.numbered(number) for number in range(MAX_VIEWS)]
