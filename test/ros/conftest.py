@@ -27,6 +27,15 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=2))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """A test that is repeated gets new processes: its fault may be that of those that its module shares."""
+    if getattr(item, "execution_count", 1) > 1:
+        for definitions in item._fixtureinfo.name2fixturedefs.values():
+            if definitions[-1].scope == "module":
+                definitions[-1].finish(item._request)
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
     """A real network, very narrow, with random weights, as a model file and a checkpoint."""
