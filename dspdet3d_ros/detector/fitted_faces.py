@@ -73,6 +73,7 @@ def fitted(boxes: Tensor, points: Tensor, voxel_size: float) -> Tensor:
             len(faces),
             ctypes.byref(_rules(voxel_size)),
             pointer(found, torch.float32, len(faces), 6),
+            torch.get_num_threads(),
         )
     )
     return torch.from_numpy(box_between(*np.split(found.numpy(), 2, axis=1)))

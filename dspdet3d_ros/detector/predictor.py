@@ -13,11 +13,12 @@ from torch import Tensor
 
 from dspdet3d_ros import defaults
 from dspdet3d_ros.clouds.cloud import PointCloud
+from dspdet3d_ros.detector.best_cells import best_cells, best_of_views
 from dspdet3d_ros.detector.fitted_faces import fitted
 from dspdet3d_ros.detector.head import LEVELS, LevelOutput
 from dspdet3d_ros.detector.loaded_model import LoadedModel, choose_device, load_model
 from dspdet3d_ros.detector.network import DSPDet3D
-from dspdet3d_ros.detector.postprocess import Selection, best_cells, best_of_views, network_threshold, select_boxes
+from dspdet3d_ros.detector.postprocess import Selection, network_threshold, select_boxes
 from dspdet3d_ros.detector.preprocess import UsablePoints, limit_voxels, usable_points, voxelise
 from dspdet3d_ros.detector.pruning import ThresholdPruning
 from dspdet3d_ros.detector.result import Detections, DetectionSettings, DetectionStats, LevelCells

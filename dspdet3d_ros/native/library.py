@@ -89,6 +89,17 @@ class NormGradient(ctypes.Structure):
     ]
 
 
+class Predictions(ctypes.Structure):
+    """`struct native_predictions`."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("logits", "regression", "largest")),
+        ("rows", c_int64),
+        ("classes", c_int32),
+        ("most_log_size", c_float),
+    ]
+
+
 class Candidates(ctypes.Structure):
     """`struct native_candidates`."""
 
@@ -138,6 +149,7 @@ _FUNCTIONS: dict[str, tuple[type, tuple]] = {
     "native_weight_gradient": (c_int, (c_int, POINTER(WeightGradient), c_int)),
     "native_norm": (c_int, (c_int, POINTER(Norm), c_int)),
     "native_norm_gradient": (c_int, (c_int, POINTER(NormGradient), c_int)),
+    "native_largest_logits": (c_int, (c_int, POINTER(Predictions), c_int)),
     "native_kernel_map": (c_int, (_ARRAY, _SIZE, _ARRAY, _SIZE, c_int64 * 3, _ARRAY, c_int)),
     "native_block_map": (c_int, (_ARRAY, _SIZE, _ARRAY, _SIZE, c_int64 * 3, _ARRAY, c_int)),
     "native_transpose_map": (c_int, (_ARRAY, c_int, _SIZE, _SIZE, _ARRAY, c_int)),
@@ -147,7 +159,7 @@ _FUNCTIONS: dict[str, tuple[type, tuple]] = {
     "native_coarsen": (c_int64, (_ARRAY, _SIZE, c_int64, c_int64, c_int64, _ARRAY)),
     "native_sort_unique": (c_int64, (_ARRAY, _SIZE, _ARRAY, _ARRAY)),
     "native_group_candidates": (c_int64, (POINTER(Candidates), POINTER(GroupRules), POINTER(Groups))),
-    "native_fit_faces": (c_int, (_ARRAY, _SIZE, _ARRAY, _SIZE, POINTER(FaceRules), _ARRAY)),
+    "native_fit_faces": (c_int, (_ARRAY, _SIZE, _ARRAY, _SIZE, POINTER(FaceRules), _ARRAY, c_int)),
 }
 
 
@@ -188,6 +200,16 @@ def choose_isa() -> str:
     if asked not in usable:
         raise InputError(f"{ISA_VARIABLE}: expected one of {', '.join(usable)} on this processor, got {asked!r}")
     return asked
+
+
+@cache
+def isa_number() -> int:
+    """The number of that instruction set; asked once.
+
+    Raises:
+        InputError: see `choose_isa`.
+    """
+    return ISAS[choose_isa()]
 
 
 def why_not() -> str | None:

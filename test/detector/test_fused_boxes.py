@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from dspdet3d_ros.detector.best_cells import best_cells
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.fused_boxes import fused
 from dspdet3d_ros.detector.head import LevelOutput
-from dspdet3d_ros.detector.postprocess import best_cells, select_boxes
+from dspdet3d_ros.detector.postprocess import select_boxes
 from dspdet3d_ros.detector.result import DetectionSettings
 from dspdet3d_ros.detector.score_map import ScoreMap
 from dspdet3d_ros.errors import InputError

@@ -6,6 +6,7 @@ import torch
 
 from dspdet3d_ros.clouds.files import read_cloud
 from dspdet3d_ros.defaults import DEMO_CLOUD
+from dspdet3d_ros.detector.best_cells import largest_by_torch, largest_logits
 from dspdet3d_ros.detector.candidate_groups import Groups, groups_by_numpy, groups_of
 from dspdet3d_ros.detector.fitted_faces import fitted, fitted_by_numpy
 from dspdet3d_ros.detector.predictor import Detector
@@ -98,6 +99,25 @@ def test_the_demo_scene_has_the_same_boxes_without_the_library(with_library, mon
     assert len(ours.boxes) > 10
     np.testing.assert_allclose(ours.boxes, theirs.boxes, atol=1e-5)
     np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5000])
+@pytest.mark.parametrize("classes", [1, 2, 35])
+def test_largest_logits_are_those_of_torch_and_predictions_that_are_not_usable_have_none(with_library, count, classes):
+    generator = torch.Generator().manual_seed(count + classes)
+    logits = torch.randn(count, classes, generator=generator) * 10
+    regression = torch.randn(count, 6, generator=generator)
+    bad = (torch.nan, -torch.nan, torch.inf, -torch.inf)
+    for number, value in enumerate(bad):
+        logits[10 + number :: 97, (7 * number) % classes] = value
+        regression[50 + number :: 101, number] = value
+    regression[::103, 4], regression[1::107, 5], regression[2::109, 0] = 29.5, -29.5, 1e30
+    found = largest_logits(logits, regression)
+    assert torch.equal(found, largest_by_torch(logits, regression))
+    assert count < 5000 or 0 < int((found == -torch.inf).sum()) < 1000
+    # Rows of a larger tensor.
+    if classes > 1:
+        assert torch.equal(largest_logits(logits[:, 1:], regression), largest_by_torch(logits[:, 1:], regression))
 
 
 @pytest.mark.parametrize("wrong", [{"boxes": (9, 6)}, {"boxes": (10, 7)}, {"best": (9,)}])

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from dspdet3d_ros.detector.best_cells import best_cells
 from dspdet3d_ros.detector.boxes import iou_matrix
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.head import LevelOutput
-from dspdet3d_ros.detector.postprocess import best_cells, select_boxes
+from dspdet3d_ros.detector.postprocess import select_boxes
 from dspdet3d_ros.detector.result import Detections, DetectionSettings
 from dspdet3d_ros.sparse import CoordinateSet
 

@@ -10,11 +10,12 @@ import pytest
 import torch
 from waits import Operations, Requests
 
-from dspdet3d_ros.detector import postprocess
+from dspdet3d_ros.detector import best_cells as candidates
+from dspdet3d_ros.detector.best_cells import best_cells
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.head import LEVELS
 from dspdet3d_ros.detector.network import DSPDet3D
-from dspdet3d_ros.detector.postprocess import best_cells, select_boxes
+from dspdet3d_ros.detector.postprocess import select_boxes
 from dspdet3d_ros.detector.preprocess import usable_points, voxelise
 from dspdet3d_ros.detector.pruning import Pruning
 from dspdet3d_ros.detector.result import DetectionSettings
@@ -26,7 +27,7 @@ MODEL = ModelConfig(classes=("a", "b", "c"), voxel_size=0.02, widths=(8,) * 4, b
 
 @pytest.fixture
 def as_on_a_gpu(monkeypatch):
-    for module in (convolution, coords, postprocess, tensor):
+    for module in (convolution, coords, candidates, tensor):
         monkeypatch.setattr(module, "synchronises", lambda _: True)
 
 
@@ -93,7 +94,7 @@ def test_the_counters_see_what_waits():
 def test_the_paths_of_a_gpu_find_the_same(monkeypatch):
     found = []
     for gpu in (False, True):
-        for module in (convolution, coords, postprocess, tensor):
+        for module in (convolution, coords, candidates, tensor):
             monkeypatch.setattr(module, "synchronises", lambda _, gpu=gpu: gpu)
         outputs, best, _ = stages(Counter())
         selected = select_boxes(*best, DetectionSettings(0.3, 0.0, 0.5), MODEL)

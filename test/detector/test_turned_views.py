@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from dspdet3d_ros.defaults import MAX_VIEWS
+from dspdet3d_ros.detector.best_cells import best_of_views
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.fused_boxes import fused
-from dspdet3d_ros.detector.postprocess import best_of_views
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.detector.turned_views import View
 

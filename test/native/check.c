@@ -575,19 +575,45 @@ static void check_faces(int64_t others) {
       boxes[6 * k + axis] = (float)points[3 * (n + k - 1) + axis] - 0.1f;
       boxes[6 * k + 3 + axis] = boxes[6 * k + axis] + 0.2f;
     }
-  CHECK(native_fit_faces(points, n + others, boxes, 1 + others, &rules, fitted) == NATIVE_OK);
+  CHECK(native_fit_faces(points, n + others, boxes, 1 + others, &rules, fitted, 3) == NATIVE_OK);
   for (int axis = 0; axis < 3; axis++) {
     CHECK(fabsf(fitted[axis] - (axis < 2 ? -0.05f : -0.056f)) < 1e-3f);
     CHECK(fabsf(fitted[3 + axis] - 0.05f) < 1e-3f);
   }
   /* Too few points for the other ones. */
   if (others > 0) CHECK(memcmp(fitted + 6, boxes + 6, (size_t)others * 6 * sizeof(float)) == 0);
-  CHECK(native_fit_faces(points, 0, boxes, 1, &rules, fitted) == NATIVE_OK && memcmp(fitted, boxes, 24) == 0);
+  CHECK(native_fit_faces(points, 0, boxes, 1, &rules, fitted, 3) == NATIVE_OK && memcmp(fitted, boxes, 24) == 0);
   boxes[0] = 1;
-  CHECK(native_fit_faces(points, n, boxes, 1, &rules, fitted) == NATIVE_BAD_ARGUMENT);
+  CHECK(native_fit_faces(points, n, boxes, 1, &rules, fitted, 3) == NATIVE_BAD_ARGUMENT);
   boxes[0] = -INFINITY;
-  CHECK(native_fit_faces(points, n, boxes, 1, &rules, fitted) == NATIVE_BAD_ARGUMENT);
+  CHECK(native_fit_faces(points, n, boxes, 1, &rules, fitted, 3) == NATIVE_BAD_ARGUMENT);
   free(points), free(boxes), free(fitted);
+}
+
+static void check_largest(int isa, int64_t rows, int classes) {
+  float *logits = random_floats(rows * classes), *regression = random_floats(rows * 6);
+  float *largest = block((size_t)rows * sizeof(float));
+  const float bad[] = {NAN, -NAN, INFINITY, -INFINITY};
+  for (int64_t i = 0; i < rows; i += 7) {
+    float *row = i % 2 ? regression + i * 6 + i % 6 : logits + i * classes + i % classes;
+    *row = bad[i % 4];
+  }
+  if (rows > 5) regression[5 * 6 + 3] = -29.5f;
+  struct native_predictions p = {logits, regression, largest, rows, classes, 29.0f};
+  CHECK(native_largest_logits(isa, &p, 3) == NATIVE_OK);
+  for (int64_t i = 0; i < rows; i++) {
+    float most = -INFINITY;
+    int usable = i != 5;
+    for (int c = 0; c < classes; c++) {
+      usable &= isfinite(logits[i * classes + c]) != 0;
+      if (logits[i * classes + c] > most) most = logits[i * classes + c];
+    }
+    for (int k = 0; k < 6; k++) usable &= isfinite(regression[i * 6 + k]) != 0;
+    CHECK(largest[i] == (usable ? most : -INFINITY));
+  }
+  p.classes = 0;
+  CHECK(native_largest_logits(isa, &p, 1) == NATIVE_BAD_ARGUMENT);
+  free(logits), free(regression), free(largest);
 }
 
 int main(void) {
@@ -630,6 +656,9 @@ int main(void) {
       check_norm(isa, 129, 64, kind & 1, kind & 2);
       check_norm(isa, 5000, 17, kind & 1, kind & 2);
     }
+    for (int64_t rows = 0; rows < 3; rows++) check_largest(isa, rows, 1);
+    check_largest(isa, 900, 35);
+    check_largest(isa, 9000, 3);
     printf("%s ok\n", names[isa]);
   }
   return 0;

@@ -27,13 +27,22 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=2))
 
 
+# Fixtures that the tests of a module share, with the requests that made them.
+shared = []
+
+
+def pytest_fixture_setup(fixturedef, request):
+    if fixturedef.scope == "module":
+        shared.append((fixturedef, request))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """A test that is repeated gets new processes: its fault may be that of those that its module shares."""
     if getattr(item, "execution_count", 1) > 1:
-        for definitions in item._fixtureinfo.name2fixturedefs.values():
-            if definitions[-1].scope == "module":
-                definitions[-1].finish(item._request)
+        while shared:
+            fixture, request = shared.pop()
+            fixture.finish(request)
 
 
 @pytest.fixture(scope="session")

@@ -107,3 +107,10 @@ int native_norm_gradient(int isa, const struct native_norm_gradient *n, int thre
   if (kernels == NULL || threads < 1 || !norm_fits(n->rows, n->channels)) return NATIVE_BAD_ARGUMENT;
   return kernels->norm_gradient(n, threads);
 }
+
+int native_largest_logits(int isa, const struct native_predictions *p, int threads) {
+  const struct kernels *kernels = kernels_of(isa);
+  if (kernels == NULL || threads < 1) return NATIVE_BAD_ARGUMENT;
+  if (p->rows < 0 || p->rows >= INT32_MAX || p->classes < 1 || p->classes > MOST_CHANNELS) return NATIVE_BAD_ARGUMENT;
+  return kernels->largest_logits(p, threads);
+}

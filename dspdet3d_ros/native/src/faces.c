@@ -3,6 +3,10 @@
 #include <string.h>
 
 #include "native.h"
+#include "threads.h"
+
+/* Number of points in a part, of which one thread takes those near boxes. */
+#define PART 16384
 
 struct point {
   float x[3];
@@ -69,17 +73,24 @@ static int make_grid(struct grid *grid, const float *boxes, int64_t count, const
   return NATIVE_OK;
 }
 
-/* The points in touched cells, in their order. */
-static int take_near(const struct grid *grid, const double *points, int64_t count, struct near_points *taken) {
-  /* Room for all: memory that is never written to costs nothing. */
-  taken->points = malloc(((size_t)count + 1) * sizeof(struct point));
-  if (taken->points == NULL) return NATIVE_NO_MEMORY;
+struct taking {
+  const struct grid *grid;
+  const double *points;
+  int64_t count;
+  struct point *found; /* those of a part begin at the number of its first point */
+  int64_t *sizes;      /* their number, of each part */
+};
+
+/* The points of a part in touched cells, in their order. */
+static void take_part(const void *context, int64_t part, void *scratch) {
+  (void)scratch;
+  const struct taking *taking = context;
   /* In variables of this function the compiler keeps them in registers. */
-  const struct grid own = *grid;
-  const double *first = own.first, *last = own.last;
-  struct point *found = taken->points;
-  int64_t size = 0;
-  for (int64_t i = 0; i < count; i++) {
+  const struct grid own = *taking->grid;
+  const double *points = taking->points, *first = own.first, *last = own.last;
+  struct point *found = taking->found + part * PART;
+  int64_t size = 0, end = (part + 1) * PART < taking->count ? (part + 1) * PART : taking->count;
+  for (int64_t i = part * PART; i < end; i++) {
     struct point point = {{(float)points[3 * i], (float)points[3 * i + 1], (float)points[3 * i + 2]}};
     const float *x = point.x;
     if (!(x[0] >= first[0] && x[0] <= last[0] && x[1] >= first[1] && x[1] <= last[1])) continue;
@@ -88,8 +99,27 @@ static int take_near(const struct grid *grid, const double *points, int64_t coun
     found[size] = point;
     size += own.touched[column_of(&own, x) * own.shape[2] + cell_of(&own, x[2], 2)];
   }
-  taken->count = size;
-  return NATIVE_OK;
+  taking->sizes[part] = size;
+}
+
+/* The points in touched cells, in their order. */
+static int take_near(const struct grid *grid, const double *points, int64_t count, struct near_points *taken,
+                     int threads) {
+  int64_t parts = (count + PART - 1) / PART;
+  /* Room for all: memory that is never written to costs nothing. */
+  taken->points = malloc(((size_t)count + 1) * sizeof(struct point));
+  int64_t *sizes = calloc((size_t)parts + 1, sizeof(int64_t));
+  int status = taken->points != NULL && sizes != NULL ? NATIVE_OK : NATIVE_NO_MEMORY;
+  if (status == NATIVE_OK) {
+    struct taking taking = {grid, points, count, taken->points, sizes};
+    status = for_items(take_part, &taking, parts, threads, 0);
+  }
+  for (int64_t part = 0; status == NATIVE_OK && part < parts; part++) {
+    memmove(taken->points + taken->count, taken->points + part * PART, (size_t)sizes[part] * sizeof(struct point));
+    taken->count += sizes[part];
+  }
+  free(sizes);
+  return status;
 }
 
 static int sort_by_columns(const struct grid *grid, struct near_points *near) {
@@ -223,15 +253,15 @@ static int fit_all(const struct grid *grid, const struct near_points *near, cons
 }
 
 int native_fit_faces(const double *points, int64_t n_points, const float *boxes, int64_t n_boxes,
-                     const struct native_face_rules *rules, float *fitted) {
-  if (n_points < 0 || n_boxes < 0 || !(rules->least_edge > 0) || rules->most_cells < 1) return NATIVE_BAD_ARGUMENT;
+                     const struct native_face_rules *rules, float *fitted, int threads) {
+  if (n_points < 0 || threads < 1 || n_boxes < 0 || !(rules->least_edge > 0) || rules->most_cells < 1) return NATIVE_BAD_ARGUMENT;
   for (int64_t i = 0; i < 6 * n_boxes; i++)
     if (!__builtin_isfinite(boxes[i]) || (i % 6 >= 3 && boxes[i] < boxes[i - 3])) return NATIVE_BAD_ARGUMENT;
   if (n_boxes == 0) return NATIVE_OK;
   struct grid grid;
   struct near_points near = {NULL, 0, NULL};
   int status = make_grid(&grid, boxes, n_boxes, rules);
-  if (status == NATIVE_OK) status = take_near(&grid, points, n_points, &near);
+  if (status == NATIVE_OK) status = take_near(&grid, points, n_points, &near, threads);
   if (status == NATIVE_OK) status = sort_by_columns(&grid, &near);
   if (status == NATIVE_OK) status = fit_all(&grid, &near, boxes, n_boxes, rules, fitted);
   free(grid.touched);

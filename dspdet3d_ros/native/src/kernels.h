@@ -14,6 +14,7 @@ struct kernels {
   int (*weight_gradient)(const struct native_weight_gradient *gradient, int threads);
   int (*norm)(const struct native_norm *norm, int threads);
   int (*norm_gradient)(const struct native_norm_gradient *gradient, int threads);
+  int (*largest_logits)(const struct native_predictions *predictions, int threads);
 };
 
 extern const struct kernels kernels_scalar, kernels_avx2, kernels_avx512, kernels_neon;

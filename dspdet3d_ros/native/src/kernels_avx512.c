@@ -11,6 +11,7 @@
 #include "blocks.inc"
 #include "block_gradient.inc"
 #include "norm.inc"
+#include "largest.inc"
 
 KERNELS(avx512);
 #if defined(__clang__)

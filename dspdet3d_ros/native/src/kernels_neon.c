@@ -6,6 +6,7 @@
 #include "blocks.inc"
 #include "block_gradient.inc"
 #include "norm.inc"
+#include "largest.inc"
 
 KERNELS(neon);
 #endif

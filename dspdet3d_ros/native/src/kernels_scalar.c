@@ -4,5 +4,6 @@
 #include "blocks.inc"
 #include "block_gradient.inc"
 #include "norm.inc"
+#include "largest.inc"
 
 KERNELS(scalar);

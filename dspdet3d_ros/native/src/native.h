@@ -148,6 +148,17 @@ struct native_face_rules {
   int64_t least_points;                       /* with fewer a face stays */
 };
 
+/* Predictions of cells, and the largest logit of each one: -INFINITY where a number of it is not finite, or the log of
+ * an edge beyond the limit. */
+struct native_predictions {
+  const float *logits;     /* (rows, classes) */
+  const float *regression; /* (rows, 6) place, and log of the size */
+  float *largest;          /* (rows) is written */
+  int64_t rows;
+  int32_t classes;
+  float most_log_size;
+};
+
 /* The digest above. It is also found in the file without loading it. */
 EXPORT const char *native_sources(void);
 
@@ -179,6 +190,8 @@ EXPORT int native_weight_gradient(int isa, const struct native_weight_gradient *
 EXPORT int native_norm(int isa, const struct native_norm *norm, int threads);
 
 EXPORT int native_norm_gradient(int isa, const struct native_norm_gradient *gradient, int threads);
+
+EXPORT int native_largest_logits(int isa, const struct native_predictions *predictions, int threads);
 
 /* The kernel map of 27 offsets: the row of in_keys that holds out_keys[q] + offset k; n_in where there is none.
  * Keys ascend and are unique. steps: what one step along x, y and z adds to a key; all three may be negative.
@@ -224,6 +237,6 @@ EXPORT int64_t native_group_candidates(const struct native_candidates *candidate
 /* Boxes with faces at the points: (n_boxes, 6), the lowest corner and the highest one, as `boxes`, which are finite.
  * points: (n_points, 3). */
 EXPORT int native_fit_faces(const double *points, int64_t n_points, const float *boxes, int64_t n_boxes,
-                            const struct native_face_rules *rules, float *fitted);
+                            const struct native_face_rules *rules, float *fitted, int threads);
 
 #endif

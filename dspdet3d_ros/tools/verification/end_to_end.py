@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dspdet3d_ros.detector.best_cells import best_cells
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.head import LEVEL_OF_STRIDE, LevelOutput
 from dspdet3d_ros.detector.network import DSPDet3D
-from dspdet3d_ros.detector.postprocess import best_cells, select_boxes
+from dspdet3d_ros.detector.postprocess import select_boxes
 from dspdet3d_ros.detector.preprocess import voxelise
 from dspdet3d_ros.detector.pruning import Pruning, keep_probability
 from dspdet3d_ros.detector.result import DetectionSettings

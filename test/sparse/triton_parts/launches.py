@@ -9,10 +9,10 @@ import torch
 from waits import Launches
 
 from dspdet3d_ros.detector import postprocess
+from dspdet3d_ros.detector.best_cells import best_cells
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.head import LEVELS
 from dspdet3d_ros.detector.network import DSPDet3D
-from dspdet3d_ros.detector.postprocess import best_cells
 from dspdet3d_ros.detector.preprocess import usable_points, voxelise
 from dspdet3d_ros.detector.pruning import Pruning
 from dspdet3d_ros.sparse import convolution, coords, folded, tensor
