@@ -45,7 +45,12 @@ def best_cells(
         # On a GPU the number of calls takes the time. On the CPU a copy of all logits takes longer than all the rest.
         levels = [tuple(torch.cat(field) for field in zip(*levels, strict=True))]
     top = torch.cat([largest_logits(logits, regression) for logits, regression, _ in levels])
-    found, voters, leaders = _counts(top, (-math.inf, _LEAST_LOGIT, _logit(score_threshold)))
+    limits = [-math.inf, _LEAST_LOGIT]
+    if not synchronises(top):
+        # On a GPU one more count takes longer than some more candidates.
+        limits.append(_logit(score_threshold))
+    found, voters, *others = _counts(top, limits)
+    leaders = others[0] if others else found
     most = config.nms_pre
     if config.postprocessing == "fused":
         # All that have a vote, however large the map is: then a box does not depend on what else is in the map.
@@ -124,7 +129,7 @@ def largest_logits(logits: Tensor, regression: Tensor) -> Tensor:
         logits: (N, n_classes) float32.
         regression: (N, 6) float32.
     """
-    if logits.device.type != "cpu" or not library.has_library():
+    if synchronises(logits) or not library.has_library():
         return largest_by_torch(logits, regression)
     logits, regression = logits.contiguous(), regression.contiguous()
     count, classes = logits.shape

@@ -158,8 +158,7 @@ class Detector:
 
         Args:
             cloud: in metres, gravity along -z; an (N, 3) array is checked as `PointCloud.of` does. Points too far from
-                most others to have voxel numbers (2.6 km
-                at 1 cm) are left out.
+                most others to have voxel numbers (2.6 km at 1 cm) are left out.
             settings: thresholds; the model's own when not given.
             lap: called with the name of a stage at its end; the time that it takes counts.
 

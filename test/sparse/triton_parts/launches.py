@@ -8,7 +8,7 @@ from collections import Counter
 import torch
 from waits import Launches
 
-from dspdet3d_ros.detector import postprocess
+from dspdet3d_ros.detector import best_cells as candidates
 from dspdet3d_ros.detector.best_cells import best_cells
 from dspdet3d_ros.detector.config import ModelConfig
 from dspdet3d_ros.detector.head import LEVELS
@@ -58,7 +58,7 @@ class Counted:
 
 
 def test_a_cloud_takes_few_launches(monkeypatch):
-    for module in (convolution, coords, postprocess, tensor):
+    for module in (convolution, coords, candidates, tensor):
         monkeypatch.setattr(module, "synchronises", lambda _: True)
     seen = Counter()
     monkeypatch.setattr(kernels, "masked_gemm", Counted(kernels.masked_gemm, seen))
