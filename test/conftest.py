@@ -28,3 +28,11 @@ def tiny_checkpoint(tmp_path_factory, tiny_model):
     path = tmp_path_factory.mktemp("weights") / "tiny.pth"
     save_checkpoint(path, {"state_dict": network.state_dict(), "model": tiny_model.to_dict()})
     return path
+
+
+@pytest.fixture(scope="module")
+def detector(tiny_checkpoint):
+    """The detector with it; modules that need another one have a fixture of the same name."""
+    from dspdet3d_ros.detector.predictor import Detector
+
+    return Detector.load(checkpoint=tiny_checkpoint, device="cpu")

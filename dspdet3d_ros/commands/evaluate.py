@@ -87,11 +87,7 @@ def run(args: argparse.Namespace) -> int:
     scenes = joined([open_scenes(folder, args.split, args.limit, detector.class_names) for folder in args.data])
     if args.yaw is not None:
         scenes = rotated_set(scenes, args.yaw)
-    settings = detector.default_settings()
-    if args.tau is not None:
-        settings = replace(settings, pruning_threshold=args.tau)
-    if args.views is not None:
-        settings = replace(settings, views=args.views)
+    settings = detector.default_settings().with_given(pruning_threshold=args.tau, views=args.views)
     score = settings.score_threshold if args.score is None else args.score
     if args.growing is not None:
         return _growing(args, detector, replace(settings, score_threshold=score), scenes)

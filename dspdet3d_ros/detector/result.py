@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,10 @@ class DetectionSettings:
     roi_min: tuple[float, ...] = ()
     roi_max: tuple[float, ...] = ()
     box_orientation: str = "axes"
+
+    def with_given(self, **values: Any) -> DetectionSettings:
+        """The settings with some values; one that is None is not given, and stays as it is."""
+        return replace(self, **{name: value for name, value in values.items() if value is not None})
 
 
 @dataclass(frozen=True)

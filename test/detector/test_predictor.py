@@ -6,20 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from random_cloud import cloud
 
 from dspdet3d_ros.detector.loaded_model import choose_device
 from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.errors import InputError
-
-
-@pytest.fixture(scope="module")
-def detector(tiny_checkpoint):
-    return Detector.load(checkpoint=tiny_checkpoint, device="cpu")
-
-
-def cloud(seed=0, count=5000):
-    rng = np.random.default_rng(seed)
-    return np.column_stack([rng.uniform(-1, 1, (count, 2)), rng.uniform(0, 0.3, count)])
 
 
 def test_boxes_come_sorted_finite_and_with_names(detector, tiny_model):

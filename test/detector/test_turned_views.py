@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from random_cloud import cloud
 
 from dspdet3d_ros.defaults import MAX_VIEWS
 from dspdet3d_ros.detector.best_cells import best_of_views
@@ -15,16 +16,6 @@ from dspdet3d_ros.detector.turned_views import View
 
 SIZE = 0.01
 VIEWS = [View.numbered(number) for number in range(MAX_VIEWS)]
-
-
-@pytest.fixture(scope="module")
-def detector(tiny_checkpoint):
-    return Detector.load(checkpoint=tiny_checkpoint, device="cpu")
-
-
-def cloud(seed=0, count=5000):
-    rng = np.random.default_rng(seed)
-    return np.column_stack([rng.uniform(-1, 1, (count, 2)), rng.uniform(0, 0.3, count)])
 
 
 def viewed(detector, points, number):

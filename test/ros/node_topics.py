@@ -6,6 +6,7 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from dspdet3d_ros.msg import PruningStats
 from limits import WAIT_S
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
@@ -15,6 +16,7 @@ from dspdet3d_ros.detector.predictor import Detector
 from dspdet3d_ros.ros.interface.topics import DETECTIONS, INPUT, MARKERS, STATS
 
 OUTPUTS = {DETECTIONS: Detection3DArray, MARKERS: MarkerArray, STATS: PruningStats}
+BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 HEADER = Header(stamp=Time(sec=7, nanosec=8), frame_id="map")
 
 

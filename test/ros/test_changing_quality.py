@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 pytest.importorskip("torch")
 
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from node_topics import BEST_EFFORT
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
@@ -14,7 +14,6 @@ from dspdet3d_ros.ros.interface.qos import LATCHED
 from dspdet3d_ros.ros.interface.topics import STATS
 
 TOPIC = "/dspdet3d/input/points"
-BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ pytest.importorskip("torch")
 import numpy as np
 from builtin_interfaces.msg import Time
 from node_process import Process
+from node_topics import BEST_EFFORT
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 
@@ -21,7 +22,6 @@ from dspdet3d_ros.ros.interface.topics import DETECTIONS, MARKERS, OBJECT_POINTS
 from dspdet3d_ros.system import process_status
 
 TOPIC = "/dspdet3d/input/points"
-BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 PROFILES = {"latched": LATCHED, "reliable": RELIABLE, "best effort": BEST_EFFORT}
 # Longer than the node needs to notice a consumer.

@@ -254,7 +254,8 @@ static int fit_all(const struct grid *grid, const struct near_points *near, cons
 
 int native_fit_faces(const double *points, int64_t n_points, const float *boxes, int64_t n_boxes,
                      const struct native_face_rules *rules, float *fitted, int threads) {
-  if (n_points < 0 || threads < 1 || n_boxes < 0 || !(rules->least_edge > 0) || rules->most_cells < 1) return NATIVE_BAD_ARGUMENT;
+  if (n_points < 0 || n_boxes < 0 || threads < 1) return NATIVE_BAD_ARGUMENT;
+  if (!(rules->least_edge > 0) || rules->most_cells < 1) return NATIVE_BAD_ARGUMENT;
   for (int64_t i = 0; i < 6 * n_boxes; i++)
     if (!__builtin_isfinite(boxes[i]) || (i % 6 >= 3 && boxes[i] < boxes[i - 3])) return NATIVE_BAD_ARGUMENT;
   if (n_boxes == 0) return NATIVE_OK;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +66,9 @@ class Job:
             InputError: model, weights, device or engine cannot be used.
         """
         detector = Detector.load(self.model, self.checkpoint, self.device, self.backend, precision=self.precision)
-        given: dict[str, Any] = {
-            "pruning_threshold": self.tau,
-            "score_threshold": self.score,
-            "views": self.views,
-        }
-        settings = replace(detector.default_settings(), **{name: v for name, v in given.items() if v is not None})
+        settings = detector.default_settings().with_given(
+            pruning_threshold=self.tau, score_threshold=self.score, views=self.views
+        )
         return LoadedJob(self, detector, settings)
 
 

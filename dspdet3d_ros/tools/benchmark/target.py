@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
 
@@ -57,8 +56,7 @@ class BenchmarkTarget:
 
     def settings(self, detector: Detector) -> DetectionSettings:
         """The settings to measure with."""
-        given: dict[str, Any] = {"pruning_threshold": self.pruning_threshold, "views": self.views}
-        return replace(detector.default_settings(), **{name: v for name, v in given.items() if v is not None})
+        return detector.default_settings().with_given(pruning_threshold=self.pruning_threshold, views=self.views)
 
 
 @contextmanager

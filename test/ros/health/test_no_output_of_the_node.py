@@ -13,8 +13,8 @@ pytest.importorskip("torch")
 import numpy as np
 from builtin_interfaces.msg import Time
 from node_process import FAULTY_NODE, Process, Remote
+from node_topics import BEST_EFFORT
 from own_domain import DOMAIN
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
@@ -27,7 +27,6 @@ HEADER = Header(frame_id="camera")
 TOPIC = "/robot/cloud"
 # Where the node itself publishes clouds.
 OWN = "/found/object_points"
-BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 # Publishes large best-effort clouds until it is ended.
 LARGE = f"""

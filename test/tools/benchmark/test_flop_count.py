@@ -16,11 +16,6 @@ TAU = 0.5
 
 
 @pytest.fixture(scope="module")
-def detector(tiny_checkpoint):
-    return Detector.load(checkpoint=tiny_checkpoint, device="cpu")
-
-
-@pytest.fixture(scope="module")
 def flops(detector, tiny_cloud):
     return count_flops(detector, np.load(tiny_cloud), replace(detector.default_settings(), pruning_threshold=TAU))
 
